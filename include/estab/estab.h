@@ -1,0 +1,369 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* estab.h - the whole public API of the core library.
+ *
+ * Threading: a stack is one shard.  Calls on one stack must not overlap; calls
+ * on different stacks are independent (the library has no mutable globals).
+ * Time: env->now() is read exactly once per public call that can act, and only there.
+ * Errors: int results are 0 (or a count) or a negative enum estab_err; sizes are ptrdiff_t.
+ *
+ * Ownership words, used literally below:
+ *   borrows   the callee reads or writes it during the call only
+ *   copies    the callee keeps a copy; the caller may reuse the original at once
+ *   takes     the callee frees it
+ *   lends     the caller may read it until the next call on the same stack */
+#ifndef ESTAB_H
+#define ESTAB_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+#pragma GCC visibility push(default)
+
+#define ESTAB_VERSION_MAJOR 0
+#define ESTAB_VERSION_MINOR 1
+#define ESTAB_VERSION_PATCH 0
+
+typedef struct estab_stack estab_stack; /* opaque; one per core */
+typedef uint64_t
+    estab_sock; /* slot | generation: a stale handle is E_BADF, never use-after-free; 0: none */
+typedef uint64_t estab_time; /* ns since an arbitrary origin, monotonic */
+typedef uint64_t estab_dur;  /* ns */
+#define ESTAB_NEVER UINT64_MAX
+
+#define ESTAB_US(n) ((estab_dur)(n)*1000u)
+#define ESTAB_MS(n) ((estab_dur)(n)*1000000u)
+#define ESTAB_S(n)  ((estab_dur)(n)*1000000000u)
+
+enum estab_err {
+    ESTAB_OK = 0,
+    ESTAB_E_AGAIN = -1,         /* nothing to do now; wait for the event */
+    ESTAB_E_BADF = -2,          /* no such socket (any more) */
+    ESTAB_E_INVAL = -3,         /* an argument, or the call in this state, makes no sense */
+    ESTAB_E_NOMEM = -4,         /* env.alloc refused, or a ceiling of estab_config is reached */
+    ESTAB_E_INUSE = -5,         /* address and port are taken; or no ephemeral port is free */
+    ESTAB_E_NOTCONN = -6,       /* RFC 9293: "connection does not exist" */
+    ESTAB_E_ISCONN = -7,        /* RFC 9293: "connection already exists" */
+    ESTAB_E_REFUSED = -8,       /* RFC 9293: "connection refused" */
+    ESTAB_E_RESET = -9,         /* RFC 9293: "connection reset" */
+    ESTAB_E_TIMEOUT = -10,      /* RFC 9293: "connection aborted due to user timeout" */
+    ESTAB_E_UNREACH = -11,      /* no route, or ICMP said so */
+    ESTAB_E_PIPE = -12,         /* RFC 9293: "connection closing": this side has closed */
+    ESTAB_E_INPROGRESS = -13,   /* the opening goes on; wait for ESTAB_EV_OUT or ESTAB_EV_ERR */
+    ESTAB_E_ADDRNOTAVAIL = -14, /* no port of this stack has that address */
+    ESTAB_E_NOTSUP = -15,       /* not this way, on this kind of socket */
+};
+
+enum estab_tcp_state { /* RFC 9293 section 3.3.2, in the order of its figure 5 */
+                       ESTAB_CLOSED,
+                       ESTAB_LISTEN,
+                       ESTAB_SYN_SENT,
+                       ESTAB_SYN_RECEIVED,
+                       ESTAB_ESTABLISHED,
+                       ESTAB_FIN_WAIT_1,
+                       ESTAB_FIN_WAIT_2,
+                       ESTAB_CLOSE_WAIT,
+                       ESTAB_CLOSING,
+                       ESTAB_LAST_ACK,
+                       ESTAB_TIME_WAIT,
+                       ESTAB_TCP_STATES /* how many there are */
+};
+
+/* An internet address and a port.  IPv4 is written ::ffff:a.b.c.d; port in host order; scope is
+ * the port number of the link that a link-local address belongs to, plus 1 (0: unscoped). */
+struct estab_addr {
+    uint8_t ip[16];
+    uint16_t port;
+    uint16_t scope;
+};
+
+/* ---- tracing: one record per thing that happened, never per thing that might ---- */
+
+enum estab_trace_kind {
+    ESTAB_TR_STATE,   /* a connection changed state: from, to, cause */
+    ESTAB_TR_SEG_IN,  /* a segment reached its connection; comes before what it causes */
+    ESTAB_TR_SEG_OUT, /* a segment was handed out; rule says why it was sent again, if it was */
+    ESTAB_TR_DROP,    /* a frame or segment was refused under `rule` */
+    ESTAB_TR_TIMER,   /* a deadline passed: timer */
+    ESTAB_TR_CC, /* the congestion window changed for a reason other than growth: rule, len = cwnd
+                  */
+};
+enum estab_cause { /* RFC 9293 section 3.10's classes of event */
+                   ESTAB_BY_USER,
+                   ESTAB_BY_SEGMENT,
+                   ESTAB_BY_TIMEOUT,
+                   ESTAB_BY_ICMP,
+};
+enum estab_timer {
+    ESTAB_T_NONE,
+    ESTAB_T_REXMT,   /* retransmission, RFC 6298 */
+    ESTAB_T_PERSIST, /* zero-window probe, RFC 9293 section 3.8.6.1 */
+    ESTAB_T_DELACK,  /* delayed acknowledgment, RFC 9293 section 3.8.6.3 */
+    ESTAB_T_SWS, /* override of the sender's silly-window avoidance, RFC 9293 section 3.8.6.2.1 */
+    ESTAB_T_KEEPALIVE, /* RFC 9293 section 3.8.4 */
+    ESTAB_T_FINWAIT2,  /* an orphan's FIN-WAIT-2 is bounded */
+    ESTAB_T_2MSL,      /* TIME-WAIT, RFC 9293 section 3.4.2 */
+    ESTAB_T_SYNACK,    /* a half-open entry's SYN,ACK again */
+};
+enum { /* struct estab_trace.flags: the octet of the TCP header */
+       ESTAB_FIN = 0x01,
+       ESTAB_SYN = 0x02,
+       ESTAB_RST = 0x04,
+       ESTAB_PSH = 0x08,
+       ESTAB_ACK = 0x10,
+       ESTAB_URG = 0x20,
+       ESTAB_ECE = 0x40,
+       ESTAB_CWR = 0x80,
+};
+struct estab_trace {
+    estab_time at;
+    estab_sock sock; /* 0: none, or not yet one */
+    struct estab_addr local, peer;
+    enum estab_trace_kind kind;
+    enum estab_cause cause;        /* ESTAB_TR_STATE */
+    enum estab_tcp_state from, to; /* ESTAB_TR_STATE; other kinds: both the state it is in */
+    enum estab_timer timer;        /* ESTAB_TR_TIMER */
+    uint16_t rule;                 /* which paragraph acted or refused; 0: none */
+    uint16_t wnd;                  /* SEG_*: the window field as on the wire */
+    uint8_t flags;                 /* SEG_* */
+    uint8_t wscale;                /* SEG_*: the shift that applies to wnd */
+    uint32_t seq, ack, len;        /* SEG_*: wire values in host order; len: octets of text */
+};
+const char *estab_rule_name(unsigned rule); /* "blind-rst"; NULL: no such rule */
+const char *estab_rule_ref(unsigned rule);  /* "RFC 5961 section 3.2" */
+uint64_t estab_rule_count(const estab_stack *s,
+                          unsigned rule); /* how often it acted in this stack */
+
+/* ---- environment and settings ---- */
+
+struct estab_env { /* copied; ctx must outlive the stack */
+    void *ctx;
+    estab_time (*now)(void *ctx);
+    void (*random)(void *ctx, void *buf,
+                   size_t len); /* unpredictable octets: hash, ISN, port and timestamp secrets */
+    void *(*alloc)(void *ctx, size_t size,
+                   size_t align); /* NULL: none; contents need not be zero */
+    void (*free)(void *ctx, void *ptr, size_t size,
+                 size_t align); /* sized: lets an arena skip headers */
+    void (*trace)(void *ctx,
+                  const struct estab_trace *t); /* NULL: no tracing; must not call the stack */
+};
+struct estab_config { /* append-only; `size` tells the library which fields the caller knows */
+    size_t size;
+    uint16_t shard, nshards; /* ephemeral ports are chosen to hash back to `shard` */
+    uint32_t max_conns;      /* connections with a control block */
+    uint32_t max_synq;       /* half-open entries, all listeners together */
+    uint32_t max_timewait;   /* TIME-WAIT entries; beyond it the oldest goes */
+    uint32_t sndbuf, rcvbuf; /* per-connection ceilings, octets; buffers grow on demand */
+    size_t mem_max;          /* octets taken from env.alloc at any time; 0: no ceiling */
+    estab_dur msl;           /* RFC 9293 section 3.4.2; TIME-WAIT lasts 2 msl */
+    estab_dur rto_init, rto_min, rto_max; /* RFC 6298 */
+    estab_dur delack;                     /* at most 500 ms, RFC 9293 section 3.8.6.3 */
+    estab_dur fin_wait_2;   /* how long an orphan waits for the peer's FIN; 0: for ever */
+    estab_dur user_timeout; /* R2 of RFC 9293 section 3.8.3 for data; 0: only max_retries counts */
+    uint8_t syn_retries, synack_retries, max_retries;
+    uint8_t initial_window; /* segments, RFC 6928 */
+    uint8_t hop_limit;
+    bool timestamps, window_scale, sack; /* offered and accepted, RFC 7323, RFC 2018 */
+    uint16_t port_lo, port_hi;           /* ephemeral ports, RFC 6056 */
+    char cc[16];                         /* "newreno" */
+};
+#define estab_config_init(cfg) estab_config_init_sized((cfg), sizeof *(cfg))
+void estab_config_init_sized(struct estab_config *cfg, size_t size); /* fills every default */
+
+/* Makes a stack.  copies env and cfg (cfg may be NULL: the defaults).  *out is untouched on
+ * failure. E_INVAL: a callback of env is missing or a setting is impossible; E_NOMEM. */
+int estab_stack_new(estab_stack **out, const struct estab_env *env, const struct estab_config *cfg);
+/* Frees everything, sends nothing; every handle of it is dead.  NULL is allowed. */
+void estab_stack_free(estab_stack *s);
+
+const char *estab_version(void); /* "0.1.0" */
+
+/* ---- sans-I/O: frames in, frames out, one deadline ---- */
+
+struct estab_iov {
+    void *base;
+    size_t len;
+};
+enum { /* struct estab_offload: the values of struct virtio_net_hdr */
+       ESTAB_OFF_NEEDS_CSUM =
+           1, /* flags: complete the checksum from csum_start, stored at csum_offset */
+       ESTAB_OFF_DATA_VALID = 2, /* flags: checksums have been verified */
+       ESTAB_GSO_NONE = 0,
+       ESTAB_GSO_TCPV4 = 1,
+       ESTAB_GSO_TCPV6 = 4,
+};
+struct estab_offload { /* same meaning as virtio_net_hdr; all zero: a plain frame with full
+                          checksums */
+    uint8_t flags, gso_type;
+    uint16_t hdr_len, gso_size, csum_start, csum_offset;
+};
+#define ESTAB_IOVS 4
+struct estab_frame {
+    struct estab_iov iov[ESTAB_IOVS];
+    uint32_t niov;
+    struct estab_offload off;
+};
+enum estab_medium {
+    ESTAB_MEDIUM_IP,       /* bare IPv4 and IPv6 packets, as TUN carries them */
+    ESTAB_MEDIUM_ETHERNET, /* Ethernet II frames without FCS, as TAP carries them */
+};
+struct estab_port_caps {
+    enum estab_medium medium;
+    uint32_t mtu; /* largest IP packet, octets: 68 (1280 with IPv6) to 65535 */
+    uint32_t
+        gso_max;  /* largest super-segment the link cuts up itself, octets of IP packet; 0: none */
+    bool tx_csum; /* the link completes partial checksums */
+    bool rx_csum; /* the link has verified the checksums of what it delivers */
+    uint8_t mac[6];      /* ESTAB_MEDIUM_ETHERNET */
+    bool dad;            /* RFC 4862 duplicate address detection before an IPv6 address is used */
+    bool router_solicit; /* RFC 4861 section 6.3.7 */
+};
+/* All of these: 0 or a port number, E_INVAL (argument), E_NOMEM.  Pointers are borrowed.
+ * A prefix_len counts the bits of the 16-octet form: an IPv4 /24 is 120. */
+int estab_port_add(estab_stack *s,
+                   const struct estab_port_caps *caps); /* the port's number, from 0 */
+int estab_addr_add(estab_stack *s, int port, const uint8_t addr[16], uint8_t prefix_len);
+int estab_route_add(
+    estab_stack *s, int port, const uint8_t dst[16], uint8_t prefix_len,
+    const uint8_t *gw); /* gw NULL: on link; prefix_len 0 with an IPv4 gw: IPv4's default */
+
+/* Frames arrive: borrows n frames of up to ESTAB_IOVS pieces.  A malformed frame is no error: it is
+ * dropped and counted.  E_INVAL: no such port. */
+int estab_input(estab_stack *s, int port, const struct estab_frame *f, size_t n);
+/* The next frames to send on a port: fills up to n and returns how many; 0: nothing to send.
+ * lends the frames' octets.  What was handed out counts as sent: a driver that cannot send it is a
+ * lossy link.  E_INVAL: no such port. */
+int estab_output(estab_stack *s, int port, struct estab_frame *f, size_t n);
+estab_time estab_deadline(const estab_stack *s); /* when to call estab_expire, or ESTAB_NEVER */
+int estab_expire(estab_stack *s);                /* runs due timers; returns how many fired */
+
+/* ---- sockets: BSD verbs, never blocking ----
+ * Every call: E_BADF for a dead handle. */
+
+enum estab_type { ESTAB_TCP, ESTAB_UDP };
+enum estab_how { ESTAB_SHUT_RD = 1, ESTAB_SHUT_WR = 2, ESTAB_SHUT_RDWR = 3 };
+enum estab_opt {
+    ESTAB_O_NODELAY,   /* 1: no Nagle, RFC 9293 section 3.7.4 */
+    ESTAB_O_SNDBUF,    /* ceiling of unacknowledged and unsent octets */
+    ESTAB_O_RCVBUF,    /* ceiling of unread octets: bounds the window */
+    ESTAB_O_KEEPIDLE,  /* ns idle before the first keepalive; 0: none (default), RFC 9293
+                          section 3.8.4 */
+    ESTAB_O_KEEPINTVL, /* ns between keepalives */
+    ESTAB_O_KEEPCNT,   /* unanswered keepalives before the connection is given up */
+    ESTAB_O_HOP_LIMIT, /* TTL or hop limit of what is sent */
+    ESTAB_O_MAXSEG,    /* upper bound of the MSS sent and announced; 0: none */
+    ESTAB_O_ERROR,     /* get only: the pending error, as a positive number, and clears it */
+    ESTAB_O_REUSEADDR, /* bind although TIME-WAITs hold the port */
+    ESTAB_O_QUICKACK,  /* 1: acknowledge without delay */
+};
+enum {                     /* flags of estab_send and estab_recv */
+       ESTAB_MSG_PEEK = 1, /* recv: leave what is read */
+       ESTAB_MSG_MORE = 2, /* send: more follows, hold a partial segment back */
+       ESTAB_MSG_OOB = 4,  /* send: the last octet is urgent, RFC 9293 section 3.8.5 */
+};
+
+/* E_NOTSUP: UDP sockets do not exist yet; E_NOMEM. */
+int estab_socket(estab_stack *s, enum estab_type type, estab_sock *out);
+/* An all-zero ip means any; port 0 lets listen or connect choose one.
+ * E_INVAL: already bound or connected; E_ADDRNOTAVAIL; E_INUSE. */
+int estab_bind(estab_stack *s, estab_sock k, const struct estab_addr *local);
+/* Passive OPEN.  backlog bounds half-open and unaccepted connections together; at least 1.
+ * A second call changes the backlog.  E_INUSE; E_ISCONN; E_NOMEM. */
+int estab_listen(estab_stack *s, estab_sock k, uint32_t backlog);
+/* Takes the oldest completed connection.  peer may be NULL.  E_AGAIN: none; E_INVAL: not listening.
+ */
+int estab_accept(estab_stack *s, estab_sock k, estab_sock *out, struct estab_addr *peer);
+/* Active OPEN: E_INPROGRESS, then ESTAB_EV_OUT (established) or ESTAB_EV_ERR.
+ * E_ISCONN; E_UNREACH: no route; E_INUSE: the four-tuple exists, or every ephemeral port is taken;
+ * E_NOMEM. */
+int estab_connect(estab_stack *s, estab_sock k, const struct estab_addr *peer);
+/* SEND: copies what fits and returns how much; iov is borrowed.
+ * E_AGAIN: the buffer is full (ESTAB_EV_OUT follows); E_NOTCONN; E_PIPE: after shutdown; or the
+ * connection's own error (E_RESET, E_TIMEOUT, E_REFUSED, E_UNREACH), once. */
+ptrdiff_t estab_send(estab_stack *s, estab_sock k, const struct estab_iov *iov, size_t niov,
+                     uint32_t flags);
+/* RECEIVE: 0 is the peer's FIN, after all its text was read.  E_AGAIN: nothing yet (ESTAB_EV_IN
+ * follows); E_NOTCONN; or the connection's own error, once. */
+ptrdiff_t estab_recv(estab_stack *s, estab_sock k, const struct estab_iov *iov, size_t niov,
+                     uint32_t flags);
+/* SHUT_WR is RFC 9293's CLOSE seen from the sender: a FIN after what is queued.  SHUT_RD discards
+ * what is unread and what still comes.  E_NOTCONN. */
+int estab_shutdown(estab_stack *s, estab_sock k, enum estab_how how);
+/* Graceful: what is queued is still sent; the handle is dead on return.  Unread octets turn it into
+ * an abort (RFC 1122 section 4.2.2.13). */
+int estab_close(estab_stack *s, estab_sock k);
+int estab_abort(estab_stack *s,
+                estab_sock k); /* RFC 9293 section 3.10.5: RST, queues dropped, handle dead */
+int estab_setopt(estab_stack *s, estab_sock k, enum estab_opt opt,
+                 uint64_t val); /* E_INVAL: value or option */
+int estab_getopt(estab_stack *s, estab_sock k, enum estab_opt opt, uint64_t *val);
+/* Either pointer may be NULL.  E_NOTCONN: peer asked of an unconnected socket. */
+int estab_getaddrs(const estab_stack *s, estab_sock k, struct estab_addr *local,
+                   struct estab_addr *peer);
+
+/* ---- readiness and introspection ---- */
+
+enum {
+    ESTAB_EV_IN = 1,     /* something to read or accept, or end of stream */
+    ESTAB_EV_OUT = 2,    /* room to send, or the opening is complete */
+    ESTAB_EV_ERR = 4,    /* the connection has failed; ESTAB_O_ERROR says how */
+    ESTAB_EV_HUP = 8,    /* both directions are closed */
+    ESTAB_EV_RDHUP = 16, /* the peer has closed its side */
+};
+struct estab_event {
+    estab_sock sock;
+    uint32_t mask;
+    void *user;
+};
+/* Edge-triggered: an event is reported when it becomes so (and at once if it already is).
+ * ERR and HUP are always watched while mask is not 0. */
+int estab_watch(estab_stack *s, estab_sock k, uint32_t mask, void *user);
+size_t estab_events(estab_stack *s, struct estab_event *out,
+                    size_t cap);                          /* drains the ready list: O(ready) */
+uint32_t estab_ready(const estab_stack *s, estab_sock k); /* level, for poll(2) emulation */
+
+struct estab_tcp_info { /* append-only, versioned like estab_config: set size before the call */
+    size_t size;
+    enum estab_tcp_state state;
+    struct estab_addr local, peer;
+    estab_dur rto, srtt, rttvar, rtt_min;
+    uint32_t snd_mss, rcv_mss, cwnd, ssthresh, snd_wnd, rcv_wnd, flight, unsent, unread;
+    uint64_t bytes_acked, bytes_received, segs_in, segs_out, retrans, rto_fired, dup_acks;
+    char cc[16];
+    enum estab_timer timer;          /* the next of its timers */
+    estab_time timer_at;             /* when, or ESTAB_NEVER */
+    uint32_t backlog, synq, acceptq; /* LISTEN */
+    uint8_t snd_wscale, rcv_wscale;
+    bool ts_ok, sack_ok, orphan; /* orphan: no handle holds it any more */
+};
+/* E_BADF.  Works on the handles of estab_conn_next too. */
+int estab_tcp_info(const estab_stack *s, estab_sock k, struct estab_tcp_info *info);
+/* Walks everything a netstat shows: listeners, connections, half-open and TIME-WAIT entries.  Start
+ * with *cursor = 0.  The handles of compact entries serve estab_tcp_info only. */
+bool estab_conn_next(const estab_stack *s, uint64_t *cursor, estab_sock *k);
+struct estab_stack_info { /* append-only, versioned like estab_config */
+    size_t size;
+    uint32_t conns, listeners, synq, timewait;
+    size_t mem_used, mem_peak; /* octets taken from env.alloc */
+    uint64_t frames_in, frames_out, drops;
+};
+void estab_stack_info(const estab_stack *s, struct estab_stack_info *info);
+
+const char *estab_strerror(int err);
+const char *estab_state_name(enum estab_tcp_state st); /* "SYN-RECEIVED", the RFC's spelling */
+const char *estab_timer_name(enum estab_timer t);
+/* The event that takes this edge, in figure 5's words: "rcv ACK of FIN", "CLOSE, snd FIN". */
+const char *estab_edge_event(enum estab_tcp_state from, enum estab_tcp_state to,
+                             enum estab_cause by);
+/* Whether RFC 9293's figure (with its notes) has this edge; aborts to CLOSED are edges too. */
+bool estab_edge_legal(enum estab_tcp_state from, enum estab_tcp_state to);
+
+#pragma GCC visibility pop
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* host.h - what a stack needs from a POSIX system: environments, links, a recorder, an event loop.
+ *
+ * Everything here is a customer of estab.h and of nothing else of estab.
+ * Functions that can fail for a reason a person must read take `err`: a buffer of ESTAB_ERRLEN
+ * octets that gets one line saying what failed, on what, why, and what to do about it. */
+#ifndef ESTAB_HOST_H
+#define ESTAB_HOST_H
+
+#include <estab/estab.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define ESTAB_ERRLEN 256
+
+/* ---- environments ---- */
+
+/* Monotonic clock, getrandom(2), malloc.  Fills env; trace is NULL. */
+void estab_host_env(struct estab_env *env);
+
+/* Virtual time and seeded randomness: two runs with one seed are identical. */
+struct estab_virtual {
+    estab_time now;    /* the caller moves it */
+    uint64_t rng[4];   /* xoshiro256** */
+    size_t live, peak; /* octets allocated now, and at most */
+    uint64_t allocs;   /* calls of alloc so far */
+    uint64_t fail_at; /* alloc number that fails (1 = the next one made after a reset of allocs); 0:
+                         none */
+};
+void estab_virtual_env(struct estab_env *env, struct estab_virtual *v, uint64_t seed);
+uint64_t estab_virtual_random(struct estab_virtual *v);
+
+/* ---- links ----
+ * A link is where frames come from and go to.  Decorators (fault, pcap) are links over a link and
+ * own it: closing the outermost closes all. */
+
+typedef struct estab_link estab_link;
+struct estab_link_ops {
+    const char *name;
+    /* Lends up to n frames until the next recv on this link; how many, 0: none now, -1: the link is
+     * gone (estab_link.error says why). */
+    int (*recv)(estab_link *l, struct estab_frame *f, size_t n);
+    /* Borrows n frames; returns how many the link took, or -1: gone.  A frame not taken is lost and
+     * counted. */
+    int (*send)(estab_link *l, const struct estab_frame *f, size_t n);
+    int (*fd)(const estab_link *l); /* readable when recv has something; -1: none */
+    estab_time (*deadline)(
+        const estab_link *l); /* when recv will have something by itself, or ESTAB_NEVER */
+    void (*close)(estab_link *l);
+};
+struct estab_link {
+    const struct estab_link_ops *ops;
+    struct estab_port_caps caps; /* hand to estab_port_add */
+    uint64_t frames_in, octets_in, frames_out, octets_out, lost_out, lost_in;
+    char name[64];            /* "tun:estab0" */
+    char error[ESTAB_ERRLEN]; /* empty while all is well */
+};
+static inline int estab_link_recv(estab_link *l, struct estab_frame *f, size_t n)
+{
+    return l->ops->recv(l, f, n);
+}
+static inline int estab_link_send(estab_link *l, const struct estab_frame *f, size_t n)
+{
+    return l->ops->send(l, f, n);
+}
+static inline int estab_link_fd(const estab_link *l)
+{
+    return l->ops->fd(l);
+}
+static inline estab_time estab_link_deadline(const estab_link *l)
+{
+    return l->ops->deadline(l);
+}
+void estab_link_close(estab_link *l); /* NULL is allowed */
+
+/* From a pipeline, outermost first: "pcap:x.pcapng|fault:loss=1%,seed=7|tun:estab0".  0 or -1 and
+ * err. tun:NAME and tap:NAME attach to (or make) a device; options after commas: mtu=N, mac=... */
+int estab_link_open(estab_link **out, const char *spec, char *err);
+
+/* A TUN (ESTAB_MEDIUM_IP) or TAP (ESTAB_MEDIUM_ETHERNET) device of the kernel, non-blocking, one
+ * frame a system call.  name may be "" (the kernel chooses; link->name tells).  mtu 0: the device's
+ * own. */
+int estab_link_tuntap(estab_link **out, enum estab_medium medium, const char *name, uint32_t mtu,
+                      char *err);
+
+/* Two ends in memory.  What one sends the other receives at once (copied); each end holds at most
+ * `queue` frames (0: 1024), the rest is lost and counted. */
+int estab_link_pair(estab_link *out[2], const struct estab_port_caps *caps, uint32_t queue);
+
+/* Impairment of what is sent through the decorator, and of nothing received.  Probabilities are 0
+ * to 1. */
+struct estab_fault {
+    double loss, duplicate, reorder, corrupt; /* reorder: a frame is held back for reorder_by */
+    estab_dur delay, jitter, reorder_by;      /* jitter: uniform, added to delay; may reorder */
+    double late; /* share of frames that wander: delivered after late_by, too */
+    estab_dur late_by;
+    uint64_t rate;  /* octets per second; 0: no limit */
+    uint32_t queue; /* frames waiting for rate; 0: 1024 */
+    uint64_t seed;
+    estab_time (*now)(void *ctx); /* NULL: the monotonic clock */
+    void *ctx;
+};
+/* takes `under`, also on failure.  Frames leave when their time has come: whoever drives this end
+ * must call recv (or send) on it at estab_link_deadline. */
+int estab_link_fault(estab_link **out, estab_link *under, const struct estab_fault *f, char *err);
+/* "loss=1%,dup=0.5%,reorder=2%,reorder_by=10ms,corrupt=0.1%,delay=20ms,jitter=5ms,rate=10Mbit,seed=7"
+ */
+int estab_fault_parse(struct estab_fault *f, const char *text, char *err);
+
+/* ---- the recorder: pcapng ---- */
+
+typedef struct estab_pcap estab_pcap;
+/* Writes a file that Wireshark and tshark open; "-" is standard output.  epoch: what virtual or
+ * monotonic time 0 is in UNIX ns (0: the time stamps are the stack's own). */
+int estab_pcap_open(estab_pcap **out, const char *path, uint64_t epoch, char *err);
+/* A change of state, a drop, a timer becomes the comment of the packet that caused it, or of the
+ * next one. Has the signature of env.trace with ctx = the recorder. */
+void estab_pcap_trace(void *pcap, const struct estab_trace *t);
+void estab_pcap_close(estab_pcap *p); /* writes what is held back; NULL is allowed */
+/* takes `under`; borrows `p`, which must outlive the link. */
+int estab_link_pcap(estab_link **out, estab_link *under, estab_pcap *p,
+                    estab_time (*now)(void *ctx), void *ctx, char *err);
+
+/* ---- the loop: one stack, its links, epoll ---- */
+
+typedef struct estab_loop estab_loop;
+int estab_loop_new(estab_loop **out, estab_stack *s, char *err); /* borrows the stack */
+void estab_loop_free(estab_loop *l);                             /* closes its links */
+/* Adds link->caps as a port of the stack; takes the link.  The port's number, or -1 and err. */
+int estab_loop_attach(estab_loop *l, estab_link *link, char *err);
+estab_link *estab_loop_link(estab_loop *l, int port); /* lends */
+/* Another descriptor to wait for: it ends the wait of estab_loop_turn and is reported by it. */
+int estab_loop_watch_fd(estab_loop *l, int fd);
+/* One turn: hand out, wait at most max_wait (0: do not; ESTAB_NEVER: until something happens) for a
+ * frame, a deadline or a watched descriptor, take frames in, run timers, hand out.  0; 1: a watched
+ * descriptor is readable; -1: a link is gone (err says which and why); -2: interrupted by a signal.
+ */
+int estab_loop_turn(estab_loop *l, estab_dur max_wait, char *err);
+/* Hands out what the stack has ready, without waiting: after a batch of calls. */
+void estab_loop_flush(estab_loop *l);
+
+/* ---- text ---- */
+
+/* "10.0.0.1", "fd00::1", "10.0.0.1:80", "[fd00::1]:80", ":80".  0 or -1.  port_given may be NULL.
+ */
+int estab_addr_parse(struct estab_addr *out, const char *text, bool *port_given);
+/* Writes "10.0.0.1:80" or "[fd00::1]:80" (with_port) into buf of at least 56 octets; returns buf.
+ */
+char *estab_addr_format(const struct estab_addr *a, bool with_port, char *buf);
+/* "10.0.0.1/24": addr and the prefix in bits of the 16-octet form.  0 or -1. */
+int estab_prefix_parse(uint8_t addr[16], uint8_t *prefix_len, const char *text);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* ring.h - a queue of octets addressed by offset from its head, that grows and shrinks.
+ *
+ * Small: one circular piece of 512 octets to 32 KiB, doubled as needed.  Large: a table of 32 KiB
+ * chunks that come and go as the queue moves on.  Empty: nothing.  So up to 64 KiB at any offset
+ * lie in at most three pieces (two chunk borders), which is what a frame can carry.
+ *
+ * `len` octets are in the queue; beyond it octets may be stored ahead of their turn (ring_put), and
+ * become part of the queue by ring_extend().  Memory comes from a pool that keeps a few pieces of
+ * each size. */
+#ifndef BASE_RING_H
+#define BASE_RING_H
+
+#include "base/bytes.h"
+#include "base/env.h"
+
+#define RING_MIN_SHIFT   9
+#define RING_CHUNK_SHIFT 15
+#define RING_CLASSES     (RING_CHUNK_SHIFT - RING_MIN_SHIFT + 1)
+
+struct ring_pool {
+    struct env *env;
+    void *free[RING_CLASSES];           /* chained through their first octets */
+    uint32_t nfree[RING_CLASSES], keep; /* keep: most free pieces of each size */
+};
+void ring_pool_init(struct ring_pool *p, struct env *env, uint32_t keep);
+void ring_pool_fini(struct ring_pool *p);
+
+struct ring {
+    union {
+        uint8_t *one;    /* small: the piece */
+        uint8_t **table; /* large: chunks, a circular table; NULL where nothing is stored */
+    } u;
+    uint32_t head; /* small: where offset 0 is; large: offset 0 within its chunk */
+    uint32_t len;
+    uint32_t first;      /* large: index in the table of the chunk that holds offset 0 */
+    uint8_t shift;       /* small: log2 of the piece; 0: nothing allocated */
+    uint8_t table_shift; /* large: log2 of the table's entries; 0: small */
+};
+void ring_init(struct ring *r);
+void ring_fini(struct ring *r, struct ring_pool *p);
+/* Stores t at offset off (anywhere, also beyond len), without changing len.  0 or ESTAB_E_NOMEM,
+ * and then nothing has changed.  off + t->len <= UINT32_MAX / 2. */
+int ring_put(struct ring *r, struct ring_pool *p, uint32_t off, const struct pieces *t);
+/* The octets [len, len + n) have all been put: they are in the queue now. */
+void ring_extend(struct ring *r, uint32_t n);
+/* Appends: put at len, extend. */
+int ring_write(struct ring *r, struct ring_pool *p, const struct pieces *t);
+/* Lends [off, off + n) of what is stored as at most 3 pieces into v (for n <= 64 KiB in all cases);
+ * returns how many pieces.  off + n <= len. */
+uint32_t ring_peek(const struct ring *r, uint32_t off, uint32_t n, struct estab_iov v[3]);
+void ring_copy(const struct ring *r, uint32_t off, void *dst, uint32_t n); /* off + n <= len */
+/* Drops n octets from the head.  `ahead`: whether octets stored beyond len must be kept.  Frees
+ * what is no longer needed; an empty queue with nothing ahead holds no memory. */
+void ring_drop(struct ring *r, struct ring_pool *p, uint32_t n, bool ahead);
+/* Takes n octets off the end (they were never wanted). */
+void ring_unwrite(struct ring *r, struct ring_pool *p, uint32_t n);
+size_t ring_mem(const struct ring *r); /* octets held */
+
+#endif

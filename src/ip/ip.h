@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* ip.h - the internet layer: ports, addresses, routes, neighbours, ICMP; a host, never a router.
+ *
+ * In: ip_recv() takes a frame apart as far as a transport's datagram, answering by itself what is
+ * the internet layer's business (ARP, neighbour discovery, echo).  Out: a transport keeps an
+ * ip_path, asks whether its next hop is ready, builds its own header and text, and has ip_emit()
+ * write the headers in front.  What the layer has to send itself waits, built, in a bounded queue
+ * per port (ip_pull()).
+ *
+ * Nothing waits for a neighbour's address but the internet layer's own packets: a transport asks
+ * again when ip_layer.resolved has changed. */
+#ifndef IP_IP_H
+#define IP_IP_H
+
+#include "base/env.h"
+#include "wire/icmp.h"
+#include "wire/ip.h"
+
+#define IP_PORTS_MAX    16
+#define IP_ADDRS_MAX    256
+#define IP_ROUTES_MAX   64
+#define IP_LINK_HDR_MAX 14
+
+struct ip_neigh; /* neighbour cache entry, ip_neigh.c */
+struct ip_pkt;   /* a packet of our own that waits, ip_queue.c */
+
+struct ip_addr_entry {
+    uint8_t addr[16];
+    uint8_t prefix_len; /* of the 16-octet form */
+    uint8_t port;
+    bool used;
+    bool tentative; /* RFC 4862 section 5.4: not to be used yet */
+    uint8_t dad_left;
+    estab_time dad_at;
+};
+struct ip_route {
+    uint8_t dst[16], gw[16];
+    uint8_t prefix_len, port;
+    bool used, has_gw;
+};
+struct ip_port {
+    struct estab_port_caps caps;
+    struct ip_pkt *queue_head, *queue_tail; /* our own packets, ready to go */
+    uint32_t nqueued;
+    uint8_t rs_left; /* router solicitations still to send */
+    estab_time rs_at;
+};
+struct ip_layer {
+    struct env *env;
+    struct rule_book *rules;
+    uint8_t hop_limit;
+    struct ip_port ports[IP_PORTS_MAX];
+    uint32_t nports;
+    struct ip_addr_entry addrs[IP_ADDRS_MAX];
+    struct ip_route routes[IP_ROUTES_MAX];
+    uint32_t
+        path_gen; /* changes when an address, a route or a neighbour's death makes paths stale */
+    uint32_t resolved; /* counts neighbours that became known or were given up: those who wait ask
+                          again */
+    struct ip_neigh *neigh; /* table of IP_NEIGH_MAX, allocated with the first Ethernet port */
+    uint16_t id_next; /* IPv4 identification: random start, per datagram that may be fragmented */
+    uint64_t icmp_tokens; /* limit of ICMP errors and echo replies */
+    estab_time icmp_at;
+    uint64_t secret[2];
+    estab_time next_at; /* earliest deadline of the layer, or ESTAB_NEVER */
+    uint8_t *pkt_mem;   /* pool of packets of our own, ip_queue.c */
+    struct ip_pkt *pkt_free;
+};
+
+int ip_init(struct ip_layer *l, struct env *env, struct rule_book *rules, uint8_t hop_limit);
+void ip_fini(struct ip_layer *l);
+/* Behind estab_port_add and its sisters, same results. */
+int ip_port_add(struct ip_layer *l, const struct estab_port_caps *caps);
+int ip_addr_add(struct ip_layer *l, int port, const uint8_t addr[16], uint8_t prefix_len);
+int ip_route_add(struct ip_layer *l, int port, const uint8_t dst[16], uint8_t prefix_len,
+                 const uint8_t *gw);
+
+/* ---- in ---- */
+
+struct ip_dgram { /* borrowed from the frame */
+    struct ip_hdr ip;
+    uint8_t port;
+    uint16_t local; /* index of the destination in addrs, or IP_LOCAL_NONE (group, broadcast) */
+    bool csum_ok;   /* the link has verified the transport's checksum, or need not have one */
+    uint16_t nsegs; /* TCP segments it stands for (1; more behind GSO: ceil(text / gso_size) is the
+                       transport's to set) */
+    uint16_t gso_size;
+    const uint8_t *head;   /* contiguous octets of the transport's header ... */
+    size_t head_len;       /* ... at least min(60, payload) of them */
+    struct pieces payload; /* the transport's header and text, exactly ip.payload_len octets */
+    uint8_t scratch[320];  /* headers that came in pieces, made contiguous */
+};
+#define IP_LOCAL_NONE UINT16_MAX
+
+enum ip_verdict {
+    IP_DONE,    /* consumed or dropped (and counted) */
+    IP_DELIVER, /* d is a datagram for a transport: d->ip.proto is TCP or UDP (others were answered)
+                 */
+    IP_ERROR, /* an ICMP error about one of our datagrams: e is filled; d->ip.src is who sent it */
+};
+struct ip_error {
+    enum icmp_meaning meaning;
+    uint32_t mtu;            /* ICMP_MEANS_TOO_BIG; sane: at least 68 or 1280, or 0 */
+    struct icmp_quote quote; /* quote.ip.src is ours: the local end */
+};
+enum ip_verdict ip_recv(struct ip_layer *l, uint8_t port, const struct estab_frame *f,
+                        struct ip_dgram *d, struct ip_error *e);
+/* A drop by any layer, counted and traced; addresses from d if it is not NULL, ports unknown. */
+void ip_drop(struct ip_layer *l, const struct ip_dgram *d, enum rule r);
+/* Answers d with an ICMP error where RFC 1122 section 3.2.2 and RFC 4443 section 2.4 allow one,
+ * within the limit. UDP asks for port unreachable with it. */
+enum ip_unreach { IP_UNREACH_PROTO, IP_UNREACH_PORT };
+void ip_reply_unreach(struct ip_layer *l, const struct ip_dgram *d, enum ip_unreach why);
+
+/* ---- out ---- */
+
+struct ip_path {    /* where datagrams to one destination go; kept by the transport */
+    uint16_t local; /* index of the source address in addrs */
+    uint16_t neigh; /* next hop on Ethernet */
+    uint8_t port;
+    uint8_t gen8; /* low octet of path_gen when it was found */
+};
+/* Finds port, next hop and source address (src NULL: chosen, RFC 6724's rules that apply to one
+ * candidate set: same family, not tentative, longest match on the outgoing port; else src must be
+ * ours).  port_hint: -1, or the port that a link-local destination belongs to.  0; ESTAB_E_UNREACH;
+ * ESTAB_E_ADDRNOTAVAIL. */
+int ip_path_find(struct ip_layer *l, const uint8_t dst[16], const uint8_t *src, int port_hint,
+                 struct ip_path *out);
+enum ip_ready {
+    IP_READY,
+    IP_WAIT, /* the neighbour is being asked; ask again when l->resolved changes */
+    IP_LOST, /* the neighbour did not answer, or there is no way any more: the datagram would be
+                lost */
+};
+/* Revalidates a stale path in place, starts resolution where needed. */
+enum ip_ready ip_path_ready(struct ip_layer *l, struct ip_path *p, const uint8_t dst[16]);
+static inline const uint8_t *ip_local(const struct ip_layer *l, uint16_t local)
+{
+    return l->addrs[local].addr;
+}
+int ip_local_find(const struct ip_layer *l,
+                  const uint8_t addr[16]); /* index, or -1: not ours (or tentative) */
+static inline uint32_t ip_mtu(const struct ip_layer *l, const struct ip_path *p)
+{
+    return l->ports[p->port].caps.mtu;
+}
+/* Octets that ip_emit() will write. */
+static inline uint32_t ip_emit_len(const struct ip_layer *l, const struct ip_path *p,
+                                   const uint8_t dst[16])
+{
+    return ip_hdr_len_of(dst) +
+           (l->ports[p->port].caps.medium == ESTAB_MEDIUM_ETHERNET ? IP_LINK_HDR_MAX : 0);
+}
+struct ip_send {
+    uint8_t proto, tos;
+    uint8_t hop_limit; /* 0: the layer's */
+    uint32_t flow;     /* IPv6 flow label */
+};
+/* Writes link and IP headers for payload_len octets into out (ip_emit_len() octets).  DF is always
+ * set: no transport here lets its datagrams be fragmented (RFC 6864: the identification of an
+ * atomic datagram may be anything: 0). */
+void ip_emit(struct ip_layer *l, const struct ip_path *p, const uint8_t dst[16],
+             const struct ip_send *how, uint32_t payload_len, uint8_t *out);
+
+/* ---- the layer's own packets and deadlines ---- */
+
+/* The next packet of our own on this port, as a complete frame; false: none.  lent until the next
+ * ip_reap(). */
+bool ip_pull(struct ip_layer *l, uint8_t port, struct estab_frame *f);
+bool ip_has_output(const struct ip_layer *l, uint8_t port);
+/* What ip_pull() lent is free again: called at the beginning of every public call. */
+void ip_reap(struct ip_layer *l);
+static inline estab_time ip_next(const struct ip_layer *l)
+{
+    return l->next_at;
+}
+int ip_expire(struct ip_layer *l); /* how many deadlines passed */
+
+#endif

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* ip.h - IPv4 (RFC 791) and IPv6 (RFC 8200) headers as one representation; IPv4 addresses are
+ * IPv4-mapped. ip4.c and ip6.c hold the two wire forms. */
+#ifndef WIRE_IP_H
+#define WIRE_IP_H
+
+#include "base/bytes.h"
+#include "wire/rule.h"
+
+#define IP4_HDR_LEN 20
+#define IP6_HDR_LEN 40
+enum {
+    IPPROTO_HOPOPTS_ = 0,
+    IPPROTO_ICMP4 = 1,
+    IPPROTO_IPIP = 4,
+    IPPROTO_TCP_ = 6,
+    IPPROTO_UDP_ = 17,
+    IPPROTO_IP6IN = 41,
+    IPPROTO_ROUTING_ = 43,
+    IPPROTO_FRAGMENT_ = 44,
+    IPPROTO_ICMP6 = 58,
+    IPPROTO_NONE_ = 59,
+    IPPROTO_DSTOPTS_ = 60,
+};
+
+static inline bool ip_is4(const uint8_t a[16])
+{
+    static const uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+
+    return memcmp(a, mapped, 12) == 0;
+}
+static inline void ip_map4(uint8_t out[16], const uint8_t v4[4])
+{
+    memset(out, 0, 10);
+    out[10] = out[11] = 0xff;
+    memcpy(out + 12, v4, 4);
+}
+static inline bool ip_is_any(const uint8_t a[16]) /* :: or ::ffff:0.0.0.0 */
+{
+    static const uint8_t zero[16];
+
+    return memcmp(a, zero, 16) == 0 || (ip_is4(a) && memcmp(a + 12, zero, 4) == 0);
+}
+static inline bool ip_is_multicast(const uint8_t a[16]) /* 224/4, ff00::/8; not IPv4 broadcast */
+{
+    return a[0] == 0xff || (ip_is4(a) && (a[12] & 0xf0) == 0xe0);
+}
+static inline bool ip_is_loopback(const uint8_t a[16])
+{
+    static const uint8_t one[16] = {[15] = 1};
+
+    return memcmp(a, one, 16) == 0 || (ip_is4(a) && a[12] == 127);
+}
+static inline bool ip_is_link_local6(const uint8_t a[16])
+{
+    return a[0] == 0xfe && (a[1] & 0xc0) == 0x80;
+}
+
+struct ip_hdr {
+    uint8_t src[16], dst[16];
+    uint8_t version; /* 4 or 6 */
+    uint8_t proto;   /* of the payload, behind every extension header */
+    uint8_t hop_limit, tos;
+    uint16_t id;                          /* IPv4, or of the fragment header */
+    uint16_t frag_off;                    /* octets */
+    bool more_frags, dont_frag, has_frag; /* has_frag: it is a fragment (an atomic one is not) */
+    uint32_t flow;
+    uint16_t hdr_len; /* octets up to the payload: with options or extension headers */
+    uint32_t
+        payload_len; /* octets behind hdr_len, as the header says; never more than the frame has */
+    /* A parameter problem to report (RFC 8200 section 4.2): code and pointer; code 0xff: none. */
+    uint8_t problem_code;
+    uint16_t problem_at;
+};
+/* Both look at the first octets of `in` (header, options and extension headers must lie within
+ * them: the caller hands a contiguous run of at least min(packet, 256) octets); `total` is the
+ * length of the whole packet in the frame, of which link padding may be part.  RULE_NONE, or why it
+ * must be dropped. */
+enum rule ip4_parse(struct ip_hdr *h, const uint8_t *in, size_t in_len, size_t total, bool csum_ok);
+enum rule ip6_parse(struct ip_hdr *h, const uint8_t *in, size_t in_len, size_t total);
+/* Emit the fixed header (no options) for payload_len octets behind it. */
+void ip4_emit(const struct ip_hdr *h, uint8_t out[IP4_HDR_LEN]);
+void ip6_emit(const struct ip_hdr *h, uint8_t out[IP6_HDR_LEN]);
+static inline uint32_t ip_hdr_len_of(const uint8_t dst[16])
+{
+    return ip_is4(dst) ? IP4_HDR_LEN : IP6_HDR_LEN;
+}
+/* Unfolded sum of the pseudo-header (RFC 9293 section 3.1, RFC 8200 section 8.1). */
+uint64_t ip_pseudo(const uint8_t src[16], const uint8_t dst[16], uint8_t proto, uint32_t len);
+
+#endif

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* rule.h - every drop, reset and acceptance has a rule: a name, and the paragraph it comes from.
+ *
+ * The names are what counters, traces and tests show; the numbers may change between versions. */
+#ifndef WIRE_RULE_H
+#define WIRE_RULE_H
+
+#include "base/env.h"
+
+/* X(ID, "name", "where it is written") */
+#define RULES(X)                                                                                   \
+    /* frames and packets */                                                                       \
+    X(RUNT, "runt", "IEEE 802.3: shorter than its header")                                         \
+    X(ETHERTYPE, "ethertype", "RFC 1122 section 2.3.1: no such protocol here")                     \
+    X(NOT_OURS, "not-ours", "RFC 1122 section 3.2.1.3: addressed to somebody else")                \
+    X(IP_VERSION, "ip-version", "RFC 1122 section 3.2.1.1, RFC 8200 section 3")                    \
+    X(IP_HEADER, "ip-header", "RFC 791 section 3.1: IHL or total length impossible")               \
+    X(IP_CSUM, "ip-checksum", "RFC 1122 section 3.2.1.2")                                          \
+    X(IP_LENGTH, "ip-length", "RFC 791 section 3.1, RFC 8200 section 3: longer than the frame")    \
+    X(IP_OPTION, "ip-option", "RFC 791 section 3.1: malformed option")                             \
+    X(IP_SOURCE_ROUTE, "source-route", "RFC 7126 section 4.3: dropped by default")                 \
+    X(IP_FRAGMENT, "fragment", "RFC 791 section 3.2: reassembly is not implemented yet")           \
+    X(IP_SRC, "martian-source", "RFC 1122 section 3.2.1.3, RFC 4291 section 2.7")                  \
+    X(IP_DST, "martian-destination", "RFC 1122 section 3.2.1.3")                                   \
+    X(IP_LAND, "land", "RFC 4953 section 2.2: source and destination are the same")                \
+    X(IP_PROTOCOL, "protocol", "RFC 1122 section 3.2.2.1: protocol unreachable")                   \
+    X(IP_TUNNEL, "tunnel", "RFC 6169: encapsulated packets are not opened")                        \
+    X(IP6_EXT, "ip6-extension", "RFC 8200 section 4: malformed or too long a chain")               \
+    X(IP6_UNKNOWN_OPTION, "ip6-unknown-option", "RFC 8200 section 4.2")                            \
+    X(IP6_RH0, "routing-header", "RFC 5095: type 0 is dropped")                                    \
+    X(NO_ROUTE, "no-route", "RFC 1122 section 3.3.1")                                              \
+    X(NEIGHBOUR_UNKNOWN, "neighbour-unknown", "RFC 1122 section 2.3.2.2, RFC 4861 section 7.2.2")  \
+    X(NEIGHBOUR_FULL, "neighbour-full", "RFC 6583: the neighbour table is bounded")                \
+    X(ARP_MALFORMED, "arp-malformed", "RFC 826")                                                   \
+    X(ARP_UNSOLICITED, "arp-unsolicited", "RFC 5227 section 2.4: does not overwrite")              \
+    X(ARP_CONFLICT, "arp-conflict", "RFC 5227 section 2.4: claims our address")                    \
+    X(ND_MALFORMED, "nd-malformed", "RFC 4861 sections 6.1, 7.1")                                  \
+    X(ND_HOP_LIMIT, "nd-hop-limit", "RFC 4861 section 7.1: hop limit must be 255")                 \
+    X(ND_UNSOLICITED, "nd-unsolicited", "RFC 4861 section 7.2.5")                                  \
+    X(ND_DUPLICATE, "nd-duplicate", "RFC 4862 section 5.4: the address is taken")                  \
+    X(ICMP_MALFORMED, "icmp-malformed", "RFC 792, RFC 4443 section 2.4")                           \
+    X(ICMP_CSUM, "icmp-checksum", "RFC 792, RFC 4443 section 2.3")                                 \
+    X(ICMP_ECHO_GROUP, "echo-to-group", "RFC 1122 section 3.2.2.6: not answered")                  \
+    X(ICMP_RATE, "icmp-rate", "RFC 4443 section 2.4 (f), RFC 1812 section 4.3.2.8")                \
+    X(ICMP_QUOTE, "icmp-quote", "RFC 5927 section 4: quotes nothing that we sent")                 \
+    X(ICMP_IGNORED, "icmp-ignored", "RFC 1122 section 3.2.2, RFC 6633: no action")                 \
+    X(UDP_MALFORMED, "udp-malformed", "RFC 768")                                                   \
+    X(UDP_CSUM, "udp-checksum", "RFC 768, RFC 8200 section 8.1")                                   \
+    X(UDP_NO_PORT, "udp-no-port", "RFC 1122 section 4.1.3.1: port unreachable")                    \
+    X(REPLY_FULL, "reply-full", "bounded queue of answers; the peer asks again")                   \
+    /* TCP: the header */                                                                          \
+    X(TCP_HEADER, "tcp-header", "RFC 9293 section 3.1: data offset impossible")                    \
+    X(TCP_CSUM, "tcp-checksum", "RFC 9293 section 3.1 [MUST-3]")                                   \
+    X(TCP_OPTION, "tcp-option", "RFC 9293 section 3.1 [MUST-7]: option of impossible length")      \
+    X(TCP_GROUP, "tcp-to-group", "RFC 9293 section 3.9.2.3 [MUST-57]")                             \
+    X(TCP_PORT_0, "tcp-port-0", "RFC 6335 section 6: reserved")                                    \
+    /* TCP: no connection, LISTEN, SYN-SENT */                                                     \
+    X(CLOSED_RST, "closed-rst", "RFC 9293 section 3.10.7.1: an RST to nothing is dropped")         \
+    X(CLOSED_ANSWER, "closed-answer", "RFC 9293 section 3.10.7.1: answered with RST")              \
+    X(LISTEN_RST, "listen-rst", "RFC 9293 section 3.10.7.2, first")                                \
+    X(LISTEN_ACK, "listen-ack", "RFC 9293 section 3.10.7.2, second: answered with RST")            \
+    X(LISTEN_OTHER, "listen-other", "RFC 9293 section 3.10.7.2, fourth")                           \
+    X(LISTEN_SYN, "listen-syn", "RFC 9293 section 3.10.7.2, third: a half-open entry")             \
+    X(SYN_FIN, "syn-fin", "RFC 9293 section 3.10.7.2: SYN with FIN is refused")                    \
+    X(BACKLOG_FULL, "backlog-full", "RFC 9293 section 3.9.1.2; RFC 4987 section 3: SYN dropped")   \
+    X(SYNQ_FULL, "synq-full", "RFC 4987 section 3: half-open entries are bounded")                 \
+    X(SYN_SENT_ACK, "syn-sent-ack", "RFC 9293 section 3.10.7.3, first: unacceptable ACK")          \
+    X(SYN_SENT_RST, "syn-sent-rst", "RFC 9293 section 3.10.7.3, second")                           \
+    X(SYN_SENT_OTHER, "syn-sent-other", "RFC 9293 section 3.10.7.3, fifth")                        \
+    X(SIMULTANEOUS_OPEN, "simultaneous-open", "RFC 9293 section 3.5, figure 8")                    \
+    /* TCP: the eight checks */                                                                    \
+    X(PAWS, "paws", "RFC 7323 section 5.3")                                                        \
+    X(TS_MISSING, "timestamp-missing", "RFC 7323 section 3.2")                                     \
+    X(UNACCEPTABLE, "unacceptable", "RFC 9293 section 3.10.7.4, first: outside the window")        \
+    X(RST_OUTSIDE, "rst-outside", "RFC 5961 section 3.2: outside the window")                      \
+    X(BLIND_RST, "blind-rst", "RFC 5961 section 3.2: inside, not exact: challenge ACK")            \
+    X(RST_ACCEPTED, "rst-accepted", "RFC 9293 section 3.10.7.4, second")                           \
+    X(BLIND_SYN, "blind-syn", "RFC 5961 section 4.2: challenge ACK")                               \
+    X(NO_ACK, "no-ack", "RFC 9293 section 3.10.7.4, fifth: ACK bit off")                           \
+    X(SYN_RECEIVED_ACK, "syn-received-ack", "RFC 9293 section 3.10.7.4, fifth: answered with RST") \
+    X(ACK_RANGE, "ack-range", "RFC 5961 section 5.2")                                              \
+    X(ACK_UNSENT, "ack-unsent",                                                                    \
+      "RFC 9293 section 3.10.7.4, fifth: acknowledges what was not sent")                          \
+    X(TEXT_AFTER_CLOSE, "text-after-close",                                                        \
+      "RFC 9293 section 3.10.7.4: data for a closed process: RST")                                 \
+    X(TEXT_AFTER_FIN, "text-after-fin", "RFC 9293 section 3.10.7.4, seventh: ignored")             \
+    X(TEXT_DUPLICATE, "text-duplicate", "RFC 9293 section 3.10.7.4: already received")             \
+    X(TEXT_AHEAD, "text-ahead", "RFC 9293 section 3.10.7.4, seventh: kept for its turn")           \
+    X(TEXT_GAPS, "text-gaps", "RFC 5961 section 7 and K3: out-of-order ranges are bounded")        \
+    X(TEXT_TRIMMED, "text-trimmed", "RFC 9293 section 3.10.7.4: beyond the window")                \
+    X(URGENT, "urgent", "RFC 6093 section 3: delivered in line")                                   \
+    X(CHALLENGE_LIMIT, "challenge-limit", "RFC 5961 section 7: challenge ACKs are limited")        \
+    X(OPTION_OUTSIDE_SYN, "option-outside-syn",                                                    \
+      "RFC 7323 section 2.2, RFC 9293 section 3.7.1: ignored")                                     \
+    X(SACK_INVALID, "sack-invalid", "RFC 2018 section 4, RFC 2883 section 5: block ignored")       \
+    /* TCP: TIME-WAIT */                                                                           \
+    X(TIME_WAIT_RST, "time-wait-rst", "RFC 1337 section 3: ignored")                               \
+    X(TIME_WAIT_FIN, "time-wait-fin", "RFC 9293 section 3.10.7.4, eighth: ACK, restart 2 MSL")     \
+    X(TIME_WAIT_SYN, "time-wait-syn", "RFC 6191 section 2: a newer incarnation")                   \
+    X(TIME_WAIT_OTHER, "time-wait-other", "RFC 9293 section 3.10.7.4: ACK")                        \
+    X(TIME_WAIT_RECYCLED, "time-wait-recycled",                                                    \
+      "RFC 9293 section 3.6.1: table full, oldest ended")                                          \
+    /* TCP: sending */                                                                             \
+    X(RTO, "rto", "RFC 6298 section 5")                                                            \
+    X(FAST_RETRANSMIT, "fast-retransmit", "RFC 5681 section 3.2")                                  \
+    X(PARTIAL_ACK, "partial-ack", "RFC 6582 section 3.2")                                          \
+    X(RECOVERED, "recovered", "RFC 6582 section 3.2: full acknowledgment")                         \
+    X(IDLE_RESTART, "idle-restart", "RFC 5681 section 4.1")                                        \
+    X(ZERO_WINDOW_PROBE, "zero-window-probe", "RFC 9293 section 3.8.6.1 [MUST-36]")                \
+    X(KEEPALIVE, "keepalive", "RFC 9293 section 3.8.4")                                            \
+    X(SYN_AGAIN, "syn-again", "RFC 9293 section 3.8.3")                                            \
+    X(RETRIES, "retries", "RFC 9293 section 3.8.3 [MUST-20]: R2 reached")                          \
+    X(FIN_WAIT_2_LIMIT, "fin-wait-2-limit", "RFC 1122 section 4.2.2.13: an orphan is bounded")     \
+    X(ABORT, "abort", "RFC 9293 section 3.10.5")                                                   \
+    X(CLOSE_UNREAD, "close-unread", "RFC 1122 section 4.2.2.13: closed with unread data: RST")     \
+    /* resources */                                                                                \
+    X(NO_MEMORY, "no-memory", "the environment, or a ceiling of estab_config, refused memory")     \
+    X(CONNS_FULL, "connections-full", "estab_config.max_conns reached")
+
+enum rule {
+    RULE_NONE,
+#define RULE_ENUM(id, name, ref) RULE_##id,
+    RULES(RULE_ENUM)
+#undef RULE_ENUM
+        RULE_COUNT
+};
+
+/* The stack's counters, one per rule. */
+struct rule_book {
+    uint64_t n[RULE_COUNT];
+};
+static inline void rule_count(struct rule_book *b, enum rule r)
+{
+    b->n[r]++;
+}
+
+#endif

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* tcp.h - TCP segments as a representation: RFC 9293 section 3.1, options of RFC 9293, 7323, 2018.
+ */
+#ifndef WIRE_TCP_H
+#define WIRE_TCP_H
+
+#include "base/bytes.h"
+#include "base/ranges.h"
+#include "base/seq.h"
+#include "wire/rule.h"
+
+#define TCP_HDR_LEN  20
+#define TCP_HDR_MAX  60
+#define TCP_SACK_MAX 4
+
+enum { /* the flags octet; as ESTAB_FIN ... */
+       SEG_FIN = 0x01,
+       SEG_SYN = 0x02,
+       SEG_RST = 0x04,
+       SEG_PSH = 0x08,
+       SEG_ACK = 0x10,
+       SEG_URG = 0x20,
+       SEG_ECE = 0x40,
+       SEG_CWR = 0x80,
+};
+enum { /* struct tcp_opts.has */
+       OPT_MSS = 1,
+       OPT_WS = 2,
+       OPT_SACK_OK = 4,
+       OPT_SACK = 8,
+       OPT_TS = 16,
+};
+struct tcp_opts {
+    uint8_t has;
+    uint8_t ws; /* shift as received, at most 14 (RFC 7323 section 2.3); ws_raw keeps what came */
+    uint8_t ws_raw;
+    uint8_t nsack;
+    uint16_t mss;
+    uint32_t ts_val, ts_ecr;
+    struct range sack[TCP_SACK_MAX];
+};
+/* A segment: RFC 9293's SEG variables. */
+struct seg {
+    seq_t seq, ack;
+    uint32_t len; /* SEG.LEN: text and SYN and FIN */
+    uint32_t wnd; /* the field; the connection applies its shift */
+    uint16_t up;
+    uint16_t sport, dport;
+    uint8_t flags;
+    uint8_t reserved; /* the four bits after the data offset; AE (RFC 9768) is 0x1 */
+    uint8_t tos;      /* of the IP header: ECN marks */
+    uint16_t nsegs;   /* segments this stands for: 1, or what GRO or the link merged */
+    struct tcp_opts opt;
+    struct pieces text; /* borrowed from the frame */
+};
+/* Parses header and options.  `hdr` is contiguous and holds at least min(60, everything) octets of
+ * the segment; `all` is the whole segment (header included), which is what g->text is cut from. The
+ * checksum is the caller's business.  Options of impossible length end the option list and are
+ * reported: RULE_TCP_OPTION ("drop it"), RULE_TCP_HEADER. An option with a wrong length for its
+ * kind (MSS of length 3) is RULE_TCP_OPTION too; a duplicate: the first counts; unknown kinds are
+ * skipped [MUST-6]. */
+enum rule tcp_parse(struct seg *g, const uint8_t *hdr, size_t hdr_len, const struct pieces *all);
+
+/* Options to emit, in an order of one's own: kinds in the order of the list, 0 ends it, 1 is a NOP.
+ * Writes and pads with EOL to a multiple of 4; returns the length (at most 40). */
+#define OPT_KIND_EOL     0
+#define OPT_KIND_NOP     1
+#define OPT_KIND_MSS     2
+#define OPT_KIND_WS      3
+#define OPT_KIND_SACK_OK 4
+#define OPT_KIND_SACK    5
+#define OPT_KIND_TS      8
+size_t tcp_opts_emit(const struct tcp_opts *o, const uint8_t *kinds, uint8_t out[40]);
+/* The fixed 20 octets with a zero checksum; opts_len is the multiple of 4 that follows. */
+void tcp_hdr_emit(const struct seg *g, size_t opts_len, uint8_t out[TCP_HDR_LEN]);
+
+#endif
