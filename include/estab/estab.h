@@ -257,7 +257,6 @@ enum estab_opt {
     ESTAB_O_HOP_LIMIT, /* TTL or hop limit of what is sent */
     ESTAB_O_MAXSEG,    /* upper bound of the MSS sent and announced; 0: none */
     ESTAB_O_ERROR,     /* get only: the pending error, as a positive number, and clears it */
-    ESTAB_O_REUSEADDR, /* bind although TIME-WAITs hold the port */
     ESTAB_O_QUICKACK,  /* 1: acknowledge without delay */
 };
 enum {                     /* flags of estab_send and estab_recv */
@@ -294,7 +293,8 @@ ptrdiff_t estab_recv(estab_stack *s, estab_sock k, const struct estab_iov *iov, 
  * what is unread and what still comes.  E_NOTCONN. */
 int estab_shutdown(estab_stack *s, estab_sock k, enum estab_how how);
 /* Graceful: what is queued is still sent; the handle is dead on return.  Unread octets turn it into
- * an abort (RFC 1122 section 4.2.2.13). */
+ * an abort (RFC 1122 section 4.2.2.13).  E_NOMEM: no memory to keep the FIN; the handle still
+ * lives. */
 int estab_close(estab_stack *s, estab_sock k);
 int estab_abort(estab_stack *s,
                 estab_sock k); /* RFC 9293 section 3.10.5: RST, queues dropped, handle dead */
@@ -349,7 +349,7 @@ struct estab_stack_info { /* append-only, versioned like estab_config */
     size_t size;
     uint32_t conns, listeners, synq, timewait;
     size_t mem_used, mem_peak; /* octets taken from env.alloc */
-    uint64_t frames_in, frames_out, drops;
+    uint64_t frames_in, frames_out;
 };
 void estab_stack_info(const estab_stack *s, struct estab_stack_info *info);
 

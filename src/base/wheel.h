@@ -32,6 +32,11 @@ struct wheel {
 };
 void wheel_init(struct wheel *w, const struct slab *slab, uint32_t node_off, estab_time now);
 void wheel_node_init(struct wheel_node *n);
+/* Due time of an armed node, rounded down to 4 ns. */
+static inline estab_time wheel_due(const struct wheel_node *n)
+{
+    return (estab_time)n->due_at << 2;
+}
 /* Arms, or moves, to fire at `at` (ESTAB_NEVER: cancel). */
 void wheel_add(struct wheel *w, uint32_t slot, estab_time at);
 void wheel_cancel(struct wheel *w, uint32_t slot); /* not armed: nothing happens */

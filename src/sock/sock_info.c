@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* sock_info.c - what a netstat shows: the walk over everything that has a state, and names. */
+#include "stack/stack.h"
+
+static estab_sock walk_handle(enum tcp_kind kind, const struct slab *slab, uint32_t slot)
+{
+    return (estab_sock)slab_gen(slab, slot) << 32 | TCP_REF(kind, slot);
+}
+
+static const struct slab *slab_of(const estab_stack *s, enum tcp_kind kind)
+{
+    switch (kind) {
+    case TCP_REF_TCB:
+        return &s->tcp.tcbs;
+    case TCP_REF_SYNQ:
+        return &s->tcp.synqs;
+    case TCP_REF_TIMEWAIT:
+        return &s->tcp.timewaits;
+    }
+    return NULL;
+}
+
+/* A TIME-WAIT whose handle lives on is shown once, as the control block; what has no state worth
+ * showing is not. */
+static bool worth_showing(const estab_stack *s, enum tcp_kind kind, uint32_t slot)
+{
+    if (kind == TCP_REF_TIMEWAIT)
+        return ((struct tcp_timewait *)slab_at(&s->tcp.timewaits, slot))->owner == SLAB_NONE;
+    if (kind == TCP_REF_SYNQ)
+        return !((struct tcp_synq *)slab_at(&s->tcp.synqs, slot))->dead;
+    return !tcb_at(&s->tcp, slot)->dead;
+}
+
+bool estab_conn_next(const estab_stack *s, uint64_t *cursor, estab_sock *k)
+{
+    enum tcp_kind kind = (enum tcp_kind)(*cursor >> 32);
+    uint32_t from = (uint32_t)*cursor;
+
+    for (; kind <= TCP_REF_TIMEWAIT; kind++, from = 0) {
+        const struct slab *slab = slab_of(s, kind);
+        uint32_t slot = slab_next(slab, from);
+
+        while (slot != SLAB_NONE && !worth_showing(s, kind, slot))
+            slot = slab_next(slab, slot + 1);
+        if (slot == SLAB_NONE)
+            continue;
+        *k = walk_handle(kind, slab, slot);
+        *cursor = (uint64_t)kind << 32 | (slot + 1);
+        return true;
+    }
+    *cursor = (uint64_t)(TCP_REF_TIMEWAIT + 1) << 32;
+    return false;
+}
+
+int estab_tcp_info(const estab_stack *s, estab_sock k, struct estab_tcp_info *info)
+{
+    enum tcp_kind kind = TCP_REF_KIND((uint32_t)k);
+    uint32_t slot = TCP_REF_SLOT((uint32_t)k);
+    const struct slab *slab = slab_of(s, kind);
+    struct estab_tcp_info all = {.size = info->size, .timer_at = ESTAB_NEVER};
+
+    if (!slab || !slab_find(slab, slot, (uint32_t)(k >> 32)))
+        return ESTAB_E_BADF;
+    switch (kind) {
+    case TCP_REF_TCB:
+        tcp_info(tcb_at(&s->tcp, slot), &all);
+        break;
+    case TCP_REF_SYNQ:
+        synq_info(&s->tcp, slot, &all);
+        break;
+    case TCP_REF_TIMEWAIT:
+        timewait_info(&s->tcp, slot, &all);
+        break;
+    }
+    memcpy(info, &all, info->size < sizeof all ? info->size : sizeof all);
+    return 0;
+}
+
+const char *estab_strerror(int err)
+{
+    switch ((enum estab_err)err) {
+    case ESTAB_OK:
+        return "no error";
+    case ESTAB_E_AGAIN:
+        return "nothing to do now, wait for the event";
+    case ESTAB_E_BADF:
+        return "no such socket";
+    case ESTAB_E_INVAL:
+        return "invalid argument or state";
+    case ESTAB_E_NOMEM:
+        return "out of memory, or a configured ceiling is reached";
+    case ESTAB_E_INUSE:
+        return "address and port in use, or no ephemeral port free";
+    case ESTAB_E_NOTCONN:
+        return "connection does not exist";
+    case ESTAB_E_ISCONN:
+        return "connection already exists";
+    case ESTAB_E_REFUSED:
+        return "connection refused";
+    case ESTAB_E_RESET:
+        return "connection reset";
+    case ESTAB_E_TIMEOUT:
+        return "connection timed out";
+    case ESTAB_E_UNREACH:
+        return "no route to the peer";
+    case ESTAB_E_PIPE:
+        return "connection closing";
+    case ESTAB_E_INPROGRESS:
+        return "opening in progress";
+    case ESTAB_E_ADDRNOTAVAIL:
+        return "no port of this stack has that address";
+    case ESTAB_E_NOTSUP:
+        return "not supported on this kind of socket";
+    }
+    return "unknown error";
+}
+
+const char *estab_timer_name(enum estab_timer t)
+{
+    static const char *const names[] = {
+        [ESTAB_T_NONE] = "none",         [ESTAB_T_REXMT] = "rexmt",
+        [ESTAB_T_PERSIST] = "persist",   [ESTAB_T_DELACK] = "delack",
+        [ESTAB_T_SWS] = "sws",           [ESTAB_T_KEEPALIVE] = "keepalive",
+        [ESTAB_T_FINWAIT2] = "finwait2", [ESTAB_T_2MSL] = "2msl",
+        [ESTAB_T_SYNACK] = "synack",
+    };
+
+    return t < sizeof names / sizeof *names ? names[t] : "?";
+}

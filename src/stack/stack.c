@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* stack.c - making and ending a stack; its settings. */
+#include "stack/stack.h"
+#include <assert.h>
+
+const char *estab_version(void)
+{
+    return "0.1.0";
+}
+
+void estab_config_init_sized(struct estab_config *cfg, size_t size)
+{
+    const struct estab_config all = {
+        .size = size,
+        .nshards = 1,
+        .max_conns = 1u << 20,
+        .max_synq = 1u << 16,
+        .max_timewait = 1u << 17,
+        .sndbuf = 512u << 10,
+        .rcvbuf = 512u << 10,
+        .msl = ESTAB_S(30),
+        .rto_init = ESTAB_S(1), /* RFC 6298 (2.1) */
+        /* Departs from RFC 6298 section 2 (2.4), which wants 1 s: 200 ms, as hosts at large do,
+         * keeps one lost segment from costing a second; RFC 8961 section 4 leaves the minimum to
+         * the implementation. */
+        .rto_min = ESTAB_MS(200),
+        .rto_max = ESTAB_S(120),
+        .delack = ESTAB_MS(40),
+        .fin_wait_2 = ESTAB_S(60),
+        .syn_retries = 7, /* 247 s: at least 3 minutes [MUST-23] */
+        .synack_retries = 5,
+        .max_retries = 15, /* at least 100 s [SHLD-11] */
+        .initial_window = 10,
+        .hop_limit = 64,
+        .timestamps = true,
+        .window_scale = true,
+        .sack = true,
+        .port_lo = 49152, /* RFC 6335 section 6 */
+        .port_hi = 65535,
+        .cc = "newreno",
+    };
+
+    memcpy(cfg, &all, size < sizeof all ? size : sizeof all);
+    if (size > sizeof all)
+        memset((uint8_t *)cfg + sizeof all, 0, size - sizeof all);
+}
+
+static bool config_possible(const struct estab_config *c)
+{
+    return c->shard == 0 && c->nshards <= 1 && c->max_conns > 0 && c->max_conns < 1u << 30 &&
+           c->max_synq > 0 && c->max_synq < 1u << 30 && c->max_timewait > 0 &&
+           c->max_timewait < 1u << 30 && c->sndbuf >= 2048 && c->sndbuf <= 1u << 30 &&
+           c->rcvbuf >= 2048 && c->rcvbuf <= 1u << 30 && c->msl > 0 && c->msl <= ESTAB_S(3600) &&
+           c->rto_min > 0 && c->rto_min <= c->rto_max && c->rto_init > 0 &&
+           c->rto_init <= c->rto_max && c->rto_max <= ESTAB_S(3600) && c->delack <= ESTAB_MS(500) &&
+           c->synack_retries <= TCP_SYNACK_RETRIES_MAX && c->max_retries > 0 &&
+           c->initial_window > 0 && c->hop_limit > 0 && c->port_lo > 0 &&
+           c->port_lo <= c->port_hi && memchr(c->cc, 0, sizeof c->cc) && cc_find(c->cc);
+}
+
+static struct tcp_settings tcp_settings_of(const struct estab_config *c)
+{
+    return (struct tcp_settings){.max_synq = c->max_synq,
+                                 .max_timewait = c->max_timewait,
+                                 .sndbuf = c->sndbuf,
+                                 .rcvbuf = c->rcvbuf,
+                                 .rto = {c->rto_init, c->rto_min, c->rto_max},
+                                 .msl = c->msl,
+                                 .delack = c->delack,
+                                 .fin_wait_2 = c->fin_wait_2,
+                                 .user_timeout = c->user_timeout,
+                                 .syn_retries = c->syn_retries,
+                                 .synack_retries = c->synack_retries,
+                                 .max_retries = c->max_retries,
+                                 .initial_window = c->initial_window,
+                                 .timestamps = c->timestamps,
+                                 .window_scale = c->window_scale,
+                                 .sack = c->sack,
+                                 .port_lo = c->port_lo,
+                                 .port_hi = c->port_hi,
+                                 .cc = cc_find(c->cc)};
+}
+
+int estab_stack_new(estab_stack **out, const struct estab_env *env, const struct estab_config *cfg)
+{
+    struct estab_config c;
+    struct tcp_settings set;
+    struct env e = {0};
+    estab_stack *s;
+
+    if (!out || !env || !env->now || !env->random || !env->alloc || !env->free)
+        return ESTAB_E_INVAL;
+    estab_config_init(&c);
+    if (cfg)
+        memcpy(&c, cfg, cfg->size < sizeof c ? cfg->size : sizeof c);
+    if (!config_possible(&c))
+        return ESTAB_E_INVAL;
+    e.cb = *env;
+    e.ceiling = c.mem_max;
+    e.now = env->now(env->ctx);
+    s = env_alloc(&e, sizeof *s, 64);
+    if (!s)
+        return ESTAB_E_NOMEM;
+    memset(s, 0, sizeof *s);
+    s->env = e;
+    set = tcp_settings_of(&c);
+    if (ip_init(&s->ip, &s->env, &s->rules, c.hop_limit) != 0) {
+        env_free(&e, s, sizeof *s, 64);
+        return ESTAB_E_NOMEM;
+    }
+    udp_init(&s->udp, &s->ip, &s->rules);
+    tcp_init(&s->tcp, &s->env, &s->ip, &s->rules, &set, c.max_conns);
+    *out = s;
+    return 0;
+}
+
+void estab_stack_free(estab_stack *s)
+{
+    struct env e;
+
+    if (!s)
+        return;
+    tcp_fini(&s->tcp);
+    ip_fini(&s->ip);
+    e = s->env;
+    env_free(&e, s, sizeof *s, 64);
+}
+
+void stack_enter(estab_stack *s)
+{
+    estab_time now = s->env.cb.now(s->env.cb.ctx);
+
+    assert(!s->inside);
+    s->inside = true;
+    if (now > s->env.now)
+        s->env.now = now;
+    ip_reap(&s->ip);
+}
+
+void stack_leave(estab_stack *s)
+{
+    tcp_reap(&s->tcp);
+    s->inside = false;
+}
+
+int estab_port_add(estab_stack *s, const struct estab_port_caps *caps)
+{
+    int port;
+
+    stack_enter(s);
+    port = ip_port_add(&s->ip, caps);
+    if (port >= 0 && tcp_port_add(&s->tcp, (uint8_t)port) != 0)
+        port = ESTAB_E_NOMEM;
+    stack_leave(s);
+    return port;
+}
+
+int estab_addr_add(estab_stack *s, int port, const uint8_t addr[16], uint8_t prefix_len)
+{
+    int err;
+
+    stack_enter(s);
+    err = ip_addr_add(&s->ip, port, addr, prefix_len);
+    stack_leave(s);
+    return err;
+}
+
+int estab_route_add(estab_stack *s, int port, const uint8_t dst[16], uint8_t prefix_len,
+                    const uint8_t *gw)
+{
+    int err;
+
+    stack_enter(s);
+    err = ip_route_add(&s->ip, port, dst, prefix_len, gw);
+    stack_leave(s);
+    return err;
+}
+
+uint64_t estab_rule_count(const estab_stack *s, unsigned rule)
+{
+    return rule < RULE_COUNT ? s->rules.n[rule] : 0;
+}
+
+void estab_stack_info(const estab_stack *s, struct estab_stack_info *info)
+{
+    struct estab_stack_info all = {.size = info->size,
+                                   .conns = s->tcp.nconns - s->tcp.listeners.used,
+                                   .listeners = s->tcp.listeners.used,
+                                   .synq = s->tcp.synqs.used,
+                                   .timewait = s->tcp.timewaits.used,
+                                   .mem_used = s->env.used,
+                                   .mem_peak = s->env.peak,
+                                   .frames_in = s->frames_in,
+                                   .frames_out = s->frames_out};
+
+    memcpy(info, &all, info->size < sizeof all ? info->size : sizeof all);
+}

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* stack_in.c - the path of a packet, top to bottom. */
+#include "base/csum.h"
+#include "stack/stack.h"
+
+static bool tcp_checksum_ok(const struct ip_dgram *d)
+{
+    uint64_t sum;
+
+    if (d->csum_ok)
+        return true;
+    sum = ip_pseudo(d->ip.src, d->ip.dst, IPPROTO_TCP_, d->ip.payload_len);
+    return csum_fold(csum_pieces(sum, &d->payload)) == 0xffff;
+}
+
+/* A frame becomes a segment, or is dropped. */
+static bool tcp_segment_of(estab_stack *s, const struct ip_dgram *d, struct seg *g)
+{
+    enum rule r;
+
+    if (d->local == IP_LOCAL_NONE)
+        r = RULE_TCP_GROUP;
+    else if (!tcp_checksum_ok(d))
+        r = RULE_TCP_CSUM;
+    else
+        r = tcp_parse(g, d->head, d->head_len, &d->payload);
+    if (r == RULE_NONE && (g->sport == 0 || g->dport == 0))
+        r = RULE_TCP_PORT_0;
+    if (r != RULE_NONE) {
+        ip_drop(&s->ip, d, r);
+        return false;
+    }
+    g->tos = d->ip.tos;
+    g->nsegs = d->gso_size ? (uint16_t)((g->text.len + d->gso_size - 1u) / d->gso_size) : 1;
+    if (g->nsegs == 0)
+        g->nsegs = 1;
+    return true;
+}
+
+static void to_tcb(struct tcb *t, const struct tcp_tuple *k, struct seg *g)
+{
+    tcp_trace_in(t->layer, k, tcb_handle(t), (enum estab_tcp_state)t->state, g, t->snd_wscale);
+    tcp_segment_arrives(t, g);
+}
+
+static void to_listener(struct tcp_layer *l, const struct tcp_tuple *k, struct seg *g,
+                        const struct ip_dgram *d, const seq_t *newer)
+{
+    struct tcb *t = tcp_demux_listener(l, k->local, k->lport);
+
+    tcp_trace_in(l, k, 0, t ? ESTAB_LISTEN : ESTAB_CLOSED, g, 0);
+    if (t)
+        tcp_arrive_listen(t, g, d, newer);
+    else
+        tcp_arrive_closed(l, g, d);
+}
+
+static void tcp_in(estab_stack *s, const struct ip_dgram *d)
+{
+    struct tcp_layer *l = &s->tcp;
+    struct seg g;
+    struct tcp_tuple k;
+    uint32_t ref;
+    seq_t newer;
+
+    if (!tcp_segment_of(s, d, &g))
+        return;
+    k = (struct tcp_tuple){d->ip.src, d->local, g.dport, g.sport};
+    ref = tcp_demux_find(l, &k);
+    if (ref == HASH_NONE) {
+        to_listener(l, &k, &g, d, NULL);
+        return;
+    }
+    switch (TCP_REF_KIND(ref)) {
+    case TCP_REF_TCB:
+        to_tcb(tcb_at(l, TCP_REF_SLOT(ref)), &k, &g);
+        break;
+    case TCP_REF_SYNQ:
+        tcp_trace_in(l, &k, 0, ESTAB_SYN_RECEIVED, &g, 0);
+        synq_segment_arrives(l, TCP_REF_SLOT(ref), &g, d);
+        break;
+    case TCP_REF_TIMEWAIT:
+        tcp_trace_in(l, &k, 0, ESTAB_TIME_WAIT, &g, 0);
+        if (timewait_segment_arrives(l, TCP_REF_SLOT(ref), &g, &newer))
+            to_listener(l, &k, &g, d, &newer);
+        break;
+    }
+}
+
+void stack_recv(estab_stack *s, uint8_t port, const struct estab_frame *f)
+{
+    struct ip_dgram d;
+    struct ip_error e;
+
+    switch (ip_recv(&s->ip, port, f, &d, &e)) {
+    case IP_DONE:
+        break;
+    case IP_DELIVER:
+        if (d.ip.proto == IPPROTO_TCP_)
+            tcp_in(s, &d);
+        else
+            udp_recv(&s->udp, &d);
+        break;
+    case IP_ERROR:
+        if (e.quote.ip.proto == IPPROTO_TCP_)
+            tcp_icmp_arrives(&s->tcp, &e);
+        break;
+    }
+}
+
+int estab_input(estab_stack *s, int port, const struct estab_frame *f, size_t n)
+{
+    if (port < 0 || (uint32_t)port >= s->ip.nports)
+        return ESTAB_E_INVAL;
+    stack_enter(s);
+    for (size_t i = 0; i < n; i++)
+        stack_recv(s, (uint8_t)port, &f[i]);
+    s->frames_in += n;
+    stack_leave(s);
+    return 0;
+}

@@ -1,0 +1,474 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* tcp.h - the transmission control block and what surrounds it: shared inside tcp/ and by stack/
+ * and sock/.
+ *
+ * A connection is three sizes of thing, by what it needs to remember:
+ *
+ *   half-open, TIME-WAIT   an entry of at most 64 octets, no tcb (tcp_synq.c, tcp_timewait.c)
+ *   at rest                a struct tcb: numbers, windows, options, estimates, the user's pointer
+ *   at work                a tcb with a struct tcp_work: queues, timers, recovery
+ *
+ * The work part is fetched by the first octet to send or to keep and goes back when nothing is in
+ * flight, unsent, unread or out of order (tcp_settle()), so a million idle connections cost a
+ * million tcbs and nothing else, and a busy handful shares a handful of warm work parts.
+ *
+ * Variables have RFC 9293's names: SND.UNA is t->snd.una.  Differences, all of them:
+ *   SND.NXT   is the next new number; it never goes back.  What must be sent again is [w->resend,
+ * w->lost_to). RCV.WND   is t->rcv.adv - t->rcv.nxt: what was promised; the right edge is what must
+ * not shrink. */
+#ifndef TCP_TCP_H
+#define TCP_TCP_H
+
+#include "base/hash.h"
+#include "base/ring.h"
+#include "base/wheel.h"
+#include "ip/ip.h"
+#include "tcp/tcp_cc.h"
+#include "tcp/tcp_rtt.h"
+#include "wire/tcp.h"
+
+struct tcp_layer;
+
+enum tcp_timer { /* due in this order when due together */
+                 TCP_T_REXMT,
+                 TCP_T_PERSIST,
+                 TCP_T_DELACK,
+                 TCP_T_SWS,
+                 TCP_TIMERS
+};
+
+struct link { /* a place in a doubly linked list of slots */
+    uint32_t next, prev;
+};
+struct slot_list {
+    uint32_t head, tail, n;
+};
+
+struct tcp_ranges {
+    struct ranges r;
+    uint32_t slot;
+};
+/* What a connection has only while octets are in flight, unsent, unread or out of order. */
+struct tcp_work {
+    struct ring snd; /* from SND.UNA on: in flight, then unsent */
+    struct ring rcv; /* unread; what is out of order already lies in its place */
+    estab_time due[TCP_TIMERS];
+    seq_t resend, lost_to; /* octets to send again, next first; equal: none */
+    seq_t recover;         /* RFC 6582: fast recovery lasts until this is acknowledged */
+    seq_t rtt_seq;         /* the octet being timed, where there are no timestamps */
+    estab_time rtt_at;     /* ... since; ESTAB_NEVER: none is */
+    estab_time stalled_at; /* the oldest octet in flight has waited since: for the user timeout */
+    struct tcp_ranges *ahead;  /* received out of order; NULL: none */
+    struct tcp_ranges *sacked; /* reported by the peer; NULL: none */
+    seq_t
+        recent[3]; /* where the latest out-of-order text went, newest first (RFC 2018 section 4) */
+    struct range dsack;      /* RFC 2883: what came twice; lo = hi: nothing */
+    seq_t snd_up;            /* urgent pointer */
+    seq_t fin_at;            /* fin_ahead: its number */
+    uint8_t dupacks;         /* in a row */
+    uint8_t retries;         /* expiries in a row: the RTO's back-off */
+    uint8_t probes;          /* zero-window probes in a row */
+    bool recovering : 1;     /* fast recovery */
+    bool rto_recovering : 1; /* what was in flight at the last RTO is not yet acknowledged */
+    bool cwnd_limited : 1;
+    bool snd_urgent : 1;
+    bool fin_ahead : 1;    /* a FIN waits behind a gap */
+    bool syn_lost : 1;     /* RFC 6298 (5.7), RFC 5681 section 3.1 */
+    bool more : 1;         /* the user said that more follows */
+    bool sws_override : 1; /* RFC 9293 section 3.8.6.2.1 (4) */
+    uint32_t slot;
+};
+
+struct tcp_listener { /* what a tcb in LISTEN has instead of work */
+    uint32_t slot;
+    uint32_t backlog;
+    uint32_t nsynq;           /* half-open entries of this listener */
+    struct slot_list accepts; /* completed, through tcb.ready */
+};
+
+struct tcb {
+    /* every segment */
+    struct {
+        seq_t una, nxt;
+        uint32_t wnd; /* octets, scaled */
+        seq_t wl1, wl2;
+        uint32_t wnd_max; /* largest seen: RFC 9293 section 3.8.6.2.1, RFC 5961 section 5.2 */
+    } snd;
+    struct {
+        seq_t nxt, adv; /* adv: right edge promised */
+        seq_t acked;    /* Last.ACK.sent, RFC 7323 section 4.3 */
+    } rcv;
+    uint32_t ts_recent, ts_offset;
+    uint32_t ts_recent_s; /* seconds: RFC 7323 section 5.5 */
+    uint8_t state;        /* enum estab_tcp_state; written by tcp_enter() only */
+    uint8_t snd_wscale, rcv_wscale;
+    uint8_t hop_limit; /* 0: the stack's */
+    struct tcp_layer *layer;
+    union {
+        struct tcp_work *w;     /* NULL: at rest */
+        struct tcp_listener *l; /* LISTEN */
+    };
+    bool syn_acked : 1, fin_queued : 1, fin_sent : 1, fin_rcvd : 1;
+    bool ts_ok : 1, ws_ok : 1, sack_ok : 1;
+    bool nodelay : 1, quickack : 1;
+    bool orphan : 1;  /* no handle: the user has closed it */
+    bool rd_shut : 1; /* SHUT_RD: what arrives is discarded */
+    bool bound : 1, in_demux : 1;
+    bool want_out : 1;    /* the user was told E_AGAIN */
+    bool embryo : 1;      /* in a listener's accept queue */
+    bool established : 1; /* has been: decides what a failure is called */
+    bool active : 1;      /* by active OPEN */
+    struct tcp_owed {     /* obligations, paid by tcp_output() */
+        bool ack_now : 1, probe : 1, keepalive : 1, syn : 1, rst : 1;
+        uint8_t dup_acks; /* one for each segment out of order, RFC 5681 section 4.2 */
+    } owed;
+    bool in_send : 1, in_stalled : 1, in_ready : 1, dead : 1;
+
+    /* every datagram out, and demultiplexing */
+    struct ip_path path;
+    uint16_t lport, pport;
+    uint8_t peer[16];
+    uint32_t tag;      /* its hash in the demux */
+    uint32_t slot;     /* its own */
+    uint16_t snd_mss;  /* Eff.snd.MSS without options: RFC 9293 section 3.7.1 */
+    uint16_t rcv_mss;  /* what we announced */
+    struct link send;  /* on its port's send list, or among the dead */
+    struct link ready; /* on the ready list, or on a listener's accept queue */
+    struct wheel_node node;
+    struct cc cc;
+    struct tcp_rtt rtt;
+    uint32_t sndbuf, rcvbuf;
+    uint32_t sent_ms; /* when text was last sent: RFC 5681 section 4.1 */
+
+    /* the user's, and for those who look */
+    void *user;
+    uint8_t ev_mask, ev_pending;
+    int8_t err, soft_err;
+    uint16_t user_mss;  /* ESTAB_O_MAXSEG */
+    uint8_t challenges; /* in the second challenge_s */
+    uint8_t keep_probes, keepcnt;
+    uint32_t challenge_s;
+    uint32_t keepidle_ms, keepintvl_ms;
+    uint32_t timewait;  /* its TIME-WAIT entry, where a handle outlived the connection */
+    estab_time idle_at; /* keepalive, or the end of an orphan's FIN-WAIT-2 */
+    uint64_t octets_acked, octets_received;
+    uint32_t segs_in, segs_out, retrans, rto_fired, dup_acks_in;
+};
+_Static_assert(sizeof(struct tcb) <= 288, "an idle connection is small");
+
+struct tcp_synq { /* passive SYN-RECEIVED */
+    uint8_t peer[16];
+    struct ip_path path;
+    uint16_t lport, pport;
+    uint16_t mss; /* the SYN's */
+    seq_t irs, iss;
+    uint32_t ts_recent;
+    uint32_t listener; /* slot ... */
+    uint8_t lgen;      /* ... and the low octet of its generation */
+    uint8_t retries;
+    uint8_t snd_wscale;
+    bool ts_ok : 1, ws_ok : 1, sack_ok : 1;
+    bool in_send : 1; /* owes a SYN,ACK */
+    bool dead : 1;    /* freed when it leaves the send list */
+    uint32_t due;     /* ms, circular */
+    struct link link; /* among those with the same number of retries */
+    uint32_t send_next;
+};
+_Static_assert(sizeof(struct tcp_synq) <= 64, "a half-open connection is an entry of 64 octets");
+
+struct tcp_timewait {
+    uint8_t peer[16];
+    struct ip_path path;
+    uint16_t lport, pport;
+    seq_t snd_nxt, rcv_nxt;
+    uint32_t ts_recent, ts_offset;
+    uint32_t due; /* ms, circular */
+    struct link link;
+    uint32_t owner; /* slot of the tcb whose handle outlived it, or SLAB_NONE */
+    uint16_t wnd;   /* the field last sent */
+    bool ts_ok : 1;
+};
+_Static_assert(sizeof(struct tcp_timewait) <= 64, "a TIME-WAIT is an entry of 64 octets");
+
+/* A header-only segment that no tcb can send any more: RST, the ACK of TIME-WAIT, a challenge for
+ * an entry. */
+struct tcp_reply {
+    uint8_t peer[16];
+    struct ip_path path;
+    uint16_t lport, pport;
+    seq_t seq, ack;
+    uint32_t ts_val, ts_ecr;
+    uint16_t wnd;
+    uint8_t flags;
+    uint8_t state; /* for the trace */
+    uint16_t rule;
+    bool ts;
+};
+#define TCP_REPLIES 256 /* per port, a power of two */
+
+struct tcp_port {
+    struct slot_list send;     /* tcbs that owe something */
+    struct slot_list stalled;  /* tcbs whose next hop is being resolved */
+    uint32_t burst;            /* frames the head of `send` has had in a row */
+    struct tcp_reply *replies; /* ring of TCP_REPLIES */
+    uint32_t reply_head, reply_tail;
+    uint32_t resolved; /* ip_layer.resolved when `stalled` was last looked at */
+};
+
+/* What the demux index refers to: kind in the top bits of the reference. */
+enum tcp_kind { TCP_REF_TCB, TCP_REF_SYNQ, TCP_REF_TIMEWAIT };
+#define TCP_REF_SHIFT       30
+#define TCP_REF(kind, slot) ((uint32_t)(kind) << TCP_REF_SHIFT | (slot))
+#define TCP_REF_KIND(ref)   ((enum tcp_kind)((ref) >> TCP_REF_SHIFT))
+#define TCP_REF_SLOT(ref)   ((ref) & ((1u << TCP_REF_SHIFT) - 1))
+
+struct tcp_settings { /* of estab_config */
+    uint32_t max_synq, max_timewait, sndbuf, rcvbuf;
+    struct tcp_rtt_bounds rto;
+    estab_dur msl, delack, fin_wait_2, user_timeout;
+    uint8_t syn_retries, synack_retries, max_retries, initial_window;
+    bool timestamps, window_scale, sack;
+    uint16_t port_lo, port_hi;
+    const struct cc_ops *cc;
+};
+#define TCP_SYNACK_RETRIES_MAX 15
+
+struct tcp_layer {
+    struct env *env;
+    struct ip_layer *ip;
+    struct rule_book *rules;
+    struct tcp_settings set;
+    struct slab tcbs, works, listeners, synqs, timewaits, ranges;
+    struct ring_pool pool;
+    struct hash demux;  /* four-tuples and listeners */
+    struct wheel wheel; /* one node a tcb */
+    struct tcp_port ports[IP_PORTS_MAX];
+    struct slot_list ready; /* tcbs with events for the user */
+    struct slot_list dead;  /* tcbs to free at the end of the call */
+    struct slot_list synq_by_retries[TCP_SYNACK_RETRIES_MAX + 1]; /* due in order */
+    struct slot_list synq_send[IP_PORTS_MAX]; /* owe a SYN,ACK; through send_next */
+    struct slot_list timewait_due;
+    struct hash_key key;    /* demux */
+    struct hash_key secret; /* ISNs, timestamp offsets */
+    uint32_t hot;           /* slot of the tcb found last, or SLAB_NONE */
+    uint32_t nconns, max_conns;
+};
+
+/* Local addresses of sockets that are bound to none in particular. */
+#define TCP_ANY  IP_LOCAL_NONE        /* :: */
+#define TCP_ANY4 (IP_LOCAL_NONE - 1u) /* 0.0.0.0 */
+
+struct tcp_tuple { /* how a connection is found; a socket without a peer has an all-zero one */
+    const uint8_t *peer;
+    uint16_t local; /* index of the local address */
+    uint16_t lport, pport;
+};
+
+/* ---- tcp_layer.c: the layer and the life of control blocks ---- */
+int tcp_init(struct tcp_layer *l, struct env *env, struct ip_layer *ip, struct rule_book *rules,
+             const struct tcp_settings *set, uint32_t max_conns);
+void tcp_fini(struct tcp_layer *l);
+int tcp_port_add(struct tcp_layer *l, uint8_t port);
+struct tcb *tcb_new(struct tcp_layer *l); /* NULL: ceiling or no memory */
+/* Makes sure *r is there, empty at first; false: no memory. */
+bool tcp_ranges_need(struct tcp_layer *l, struct tcp_ranges **r);
+void tcp_ranges_free(struct tcp_layer *l, struct tcp_ranges **r); /* *r may be NULL */
+bool tcb_work(struct tcb *t);       /* makes sure t->w is there; false: no memory */
+void tcb_rest(struct tcb *t);       /* gives the work part back where nothing needs it */
+void tcb_release(struct tcb *t);    /* to the dead list; freed by tcp_reap() */
+void tcp_reap(struct tcp_layer *l); /* end of a public call */
+estab_sock tcb_handle(const struct tcb *t);
+static inline struct tcb *tcb_at(const struct tcp_layer *l, uint32_t slot)
+{
+    return slab_at(&l->tcbs, slot);
+}
+void tcp_owe(struct tcb *t);               /* onto its port's send list, once */
+void tcp_unlist(struct tcb *t);            /* off it */
+bool tcp_wants(const struct tcb *t);       /* something owed, or text or FIN unsent */
+void tcp_settle(struct tcb *t);            /* end of an event: send list, or rest */
+void tcp_raise(struct tcb *t, uint8_t ev); /* readiness: onto the ready list */
+uint8_t tcp_level(const struct tcb *t);    /* readiness as a level */
+void tcb_check(const struct tcb *t);       /* asserts the invariants; compiled out with NDEBUG */
+void slot_list_init(struct slot_list *q);
+void slot_push(const struct slab *s, struct slot_list *q, uint32_t slot, size_t link_off);
+void slot_del(const struct slab *s, struct slot_list *q, uint32_t slot, size_t link_off);
+/* Appends all of `from` to q; from is empty afterwards. */
+void slot_splice(const struct slab *s, struct slot_list *q, struct slot_list *from,
+                 size_t link_off);
+#define SEND_LINK  offsetof(struct tcb, send)
+#define READY_LINK offsetof(struct tcb, ready)
+
+/* ---- tcp_state.c ---- */
+void tcp_enter(struct tcb *t, enum estab_tcp_state to, enum estab_cause by);
+/* A control block takes over from a half-open entry: SYN-RECEIVED without an edge. */
+void tcp_take_over(struct tcb *t);
+void tcp_enter_compact(struct tcp_layer *l, const struct tcp_tuple *k, enum estab_tcp_state from,
+                       enum estab_tcp_state to, enum estab_cause by);
+
+/* ---- tcp_demux.c ---- */
+void tcp_tuple_of(const struct ip_dgram *d, const struct seg *g, struct tcp_tuple *k);
+uint32_t tcp_demux_find(struct tcp_layer *l,
+                        const struct tcp_tuple *k); /* a TCP_REF or HASH_NONE */
+struct tcb *tcp_demux_listener(struct tcp_layer *l, uint16_t local, uint16_t lport);
+uint32_t tcp_demux_tag(const struct tcp_layer *l, const struct tcp_tuple *k);
+int tcp_demux_add(struct tcb *t); /* under its tuple; pport 0: bound or listening */
+void tcp_demux_del(struct tcb *t);
+int tcp_bind(struct tcb *t, const struct estab_addr *local); /* estab_bind's results */
+int tcp_port_choose(struct tcb *t);                          /* RFC 6056; sets t->lport */
+
+/* ---- tcp_isn.c ---- */
+seq_t tcp_isn(const struct tcp_layer *l, const struct tcp_tuple *k);
+uint32_t tcp_ts_offset(const struct tcp_layer *l, const struct tcp_tuple *k);
+static inline uint32_t tcp_ts_now(const struct tcp_layer *l) /* ms, RFC 7323 section 5.4 */
+{
+    return (uint32_t)(l->env->now / 1000000u);
+}
+
+/* ---- segments: tcp_arrive.c, tcp_arrive_init.c, tcp_synq.c, tcp_timewait.c, tcp_icmp.c ---- */
+void tcp_segment_arrives(struct tcb *t, struct seg *g);
+void tcp_arrive_text(struct tcb *t, struct seg *g);     /* sixth to eighth */
+void tcp_syn_acked(struct tcb *t, const struct seg *g); /* SYN-RECEIVED becomes ESTABLISHED */
+/* newer: NULL, or where the ISN must begin (RFC 6191). */
+void tcp_arrive_listen(struct tcb *t, struct seg *g, const struct ip_dgram *d, const seq_t *newer);
+void tcp_arrive_syn_sent(struct tcb *t, struct seg *g);
+void tcp_arrive_closed(struct tcp_layer *l, const struct seg *g, const struct ip_dgram *d);
+void synq_segment_arrives(struct tcp_layer *l, uint32_t slot, struct seg *g,
+                          const struct ip_dgram *d);
+/* true: the entry is gone and the segment, a provably newer SYN, is for the listener; *newer: its
+ * ISN's floor. */
+bool timewait_segment_arrives(struct tcp_layer *l, uint32_t slot, struct seg *g, seq_t *newer);
+void tcp_icmp_arrives(struct tcp_layer *l, const struct ip_error *e);
+/* The connection ends: error to the user, queues gone, CLOSED.  rst: whether the peer is told. */
+void tcp_fail(struct tcb *t, enum estab_err err, enum estab_cause by, bool rst);
+bool tcp_paws_ok(const struct tcb *t, const struct seg *g); /* tcp_opt.c */
+
+/* ---- what an ACK, text, a window mean ---- */
+void tcp_ack_advance(struct tcb *t, const struct seg *g); /* tcp_ack.c */
+uint32_t tcp_pipe(const struct tcb *t);                   /* octets believed in the network */
+bool tcp_fin_acked(const struct tcb *t);
+/* RFC 6298 (5.1) to (5.3) and the persist timer; restart: new octets were acknowledged. */
+void tcp_rexmt_arm(struct tcb *t, bool restart);
+void tcp_established(struct tcb *t);         /* first congestion window, RTO; EV_OUT */
+void tcp_challenge_ack(struct tcb *t);       /* RFC 5961 section 7: limited */
+bool tcp_text(struct tcb *t, struct seg *g); /* tcp_text.c; true: FIN has its turn */
+void tcp_dsack(struct tcb *t, seq_t lo, seq_t hi);
+uint32_t tcp_sack_blocks(const struct tcb *t, struct range out[TCP_SACK_MAX], uint32_t max);
+void tcp_sack_arrives(struct tcb *t, const struct seg *g);  /* tcp_sack.c */
+void tcp_window_update(struct tcb *t, const struct seg *g); /* tcp_window.c */
+uint16_t tcp_window_field(struct tcb *t, bool syn);         /* moves RCV.ADV: called when sent */
+bool tcp_window_worth(const struct tcb *t);      /* is an update worth a segment of its own */
+uint32_t tcp_window_usable(const struct tcb *t); /* U of section 3.8.6.2.1 */
+uint8_t tcp_wscale_for(uint32_t rcvbuf);
+static inline uint32_t tcp_rcv_wnd(const struct tcb *t)
+{
+    return seq_diff(t->rcv.adv, t->rcv.nxt);
+}
+uint32_t tcp_unread(const struct tcb *t);
+uint32_t tcp_queued(const struct tcb *t); /* octets in flight or unsent, FIN not counted */
+uint32_t tcp_unsent(const struct tcb *t);
+seq_t tcp_text_una(const struct tcb *t); /* number of the first octet in the send queue */
+
+/* ---- tcp_opt.c ---- */
+uint16_t tcp_mss_announce(const struct tcp_layer *l, const struct ip_path *p, const uint8_t *peer);
+void tcp_opt_syn(struct tcb *t,
+                 const struct seg *g); /* the peer's SYN, or SYN,ACK, settles the options */
+void tcp_opt_offer(const struct tcb *t, struct tcp_opts *o, bool reply);
+/* In which order, and with how much padding, the options of o stand; `kinds` is for
+ * tcp_opts_emit(). */
+#define TCP_KINDS_MAX 16
+void tcp_opt_layout(const struct tcp_opts *o, uint8_t kinds[TCP_KINDS_MAX]);
+uint16_t tcp_mss_of(const struct tcp_opts *o,
+                    const uint8_t *peer);  /* RFC 9293 section 3.7.1 default, floor */
+uint32_t tcp_eff_mss(const struct tcb *t); /* less the options every segment carries */
+
+/* ---- tcp_user.c: section 3.10.1 to 3.10.6 ---- */
+int tcp_open_active(struct tcb *t, const struct estab_addr *peer);
+int tcp_open_passive(struct tcb *t, uint32_t backlog);
+ptrdiff_t tcp_send(struct tcb *t, const struct estab_iov *iov, size_t niov, uint32_t flags);
+ptrdiff_t tcp_receive(struct tcb *t, const struct estab_iov *iov, size_t niov, uint32_t flags);
+int tcp_close(struct tcb *t);
+void tcp_abort(struct tcb *t);
+struct tcb *tcp_accept(struct tcb *t);
+void tcp_orphan(struct tcb *t);    /* the handle is dead */
+void tcp_shut_read(struct tcb *t); /* what is unread, and what still comes, is discarded */
+int tcp_dispose(
+    struct tcb *t); /* estab_close(): CLOSE or ABORT, and the handle is dead; its results */
+
+/* ---- tcp_listen.c, tcp_synq.c, tcp_timewait.c ---- */
+void tcp_listener_free(struct tcb *t);
+bool synq_pull(struct tcp_layer *l, uint8_t port, struct estab_frame *f, uint8_t *hdr);
+bool synq_has_output(const struct tcp_layer *l, uint8_t port);
+int synq_expire(struct tcp_layer *l);
+estab_time synq_next(const struct tcp_layer *l);
+void synq_new(struct tcb *listener, const struct seg *g, const struct ip_dgram *d,
+              const seq_t *newer);
+void timewait_enter(
+    struct tcb *t); /* gives t's tuple to an entry; t loses its place in the demux */
+int timewait_expire(struct tcp_layer *l);
+estab_time timewait_next(const struct tcp_layer *l);
+struct tcp_tuple timewait_tuple(const struct tcp_timewait *w);
+struct tcp_tuple synq_tuple(const struct tcp_synq *q);
+/* Compact entries keep their deadlines in circular milliseconds. */
+static inline uint32_t ms_of(estab_time t)
+{
+    return (uint32_t)(t / 1000000u);
+}
+static inline estab_time ms_to_time(estab_time now, uint32_t due)
+{
+    int32_t left = (int32_t)(due - ms_of(now));
+
+    return left <= 0 ? now : (now / 1000000u + (uint32_t)left) * 1000000u;
+}
+
+/* ---- tcp_timeout.c ---- */
+void tcp_arm(struct tcb *t, enum tcp_timer which, estab_time at);
+void tcp_cancel(struct tcb *t, enum tcp_timer which);
+void tcp_idle_arm(struct tcb *t); /* keepalive or FIN-WAIT-2 */
+int tcp_expire(struct tcp_layer *l);
+estab_time tcp_next(const struct tcp_layer *l);
+enum estab_timer tcp_next_timer(const struct tcb *t, estab_time *at);
+
+/* ---- tcp_output.c, tcp_emit.c ---- */
+#define TCP_HDR_BUF 128 /* link, IP and TCP headers of one frame */
+bool tcp_pull(struct tcp_layer *l, uint8_t port, struct estab_frame *f, uint8_t *hdr);
+bool tcp_has_output(const struct tcp_layer *l, uint8_t port);
+struct seg_out {
+    const struct ip_path *path;
+    const uint8_t *peer;
+    struct seg g; /* ports from the segment's own view: g.sport is ours */
+    struct estab_iov text[ESTAB_IOVS - 1];
+    uint32_t ntext, text_len;
+    uint16_t gso_size;
+    uint8_t hop_limit;
+    /* for the trace */
+    estab_sock sock;
+    enum rule rule;
+    uint8_t state, wscale;
+};
+void tcp_emit(struct tcp_layer *l, const struct seg_out *o, struct estab_frame *f, uint8_t *hdr);
+/* Queues an answer; refused and counted when the ring is full. */
+void tcp_reply(struct tcp_layer *l, uint8_t port, const struct tcp_reply *r);
+/* Answers a segment that has no connection, or must not have one, with RST (section 3.10.7.1). */
+void tcp_reply_rst(struct tcp_layer *l, const struct ip_path *path, const uint8_t *peer,
+                   const struct seg *g, enum estab_tcp_state st, enum rule why);
+
+/* ---- tracing, tcp_trace.c ---- */
+void tcp_drop(struct tcb *t, const struct seg *g, enum rule r);
+void tcp_drop_tuple(struct tcp_layer *l, const struct tcp_tuple *k, const struct seg *g,
+                    enum estab_tcp_state st, enum rule r);
+void tcp_trace_state(struct tcp_layer *l, estab_sock sock, const struct tcp_tuple *k,
+                     enum estab_tcp_state from, enum estab_tcp_state to, enum estab_cause by);
+void tcp_trace_in(struct tcp_layer *l, const struct tcp_tuple *k, estab_sock sock,
+                  enum estab_tcp_state st, const struct seg *g, uint8_t wscale);
+void tcp_trace_out(struct tcp_layer *l, const struct seg_out *o);
+void tcp_trace_timer(struct tcp_layer *l, const struct tcp_tuple *k, estab_sock sock,
+                     enum estab_tcp_state st, enum estab_timer which);
+void tcp_trace_cc(struct tcb *t, enum rule why);
+struct tcp_tuple tcb_tuple(const struct tcb *t);
+
+/* ---- tcp_info.c ---- */
+void tcp_info(const struct tcb *t, struct estab_tcp_info *i);
+void synq_info(const struct tcp_layer *l, uint32_t slot, struct estab_tcp_info *i);
+void timewait_info(const struct tcp_layer *l, uint32_t slot, struct estab_tcp_info *i);
+
+#endif

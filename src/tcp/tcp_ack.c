@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* tcp_ack.c - what an ACK does: the send queue, round-trip time, loss, congestion window.
+ *
+ *      SND.UNA      resend       lost_to       SND.NXT      SND.UNA + SND.WND
+ *         |- - - - - - |------------|- - - - - - -|- - - - - - - - -|
+ *          sent again    to be sent     in flight      may be sent
+ *                          again
+ *
+ * Fast retransmit and NewReno (RFC 5681, 6582) and the RTO differ only in how much they declare
+ * lost: a segment, or everything.  tcp_output() sends what is lost first. */
+#include "tcp/tcp.h"
+
+uint32_t tcp_pipe(const struct tcb *t)
+{
+    uint32_t flight = seq_diff(t->snd.nxt, t->snd.una);
+
+    return t->w ? flight - seq_diff(t->w->lost_to, t->w->resend) : flight;
+}
+
+static void arm_persist(struct tcb *t)
+{
+    if (t->w->due[TCP_T_PERSIST] == ESTAB_NEVER)
+        tcp_arm(
+            t, TCP_T_PERSIST,
+            time_add(t->layer->env->now, tcp_rtt_rto(&t->rtt, &t->layer->set.rto, t->w->probes)));
+}
+
+void tcp_rexmt_arm(struct tcb *t, bool restart)
+{
+    struct tcp_work *w = t->w;
+    uint32_t flight = seq_diff(t->snd.nxt, t->snd.una);
+    bool shut = t->snd.wnd == 0 && t->syn_acked;
+
+    if (shut && flight <= 1 &&
+        (flight > 0 || tcp_unsent(t) > 0 || (t->fin_queued && !t->fin_sent))) {
+        tcp_cancel(t, TCP_T_REXMT); /* RFC 9293 section 3.8.6.1: probing, not retransmitting */
+        arm_persist(t);
+        return;
+    }
+    if (flight == 0) {
+        tcp_cancel(t, TCP_T_REXMT); /* (5.2) */
+        return;
+    }
+    if (restart || w->due[TCP_T_REXMT] == ESTAB_NEVER) /* (5.1), (5.3) */
+        tcp_arm(t, TCP_T_REXMT,
+                time_add(t->layer->env->now, tcp_rtt_rto(&t->rtt, &t->layer->set.rto, w->retries)));
+}
+
+/* RFC 6298 section 3 (Karn): an octet sent once is timed; else the timestamp's echo, where there is
+ * one (RFC 7323 section 4). */
+static estab_dur rtt_sample(struct tcb *t, const struct seg *g)
+{
+    const estab_dur absurd = ESTAB_S(3600);
+    struct tcp_work *w = t->w;
+    estab_dur rtt = ESTAB_NEVER;
+
+    if (w->rtt_at != ESTAB_NEVER && seq_le(w->rtt_seq, g->ack)) {
+        rtt = time_since(w->rtt_at, t->layer->env->now);
+        w->rtt_at = ESTAB_NEVER;
+    } else if (w->rtt_at == ESTAB_NEVER && t->ts_ok && (g->opt.has & OPT_TS) && g->opt.ts_ecr) {
+        rtt = ESTAB_MS((uint32_t)(tcp_ts_now(t->layer) + t->ts_offset - g->opt.ts_ecr));
+    }
+    if (rtt != ESTAB_NEVER && rtt < absurd)
+        tcp_rtt_sample(&t->rtt, &t->layer->set.rto, rtt);
+    return rtt;
+}
+
+void tcp_established(struct tcb *t)
+{
+    struct tcp_work *w = t->w;
+    uint32_t mss = tcp_eff_mss(t);
+    bool lost = w && w->syn_lost;
+
+    t->established = true;
+    if (w) {
+        w->retries = 0;
+        w->resend = w->lost_to = t->snd.nxt;
+        w->recover = seq_sub(t->snd.una, 1);
+        if (lost)
+            tcp_rtt_syn_lost(&t->rtt);
+        tcp_rexmt_arm(t, true);
+    }
+    t->layer->set.cc->init(&t->cc, /* RFC 5681 section 3.1: one segment after a lost SYN */
+                           lost ? mss : cc_initial_window(t->layer->set.initial_window, mss));
+    tcp_raise(t, ESTAB_EV_OUT);
+}
+
+static struct cc_sample sample_of(const struct tcb *t, uint32_t acked, uint32_t flight,
+                                  estab_dur rtt)
+{
+    return (struct cc_sample){.now = t->layer->env->now,
+                              .rtt = rtt,
+                              .acked = acked,
+                              .flight = flight,
+                              .mss = tcp_eff_mss(t),
+                              .cwnd_limited = t->w->cwnd_limited};
+}
+
+static void lose_head(struct tcb *t)
+{
+    struct tcp_work *w = t->w;
+
+    w->resend = t->snd.una;
+    w->lost_to = seq_min(seq_add(t->snd.una, tcp_eff_mss(t)), t->snd.nxt);
+}
+
+/* RFC 6582 section 3.2, step 2. */
+static void fast_retransmit(struct tcb *t)
+{
+    struct tcp_work *w = t->w;
+    struct cc_sample s = sample_of(t, 0, seq_diff(t->snd.nxt, t->snd.una), ESTAB_NEVER);
+
+    if (!seq_le(w->recover, t->snd.una))
+        return; /* step 2: still within an earlier episode */
+    t->layer->set.cc->on_loss(&t->cc, &s);
+    t->cc.cwnd += 3 * s.mss;
+    w->recovering = true;
+    w->recover = t->snd.nxt;
+    lose_head(t);
+    tcp_trace_cc(t, RULE_FAST_RETRANSMIT);
+}
+
+/* RFC 5681 section 2: nothing new acknowledged, something outstanding, no text, SYN or FIN, the
+ * same window. */
+static void duplicate_ack(struct tcb *t, const struct seg *g)
+{
+    struct tcp_work *w = t->w;
+
+    if (!w || seq_eq(t->snd.una, t->snd.nxt) || !seq_eq(g->ack, t->snd.una) || g->len > 0 ||
+        g->wnd << t->snd_wscale != t->snd.wnd || t->snd.wnd == 0)
+        return;
+    t->dup_acks_in++;
+    if (w->dupacks < UINT8_MAX)
+        w->dupacks++;
+    if (w->recovering) /* step 3: a segment has left the network */
+        t->cc.cwnd += tcp_eff_mss(t);
+    else if (w->dupacks == 3)
+        fast_retransmit(t);
+}
+
+/* RFC 6582 section 3.2, step 3: what an ACK of new octets means in recovery. */
+static void recovering_ack(struct tcb *t, uint32_t acked)
+{
+    struct tcp_work *w = t->w;
+    uint32_t mss = tcp_eff_mss(t), flight = seq_diff(t->snd.nxt, t->snd.una);
+
+    if (!seq_lt(t->snd.una, w->recover)) { /* full acknowledgment */
+        uint32_t level = (flight > mss ? flight : mss) + mss;
+
+        t->cc.cwnd = t->cc.ssthresh < level ? t->cc.ssthresh : level;
+        w->recovering = false;
+        w->dupacks = 0;
+        tcp_trace_cc(t, RULE_RECOVERED);
+        return;
+    }
+    rule_count(t->layer->rules, RULE_PARTIAL_ACK);
+    lose_head(t);
+    t->cc.cwnd -= t->cc.cwnd > acked ? acked : t->cc.cwnd;
+    if (acked >= mss || t->cc.cwnd < mss)
+        t->cc.cwnd += mss;
+}
+
+void tcp_ack_advance(struct tcb *t, const struct seg *g)
+{
+    struct tcp_work *w = t->w;
+    uint32_t acked, text, flight;
+    estab_dur rtt;
+
+    if ((g->opt.has & OPT_SACK) && w)
+        tcp_sack_arrives(t, g);
+    if (!seq_lt(t->snd.una, g->ack)) {
+        duplicate_ack(t, g);
+        return;
+    }
+    flight = seq_diff(t->snd.nxt, t->snd.una);
+    acked = seq_diff(g->ack, t->snd.una);
+    text = acked - (t->fin_sent && seq_eq(g->ack, t->snd.nxt) ? 1 : 0);
+    rtt = rtt_sample(t, g);
+    ring_drop(&w->snd, &t->layer->pool, text, false);
+    t->snd.una = g->ack;
+    t->octets_acked += text;
+    w->resend = seq_max(w->resend, t->snd.una);
+    w->lost_to = seq_max(w->lost_to, t->snd.una);
+    w->retries = w->probes = 0;
+    w->stalled_at = seq_eq(t->snd.una, t->snd.nxt) ? ESTAB_NEVER : t->layer->env->now;
+    if (w->snd_urgent && !seq_lt(t->snd.una, w->snd_up))
+        w->snd_urgent = false;
+    if (w->sacked) {
+        ranges_drop_below(&w->sacked->r, t->snd.una);
+        if (w->sacked->r.n == 0)
+            tcp_ranges_free(t->layer, &w->sacked);
+    }
+    t->soft_err = 0;
+    if (w->rto_recovering && !seq_lt(t->snd.una, w->recover))
+        w->rto_recovering = false;
+    if (w->recovering) {
+        recovering_ack(t, acked);
+    } else {
+        struct cc_sample s = sample_of(t, acked, flight, rtt);
+
+        w->dupacks = 0;
+        t->layer->set.cc->on_ack(&t->cc, &s);
+    }
+    tcp_cancel(t, TCP_T_PERSIST);
+    tcp_rexmt_arm(t, true);
+    if (t->want_out && w->snd.len <= t->sndbuf - t->sndbuf / 3) {
+        t->want_out = false;
+        tcp_raise(t, ESTAB_EV_OUT);
+    }
+}

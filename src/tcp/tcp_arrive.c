@@ -1,0 +1,359 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* tcp_arrive.c - SEGMENT ARRIVES, RFC 9293 section 3.10.7.
+ *
+ * The functions below are the RFC's numbered checks, in the RFC's order and under the RFC's names.
+ * A check may change the connection and may raise t->owed; it never sends.  tcp_output() pays when
+ * the driver pulls.
+ *
+ *      3.10.7.1  CLOSED         tcp_arrive_closed()     tcp_arrive_init.c
+ *      3.10.7.2  LISTEN         tcp_arrive_listen()     tcp_arrive_init.c
+ *      3.10.7.3  SYN-SENT       tcp_arrive_syn_sent()   tcp_arrive_init.c
+ *      3.10.7.4  all others     check_seq() ... check_fin(), below
+ *
+ * SYN-RECEIVED after a passive open and TIME-WAIT have no tcb: their columns of 3.10.7.4 are
+ * tcp_synq.c and tcp_timewait.c. */
+#include "tcp/tcp.h"
+#include <assert.h>
+
+enum verdict { GO_ON, STOP };
+
+/* RFC 5961 section 7, but per connection, so that one connection's count tells nothing about
+ * another's. */
+void tcp_challenge_ack(struct tcb *t)
+{
+    const uint8_t per_second = 5;
+    uint32_t now_s = (uint32_t)(t->layer->env->now / 1000000000u);
+
+    if (t->challenge_s != now_s) {
+        t->challenge_s = now_s;
+        t->challenges = 0;
+    }
+    if (t->challenges >= per_second) {
+        rule_count(t->layer->rules, RULE_CHALLENGE_LIMIT);
+        return;
+    }
+    t->challenges++;
+    t->owed.ack_now = true;
+}
+
+/* Table 6: four cases, by SEG.LEN and RCV.WND. */
+static bool acceptable(const struct tcb *t, const struct seg *g)
+{
+    uint32_t wnd = tcp_rcv_wnd(t);
+
+    if (g->len == 0)
+        return wnd == 0 ? seq_eq(g->seq, t->rcv.nxt) : seq_in(g->seq, t->rcv.nxt, wnd);
+    return wnd != 0 && (seq_in(g->seq, t->rcv.nxt, wnd) ||
+                        seq_in(seq_add(g->seq, g->len - 1), t->rcv.nxt, wnd));
+}
+
+/* Leaves of the segment what begins at or after RCV.NXT and ends inside the window. */
+static void trim(struct tcb *t, struct seg *g)
+{
+    seq_t end;
+    uint32_t n;
+
+    if (seq_lt(g->seq, t->rcv.nxt)) {
+        if (g->flags & SEG_SYN) {
+            g->flags &= (uint8_t)~SEG_SYN;
+            g->seq = seq_add(g->seq, 1);
+            g->len--;
+        }
+        n = seq_diff(t->rcv.nxt, g->seq);
+        if (n > 0) {
+            tcp_dsack(t, g->seq, t->rcv.nxt);
+            pieces_trim_head(&g->text, n);
+            g->seq = t->rcv.nxt;
+            g->len -= n;
+        }
+    }
+    end = seq_add(g->seq, g->len);
+    if (!seq_lt(t->rcv.adv, end))
+        return;
+    n = seq_diff(end, t->rcv.adv);
+    rule_count(t->layer->rules, RULE_TEXT_TRIMMED);
+    g->len -= n;
+    if (g->flags & SEG_FIN) {
+        g->flags &= (uint8_t)~SEG_FIN;
+        n--;
+    }
+    pieces_trim_tail(&g->text, n);
+}
+
+/* RFC 7323 section 5.3: before the sequence number, and before everything else, the timestamp. */
+static enum verdict check_paws(struct tcb *t, const struct seg *g)
+{
+    if (!(g->opt.has & OPT_TS)) {
+        if (g->flags & SEG_RST)
+            return GO_ON;
+        tcp_drop(t, g, RULE_TS_MISSING);
+        return STOP;
+    }
+    if (tcp_paws_ok(t, g))
+        return GO_ON;
+    tcp_challenge_ack(t);
+    tcp_drop(t, g, RULE_PAWS);
+    return STOP;
+}
+
+/* First, check the sequence number.  Against a closed window the text is refused but ACK and RST
+ * still count
+ * ("special allowance should be made ...") [MUST-66]. */
+static enum verdict check_seq(struct tcb *t, struct seg *g)
+{
+    if (t->ts_ok && check_paws(t, g) == STOP)
+        return STOP;
+    /* Figure 8, line 5: the peer's SYN,ACK carries the SYN that we have, and the ACK that we need.
+     */
+    if (t->state == ESTAB_SYN_RECEIVED && (g->flags & SEG_SYN) &&
+        seq_eq(seq_add(g->seq, 1), t->rcv.nxt)) {
+        g->flags &= (uint8_t)~SEG_SYN;
+        g->seq = t->rcv.nxt;
+        g->len--;
+        t->owed.ack_now = true;
+    }
+    if (acceptable(t, g)) {
+        trim(t, g);
+        if (t->ts_ok && (g->opt.has & OPT_TS) && seq_le(g->seq, t->rcv.acked)) {
+            t->ts_recent = g->opt.ts_val; /* RFC 7323 section 4.3 (2) */
+            t->ts_recent_s = (uint32_t)(t->layer->env->now / 1000000000u);
+        }
+        return GO_ON;
+    }
+    if (tcp_rcv_wnd(t) == 0 && seq_eq(g->seq, t->rcv.nxt)) {
+        g->text.len = g->text.n = 0;
+        g->len = 0;
+        g->flags &= (uint8_t) ~(SEG_FIN | SEG_SYN);
+        t->owed.ack_now = true;
+        return GO_ON;
+    }
+    if (g->flags & SEG_RST) {
+        tcp_drop(t, g, RULE_RST_OUTSIDE); /* RFC 5961 section 3.2 */
+        return STOP;
+    }
+    if (g->text.len > 0 && seq_le(seq_add(g->seq, g->len), t->rcv.nxt)) {
+        tcp_dsack(t, g->seq, seq_add(g->seq, g->text.len));
+        t->owed.ack_now = true;
+        tcp_drop(t, g, RULE_TEXT_DUPLICATE);
+        return STOP;
+    }
+    if (g->len > 0)
+        t->owed.ack_now = true;
+    else
+        tcp_challenge_ack(t); /* limited: two ends out of step must fall silent */
+    tcp_drop(t, g, RULE_UNACCEPTABLE);
+    return STOP;
+}
+
+/* Second, check the RST bit; RFC 5961 section 3.2 wants SEG.SEQ = RCV.NXT exactly. */
+static enum verdict check_rst(struct tcb *t, const struct seg *g)
+{
+    enum estab_err err = ESTAB_E_RESET;
+
+    if (!(g->flags & SEG_RST))
+        return GO_ON;
+    if (!seq_eq(g->seq, t->rcv.nxt)) {
+        tcp_challenge_ack(t);
+        tcp_drop(t, g, RULE_BLIND_RST);
+        return STOP;
+    }
+    switch ((enum estab_tcp_state)t->state) {
+    case ESTAB_SYN_RECEIVED:
+        err = ESTAB_E_REFUSED;
+        break;
+    case ESTAB_CLOSING:
+    case ESTAB_LAST_ACK: /* "enter the CLOSED state": the user is told nothing */
+        err = ESTAB_OK;
+        break;
+    default:
+        break;
+    }
+    rule_count(t->layer->rules, RULE_RST_ACCEPTED);
+    tcp_fail(t, err, ESTAB_BY_SEGMENT, false);
+    return STOP;
+}
+
+/* Third, check security: not implemented, as RFC 9293 appendix A.1 allows. */
+
+/* Fourth, check the SYN bit; RFC 5961 section 4.2. */
+static enum verdict check_syn(struct tcb *t, const struct seg *g)
+{
+    if (!(g->flags & SEG_SYN))
+        return GO_ON;
+    tcp_challenge_ack(t);
+    tcp_drop(t, g, RULE_BLIND_SYN);
+    return STOP;
+}
+
+bool tcp_fin_acked(const struct tcb *t)
+{
+    return t->fin_sent && seq_eq(t->snd.una, t->snd.nxt);
+}
+
+/* RFC 5961 section 5.2: SND.UNA - MAX.SND.WND <= SEG.ACK <= SND.NXT. */
+static enum verdict check_ack_range(struct tcb *t, const struct seg *g)
+{
+    uint32_t oldest = seq_diff(t->snd.nxt, t->snd.una) + t->snd.wnd_max;
+
+    if (seq_lt(t->snd.nxt, g->ack)) {
+        tcp_challenge_ack(t);
+        tcp_drop(t, g, RULE_ACK_UNSENT);
+        return STOP;
+    }
+    if (seq_diff(t->snd.nxt, g->ack) > oldest) {
+        tcp_challenge_ack(t);
+        tcp_drop(t, g, RULE_ACK_RANGE);
+        return STOP;
+    }
+    return GO_ON;
+}
+
+void tcp_syn_acked(struct tcb *t, const struct seg *g)
+{
+    t->syn_acked = true;
+    t->snd.una = seq_add(t->snd.una, 1);
+    t->snd.wnd = g->wnd << t->snd_wscale;
+    t->snd.wnd_max = t->snd.wnd;
+    t->snd.wl1 = g->seq;
+    t->snd.wl2 = g->ack;
+    tcp_enter(t, ESTAB_ESTABLISHED, ESTAB_BY_SEGMENT);
+    tcp_established(t);
+    if (t->fin_queued) /* CLOSE came in SYN-RECEIVED and waited */
+        tcp_enter(t, ESTAB_FIN_WAIT_1, ESTAB_BY_USER);
+}
+
+/* SYN-RECEIVED (after a simultaneous open): SND.UNA < SEG.ACK <= SND.NXT enters ESTABLISHED, or it
+ * is reset. */
+static enum verdict check_ack_of_syn(struct tcb *t, const struct seg *g)
+{
+    if (!seq_lt(t->snd.una, g->ack) || seq_lt(t->snd.nxt, g->ack)) {
+        tcp_reply_rst(t->layer, &t->path, t->peer, g, ESTAB_SYN_RECEIVED, RULE_SYN_RECEIVED_ACK);
+        return STOP;
+    }
+    tcp_syn_acked(t, g);
+    return GO_ON;
+}
+
+/* Fifth, check the ACK field. */
+static enum verdict check_ack(struct tcb *t, const struct seg *g)
+{
+    if (!(g->flags & SEG_ACK)) {
+        tcp_drop(t, g, RULE_NO_ACK);
+        return STOP;
+    }
+    if (t->state == ESTAB_SYN_RECEIVED && check_ack_of_syn(t, g) == STOP)
+        return STOP;
+    if (check_ack_range(t, g) == STOP)
+        return STOP;
+    tcp_ack_advance(t, g);
+    tcp_window_update(t, g);
+
+    if (!tcp_fin_acked(t))
+        return GO_ON;
+    switch ((enum estab_tcp_state)t->state) {
+    case ESTAB_FIN_WAIT_1:
+        tcp_enter(t, ESTAB_FIN_WAIT_2, ESTAB_BY_SEGMENT);
+        tcp_idle_arm(t);
+        return GO_ON;
+    case ESTAB_CLOSING:
+        timewait_enter(t);
+        return STOP;
+    case ESTAB_LAST_ACK:
+        tcp_fail(t, ESTAB_OK, ESTAB_BY_SEGMENT, false);
+        return STOP;
+    default:
+        return GO_ON;
+    }
+}
+
+/* Sixth, check the URG bit: urgent data is delivered in line (RFC 6093 section 3.1); nothing
+ * depends on the pointer, so none of its values can do harm. */
+static void check_urg(struct tcb *t, const struct seg *g)
+{
+    if (g->flags & SEG_URG)
+        rule_count(t->layer->rules, RULE_URGENT);
+}
+
+/* Seventh, process the segment text: tcp_text().  Eighth, check the FIN bit. */
+static void check_fin(struct tcb *t)
+{
+    t->rcv.nxt = seq_add(t->rcv.nxt, 1);
+    t->rcv.adv = seq_max(t->rcv.adv, t->rcv.nxt);
+    t->fin_rcvd = true;
+    t->owed.ack_now = true;
+    tcp_raise(t, ESTAB_EV_IN | ESTAB_EV_RDHUP);
+    switch ((enum estab_tcp_state)t->state) {
+    case ESTAB_ESTABLISHED:
+        tcp_enter(t, ESTAB_CLOSE_WAIT, ESTAB_BY_SEGMENT);
+        break;
+    case ESTAB_FIN_WAIT_1: /* our FIN is not acked, or check_ack() would have left FIN-WAIT-1 */
+        tcp_enter(t, ESTAB_CLOSING, ESTAB_BY_SEGMENT);
+        break;
+    case ESTAB_FIN_WAIT_2:
+        timewait_enter(t);
+        break;
+    default:
+        break;
+    }
+}
+
+void tcp_arrive_text(struct tcb *t, struct seg *g)
+{
+    check_urg(t, g);
+    if (tcp_text(t, g))
+        check_fin(t);
+}
+
+static void arrive_synchronized(struct tcb *t, struct seg *g)
+{
+    if (check_seq(t, g) == STOP || check_rst(t, g) == STOP || check_syn(t, g) == STOP ||
+        check_ack(t, g) == STOP)
+        return;
+    tcp_arrive_text(t, g);
+}
+
+void tcp_segment_arrives(struct tcb *t, struct seg *g)
+{
+    t->segs_in += g->nsegs;
+    t->keep_probes = 0;
+    if (t->state == ESTAB_SYN_SENT)
+        tcp_arrive_syn_sent(t, g);
+    else
+        arrive_synchronized(t, g);
+    if (t->dead)
+        return;
+    tcp_idle_arm(t);
+    tcp_settle(t);
+}
+
+/* The end of a connection other than by its own agreement (or, without an error, by the last ACK).
+ */
+void tcp_fail(struct tcb *t, enum estab_err err, enum estab_cause by, bool rst)
+{
+    struct tcp_layer *l = t->layer;
+
+    tcp_demux_del(t);
+    wheel_cancel(&l->wheel, t->slot);
+    tcp_unlist(t);
+    t->owed = (struct tcp_owed){.rst = rst};
+    t->idle_at = ESTAB_NEVER;
+    if (t->w) {
+        struct tcp_work *w = t->w;
+
+        ring_fini(&w->snd, &l->pool);
+        ring_init(&w->snd);
+        tcp_ranges_free(l, &w->ahead);
+        tcp_ranges_free(l, &w->sacked);
+        w->resend = w->lost_to = t->snd.nxt;
+        for (int i = 0; i < TCP_TIMERS; i++)
+            w->due[i] = ESTAB_NEVER;
+    }
+    t->err = (int8_t)err;
+    tcp_enter(t, ESTAB_CLOSED, by);
+    if (rst)
+        tcp_owe(t);
+    else if (t->orphan)
+        tcb_release(t);
+    tcp_raise(t, ESTAB_EV_HUP | ESTAB_EV_IN | ESTAB_EV_OUT | ESTAB_EV_RDHUP |
+                     (err ? ESTAB_EV_ERR : 0));
+}

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* tcp_arrive_init.c - SEGMENT ARRIVES before there is a connection: RFC 9293 section 3.10.7.1
+ * to 3.10.7.3. */
+#include "tcp/tcp.h"
+
+/* 3.10.7.1 CLOSED: "If the ACK bit is off, sequence number zero is used ...". */
+void tcp_reply_rst(struct tcp_layer *l, const struct ip_path *path, const uint8_t *peer,
+                   const struct seg *g, enum estab_tcp_state st, enum rule why)
+{
+    struct tcp_reply r = {.path = *path,
+                          .lport = g->dport,
+                          .pport = g->sport,
+                          .state = (uint8_t)st,
+                          .rule = (uint16_t)why};
+    struct tcp_tuple k = {peer, path->local, g->dport, g->sport};
+
+    tcp_drop_tuple(l, &k, g, st, why);
+    if (g->flags & SEG_RST) /* never an RST for an RST */
+        return;
+    memcpy(r.peer, peer, 16);
+    if (g->flags & SEG_ACK) {
+        r.seq = g->ack;
+        r.flags = SEG_RST;
+    } else {
+        r.ack = seq_add(g->seq, g->len);
+        r.flags = SEG_RST | SEG_ACK;
+    }
+    tcp_reply(l, path->port, &r);
+}
+
+static void refuse(struct tcp_layer *l, const struct seg *g, const struct ip_dgram *d,
+                   enum estab_tcp_state st, enum rule why)
+{
+    struct ip_path path;
+
+    if (ip_path_find(l->ip, d->ip.src, ip_local(l->ip, d->local), d->port, &path) == 0)
+        tcp_reply_rst(l, &path, d->ip.src, g, st, why);
+    else
+        rule_count(l->rules, RULE_NO_ROUTE);
+}
+
+void tcp_arrive_closed(struct tcp_layer *l, const struct seg *g, const struct ip_dgram *d)
+{
+    struct tcp_tuple k = {d->ip.src, d->local, g->dport, g->sport};
+
+    if (g->flags & SEG_RST)
+        tcp_drop_tuple(l, &k, g, ESTAB_CLOSED, RULE_CLOSED_RST);
+    else
+        refuse(l, g, d, ESTAB_CLOSED, RULE_CLOSED_ANSWER);
+}
+
+/* 3.10.7.2 LISTEN. */
+void tcp_arrive_listen(struct tcb *t, struct seg *g, const struct ip_dgram *d, const seq_t *newer)
+{
+    struct tcp_tuple k = {d->ip.src, d->local, g->dport, g->sport};
+
+    if (g->flags & SEG_RST) { /* first, check for an RST */
+        tcp_drop_tuple(t->layer, &k, g, ESTAB_LISTEN, RULE_LISTEN_RST);
+        return;
+    }
+    if (g->flags & SEG_ACK) { /* second, check for an ACK */
+        refuse(t->layer, g, d, ESTAB_LISTEN, RULE_LISTEN_ACK);
+        return;
+    }
+    if (!(g->flags & SEG_SYN)) { /* fourth, other data or control */
+        tcp_drop_tuple(t->layer, &k, g, ESTAB_LISTEN, RULE_LISTEN_OTHER);
+        return;
+    }
+    if (g->flags & SEG_FIN) {
+        tcp_drop_tuple(t->layer, &k, g, ESTAB_LISTEN, RULE_SYN_FIN);
+        return;
+    }
+    synq_new(t, g, d, newer); /* third, check for a SYN */
+}
+
+/* 3.10.7.3 SYN-SENT, fourth: the SYN bit. */
+static void syn_arrives(struct tcb *t, struct seg *g)
+{
+    t->rcv.nxt = seq_add(g->seq, 1);
+    t->rcv.adv = seq_add(t->rcv.nxt, tcp_rcv_wnd(t));
+    t->rcv.acked = t->rcv.nxt;
+    tcp_opt_syn(t, g);
+    t->snd.wnd = g->wnd; /* a SYN's window is never scaled, RFC 7323 section 2.2 */
+    t->snd.wnd_max = g->wnd;
+    t->snd.wl1 = g->seq;
+    t->snd.wl2 = g->ack;
+    if (!(g->flags & SEG_ACK)) { /* simultaneous open */
+        rule_count(t->layer->rules, RULE_SIMULTANEOUS_OPEN);
+        tcp_enter(t, ESTAB_SYN_RECEIVED, ESTAB_BY_SEGMENT);
+        t->owed.syn = true;
+        return;
+    }
+    t->snd.una = g->ack;
+    t->syn_acked = true;
+    if (t->w->rtt_at != ESTAB_NEVER) {
+        tcp_rtt_sample(&t->rtt, &t->layer->set.rto, time_since(t->w->rtt_at, t->layer->env->now));
+        t->w->rtt_at = ESTAB_NEVER;
+    }
+    tcp_enter(t, ESTAB_ESTABLISHED, ESTAB_BY_SEGMENT);
+    t->owed.ack_now = true;
+    tcp_established(t);
+    g->flags &= (uint8_t)~SEG_SYN;
+    g->seq = t->rcv.nxt;
+    g->len--;
+    if (g->len > 0) /* "If there are other controls or text in the segment" */
+        tcp_arrive_text(t, g);
+}
+
+void tcp_arrive_syn_sent(struct tcb *t, struct seg *g)
+{
+    bool acked = (g->flags & SEG_ACK) && seq_lt(t->snd.una, g->ack) && seq_le(g->ack, t->snd.nxt);
+
+    if ((g->flags & SEG_ACK) && !acked) { /* first, check the ACK bit */
+        tcp_reply_rst(t->layer, &t->path, t->peer, g, ESTAB_SYN_SENT, RULE_SYN_SENT_ACK);
+        return;
+    }
+    if (g->flags & SEG_RST) { /* second, check the RST bit */
+        if (acked) {
+            rule_count(t->layer->rules, RULE_RST_ACCEPTED);
+            tcp_fail(t, ESTAB_E_REFUSED, ESTAB_BY_SEGMENT, false);
+        } else {
+            tcp_drop(t, g, RULE_SYN_SENT_RST);
+        }
+        return;
+    }
+    if (!(g->flags & SEG_SYN)) { /* fifth, neither SYN nor RST */
+        tcp_drop(t, g, RULE_SYN_SENT_OTHER);
+        return;
+    }
+    if (g->flags & SEG_FIN && !acked) {
+        tcp_drop(t, g, RULE_SYN_FIN);
+        return;
+    }
+    syn_arrives(t, g);
+}

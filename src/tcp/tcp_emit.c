@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* tcp_emit.c - build one segment: link, IP and TCP headers in front of the text, checksum or what
+ * the port needs to complete it. */
+#include "base/csum.h"
+#include "tcp/tcp.h"
+
+static void checksum(struct tcp_layer *l, const struct seg_out *o, uint32_t tcp_len,
+                     uint32_t hdr_len, uint8_t *tcp, struct estab_frame *f)
+{
+    const struct estab_port_caps *caps = &l->ip->ports[o->path->port].caps;
+    uint64_t sum = ip_pseudo(ip_local(l->ip, o->path->local), o->peer, IPPROTO_TCP_, tcp_len);
+    struct pieces text = {.n = o->ntext, .len = o->text_len};
+    uint16_t folded;
+
+    if (caps->tx_csum || o->gso_size) {
+        folded = csum_fold(sum);
+        f->off.flags = ESTAB_OFF_NEEDS_CSUM;
+        f->off.csum_start = (uint16_t)(tcp - (uint8_t *)f->iov[0].base);
+        f->off.csum_offset = 16;
+    } else {
+        memcpy(text.v, o->text, o->ntext * sizeof *o->text);
+        folded = (uint16_t)~csum_fold(csum_pieces(csum_add(sum, tcp, hdr_len), &text));
+    }
+    memcpy(tcp + 16, &folded, 2);
+}
+
+void tcp_emit(struct tcp_layer *l, const struct seg_out *o, struct estab_frame *f, uint8_t *hdr)
+{
+    uint32_t ip_len = ip_emit_len(l->ip, o->path, o->peer);
+    struct ip_send how = {.proto = IPPROTO_TCP_, .hop_limit = o->hop_limit};
+    uint8_t *tcp = hdr + ip_len, kinds[TCP_KINDS_MAX];
+    uint32_t opts_len, hdr_len;
+
+    tcp_opt_layout(&o->g.opt, kinds);
+    opts_len = (uint32_t)tcp_opts_emit(&o->g.opt, kinds, tcp + TCP_HDR_LEN);
+    hdr_len = TCP_HDR_LEN + opts_len;
+    tcp_hdr_emit(&o->g, opts_len, tcp);
+    ip_emit(l->ip, o->path, o->peer, &how, hdr_len + o->text_len, hdr);
+    f->iov[0] = (struct estab_iov){hdr, ip_len + hdr_len};
+    for (uint32_t i = 0; i < o->ntext; i++)
+        f->iov[1 + i] = o->text[i];
+    f->niov = 1 + o->ntext;
+    f->off = (struct estab_offload){0};
+    if (o->gso_size) {
+        f->off.gso_type = ip_is4(o->peer) ? ESTAB_GSO_TCPV4 : ESTAB_GSO_TCPV6;
+        f->off.gso_size = o->gso_size;
+        f->off.hdr_len = (uint16_t)(ip_len + hdr_len);
+    }
+    checksum(l, o, hdr_len + o->text_len, hdr_len, tcp, f);
+    tcp_trace_out(l, o);
+}

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* tcp_info.c - a snapshot for those who look: 3.10.6 STATUS. */
+#include "tcp/tcp.h"
+
+static void put_addrs(const struct tcp_layer *l, const struct tcp_tuple *k,
+                      struct estab_tcp_info *i)
+{
+    if (k->local < TCP_ANY4)
+        memcpy(i->local.ip, ip_local(l->ip, k->local), 16);
+    else if (k->local == TCP_ANY4)
+        i->local.ip[10] = i->local.ip[11] = 0xff;
+    memcpy(i->peer.ip, k->peer, 16);
+    i->local.port = k->lport;
+    i->peer.port = k->pport;
+}
+
+void tcp_info(const struct tcb *t, struct estab_tcp_info *i)
+{
+    struct tcp_tuple k = tcb_tuple(t);
+
+    put_addrs(t->layer, &k, i);
+    i->state = (enum estab_tcp_state)t->state;
+    i->orphan = t->orphan;
+    i->timer = tcp_next_timer(t, &i->timer_at);
+    if (t->state == ESTAB_LISTEN) {
+        i->backlog = t->l->backlog;
+        i->synq = t->l->nsynq;
+        i->acceptq = t->l->accepts.n;
+        return;
+    }
+    if (t->timewait != SLAB_NONE) {
+        const struct tcp_timewait *w = slab_at(&t->layer->timewaits, t->timewait);
+
+        i->timer = ESTAB_T_2MSL;
+        i->timer_at = ms_to_time(t->layer->env->now, w->due);
+    }
+    i->rto = tcp_rtt_rto(&t->rtt, &t->layer->set.rto, t->w ? t->w->retries : 0);
+    i->srtt = ESTAB_US(t->rtt.srtt);
+    i->rttvar = ESTAB_US(t->rtt.rttvar);
+    i->rtt_min = t->rtt.srtt ? ESTAB_US(t->rtt.min) : 0;
+    i->snd_mss = t->snd_mss ? tcp_eff_mss(t) : 0;
+    i->rcv_mss = t->rcv_mss;
+    i->cwnd = t->cc.cwnd;
+    i->ssthresh = t->cc.ssthresh;
+    i->snd_wnd = t->snd.wnd;
+    i->rcv_wnd = tcp_rcv_wnd(t);
+    i->flight = seq_diff(t->snd.nxt, t->snd.una);
+    i->unsent = tcp_unsent(t);
+    i->unread = tcp_unread(t);
+    i->bytes_acked = t->octets_acked;
+    i->bytes_received = t->octets_received;
+    i->segs_in = t->segs_in;
+    i->segs_out = t->segs_out;
+    i->retrans = t->retrans;
+    i->rto_fired = t->rto_fired;
+    i->dup_acks = t->dup_acks_in;
+    i->snd_wscale = t->snd_wscale;
+    i->rcv_wscale = t->rcv_wscale;
+    i->ts_ok = t->ts_ok;
+    i->sack_ok = t->sack_ok;
+    memcpy(i->cc, t->layer->set.cc->name, strlen(t->layer->set.cc->name) + 1);
+}
+
+void synq_info(const struct tcp_layer *l, uint32_t slot, struct estab_tcp_info *i)
+{
+    const struct tcp_synq *q = slab_at(&l->synqs, slot);
+    struct tcp_tuple k = synq_tuple(q);
+
+    put_addrs(l, &k, i);
+    i->state = ESTAB_SYN_RECEIVED;
+    i->timer = ESTAB_T_SYNACK;
+    i->timer_at = ms_to_time(l->env->now, q->due);
+    i->retrans = q->retries;
+    i->snd_mss = q->mss;
+    i->ts_ok = q->ts_ok;
+    i->sack_ok = q->sack_ok;
+    i->snd_wscale = q->snd_wscale;
+    i->orphan = true;
+}
+
+void timewait_info(const struct tcp_layer *l, uint32_t slot, struct estab_tcp_info *i)
+{
+    const struct tcp_timewait *w = slab_at(&l->timewaits, slot);
+    struct tcp_tuple k = timewait_tuple(w);
+
+    put_addrs(l, &k, i);
+    i->state = ESTAB_TIME_WAIT;
+    i->timer = ESTAB_T_2MSL;
+    i->timer_at = ms_to_time(l->env->now, w->due);
+    i->ts_ok = w->ts_ok;
+    i->orphan = w->owner == SLAB_NONE;
+}

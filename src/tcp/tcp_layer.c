@@ -1,0 +1,387 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* tcp_layer.c - the layer's tables and lists, and the life of control blocks.
+ *
+ * A tcb is never freed while an event runs: CLOSED without a handle puts it among the dead, and
+ * tcp_reap() frees them when the public call ends. */
+#include "tcp/tcp.h"
+#include <assert.h>
+
+void slot_list_init(struct slot_list *q)
+{
+    *q = (struct slot_list){SLAB_NONE, SLAB_NONE, 0};
+}
+
+static struct link *link_at(const struct slab *s, uint32_t slot, size_t off)
+{
+    return (struct link *)(void *)((uint8_t *)slab_at(s, slot) + off);
+}
+
+void slot_push(const struct slab *s, struct slot_list *q, uint32_t slot, size_t off)
+{
+    *link_at(s, slot, off) = (struct link){SLAB_NONE, q->tail};
+    if (q->tail != SLAB_NONE)
+        link_at(s, q->tail, off)->next = slot;
+    else
+        q->head = slot;
+    q->tail = slot;
+    q->n++;
+}
+
+void slot_del(const struct slab *s, struct slot_list *q, uint32_t slot, size_t off)
+{
+    struct link *k = link_at(s, slot, off);
+
+    if (k->prev != SLAB_NONE)
+        link_at(s, k->prev, off)->next = k->next;
+    else
+        q->head = k->next;
+    if (k->next != SLAB_NONE)
+        link_at(s, k->next, off)->prev = k->prev;
+    else
+        q->tail = k->prev;
+    q->n--;
+}
+
+void slot_splice(const struct slab *s, struct slot_list *q, struct slot_list *from, size_t off)
+{
+    if (from->head == SLAB_NONE)
+        return;
+    link_at(s, from->head, off)->prev = q->tail;
+    if (q->tail != SLAB_NONE)
+        link_at(s, q->tail, off)->next = from->head;
+    else
+        q->head = from->head;
+    q->tail = from->tail;
+    q->n += from->n;
+    slot_list_init(from);
+}
+
+int tcp_init(struct tcp_layer *l, struct env *env, struct ip_layer *ip, struct rule_book *rules,
+             const struct tcp_settings *set, uint32_t max_conns)
+{
+    memset(l, 0, sizeof *l);
+    l->env = env;
+    l->ip = ip;
+    l->rules = rules;
+    l->set = *set;
+    l->max_conns = max_conns;
+    l->hot = SLAB_NONE;
+    slab_init(&l->tcbs, env, sizeof(struct tcb), 16, 6, max_conns);
+    slab_init(&l->works, env, sizeof(struct tcp_work), 16, 6, max_conns);
+    slab_init(&l->listeners, env, sizeof(struct tcp_listener), 8, 3, max_conns);
+    slab_init(&l->synqs, env, sizeof(struct tcp_synq), 8, 8, set->max_synq);
+    slab_init(&l->timewaits, env, sizeof(struct tcp_timewait), 8, 8, set->max_timewait);
+    slab_init(&l->ranges, env, sizeof(struct tcp_ranges), 8, 4, UINT32_MAX);
+    ring_pool_init(&l->pool, env, 64);
+    hash_init(&l->demux, env);
+    wheel_init(&l->wheel, &l->tcbs, offsetof(struct tcb, node), env->now);
+    slot_list_init(&l->ready);
+    slot_list_init(&l->dead);
+    slot_list_init(&l->timewait_due);
+    for (size_t i = 0; i <= TCP_SYNACK_RETRIES_MAX; i++)
+        slot_list_init(&l->synq_by_retries[i]);
+    for (size_t i = 0; i < IP_PORTS_MAX; i++) {
+        slot_list_init(&l->ports[i].send);
+        slot_list_init(&l->ports[i].stalled);
+        slot_list_init(&l->synq_send[i]);
+    }
+    env_random(env, &l->key, sizeof l->key);
+    env_random(env, &l->secret, sizeof l->secret);
+    return 0;
+}
+
+int tcp_port_add(struct tcp_layer *l, uint8_t port)
+{
+    struct tcp_port *p = &l->ports[port];
+
+    p->replies = env_alloc(l->env, TCP_REPLIES * sizeof *p->replies, 8);
+    return p->replies ? 0 : ESTAB_E_NOMEM;
+}
+
+bool tcp_ranges_need(struct tcp_layer *l, struct tcp_ranges **r)
+{
+    uint32_t slot;
+
+    if (*r)
+        return true;
+    slot = slab_get(&l->ranges);
+    if (slot == SLAB_NONE)
+        return false;
+    *r = slab_at(&l->ranges, slot);
+    (*r)->slot = slot;
+    ranges_init(&(*r)->r);
+    return true;
+}
+
+void tcp_ranges_free(struct tcp_layer *l, struct tcp_ranges **r)
+{
+    if (*r)
+        slab_put(&l->ranges, (*r)->slot);
+    *r = NULL;
+}
+
+static void free_work(struct tcp_layer *l, struct tcb *t)
+{
+    struct tcp_work *w = t->w;
+
+    ring_fini(&w->snd, &l->pool);
+    ring_fini(&w->rcv, &l->pool);
+    tcp_ranges_free(l, &w->ahead);
+    tcp_ranges_free(l, &w->sacked);
+    slab_put(&l->works, w->slot);
+    t->w = NULL;
+}
+
+void tcp_fini(struct tcp_layer *l)
+{
+    for (uint32_t i = slab_next(&l->tcbs, 0); i != SLAB_NONE; i = slab_next(&l->tcbs, i + 1)) {
+        struct tcb *t = tcb_at(l, i);
+
+        if (t->state != ESTAB_LISTEN && t->w)
+            free_work(l, t);
+    }
+    for (size_t i = 0; i < IP_PORTS_MAX; i++)
+        env_free(l->env, l->ports[i].replies, TCP_REPLIES * sizeof *l->ports[i].replies, 8);
+    ring_pool_fini(&l->pool);
+    hash_fini(&l->demux);
+    slab_fini(&l->tcbs);
+    slab_fini(&l->works);
+    slab_fini(&l->listeners);
+    slab_fini(&l->synqs);
+    slab_fini(&l->timewaits);
+    slab_fini(&l->ranges);
+}
+
+struct tcb *tcb_new(struct tcp_layer *l)
+{
+    uint32_t slot = slab_get(&l->tcbs);
+    struct tcb *t;
+
+    if (slot == SLAB_NONE) {
+        rule_count(l->rules, l->tcbs.used >= l->max_conns ? RULE_CONNS_FULL : RULE_NO_MEMORY);
+        return NULL;
+    }
+    t = tcb_at(l, slot);
+    memset(t, 0, sizeof *t);
+    t->slot = slot;
+    t->layer = l;
+    t->state = ESTAB_CLOSED;
+    t->path.local = TCP_ANY;
+    t->sndbuf = l->set.sndbuf;
+    t->rcvbuf = l->set.rcvbuf;
+    t->timewait = SLAB_NONE;
+    t->idle_at = ESTAB_NEVER;
+    t->keepcnt = 9;
+    t->keepintvl_ms = 75000;
+    tcp_rtt_init(&t->rtt, &l->set.rto);
+    wheel_node_init(&t->node);
+    l->nconns++;
+    return t;
+}
+
+bool tcb_work(struct tcb *t)
+{
+    struct tcp_layer *l = t->layer;
+    struct tcp_work *w;
+    uint32_t slot;
+
+    if (t->w)
+        return true;
+    slot = slab_get(&l->works);
+    if (slot == SLAB_NONE)
+        return false;
+    w = slab_at(&l->works, slot);
+    memset(w, 0, sizeof *w);
+    w->slot = slot;
+    ring_init(&w->snd);
+    ring_init(&w->rcv);
+    for (int i = 0; i < TCP_TIMERS; i++)
+        w->due[i] = ESTAB_NEVER;
+    w->rtt_at = ESTAB_NEVER;
+    w->stalled_at = ESTAB_NEVER;
+    w->resend = w->lost_to = t->snd.nxt;
+    w->recover = seq_sub(t->snd.una, 1);
+    w->snd_up = t->snd.una;
+    t->w = w;
+    return true;
+}
+
+/* Nothing in flight, unsent, unread, out of order or under way, in a state that can last. */
+static bool at_rest(const struct tcb *t)
+{
+    const struct tcp_work *w = t->w;
+
+    switch ((enum estab_tcp_state)t->state) {
+    case ESTAB_ESTABLISHED:
+    case ESTAB_CLOSE_WAIT:
+    case ESTAB_FIN_WAIT_2:
+        break;
+    case ESTAB_CLOSED:
+    case ESTAB_TIME_WAIT: /* a handle keeps it; only what is unread matters */
+        return w->rcv.len == 0;
+    default:
+        return false;
+    }
+    return seq_eq(t->snd.una, t->snd.nxt) && w->snd.len == 0 && w->rcv.len == 0 && !w->ahead &&
+           !w->recovering && !w->rto_recovering && !w->fin_ahead &&
+           w->due[TCP_T_DELACK] == ESTAB_NEVER && w->due[TCP_T_PERSIST] == ESTAB_NEVER &&
+           !t->in_send && !t->in_stalled && !(t->fin_queued && !t->fin_sent);
+}
+
+void tcb_rest(struct tcb *t)
+{
+    if (t->state != ESTAB_LISTEN && t->w && at_rest(t))
+        free_work(t->layer, t);
+}
+
+void tcb_release(struct tcb *t)
+{
+    struct tcp_layer *l = t->layer;
+
+    if (t->dead)
+        return;
+    assert(t->state == ESTAB_CLOSED || t->state == ESTAB_TIME_WAIT);
+    tcp_demux_del(t);
+    wheel_cancel(&l->wheel, t->slot);
+    tcp_unlist(t);
+    if (t->in_ready) {
+        slot_del(&l->tcbs, &l->ready, t->slot, READY_LINK);
+        t->in_ready = false;
+    }
+    if (t->timewait != SLAB_NONE) {
+        ((struct tcp_timewait *)slab_at(&l->timewaits, t->timewait))->owner = SLAB_NONE;
+        t->timewait = SLAB_NONE;
+    }
+    t->dead = true;
+    slot_push(&l->tcbs, &l->dead, t->slot, SEND_LINK);
+}
+
+void tcp_reap(struct tcp_layer *l)
+{
+    while (l->dead.head != SLAB_NONE) {
+        struct tcb *t = tcb_at(l, l->dead.head);
+
+        slot_del(&l->tcbs, &l->dead, t->slot, SEND_LINK);
+        if (t->w)
+            free_work(l, t);
+        if (l->hot == t->slot)
+            l->hot = SLAB_NONE;
+        slab_put(&l->tcbs, t->slot);
+        l->nconns--;
+    }
+}
+
+estab_sock tcb_handle(const struct tcb *t)
+{
+    return (estab_sock)slab_gen(&t->layer->tcbs, t->slot) << 32 | t->slot;
+}
+
+void tcp_owe(struct tcb *t)
+{
+    struct tcp_port *p = &t->layer->ports[t->path.port];
+
+    if (t->in_send || t->in_stalled || t->dead)
+        return;
+    t->in_send = true;
+    slot_push(&t->layer->tcbs, &p->send, t->slot, SEND_LINK);
+}
+
+void tcp_unlist(struct tcb *t)
+{
+    struct tcp_port *p = &t->layer->ports[t->path.port];
+
+    if (t->in_send)
+        slot_del(&t->layer->tcbs, &p->send, t->slot, SEND_LINK);
+    else if (t->in_stalled)
+        slot_del(&t->layer->tcbs, &p->stalled, t->slot, SEND_LINK);
+    t->in_send = t->in_stalled = false;
+}
+
+bool tcp_wants(const struct tcb *t)
+{
+    if (t->owed.ack_now || t->owed.probe || t->owed.keepalive || t->owed.syn || t->owed.rst ||
+        t->owed.dup_acks)
+        return true;
+    return t->w && (seq_lt(t->w->resend, t->w->lost_to) || tcp_unsent(t) > 0 ||
+                    (t->fin_queued && !t->fin_sent));
+}
+
+void tcp_settle(struct tcb *t)
+{
+    if (t->dead || t->state == ESTAB_LISTEN)
+        return;
+    if (tcp_wants(t))
+        tcp_owe(t);
+    else
+        tcb_rest(t);
+    tcb_check(t);
+}
+
+void tcp_raise(struct tcb *t, uint8_t ev)
+{
+    struct tcp_layer *l = t->layer;
+
+    ev &= t->ev_mask;
+    if (!ev || t->orphan)
+        return;
+    t->ev_pending |= ev;
+    if (t->in_ready)
+        return;
+    t->in_ready = true;
+    slot_push(&l->tcbs, &l->ready, t->slot, READY_LINK);
+}
+
+uint8_t tcp_level(const struct tcb *t)
+{
+    uint8_t ev = 0;
+
+    if (t->state == ESTAB_LISTEN)
+        return t->l->accepts.n ? ESTAB_EV_IN : 0;
+    if (t->err)
+        ev |= ESTAB_EV_ERR | ESTAB_EV_IN | ESTAB_EV_OUT;
+    if (tcp_unread(t) || t->rd_shut)
+        ev |= ESTAB_EV_IN;
+    if (t->fin_rcvd)
+        ev |= ESTAB_EV_IN | ESTAB_EV_RDHUP;
+    switch ((enum estab_tcp_state)t->state) {
+    case ESTAB_ESTABLISHED:
+    case ESTAB_CLOSE_WAIT:
+        if (tcp_queued(t) < t->sndbuf)
+            ev |= ESTAB_EV_OUT;
+        break;
+    case ESTAB_CLOSED:
+        ev |= ESTAB_EV_HUP | (t->established ? ESTAB_EV_IN | ESTAB_EV_OUT | ESTAB_EV_RDHUP : 0);
+        break;
+    case ESTAB_CLOSING:
+    case ESTAB_LAST_ACK:
+    case ESTAB_TIME_WAIT:
+        ev |= ESTAB_EV_HUP | ESTAB_EV_OUT;
+        break;
+    case ESTAB_FIN_WAIT_1:
+    case ESTAB_FIN_WAIT_2:
+        ev |= ESTAB_EV_OUT; /* a send would not block: it fails */
+        break;
+    default:
+        break;
+    }
+    return ev;
+}
+
+void tcb_check(const struct tcb *t)
+{
+    const struct tcp_work *w = t->w;
+
+    if (t->state == ESTAB_LISTEN)
+        return;
+    assert(seq_le(t->snd.una, t->snd.nxt));
+    assert(seq_le(t->rcv.nxt, t->rcv.adv) || t->fin_rcvd);
+    assert(!t->fin_sent || t->fin_queued);
+    if (!w)
+        return;
+    assert(seq_le(w->resend, w->lost_to) && seq_le(w->lost_to, t->snd.nxt));
+    assert(t->state == ESTAB_CLOSED || t->state == ESTAB_TIME_WAIT ||
+           seq_le(t->snd.nxt, seq_add(tcp_text_una(t), w->snd.len + (t->fin_queued ? 1 : 0))));
+    for (int i = 0; i < TCP_TIMERS; i++)
+        assert(w->due[i] == ESTAB_NEVER || t->node.armed);
+    (void)w;
+}

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* tcp_opt.c - negotiation of MSS, window scale, SACK and timestamps; PAWS (RFC 7323). */
+#include "tcp/tcp.h"
+
+#define MSS_FLOOR 88u /* against peers that would have us send headers only */
+#define TS_LEN    12u /* NOP NOP TS: RFC 7323 appendix A */
+
+uint16_t tcp_mss_announce(const struct tcp_layer *l, const struct ip_path *p, const uint8_t *peer)
+{
+    uint32_t mss = ip_mtu(l->ip, p) - ip_hdr_len_of(peer) - TCP_HDR_LEN; /* RFC 6691 section 2 */
+
+    return mss > UINT16_MAX ? UINT16_MAX : (uint16_t)mss;
+}
+
+/* RFC 9293 section 3.7.1 [MUST-15]: 536 for IPv4, 1220 for IPv6 when the option is missing; 0 is no
+ * size. */
+uint16_t tcp_mss_of(const struct tcp_opts *o, const uint8_t *peer)
+{
+    if (!(o->has & OPT_MSS) || o->mss == 0)
+        return ip_is4(peer) ? 536 : 1220;
+    return o->mss < MSS_FLOOR ? MSS_FLOOR : o->mss;
+}
+
+void tcp_opt_syn(struct tcb *t, const struct seg *g)
+{
+    const struct tcp_settings *set = &t->layer->set;
+    const struct tcp_opts *o = &g->opt;
+    uint16_t mss = tcp_mss_of(o, t->peer);
+    uint16_t own = tcp_mss_announce(t->layer, &t->path, t->peer);
+
+    if (mss > own)
+        mss = own;
+    if (t->user_mss && mss > t->user_mss)
+        mss = t->user_mss;
+    t->snd_mss = mss;
+    t->ws_ok = set->window_scale && (o->has & OPT_WS);
+    if (t->ws_ok) {
+        t->snd_wscale = o->ws;
+    } else {
+        t->snd_wscale = 0;
+        t->rcv_wscale = 0; /* RFC 7323 section 2.2: both or none */
+    }
+    t->sack_ok = set->sack && (o->has & OPT_SACK_OK);
+    t->ts_ok = set->timestamps && (o->has & OPT_TS);
+    if (t->ts_ok) {
+        t->ts_recent = o->ts_val;
+        t->ts_recent_s = (uint32_t)(t->layer->env->now / 1000000000u);
+    }
+}
+
+void tcp_opt_offer(const struct tcb *t, struct tcp_opts *o, bool reply)
+{
+    const struct tcp_settings *set = &t->layer->set;
+
+    o->has = OPT_MSS;
+    o->mss = t->rcv_mss;
+    if (reply ? t->sack_ok : set->sack)
+        o->has |= OPT_SACK_OK;
+    if (reply ? t->ws_ok : set->window_scale) {
+        o->has |= OPT_WS;
+        o->ws = t->rcv_wscale;
+    }
+    if (reply ? t->ts_ok : set->timestamps) {
+        o->has |= OPT_TS;
+        o->ts_val = tcp_ts_now(t->layer) + t->ts_offset;
+        o->ts_ecr = reply ? t->ts_recent : 0;
+    }
+}
+
+uint32_t tcp_eff_mss(const struct tcb *t)
+{
+    return t->ts_ok ? t->snd_mss - TS_LEN : t->snd_mss; /* RFC 6691 section 3 */
+}
+
+/* RFC 7323 section 5.3 (R1) and 5.5: an old TSval is not acceptable, unless TS.Recent itself is
+ * older than 24 days.  An RST is judged by its sequence number alone (section 5.2). */
+bool tcp_paws_ok(const struct tcb *t, const struct seg *g)
+{
+    const uint32_t outdated_s = 24u * 24u * 3600u;
+    uint32_t now_s = (uint32_t)(t->layer->env->now / 1000000000u);
+
+    if ((int32_t)(g->opt.ts_val - t->ts_recent) >= 0 || g->flags & SEG_RST)
+        return true;
+    return now_s - t->ts_recent_s > outdated_s;
+}
+
+/* The order that middleboxes see most, each option aligned as RFC 7323 appendix A and RFC 2018
+ * section 3 show them. */
+void tcp_opt_layout(const struct tcp_opts *o, uint8_t kinds[TCP_KINDS_MAX])
+{
+    uint8_t *k = kinds;
+
+    if (o->has & OPT_MSS)
+        *k++ = OPT_KIND_MSS;
+    if (o->has & OPT_SACK_OK) {
+        if (!(o->has & OPT_TS)) {
+            *k++ = OPT_KIND_NOP;
+            *k++ = OPT_KIND_NOP;
+        }
+        *k++ = OPT_KIND_SACK_OK;
+    }
+    if (o->has & OPT_TS) {
+        if (!(o->has & OPT_SACK_OK)) {
+            *k++ = OPT_KIND_NOP;
+            *k++ = OPT_KIND_NOP;
+        }
+        *k++ = OPT_KIND_TS;
+    }
+    if (o->has & OPT_WS) {
+        *k++ = OPT_KIND_NOP;
+        *k++ = OPT_KIND_WS;
+    }
+    if (o->has & OPT_SACK) {
+        *k++ = OPT_KIND_NOP;
+        *k++ = OPT_KIND_NOP;
+        *k++ = OPT_KIND_SACK;
+    }
+    *k = OPT_KIND_EOL;
+}

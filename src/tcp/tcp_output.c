@@ -1,0 +1,463 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* tcp_output.c - what may be sent now, and in which order (RFC 9293 section 3.8).
+ *
+ * Events raise obligations and put the connection on its port's send list; when the driver pulls,
+ * output() pays them, one frame at a time:
+ *
+ *      RST, SYN       what a state owes
+ *      lost text      as far as the congestion window goes
+ *      new text, FIN  as far as both windows go, in pieces worth sending (Nagle, silly-window
+ * avoidance) probes         of a closed window, of an idle peer a bare ACK     if nothing above
+ * carried it
+ *
+ * The connections of a port take turns, a burst of frames each.  Nothing here changes a state. */
+#include "tcp/tcp.h"
+
+#define BURST 16u /* frames in a row before the next connection has its turn */
+
+/* ---- answers without a connection ---- */
+
+void tcp_reply(struct tcp_layer *l, uint8_t port, const struct tcp_reply *r)
+{
+    struct tcp_port *p = &l->ports[port];
+
+    if (p->reply_tail - p->reply_head == TCP_REPLIES) {
+        rule_count(l->rules, RULE_REPLY_FULL);
+        return;
+    }
+    p->replies[p->reply_tail++ % TCP_REPLIES] = *r;
+}
+
+static bool reply_pull(struct tcp_layer *l, uint8_t port, struct estab_frame *f, uint8_t *hdr)
+{
+    struct tcp_port *p = &l->ports[port];
+
+    while (p->reply_head != p->reply_tail) {
+        struct tcp_reply *r = &p->replies[p->reply_head++ % TCP_REPLIES];
+        struct seg_out o = {
+            .path = &r->path, .peer = r->peer, .rule = (enum rule)r->rule, .state = r->state};
+
+        if (ip_path_ready(l->ip, &r->path, r->peer) != IP_READY) {
+            rule_count(l->rules, RULE_NEIGHBOUR_UNKNOWN); /* whoever asked will ask again */
+            continue;
+        }
+        o.g.sport = r->lport;
+        o.g.dport = r->pport;
+        o.g.seq = r->seq;
+        o.g.ack = r->ack;
+        o.g.flags = r->flags;
+        o.g.wnd = r->wnd;
+        if (r->ts) {
+            o.g.opt.has = OPT_TS;
+            o.g.opt.ts_val = r->ts_val;
+            o.g.opt.ts_ecr = r->ts_ecr;
+        }
+        tcp_emit(l, &o, f, hdr);
+        return true;
+    }
+    return false;
+}
+
+/* ---- one segment of a connection ---- */
+
+static void begin(struct tcb *t, struct seg_out *o, seq_t seq, uint8_t flags)
+{
+    *o = (struct seg_out){.path = &t->path,
+                          .peer = t->peer,
+                          .hop_limit = t->hop_limit,
+                          .sock = tcb_handle(t),
+                          .state = t->state,
+                          .wscale = t->rcv_wscale};
+    o->g.sport = t->lport;
+    o->g.dport = t->pport;
+    o->g.seq = seq;
+    o->g.flags = flags;
+    if (flags & SEG_ACK)
+        o->g.ack = t->rcv.nxt;
+    if (t->ts_ok && !(flags & SEG_SYN)) {
+        o->g.opt.has = OPT_TS;
+        o->g.opt.ts_val = tcp_ts_now(t->layer) + t->ts_offset;
+        o->g.opt.ts_ecr = t->ts_recent;
+    }
+}
+
+/* Every segment with ACK acknowledges all, and announces the window. */
+static void finish(struct tcb *t, struct seg_out *o, struct estab_frame *f, uint8_t *hdr)
+{
+    bool syn = (o->g.flags & SEG_SYN) != 0;
+
+    o->g.wnd = tcp_window_field(t, syn);
+    if (o->g.flags & SEG_ACK && !syn) {
+        struct range *b = o->g.opt.sack;
+        uint32_t max = t->ts_ok ? 3 : TCP_SACK_MAX;
+
+        o->g.opt.nsack = (uint8_t)tcp_sack_blocks(t, b, max);
+        if (o->g.opt.nsack)
+            o->g.opt.has |= OPT_SACK;
+    }
+    if (o->g.flags & SEG_ACK) {
+        t->owed.ack_now = false;
+        t->rcv.acked = t->rcv.nxt;
+        if (t->w) {
+            t->w->due[TCP_T_DELACK] = ESTAB_NEVER;
+            t->w->dsack.lo = t->w->dsack.hi;
+        }
+    }
+    t->segs_out++;
+    tcp_emit(t->layer, o, f, hdr);
+}
+
+static bool send_rst(struct tcb *t, struct estab_frame *f, uint8_t *hdr)
+{
+    struct seg_out o;
+
+    t->owed.rst = false;
+    begin(t, &o, t->snd.nxt,
+          SEG_RST | SEG_ACK); /* with ACK: RFC 5961 lets an exact number through either way */
+    o.rule = RULE_ABORT;
+    finish(t, &o, f, hdr);
+    return true;
+}
+
+static bool send_syn(struct tcb *t, struct estab_frame *f, uint8_t *hdr)
+{
+    bool reply = t->state == ESTAB_SYN_RECEIVED;
+    struct seg_out o;
+
+    if (!t->owed.syn)
+        return false;
+    t->owed.syn = false;
+    begin(t, &o, t->snd.una, reply ? SEG_SYN | SEG_ACK : SEG_SYN);
+    tcp_opt_offer(t, &o.g.opt, reply);
+    if (seq_eq(t->snd.nxt, t->snd.una)) {
+        t->snd.nxt = seq_add(t->snd.una, 1);
+        t->w->resend = t->w->lost_to = t->snd.nxt;
+        t->w->rtt_at = t->layer->env->now;
+        t->w->rtt_seq = t->snd.nxt;
+    } else {
+        o.rule = RULE_SYN_AGAIN;
+        t->retrans++;
+        t->w->rtt_at = ESTAB_NEVER;
+    }
+    tcp_rexmt_arm(t, false);
+    finish(t, &o, f, hdr);
+    return true;
+}
+
+/* Text [seq, seq + n) and perhaps the FIN behind it. */
+static void send_text(struct tcb *t, seq_t seq, uint32_t n, bool fin, enum rule why,
+                      struct estab_frame *f, uint8_t *hdr)
+{
+    struct tcp_work *w = t->w;
+    uint32_t mss = tcp_eff_mss(t);
+    struct seg_out o;
+
+    begin(t, &o, seq, SEG_ACK);
+    o.rule = why;
+    if (n > 0) {
+        uint32_t off = seq_diff(seq, tcp_text_una(t));
+
+        o.ntext = ring_peek(&w->snd, off, n, o.text);
+        o.text_len = n;
+        if (off + n == w->snd.len)
+            o.g.flags |= SEG_PSH; /* [MUST-60]: the queue's last octet */
+        if (n > mss)
+            o.gso_size = (uint16_t)mss;
+    }
+    if (fin)
+        o.g.flags |= SEG_FIN;
+    if (w->snd_urgent && seq_lt(seq, w->snd_up) && seq_diff(w->snd_up, seq) <= UINT16_MAX) {
+        o.g.flags |= SEG_URG;
+        o.g.up = (uint16_t)seq_diff(w->snd_up, seq);
+    }
+    t->sent_ms = ms_of(t->layer->env->now);
+    if (w->stalled_at == ESTAB_NEVER)
+        w->stalled_at = t->layer->env->now;
+    finish(t, &o, f, hdr);
+}
+
+/* What is lost goes first, a segment at a time, when the congestion window has room for it. */
+static bool send_lost(struct tcb *t, struct estab_frame *f, uint8_t *hdr)
+{
+    struct tcp_work *w = t->w;
+    uint32_t mss = tcp_eff_mss(t), pipe = tcp_pipe(t), n = 0;
+    seq_t seq = w->resend, text_end;
+    bool fin;
+
+    if (!seq_lt(seq, w->lost_to))
+        return false;
+    if (pipe > 0 && pipe + mss > t->cc.cwnd)
+        return false;
+    text_end = seq_add(tcp_text_una(t), w->snd.len);
+    if (seq_lt(seq, text_end))
+        n = seq_diff(seq_min(w->lost_to, text_end), seq);
+    if (n > mss)
+        n = mss;
+    fin = t->fin_sent && seq_eq(seq_add(seq, n), text_end) && seq_lt(text_end, w->lost_to);
+    w->resend = seq_add(seq, n + (fin ? 1 : 0));
+    w->rtt_at = ESTAB_NEVER; /* Karn */
+    t->retrans++;
+    rule_count(t->layer->rules, w->rto_recovering ? RULE_RTO : RULE_FAST_RETRANSMIT);
+    tcp_rexmt_arm(t, false);
+    send_text(t, seq, n, fin, w->rto_recovering ? RULE_RTO : RULE_FAST_RETRANSMIT, f, hdr);
+    return true;
+}
+
+/* RFC 5681 section 4.1: after an RTO without sending, the window says nothing about the path any
+ * more. */
+static void restart_after_idle(struct tcb *t)
+{
+    uint32_t idle_ms = ms_of(t->layer->env->now) - t->sent_ms;
+
+    if (t->sent_ms == 0 || !seq_eq(t->snd.una, t->snd.nxt) ||
+        ESTAB_MS(idle_ms) <= ESTAB_US(t->rtt.rto))
+        return;
+    if (t->cc.cwnd > cc_initial_window(t->layer->set.initial_window, tcp_eff_mss(t)))
+        tcp_trace_cc(t, RULE_IDLE_RESTART);
+    t->layer->set.cc->on_idle(&t->cc,
+                              cc_initial_window(t->layer->set.initial_window, tcp_eff_mss(t)));
+}
+
+/* RFC 9293 section 3.8.6.2.1 and 3.7.4: whether n octets of D unsent are worth a segment. */
+static bool worth_sending(const struct tcb *t, uint32_t n, uint32_t unsent)
+{
+    const struct tcp_work *w = t->w;
+    bool idle = seq_eq(t->snd.una, t->snd.nxt);
+
+    if (n >= tcp_eff_mss(t)) /* (1) */
+        return true;
+    if (t->fin_queued && n == unsent) /* the FIN pushes, and nothing will ever be added */
+        return true;
+    if ((idle || t->nodelay) && !w->more && n == unsent) /* (2), Nagle */
+        return true;
+    if ((idle || t->nodelay) && n >= t->snd.wnd_max / 2) /* (3), Fs = 1/2 */
+        return true;
+    return w->sws_override; /* (4) */
+}
+
+/* Octets of new text that may go in one frame; 0: none now. */
+static uint32_t sendable(struct tcb *t, uint32_t unsent)
+{
+    struct tcp_work *w = t->w;
+    const struct estab_port_caps *caps = &t->layer->ip->ports[t->path.port].caps;
+    uint32_t mss = tcp_eff_mss(t), pipe = tcp_pipe(t), room;
+    uint32_t most = caps->gso_max > 2 * mss ? (caps->gso_max - 120) / mss * mss : mss;
+    uint32_t n = unsent < most ? unsent : most;
+    uint32_t usable = tcp_window_usable(t);
+
+    room = t->cc.cwnd > pipe ? t->cc.cwnd - pipe : 0;
+    if (n > usable)
+        n = usable;
+    if (n > room) {
+        w->cwnd_limited = true;
+        if (pipe > 0)
+            room -= room % mss; /* an ACK is on its way: wait for a whole segment's room */
+        n = n < room ? n : room;
+    } else if (n == unsent) {
+        w->cwnd_limited = false;
+    }
+    if (n > mss && n < most && n % mss && n < unsent)
+        n -= n % mss;
+    return n;
+}
+
+static bool send_new(struct tcb *t, struct estab_frame *f, uint8_t *hdr)
+{
+    struct tcp_work *w = t->w;
+    uint32_t unsent = tcp_unsent(t), n = 0;
+    seq_t seq = t->snd.nxt;
+    bool fin = false;
+
+    if (unsent == 0 && !(t->fin_queued && !t->fin_sent))
+        return false;
+    if (unsent > 0) {
+        restart_after_idle(t);
+        n = sendable(t, unsent);
+        if (n > 0 && !worth_sending(t, n, unsent))
+            n = 0;
+    }
+    if (t->fin_queued && !t->fin_sent && n == unsent)
+        fin = tcp_window_usable(t) > n;
+    if (n == 0 && !fin) {
+        if (tcp_window_usable(t) < tcp_eff_mss(t) && unsent > tcp_window_usable(t) &&
+            seq_eq(t->snd.una, t->snd.nxt) && t->snd.wnd > 0 && w->due[TCP_T_SWS] == ESTAB_NEVER)
+            tcp_arm(t, TCP_T_SWS, time_add(t->layer->env->now, ESTAB_MS(200))); /* 0.1 to 1 s */
+        tcp_rexmt_arm(t, false); /* a closed window is probed */
+        return false;
+    }
+    w->sws_override = false;
+    if (w->rtt_at == ESTAB_NEVER && !seq_lt(w->resend, w->lost_to) && !w->rto_recovering) {
+        w->rtt_at = t->layer->env->now;
+        w->rtt_seq = seq_add(seq, n + (fin ? 1 : 0));
+    }
+    t->snd.nxt = seq_add(seq, n + (fin ? 1 : 0));
+    if (!seq_lt(w->resend, w->lost_to))
+        w->resend = w->lost_to = t->snd.nxt; /* nothing lost: the mark moves along */
+    t->fin_sent |= fin;
+    tcp_cancel(t, TCP_T_SWS);
+    tcp_rexmt_arm(t, false);
+    send_text(t, seq, n, fin, RULE_NONE, f, hdr);
+    return true;
+}
+
+/* RFC 9293 section 3.8.6.1 [MUST-36]: one octet of new text (or the FIN) beyond the closed window,
+ * the same one until it is taken. */
+static bool send_window_probe(struct tcb *t, struct estab_frame *f, uint8_t *hdr)
+{
+    struct tcp_work *w = t->w;
+    seq_t seq = t->snd.una;
+    bool text;
+
+    if (!t->owed.probe)
+        return false;
+    t->owed.probe = false;
+    if (t->snd.wnd > 0 || !w)
+        return false;
+    text = w->snd.len > 0;
+    if (!text && !t->fin_queued)
+        return false;
+    if (seq_eq(t->snd.una, t->snd.nxt)) {
+        t->snd.nxt = seq_add(seq, 1);
+        t->fin_sent |= !text;
+    } else {
+        t->retrans++;
+    }
+    w->resend = w->lost_to = t->snd.nxt;
+    w->rtt_at = ESTAB_NEVER;
+    rule_count(t->layer->rules, RULE_ZERO_WINDOW_PROBE);
+    send_text(t, seq, text ? 1 : 0, !text, RULE_ZERO_WINDOW_PROBE, f, hdr);
+    return true;
+}
+
+/* RFC 9293 section 3.8.4: SEG.SEQ = SND.NXT - 1, no text [SHLD-12]: the peer must answer. */
+static bool send_keepalive(struct tcb *t, struct estab_frame *f, uint8_t *hdr)
+{
+    struct seg_out o;
+
+    if (!t->owed.keepalive)
+        return false;
+    t->owed.keepalive = false;
+    rule_count(t->layer->rules, RULE_KEEPALIVE);
+    begin(t, &o, seq_sub(t->snd.nxt, 1), SEG_ACK);
+    o.rule = RULE_KEEPALIVE;
+    finish(t, &o, f, hdr);
+    return true;
+}
+
+static bool send_ack(struct tcb *t, struct estab_frame *f, uint8_t *hdr)
+{
+    struct seg_out o;
+
+    if (!t->owed.ack_now && t->owed.dup_acks == 0)
+        return false;
+    if (t->owed.dup_acks > 0)
+        t->owed.dup_acks--;
+    begin(t, &o, t->snd.nxt, SEG_ACK);
+    finish(t, &o, f, hdr);
+    return true;
+}
+
+static bool output(struct tcb *t, struct estab_frame *f, uint8_t *hdr)
+{
+    if (t->owed.rst)
+        return send_rst(t, f, hdr);
+    switch ((enum estab_tcp_state)t->state) {
+    case ESTAB_CLOSED:
+    case ESTAB_LISTEN:
+    case ESTAB_TIME_WAIT:
+        return false;
+    case ESTAB_SYN_SENT:
+    case ESTAB_SYN_RECEIVED:
+        return send_syn(t, f, hdr) || (t->state == ESTAB_SYN_RECEIVED && send_ack(t, f, hdr));
+    default:
+        break;
+    }
+    if (t->w && (send_lost(t, f, hdr) || send_new(t, f, hdr) || send_window_probe(t, f, hdr)))
+        return true;
+    return send_keepalive(t, f, hdr) || send_ack(t, f, hdr);
+}
+
+/* ---- whose turn it is ---- */
+
+/* Off the send list; a connection that only owed an RST ends here. */
+static void turn_over(struct tcp_layer *l, struct tcp_port *p, struct tcb *t)
+{
+    p->burst = 0;
+    tcp_unlist(t);
+    if (t->state == ESTAB_CLOSED && t->orphan)
+        tcb_release(t);
+    else
+        tcb_rest(t);
+    (void)l;
+}
+
+static void to_back(struct tcp_layer *l, struct tcp_port *p, struct tcb *t)
+{
+    p->burst = 0;
+    slot_del(&l->tcbs, &p->send, t->slot, SEND_LINK);
+    slot_push(&l->tcbs, &p->send, t->slot, SEND_LINK);
+}
+
+/* Until the next hop's address is known. */
+static void stall(struct tcp_layer *l, struct tcp_port *p, struct tcb *t)
+{
+    p->burst = 0;
+    tcp_unlist(t);
+    t->in_stalled = true;
+    slot_push(&l->tcbs, &p->stalled, t->slot, SEND_LINK);
+}
+
+static void unstall(struct tcp_layer *l, struct tcp_port *p)
+{
+    if (p->resolved == l->ip->resolved)
+        return;
+    p->resolved = l->ip->resolved;
+    for (uint32_t i = p->stalled.head; i != SLAB_NONE; i = tcb_at(l, i)->send.next) {
+        tcb_at(l, i)->in_stalled = false;
+        tcb_at(l, i)->in_send = true;
+    }
+    slot_splice(&l->tcbs, &p->send, &p->stalled, SEND_LINK);
+}
+
+static bool tcb_pull(struct tcp_layer *l, uint8_t port, struct estab_frame *f, uint8_t *hdr)
+{
+    struct tcp_port *p = &l->ports[port];
+
+    unstall(l, p);
+    while (p->send.head != SLAB_NONE) {
+        struct tcb *t = tcb_at(l, p->send.head);
+        enum ip_ready ready = ip_path_ready(l->ip, &t->path, t->peer);
+        bool sent;
+
+        if (ready == IP_WAIT) {
+            stall(l, p, t);
+            continue;
+        }
+        if (ready == IP_LOST && t->soft_err == 0)
+            t->soft_err = ESTAB_E_UNREACH;
+        sent = output(t, f, hdr);
+        if (!sent || !tcp_wants(t))
+            turn_over(l, p, t);
+        else if (++p->burst >= BURST)
+            to_back(l, p, t);
+        if (sent && ready == IP_READY)
+            return true;
+        if (sent) /* handed to nobody: lost, as far as the connection can tell */
+            rule_count(l->rules, RULE_NEIGHBOUR_UNKNOWN);
+    }
+    return false;
+}
+
+bool tcp_has_output(const struct tcp_layer *l, uint8_t port)
+{
+    const struct tcp_port *p = &l->ports[port];
+
+    return p->send.head != SLAB_NONE || p->reply_head != p->reply_tail ||
+           synq_has_output(l, port) ||
+           (p->stalled.head != SLAB_NONE && p->resolved != l->ip->resolved);
+}
+
+bool tcp_pull(struct tcp_layer *l, uint8_t port, struct estab_frame *f, uint8_t *hdr)
+{
+    return reply_pull(l, port, f, hdr) || synq_pull(l, port, f, hdr) || tcb_pull(l, port, f, hdr);
+}

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* tcp_rtt.c - RFC 6298. */
+#include "tcp/tcp_rtt.h"
+
+#define US                1000u
+#define CLOCK_GRANULARITY 1000u /* us: G of section 2 */
+
+static uint32_t to_us(estab_dur d)
+{
+    return d / US > UINT32_MAX ? UINT32_MAX : (uint32_t)(d / US);
+}
+
+void tcp_rtt_init(struct tcp_rtt *r, const struct tcp_rtt_bounds *b)
+{
+    *r = (struct tcp_rtt){.rto = to_us(b->init), .min = UINT32_MAX}; /* (2.1) */
+}
+
+void tcp_rtt_sample(struct tcp_rtt *r, const struct tcp_rtt_bounds *b, estab_dur rtt)
+{
+    uint32_t s = to_us(rtt), err, var4;
+    uint64_t rto;
+
+    if (s == 0)
+        s = 1;
+    if (s < r->min)
+        r->min = s;
+    if (r->srtt == 0) { /* (2.2) */
+        r->srtt = s;
+        r->rttvar = s / 2;
+    } else { /* (2.3), alpha 1/8, beta 1/4 */
+        err = r->srtt > s ? r->srtt - s : s - r->srtt;
+        r->rttvar = (uint32_t)((3 * (uint64_t)r->rttvar + err) / 4);
+        r->srtt = (uint32_t)((7 * (uint64_t)r->srtt + s) / 8);
+        if (r->srtt == 0)
+            r->srtt = 1;
+    }
+    var4 = r->rttvar > UINT32_MAX / 4 ? UINT32_MAX : 4 * r->rttvar;
+    if (var4 < CLOCK_GRANULARITY)
+        var4 = CLOCK_GRANULARITY;
+    rto = (uint64_t)r->srtt + var4;
+    if (rto < to_us(b->min)) /* (2.4) */
+        rto = to_us(b->min);
+    if (rto > to_us(b->max)) /* (2.5) */
+        rto = to_us(b->max);
+    r->rto = (uint32_t)rto;
+}
+
+estab_dur tcp_rtt_rto(const struct tcp_rtt *r, const struct tcp_rtt_bounds *b, uint32_t shift)
+{
+    estab_dur d = (estab_dur)r->rto * US;
+
+    while (shift-- && d < b->max)
+        d *= 2;
+    return d < b->max ? d : b->max;
+}
+
+void tcp_rtt_syn_lost(struct tcp_rtt *r)
+{
+    if (r->srtt == 0 && r->rto < 3000000)
+        r->rto = 3000000;
+}

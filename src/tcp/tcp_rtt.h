@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* tcp_rtt.h - the retransmission timeout from round-trip times: RFC 6298 as a value and four
+ * functions.
+ *
+ * Kept in microseconds, 16 octets: an idle connection keeps its estimate. */
+#ifndef TCP_TCP_RTT_H
+#define TCP_TCP_RTT_H
+
+#include <estab/estab.h>
+
+struct tcp_rtt {
+    uint32_t srtt, rttvar; /* us, srtt 0: no sample yet */
+    uint32_t rto;          /* us, without back-off */
+    uint32_t min;          /* us, least sample */
+};
+struct tcp_rtt_bounds {
+    estab_dur init, min, max;
+};
+void tcp_rtt_init(struct tcp_rtt *r, const struct tcp_rtt_bounds *b);
+void tcp_rtt_sample(struct tcp_rtt *r, const struct tcp_rtt_bounds *b, estab_dur rtt);
+/* The timeout to arm after `shift` expiries: doubled each time (5.5), bounded (2.5). */
+estab_dur tcp_rtt_rto(const struct tcp_rtt *r, const struct tcp_rtt_bounds *b, uint32_t shift);
+/* (5.7): the SYN timed out and the RTO in use was below 3 s: begin data with 3 s. */
+void tcp_rtt_syn_lost(struct tcp_rtt *r);
+
+#endif

@@ -1,0 +1,410 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* tcp_synq.c - SYN-RECEIVED after a passive open: an entry of 64 octets, no control block, no
+ * buffer.
+ *
+ * The column SYN-RECEIVED of RFC 9293 section 3.10.7.4, under its eight headings.  Entries with the
+ * same number of retransmissions share a duration, so each number has a list in which what is due
+ * first stands first.  An entry that owes a SYN,ACK is on its port's send list; one that ends while
+ * there is freed when it leaves it. */
+#include "tcp/tcp.h"
+
+#define LINK offsetof(struct tcp_synq, link)
+
+static struct tcp_synq *synq_at(const struct tcp_layer *l, uint32_t slot)
+{
+    return slab_at(&l->synqs, slot);
+}
+
+struct tcp_tuple synq_tuple(const struct tcp_synq *q)
+{
+    return (struct tcp_tuple){q->peer, q->path.local, q->lport, q->pport};
+}
+
+static struct tcb *listener_of(const struct tcp_layer *l, const struct tcp_synq *q)
+{
+    struct tcb *t;
+
+    if ((uint8_t)slab_gen(&l->tcbs, q->listener) != q->lgen)
+        return NULL;
+    t = tcb_at(l, q->listener);
+    return t->state == ESTAB_LISTEN && !t->dead ? t : NULL;
+}
+
+static void owe_synack(struct tcp_layer *l, uint32_t slot)
+{
+    struct tcp_synq *q = synq_at(l, slot);
+    struct slot_list *list = &l->synq_send[q->path.port];
+
+    if (q->in_send)
+        return;
+    q->in_send = true;
+    q->send_next = SLAB_NONE;
+    if (list->tail != SLAB_NONE)
+        synq_at(l, list->tail)->send_next = slot;
+    else
+        list->head = slot;
+    list->tail = slot;
+    list->n++;
+}
+
+static void schedule(struct tcp_layer *l, uint32_t slot)
+{
+    struct tcp_synq *q = synq_at(l, slot);
+    struct tcp_rtt first;
+
+    tcp_rtt_init(&first, &l->set.rto);
+    q->due = ms_of(time_add(l->env->now, tcp_rtt_rto(&first, &l->set.rto, q->retries)));
+    slot_push(&l->synqs, &l->synq_by_retries[q->retries], slot, LINK);
+    owe_synack(l, slot);
+}
+
+/* Off the timer's list, out of the listener's count; the demux is the caller's. */
+static void synq_free(struct tcp_layer *l, uint32_t slot)
+{
+    struct tcp_synq *q = synq_at(l, slot);
+    struct tcb *listener = listener_of(l, q);
+
+    slot_del(&l->synqs, &l->synq_by_retries[q->retries], slot, LINK);
+    if (listener)
+        listener->l->nsynq--;
+    if (q->in_send)
+        q->dead = true;
+    else
+        slab_put(&l->synqs, slot);
+}
+
+static void synq_end(struct tcp_layer *l, uint32_t slot, enum estab_tcp_state to,
+                     enum estab_cause by)
+{
+    struct tcp_synq *q = synq_at(l, slot);
+    struct tcp_tuple k = synq_tuple(q);
+
+    tcp_enter_compact(l, &k, ESTAB_SYN_RECEIVED, to, by);
+    hash_del(&l->demux, tcp_demux_tag(l, &k), TCP_REF(TCP_REF_SYNQ, slot));
+    synq_free(l, slot);
+}
+
+void synq_new(struct tcb *t, const struct seg *g, const struct ip_dgram *d, const seq_t *newer)
+{
+    struct tcp_layer *l = t->layer;
+    struct tcp_tuple k = {d->ip.src, d->local, g->dport, g->sport};
+    const struct tcp_settings *set = &l->set;
+    struct ip_path path;
+    struct tcp_synq *q;
+    uint32_t slot;
+    uint16_t own;
+
+    if (t->l->nsynq + t->l->accepts.n >= t->l->backlog) {
+        tcp_drop_tuple(l, &k, g, ESTAB_LISTEN, RULE_BACKLOG_FULL);
+        return;
+    }
+    if (ip_path_find(l->ip, d->ip.src, ip_local(l->ip, d->local), d->port, &path) != 0) {
+        tcp_drop_tuple(l, &k, g, ESTAB_LISTEN, RULE_NO_ROUTE);
+        return;
+    }
+    slot = slab_get(&l->synqs);
+    if (slot == SLAB_NONE) {
+        tcp_drop_tuple(l, &k, g, ESTAB_LISTEN, RULE_SYNQ_FULL);
+        return;
+    }
+    if (hash_add(&l->demux, tcp_demux_tag(l, &k), TCP_REF(TCP_REF_SYNQ, slot)) != 0) {
+        slab_put(&l->synqs, slot);
+        tcp_drop_tuple(l, &k, g, ESTAB_LISTEN, RULE_NO_MEMORY);
+        return;
+    }
+    q = synq_at(l, slot);
+    *q = (struct tcp_synq){.path = path,
+                           .lport = g->dport,
+                           .pport = g->sport,
+                           .mss = tcp_mss_of(&g->opt, d->ip.src),
+                           .irs = g->seq,
+                           .iss = newer ? *newer : tcp_isn(l, &k),
+                           .listener = t->slot,
+                           .lgen = (uint8_t)slab_gen(&l->tcbs, t->slot),
+                           .ws_ok = set->window_scale && (g->opt.has & OPT_WS),
+                           .ts_ok = set->timestamps && (g->opt.has & OPT_TS),
+                           .sack_ok = set->sack && (g->opt.has & OPT_SACK_OK)};
+    memcpy(q->peer, d->ip.src, 16);
+    own = tcp_mss_announce(l, &path, q->peer);
+    if (q->mss > own)
+        q->mss = own;
+    if (q->ws_ok)
+        q->snd_wscale = g->opt.ws;
+    if (q->ts_ok)
+        q->ts_recent = g->opt.ts_val;
+    t->l->nsynq++;
+    rule_count(l->rules, RULE_LISTEN_SYN);
+    k.peer = q->peer;
+    tcp_enter_compact(l, &k, ESTAB_LISTEN, ESTAB_SYN_RECEIVED, ESTAB_BY_SEGMENT);
+    schedule(l, slot);
+}
+
+static uint16_t synq_window(const struct tcb *listener)
+{
+    return listener->rcvbuf > UINT16_MAX ? UINT16_MAX : (uint16_t)listener->rcvbuf;
+}
+
+/* What the user set on the listener holds for what it accepts. */
+static void inherit(struct tcb *t, const struct tcb *from)
+{
+    t->nodelay = from->nodelay;
+    t->quickack = from->quickack;
+    t->sndbuf = from->sndbuf;
+    t->rcvbuf = from->rcvbuf;
+    t->hop_limit = from->hop_limit;
+    t->user_mss = from->user_mss;
+    t->keepidle_ms = from->keepidle_ms;
+    t->keepintvl_ms = from->keepintvl_ms;
+    t->keepcnt = from->keepcnt;
+}
+
+/* The third segment has come: a control block takes over.  NULL: no room for one; the entry stays,
+ * and the peer hears of its SYN,ACK again. */
+static struct tcb *promote(struct tcp_layer *l, uint32_t slot, struct tcb *listener)
+{
+    struct tcp_synq *q = synq_at(l, slot);
+    struct tcp_tuple k = synq_tuple(q);
+    struct tcb *t = tcb_new(l);
+    struct tcp_rtt first;
+
+    if (!t)
+        return NULL;
+    inherit(t, listener);
+    t->path = q->path;
+    t->lport = q->lport;
+    t->pport = q->pport;
+    memcpy(t->peer, q->peer, 16);
+    t->snd.una = q->iss;
+    t->snd.nxt = seq_add(q->iss, 1);
+    t->rcv.nxt = t->rcv.acked = seq_add(q->irs, 1);
+    t->rcv.adv = seq_add(t->rcv.nxt, synq_window(listener));
+    t->rcv_mss = tcp_mss_announce(l, &q->path, q->peer);
+    t->snd_mss = q->mss;
+    if (t->user_mss && t->snd_mss > t->user_mss)
+        t->snd_mss = t->user_mss;
+    t->ws_ok = q->ws_ok;
+    t->snd_wscale = q->snd_wscale;
+    t->rcv_wscale = q->ws_ok ? tcp_wscale_for(listener->rcvbuf) : 0;
+    t->sack_ok = q->sack_ok;
+    t->ts_ok = q->ts_ok;
+    t->ts_recent = q->ts_recent;
+    t->ts_recent_s = (uint32_t)(l->env->now / 1000000000u);
+    t->ts_offset = tcp_ts_offset(l, &k);
+    if (q->retries == 0) { /* Karn: only a SYN,ACK sent once times the path */
+        estab_time due = ms_to_time(l->env->now, q->due);
+
+        tcp_rtt_init(&first, &l->set.rto);
+        tcp_rtt_sample(&t->rtt, &l->set.rto,
+                       tcp_rtt_rto(&first, &l->set.rto, 0) - time_since(l->env->now, due));
+    } else {
+        tcp_rtt_syn_lost(&t->rtt);
+    }
+    t->tag = tcp_demux_tag(l, &k);
+    hash_set(&l->demux, t->tag, TCP_REF(TCP_REF_SYNQ, slot), TCP_REF(TCP_REF_TCB, t->slot));
+    t->in_demux = true;
+    tcp_take_over(t);
+    synq_free(l, slot);
+    t->embryo = true;
+    slot_push(&l->tcbs, &listener->l->accepts, t->slot, READY_LINK);
+    tcp_raise(listener, ESTAB_EV_IN);
+    return t;
+}
+
+static void answer_ack(struct tcp_layer *l, const struct tcp_synq *q, enum rule why)
+{
+    struct tcp_tuple k = synq_tuple(q);
+    struct tcp_reply r = {.path = q->path,
+                          .lport = q->lport,
+                          .pport = q->pport,
+                          .seq = seq_add(q->iss, 1),
+                          .ack = seq_add(q->irs, 1),
+                          .ts = q->ts_ok,
+                          .ts_val = tcp_ts_now(l) + tcp_ts_offset(l, &k),
+                          .ts_ecr = q->ts_recent,
+                          .flags = SEG_ACK,
+                          .state = ESTAB_SYN_RECEIVED,
+                          .rule = (uint16_t)why};
+
+    memcpy(r.peer, q->peer, 16);
+    tcp_reply(l, q->path.port, &r);
+}
+
+void synq_segment_arrives(struct tcp_layer *l, uint32_t slot, struct seg *g,
+                          const struct ip_dgram *d)
+{
+    struct tcp_synq *q = synq_at(l, slot);
+    struct tcp_tuple k = synq_tuple(q);
+    struct tcb *listener = listener_of(l, q), *t;
+    seq_t nxt = seq_add(q->irs, 1);
+    uint16_t wnd = listener ? synq_window(listener) : UINT16_MAX;
+
+    if (!listener) { /* closed meanwhile: its half-open connections end with it */
+        synq_end(l, slot, ESTAB_CLOSED, ESTAB_BY_USER);
+        tcp_arrive_closed(l, g, d);
+        return;
+    }
+    /* The SYN once more: its answer was lost. */
+    if ((g->flags & (SEG_SYN | SEG_ACK | SEG_RST)) == SEG_SYN && seq_eq(g->seq, q->irs)) {
+        owe_synack(l, slot);
+        return;
+    }
+    /* First, check the sequence number (and before it, PAWS). */
+    if (q->ts_ok && !(g->flags & SEG_RST) &&
+        (!(g->opt.has & OPT_TS) || (int32_t)(g->opt.ts_val - q->ts_recent) < 0)) {
+        tcp_drop_tuple(l, &k, g, ESTAB_SYN_RECEIVED,
+                       g->opt.has & OPT_TS ? RULE_PAWS : RULE_TS_MISSING);
+        return;
+    }
+    if (!seq_in(g->seq, nxt, wnd)) {
+        if (!(g->flags & SEG_RST))
+            answer_ack(l, q, RULE_UNACCEPTABLE);
+        tcp_drop_tuple(l, &k, g, ESTAB_SYN_RECEIVED,
+                       g->flags & SEG_RST ? RULE_RST_OUTSIDE : RULE_UNACCEPTABLE);
+        return;
+    }
+    /* Second, check the RST bit: "return this connection to the LISTEN state". */
+    if (g->flags & SEG_RST) {
+        if (seq_eq(g->seq, nxt)) {
+            rule_count(l->rules, RULE_RST_ACCEPTED);
+            synq_end(l, slot, ESTAB_LISTEN, ESTAB_BY_SEGMENT);
+        } else {
+            answer_ack(l, q, RULE_BLIND_RST);
+            tcp_drop_tuple(l, &k, g, ESTAB_SYN_RECEIVED, RULE_BLIND_RST);
+        }
+        return;
+    }
+    /* Third, check security: not implemented. */
+    /* Fourth, check the SYN bit. */
+    if (g->flags & SEG_SYN) {
+        answer_ack(l, q, RULE_BLIND_SYN);
+        tcp_drop_tuple(l, &k, g, ESTAB_SYN_RECEIVED, RULE_BLIND_SYN);
+        return;
+    }
+    /* Fifth, check the ACK field. */
+    if (!(g->flags & SEG_ACK)) {
+        tcp_drop_tuple(l, &k, g, ESTAB_SYN_RECEIVED, RULE_NO_ACK);
+        return;
+    }
+    if (!seq_eq(g->ack, seq_add(q->iss, 1))) {
+        tcp_reply_rst(l, &q->path, q->peer, g, ESTAB_SYN_RECEIVED, RULE_SYN_RECEIVED_ACK);
+        return;
+    }
+    t = promote(l, slot, listener);
+    if (!t) {
+        tcp_drop_tuple(l, &k, g, ESTAB_SYN_RECEIVED, RULE_NO_MEMORY);
+        return;
+    }
+    tcp_syn_acked(t, g);
+    /* Sixth to eighth, at ESTABLISHED: "continue processing". */
+    tcp_segment_arrives(t, g);
+}
+
+/* ---- the SYN,ACK ---- */
+
+static void emit_synack(struct tcp_layer *l, const struct tcp_synq *q, const struct tcb *listener,
+                        struct estab_frame *f, uint8_t *hdr)
+{
+    struct tcp_tuple k = synq_tuple(q);
+    struct seg_out o = {.path = &q->path,
+                        .peer = q->peer,
+                        .hop_limit = listener->hop_limit,
+                        .rule = q->retries ? RULE_SYN_AGAIN : RULE_NONE,
+                        .state = ESTAB_SYN_RECEIVED};
+
+    o.g.sport = q->lport;
+    o.g.dport = q->pport;
+    o.g.seq = q->iss;
+    o.g.ack = seq_add(q->irs, 1);
+    o.g.flags = SEG_SYN | SEG_ACK;
+    o.g.wnd = synq_window(listener);
+    o.g.opt.has = (uint8_t)(OPT_MSS | (q->ws_ok ? OPT_WS : 0) | (q->sack_ok ? OPT_SACK_OK : 0) |
+                            (q->ts_ok ? OPT_TS : 0));
+    o.g.opt.mss = tcp_mss_announce(l, &q->path, q->peer);
+    o.g.opt.ws = tcp_wscale_for(listener->rcvbuf);
+    o.g.opt.ts_val = tcp_ts_now(l) + tcp_ts_offset(l, &k);
+    o.g.opt.ts_ecr = q->ts_recent;
+    tcp_emit(l, &o, f, hdr);
+}
+
+bool synq_has_output(const struct tcp_layer *l, uint8_t port)
+{
+    return l->synq_send[port].head != SLAB_NONE;
+}
+
+bool synq_pull(struct tcp_layer *l, uint8_t port, struct estab_frame *f, uint8_t *hdr)
+{
+    struct slot_list *list = &l->synq_send[port];
+
+    while (list->head != SLAB_NONE) {
+        uint32_t slot = list->head;
+        struct tcp_synq *q = synq_at(l, slot);
+        struct tcb *listener;
+
+        list->head = q->send_next;
+        if (list->head == SLAB_NONE)
+            list->tail = SLAB_NONE;
+        list->n--;
+        q->in_send = false;
+        if (q->dead) {
+            slab_put(&l->synqs, slot);
+            continue;
+        }
+        listener = listener_of(l, q);
+        if (!listener)
+            continue;
+        /* A next hop that is not known yet: the SYN,ACK is sent at its retransmission. */
+        if (ip_path_ready(l->ip, &q->path, q->peer) != IP_READY) {
+            rule_count(l->rules, RULE_NEIGHBOUR_UNKNOWN);
+            continue;
+        }
+        emit_synack(l, q, listener, f, hdr);
+        return true;
+    }
+    return false;
+}
+
+/* ---- its timer ---- */
+
+estab_time synq_next(const struct tcp_layer *l)
+{
+    estab_time next = ESTAB_NEVER;
+
+    for (uint32_t i = 0; i <= l->set.synack_retries; i++)
+        if (l->synq_by_retries[i].head != SLAB_NONE)
+            next = time_min(next,
+                            ms_to_time(l->env->now, synq_at(l, l->synq_by_retries[i].head)->due));
+    return next;
+}
+
+static void synack_timeout(struct tcp_layer *l, uint32_t slot)
+{
+    struct tcp_synq *q = synq_at(l, slot);
+    struct tcp_tuple k = synq_tuple(q);
+
+    tcp_trace_timer(l, &k, 0, ESTAB_SYN_RECEIVED, ESTAB_T_SYNACK);
+    if (!listener_of(l, q) || q->retries >= l->set.synack_retries) {
+        rule_count(l->rules, RULE_RETRIES);
+        synq_end(l, slot, ESTAB_CLOSED, ESTAB_BY_TIMEOUT);
+        return;
+    }
+    slot_del(&l->synqs, &l->synq_by_retries[q->retries], slot, LINK);
+    q->retries++;
+    rule_count(l->rules, RULE_SYN_AGAIN);
+    schedule(l, slot);
+}
+
+int synq_expire(struct tcp_layer *l)
+{
+    int fired = 0;
+
+    for (uint32_t i = l->set.synack_retries + 1u; i-- > 0;) {
+        struct slot_list *list = &l->synq_by_retries[i];
+
+        while (list->head != SLAB_NONE &&
+               (int32_t)(ms_of(l->env->now) - synq_at(l, list->head)->due) >= 0) {
+            synack_timeout(l, list->head);
+            fired++;
+        }
+    }
+    return fired;
+}

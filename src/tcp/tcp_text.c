@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* tcp_text.c - what text does: its place in the receive queue, and when it is acknowledged.
+ *
+ * Text out of order goes straight to its place behind the queue's end; w->ahead says which octets
+ * are there. Where segments overlap, the octets that came first stay. */
+#include "tcp/tcp.h"
+
+#define DUP_ACKS_MAX 64
+
+void tcp_dsack(struct tcb *t, seq_t lo, seq_t hi)
+{
+    if (t->sack_ok && t->w && seq_lt(lo, hi))
+        t->w->dsack = (struct range){lo, hi};
+}
+
+/* Stores text at its number, only where nothing lies yet. */
+static int keep(struct tcb *t, seq_t seq, const struct pieces *text)
+{
+    struct tcp_work *w = t->w;
+    seq_t end = seq_add(seq, text->len), at = seq, hi;
+
+    if (!w->ahead)
+        return ring_put(&w->rcv, &t->layer->pool, w->rcv.len + seq_diff(seq, t->rcv.nxt), text);
+    while (seq_lt(at, end)) {
+        struct pieces part = *text;
+        int err;
+
+        at = ranges_gap(&w->ahead->r, at, end, &hi);
+        if (!seq_lt(at, end))
+            break;
+        pieces_trim_tail(&part, seq_diff(end, hi));
+        pieces_trim_head(&part, seq_diff(at, seq));
+        err = ring_put(&w->rcv, &t->layer->pool, w->rcv.len + seq_diff(at, t->rcv.nxt), &part);
+        if (err)
+            return err;
+        at = hi;
+    }
+    return 0;
+}
+
+static void remember_recent(struct tcp_work *w, seq_t at)
+{
+    w->recent[2] = w->recent[1];
+    w->recent[1] = w->recent[0];
+    w->recent[0] = at;
+}
+
+static void text_ahead(struct tcb *t, const struct seg *g)
+{
+    struct tcp_work *w = t->w;
+    seq_t end = seq_add(g->seq, g->text.len);
+    uint32_t added = 0;
+
+    if (w->ahead && ranges_has(&w->ahead->r, g->seq, end)) {
+        tcp_dsack(t, g->seq, end);
+        tcp_drop(t, g, RULE_TEXT_DUPLICATE);
+    } else if (!t->rd_shut && keep(t, g->seq, &g->text) != 0) {
+        tcp_drop(t, g, RULE_NO_MEMORY);
+        return;
+    } else if (!tcp_ranges_need(t->layer, &w->ahead)) {
+        tcp_drop(t, g, RULE_NO_MEMORY);
+        return;
+    } else if (!ranges_add(&w->ahead->r, g->seq, end, &added)) {
+        tcp_drop(t, g, RULE_TEXT_GAPS);
+        return;
+    } else {
+        rule_count(t->layer->rules, RULE_TEXT_AHEAD);
+    }
+    remember_recent(w, g->seq);
+}
+
+/* What lay ahead and is now in order. */
+static uint32_t take_ahead(struct tcb *t, seq_t nxt)
+{
+    struct tcp_work *w = t->w;
+    uint32_t more = 0;
+
+    if (!w->ahead)
+        return 0;
+    if (seq_le(w->ahead->r.v[0].lo, nxt) && seq_lt(nxt, w->ahead->r.v[0].hi))
+        more = seq_diff(w->ahead->r.v[0].hi, nxt);
+    ranges_drop_below(&w->ahead->r, seq_add(nxt, more));
+    if (w->ahead->r.n == 0)
+        tcp_ranges_free(t->layer, &w->ahead);
+    return more;
+}
+
+/* RFC 9293 section 3.8.6.3, RFC 5681 section 4.2: at least every second full-sized segment
+ * [SHLD-19], within delack [MUST-40], and at once while or when a gap is there. */
+static void decide_ack(struct tcb *t, bool gap)
+{
+    if (gap || t->quickack || seq_diff(t->rcv.nxt, t->rcv.acked) > t->rcv_mss) {
+        t->owed.ack_now = true;
+        return;
+    }
+    if (t->w->due[TCP_T_DELACK] == ESTAB_NEVER)
+        tcp_arm(t, TCP_T_DELACK, time_add(t->layer->env->now, t->layer->set.delack));
+}
+
+static bool text_in_order(struct tcb *t, const struct seg *g)
+{
+    struct tcp_work *w = t->w;
+    bool gap = w->ahead != NULL;
+    uint32_t n = g->text.len;
+
+    if (!t->rd_shut && keep(t, g->seq, &g->text) != 0) {
+        tcp_drop(t, g, RULE_NO_MEMORY);
+        return false;
+    }
+    n += take_ahead(t, seq_add(t->rcv.nxt, n));
+    if (!t->rd_shut)
+        ring_extend(&w->rcv, n);
+    t->rcv.nxt = seq_add(t->rcv.nxt, n);
+    t->octets_received += n;
+    t->owed.dup_acks = 0;
+    decide_ack(t, gap);
+    tcp_raise(t, ESTAB_EV_IN);
+    return true;
+}
+
+/* "Once in the ESTABLISHED state, it is possible to deliver segment data": ESTABLISHED, FIN-WAIT-1,
+ * FIN-WAIT-2. */
+bool tcp_text(struct tcb *t, struct seg *g)
+{
+    bool fin = (g->flags & SEG_FIN) != 0;
+
+    if (!fin && g->text.len == 0)
+        return false;
+    if (t->fin_rcvd) { /* CLOSE-WAIT, CLOSING, LAST-ACK: ignore the segment text */
+        tcp_drop(t, g, RULE_TEXT_AFTER_FIN);
+        return false;
+    }
+    if (t->orphan && g->text.len > 0) { /* RFC 1122 section 4.2.2.13: nobody will ever read it */
+        tcp_drop(t, g, RULE_TEXT_AFTER_CLOSE);
+        tcp_fail(t, ESTAB_E_RESET, ESTAB_BY_SEGMENT, true);
+        return false;
+    }
+    if (!seq_eq(g->seq, t->rcv.nxt)) {
+        if (!tcb_work(t)) {
+            tcp_drop(t, g, RULE_NO_MEMORY);
+            return false;
+        }
+        if (t->owed.dup_acks < DUP_ACKS_MAX)
+            t->owed.dup_acks++;
+        if (fin) {
+            t->w->fin_ahead = true;
+            t->w->fin_at = seq_add(g->seq, g->len - 1);
+        }
+        if (g->text.len > 0)
+            text_ahead(t, g);
+        return false;
+    }
+    if (g->text.len > 0) {
+        if (!tcb_work(t)) {
+            tcp_drop(t, g, RULE_NO_MEMORY);
+            return false;
+        }
+        if (!text_in_order(t, g))
+            return false;
+    }
+    return (fin && seq_eq(seq_add(g->seq, g->len - 1), t->rcv.nxt)) ||
+           (t->w && t->w->fin_ahead && seq_eq(t->w->fin_at, t->rcv.nxt));
+}
+
+/* RFC 2018 section 4, RFC 2883: the duplicate first, then the block of the latest segment, then
+ * earlier ones. */
+uint32_t tcp_sack_blocks(const struct tcb *t, struct range out[TCP_SACK_MAX], uint32_t max)
+{
+    const struct tcp_work *w = t->w;
+    const struct ranges *r;
+    uint32_t n = 0;
+
+    if (!t->sack_ok || !w)
+        return 0;
+    if (n < max && !seq_eq(w->dsack.lo, w->dsack.hi))
+        out[n++] = w->dsack;
+    if (!w->ahead)
+        return n;
+    r = &w->ahead->r;
+    for (uint32_t i = 0; i < 3 + r->n && n < max; i++) {
+        const struct range *pick = NULL;
+        bool seen = false;
+
+        if (i >= 3)
+            pick = &r->v[i - 3];
+        else
+            for (uint32_t j = 0; j < r->n; j++)
+                if (seq_le(r->v[j].lo, w->recent[i]) && seq_lt(w->recent[i], r->v[j].hi))
+                    pick = &r->v[j];
+        for (uint32_t j = 0; pick && j < n; j++)
+            seen |= seq_eq(out[j].lo, pick->lo) && seq_eq(out[j].hi, pick->hi);
+        if (pick && !seen)
+            out[n++] = *pick;
+    }
+    return n;
+}

@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* tcp_timeout.c - deadlines: RFC 9293 section 3.10.8 and every other timer, one function each.
+ *
+ * A tcb has one node on the wheel, at the earliest of its deadlines or before it: moving a deadline
+ * later, or cancelling it, leaves the node alone, and a wake-up with nothing due places it anew. So
+ * an ACK that restarts the retransmission timer costs no wheel operation. */
+#include "tcp/tcp.h"
+
+void tcp_arm(struct tcb *t, enum tcp_timer which, estab_time at)
+{
+    t->w->due[which] = at;
+    if (!t->node.armed || wheel_due(&t->node) > at)
+        wheel_add(&t->layer->wheel, t->slot, at);
+}
+
+void tcp_cancel(struct tcb *t, enum tcp_timer which)
+{
+    if (t->w)
+        t->w->due[which] = ESTAB_NEVER;
+}
+
+/* What a connection at rest waits for: the next keepalive, or the end of an orphan's FIN-WAIT-2. */
+void tcp_idle_arm(struct tcb *t)
+{
+    estab_time now = t->layer->env->now;
+
+    t->idle_at = ESTAB_NEVER;
+    switch ((enum estab_tcp_state)t->state) {
+    case ESTAB_ESTABLISHED:
+    case ESTAB_CLOSE_WAIT:
+        if (t->keepidle_ms)
+            t->idle_at = time_add(now, ESTAB_MS(t->keepidle_ms));
+        break;
+    case ESTAB_FIN_WAIT_2:
+        if (t->orphan && t->layer->set.fin_wait_2)
+            t->idle_at = time_add(now, t->layer->set.fin_wait_2);
+        break;
+    default:
+        break;
+    }
+    if (t->idle_at != ESTAB_NEVER && (!t->node.armed || wheel_due(&t->node) > t->idle_at))
+        wheel_add(&t->layer->wheel, t->slot, t->idle_at);
+}
+
+static void fired(struct tcb *t, enum estab_timer which)
+{
+    struct tcp_tuple k = tcb_tuple(t);
+
+    tcp_trace_timer(t->layer, &k, tcb_handle(t), (enum estab_tcp_state)t->state, which);
+}
+
+static void give_up(struct tcb *t, enum rule why)
+{
+    bool rst = t->state != ESTAB_SYN_SENT;
+
+    rule_count(t->layer->rules, why);
+    tcp_fail(t, t->soft_err ? (enum estab_err)t->soft_err : ESTAB_E_TIMEOUT, ESTAB_BY_TIMEOUT, rst);
+}
+
+static void syn_timeout(struct tcb *t)
+{
+    struct tcp_work *w = t->w;
+
+    if (w->retries >= t->layer->set.syn_retries) { /* R2 for a SYN: at least 3 minutes [MUST-23] */
+        give_up(t, RULE_RETRIES);
+        return;
+    }
+    w->retries++;
+    w->syn_lost = true;
+    w->rtt_at = ESTAB_NEVER;
+    t->rto_fired++;
+    rule_count(t->layer->rules, RULE_SYN_AGAIN);
+    t->owed.syn = true;
+    tcp_rexmt_arm(t, true);
+}
+
+/* RFC 6298 (5.4) to (5.6): the earliest octet again, the timer doubled, and all that was in flight
+ * taken as lost. */
+static void rexmt_timeout(struct tcb *t)
+{
+    struct tcp_work *w = t->w;
+    const struct tcp_settings *set = &t->layer->set;
+    struct cc_sample s = {.now = t->layer->env->now,
+                          .rtt = ESTAB_NEVER,
+                          .flight = seq_diff(t->snd.nxt, t->snd.una),
+                          .mss = tcp_eff_mss(t)};
+
+    fired(t, ESTAB_T_REXMT);
+    if (!t->syn_acked) {
+        syn_timeout(t);
+        return;
+    }
+    if (w->retries >= set->max_retries || (set->user_timeout && w->stalled_at != ESTAB_NEVER &&
+                                           time_since(w->stalled_at, s.now) >= set->user_timeout)) {
+        give_up(t, RULE_RETRIES);
+        return;
+    }
+    t->rto_fired++;
+    set->cc->on_rto(&t->cc, &s, w->retries == 0);
+    w->retries++;
+    w->resend = t->snd.una;
+    w->lost_to = w->recover = t->snd.nxt;
+    w->rto_recovering = true;
+    w->recovering = false;
+    w->dupacks = 0;
+    w->rtt_at = ESTAB_NEVER;
+    tcp_ranges_free(t->layer, &w->sacked); /* RFC 2018 section 8: the peer may have reneged */
+    tcp_trace_cc(t, RULE_RTO);
+    tcp_rexmt_arm(t, true);
+}
+
+/* RFC 9293 section 3.8.6.1: probes at growing intervals [SHLD-30], for as long as they are answered
+ * [MUST-37]. */
+static void persist_timeout(struct tcb *t)
+{
+    struct tcp_work *w = t->w;
+
+    fired(t, ESTAB_T_PERSIST);
+    if (w->probes >= t->layer->set.max_retries) {
+        give_up(t, RULE_RETRIES);
+        return;
+    }
+    w->probes++;
+    t->owed.probe = true;
+    tcp_rexmt_arm(t, false);
+}
+
+static void delack_timeout(struct tcb *t)
+{
+    fired(t, ESTAB_T_DELACK);
+    t->owed.ack_now = true;
+}
+
+static void sws_timeout(struct tcb *t)
+{
+    fired(t, ESTAB_T_SWS);
+    t->w->sws_override = true;
+}
+
+static void idle_timeout(struct tcb *t)
+{
+    if (t->state == ESTAB_FIN_WAIT_2) {
+        fired(t, ESTAB_T_FINWAIT2);
+        rule_count(t->layer->rules, RULE_FIN_WAIT_2_LIMIT);
+        tcp_fail(t, ESTAB_E_TIMEOUT, ESTAB_BY_TIMEOUT, false);
+        return;
+    }
+    fired(t, ESTAB_T_KEEPALIVE);
+    if (t->keep_probes >= t->keepcnt) {
+        give_up(t, RULE_KEEPALIVE);
+        return;
+    }
+    t->keep_probes++;
+    t->owed.keepalive = true;
+    t->idle_at = time_add(t->layer->env->now, ESTAB_MS(t->keepintvl_ms));
+}
+
+static int run_due(struct tcb *t)
+{
+    static void (*const run[TCP_TIMERS])(struct tcb *) = {
+        [TCP_T_REXMT] = rexmt_timeout,
+        [TCP_T_PERSIST] = persist_timeout,
+        [TCP_T_DELACK] = delack_timeout,
+        [TCP_T_SWS] = sws_timeout,
+    };
+    estab_time now = t->layer->env->now;
+    int n = 0;
+
+    for (int i = 0; i < TCP_TIMERS && t->w && t->state != ESTAB_CLOSED; i++) {
+        if (t->w->due[i] > now)
+            continue;
+        t->w->due[i] = ESTAB_NEVER;
+        run[i](t);
+        n++;
+    }
+    if (t->idle_at <= now && t->state != ESTAB_CLOSED) {
+        t->idle_at = ESTAB_NEVER;
+        idle_timeout(t);
+        n++;
+    }
+    return n;
+}
+
+static estab_time earliest(const struct tcb *t)
+{
+    estab_time at = t->idle_at;
+
+    if (t->state == ESTAB_LISTEN)
+        return ESTAB_NEVER;
+    for (int i = 0; t->w && i < TCP_TIMERS; i++)
+        at = time_min(at, t->w->due[i]);
+    return at;
+}
+
+int tcp_expire(struct tcp_layer *l)
+{
+    int n = 0;
+    uint32_t slot;
+
+    while ((slot = wheel_pop(&l->wheel, l->env->now)) != SLAB_NONE) {
+        struct tcb *t = tcb_at(l, slot);
+
+        n += run_due(t);
+        if (t->dead)
+            continue;
+        if (earliest(t) != ESTAB_NEVER)
+            wheel_add(&l->wheel, slot, earliest(t));
+        tcp_settle(t);
+    }
+    return n + synq_expire(l) + timewait_expire(l);
+}
+
+estab_time tcp_next(const struct tcp_layer *l)
+{
+    return time_min(wheel_next(&l->wheel), time_min(synq_next(l), timewait_next(l)));
+}
+
+enum estab_timer tcp_next_timer(const struct tcb *t, estab_time *at)
+{
+    static const enum estab_timer names[TCP_TIMERS] = {
+        [TCP_T_REXMT] = ESTAB_T_REXMT,
+        [TCP_T_PERSIST] = ESTAB_T_PERSIST,
+        [TCP_T_DELACK] = ESTAB_T_DELACK,
+        [TCP_T_SWS] = ESTAB_T_SWS,
+    };
+    enum estab_timer which = ESTAB_T_NONE;
+
+    *at = ESTAB_NEVER;
+    if (t->state == ESTAB_LISTEN)
+        return which;
+    if (t->idle_at != ESTAB_NEVER) {
+        *at = t->idle_at;
+        which = t->state == ESTAB_FIN_WAIT_2 ? ESTAB_T_FINWAIT2 : ESTAB_T_KEEPALIVE;
+    }
+    for (int i = 0; t->w && i < TCP_TIMERS; i++) {
+        if (t->w->due[i] >= *at)
+            continue;
+        *at = t->w->due[i];
+        which = names[i];
+    }
+    return which;
+}

@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* tcp_timewait.c - TIME-WAIT: an entry of 64 octets that answers for a connection until 2 MSL have
+ * passed.
+ *
+ * Kept is what it takes to acknowledge the peer's FIN again (RFC 9293 section 3.10.7.4), to ignore
+ * a reset (RFC 1337), and to tell a newer incarnation's SYN from an old duplicate (RFC 6191).  All
+ * last equally long, so they stand in one list, what is due first standing first; a repeated FIN
+ * moves its entry to the end. */
+#include "tcp/tcp.h"
+
+#define LINK offsetof(struct tcp_timewait, link)
+
+static struct tcp_timewait *timewait_at(const struct tcp_layer *l, uint32_t slot)
+{
+    return slab_at(&l->timewaits, slot);
+}
+
+struct tcp_tuple timewait_tuple(const struct tcp_timewait *w)
+{
+    return (struct tcp_tuple){w->peer, w->path.local, w->lport, w->pport};
+}
+
+static void start_2msl(struct tcp_layer *l, uint32_t slot)
+{
+    timewait_at(l, slot)->due = ms_of(time_add(l->env->now, 2 * l->set.msl));
+    slot_push(&l->timewaits, &l->timewait_due, slot, LINK);
+}
+
+static void timewait_end(struct tcp_layer *l, uint32_t slot, enum estab_cause by)
+{
+    struct tcp_timewait *w = timewait_at(l, slot);
+    struct tcp_tuple k = timewait_tuple(w);
+    struct tcb *owner = w->owner == SLAB_NONE ? NULL : tcb_at(l, w->owner);
+
+    hash_del(&l->demux, tcp_demux_tag(l, &k), TCP_REF(TCP_REF_TIMEWAIT, slot));
+    slot_del(&l->timewaits, &l->timewait_due, slot, LINK);
+    if (owner) {
+        owner->timewait = SLAB_NONE;
+        tcp_enter(owner, ESTAB_CLOSED, by);
+    } else {
+        tcp_enter_compact(l, &k, ESTAB_TIME_WAIT, ESTAB_CLOSED, by);
+    }
+    slab_put(&l->timewaits, slot);
+}
+
+static uint32_t timewait_get(struct tcp_layer *l)
+{
+    uint32_t slot = slab_get(&l->timewaits);
+
+    if (slot != SLAB_NONE || l->timewait_due.head == SLAB_NONE)
+        return slot;
+    rule_count(l->rules, RULE_TIME_WAIT_RECYCLED);
+    timewait_end(l, l->timewait_due.head, ESTAB_BY_TIMEOUT);
+    return slab_get(&l->timewaits);
+}
+
+static void answer_ack(struct tcp_layer *l, const struct tcp_timewait *w, enum rule why);
+
+/* The control block has nothing to do any more but to hand its user what is unread. */
+static void stop_work(struct tcb *t)
+{
+    struct tcp_layer *l = t->layer;
+
+    wheel_cancel(&l->wheel, t->slot);
+    tcp_unlist(t);
+    t->owed = (struct tcp_owed){0};
+    t->idle_at = ESTAB_NEVER;
+    if (!t->w)
+        return;
+    for (int i = 0; i < TCP_TIMERS; i++)
+        t->w->due[i] = ESTAB_NEVER;
+    tcp_ranges_free(l, &t->w->ahead);
+    tcp_ranges_free(l, &t->w->sacked);
+}
+
+void timewait_enter(struct tcb *t)
+{
+    struct tcp_layer *l = t->layer;
+    uint32_t slot = timewait_get(l);
+    bool owes = t->owed.ack_now || t->owed.dup_acks;
+    struct tcp_timewait *w;
+
+    tcp_enter(t, ESTAB_TIME_WAIT, ESTAB_BY_SEGMENT);
+    if (slot == SLAB_NONE) { /* no memory: the state is given up, not the memory contract */
+        rule_count(l->rules, RULE_NO_MEMORY);
+        tcp_fail(t, ESTAB_OK, ESTAB_BY_TIMEOUT, false);
+        return;
+    }
+    w = timewait_at(l, slot);
+    *w = (struct tcp_timewait){.path = t->path,
+                               .lport = t->lport,
+                               .pport = t->pport,
+                               .snd_nxt = t->snd.nxt,
+                               .rcv_nxt = t->rcv.nxt,
+                               .ts_recent = t->ts_recent,
+                               .ts_offset = t->ts_offset,
+                               .ts_ok = t->ts_ok,
+                               .wnd = tcp_window_field(t, false),
+                               .owner = t->orphan ? SLAB_NONE : t->slot};
+    memcpy(w->peer, t->peer, 16);
+    hash_set(&l->demux, t->tag, TCP_REF(TCP_REF_TCB, t->slot), TCP_REF(TCP_REF_TIMEWAIT, slot));
+    t->in_demux = false;
+    if (l->hot == t->slot)
+        l->hot = SLAB_NONE;
+    start_2msl(l, slot);
+    stop_work(t);
+    if (owes)
+        answer_ack(l, w, RULE_NONE);
+    if (t->orphan) {
+        tcb_release(t);
+        return;
+    }
+    t->timewait = slot;
+    tcp_raise(t, ESTAB_EV_HUP);
+}
+
+static void answer_ack(struct tcp_layer *l, const struct tcp_timewait *w, enum rule why)
+{
+    struct tcp_reply r = {.path = w->path,
+                          .lport = w->lport,
+                          .pport = w->pport,
+                          .seq = w->snd_nxt,
+                          .ack = w->rcv_nxt,
+                          .ts = w->ts_ok,
+                          .ts_val = tcp_ts_now(l) + w->ts_offset,
+                          .ts_ecr = w->ts_recent,
+                          .wnd = w->wnd,
+                          .flags = SEG_ACK,
+                          .state = ESTAB_TIME_WAIT,
+                          .rule = (uint16_t)why};
+
+    memcpy(r.peer, w->peer, 16);
+    tcp_reply(l, w->path.port, &r);
+}
+
+/* RFC 6191 section 2: timestamps decide if both incarnations have them, sequence numbers otherwise.
+ */
+static bool syn_is_newer(const struct tcp_timewait *w, const struct seg *g)
+{
+    if (w->ts_ok && (g->opt.has & OPT_TS) && g->opt.ts_val != w->ts_recent)
+        return (int32_t)(g->opt.ts_val - w->ts_recent) > 0;
+    return seq_lt(w->rcv_nxt, g->seq);
+}
+
+bool timewait_segment_arrives(struct tcp_layer *l, uint32_t slot, struct seg *g, seq_t *newer)
+{
+    const uint32_t beyond = 128000; /* RFC 6191: the new ISN lies beyond anything in flight */
+    struct tcp_timewait *w = timewait_at(l, slot);
+    struct tcp_tuple k = timewait_tuple(w);
+    bool expected = seq_in(g->seq, w->rcv_nxt, UINT16_MAX);
+
+    /* Second, check the RST bit: RFC 1337 section 3 (fix F1), it is ignored.  (Before the first
+     * check, which would only drop it as well.) */
+    if (g->flags & SEG_RST) {
+        tcp_drop_tuple(l, &k, g, ESTAB_TIME_WAIT, RULE_TIME_WAIT_RST);
+        return false;
+    }
+    /* Fourth, check the SYN bit: it is what a new incarnation begins with, so its number need not
+     * be in the window. */
+    if ((g->flags & (SEG_SYN | SEG_ACK | SEG_FIN)) == SEG_SYN) {
+        if (syn_is_newer(w, g) && tcp_demux_listener(l, w->path.local, w->lport)) {
+            *newer = seq_add(w->snd_nxt, beyond);
+            rule_count(l->rules, RULE_TIME_WAIT_SYN);
+            timewait_end(l, slot, ESTAB_BY_SEGMENT);
+            return true;
+        }
+        answer_ack(l, w, RULE_BLIND_SYN);
+        tcp_drop_tuple(l, &k, g, ESTAB_TIME_WAIT, RULE_BLIND_SYN);
+        return false;
+    }
+    /* First, check the sequence number: an old duplicate is acknowledged.  Eighth, check the FIN
+     * bit: only a repeated FIN can have these numbers; it is acknowledged and 2 MSL begin anew. */
+    if (g->flags & SEG_FIN && seq_eq(seq_add(g->seq, g->len), w->rcv_nxt)) {
+        slot_del(&l->timewaits, &l->timewait_due, slot, LINK);
+        start_2msl(l, slot);
+        answer_ack(l, w, RULE_TIME_WAIT_FIN);
+        rule_count(l->rules, RULE_TIME_WAIT_FIN);
+        return false;
+    }
+    if (!expected || g->len > 0)
+        answer_ack(l, w, RULE_TIME_WAIT_OTHER);
+    /* Fifth, check the ACK field; sixth, URG; seventh, text: nothing to do. */
+    tcp_drop_tuple(l, &k, g, ESTAB_TIME_WAIT, RULE_TIME_WAIT_OTHER);
+    return false;
+}
+
+estab_time timewait_next(const struct tcp_layer *l)
+{
+    if (l->timewait_due.head == SLAB_NONE)
+        return ESTAB_NEVER;
+    return ms_to_time(l->env->now, timewait_at(l, l->timewait_due.head)->due);
+}
+
+int timewait_expire(struct tcp_layer *l)
+{
+    int fired = 0;
+
+    while (l->timewait_due.head != SLAB_NONE &&
+           (int32_t)(ms_of(l->env->now) - timewait_at(l, l->timewait_due.head)->due) >= 0) {
+        struct tcp_tuple k = timewait_tuple(timewait_at(l, l->timewait_due.head));
+
+        tcp_trace_timer(l, &k, 0, ESTAB_TIME_WAIT, ESTAB_T_2MSL);
+        timewait_end(l, l->timewait_due.head, ESTAB_BY_TIMEOUT);
+        fired++;
+    }
+    return fired;
+}

@@ -1,0 +1,351 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* tcp_user.c - the user's calls: RFC 9293 section 3.10.1 to 3.10.6.
+ *
+ * Each call's states stand in the RFC's order; its error texts are estab_err's names. */
+#include "tcp/tcp.h"
+
+/* The connection's failure is told once. */
+static int take_error(struct tcb *t)
+{
+    int err = t->err;
+
+    t->err = 0;
+    return err;
+}
+
+/* ---- 3.10.1 OPEN ---- */
+
+static int connect_prepare(struct tcb *t, const struct estab_addr *peer)
+{
+    struct tcp_layer *l = t->layer;
+    const uint8_t *src = t->path.local < TCP_ANY4 ? ip_local(l->ip, t->path.local) : NULL;
+    struct tcp_tuple k;
+    int err;
+
+    err = ip_path_find(l->ip, peer->ip, src, peer->scope ? peer->scope - 1 : -1, &t->path);
+    if (err)
+        return err;
+    memcpy(t->peer, peer->ip, 16);
+    t->pport = peer->port;
+    if (!t->lport) {
+        err = tcp_port_choose(t);
+        if (err)
+            return err;
+    }
+    k = tcb_tuple(t);
+    if (tcp_demux_find(l, &k) != HASH_NONE)
+        return ESTAB_E_INUSE;
+    return tcb_work(t) ? tcp_demux_add(t) : ESTAB_E_NOMEM;
+}
+
+int tcp_open_active(struct tcb *t, const struct estab_addr *peer)
+{
+    struct tcp_layer *l = t->layer;
+    struct ip_path before = t->path;
+    uint16_t lport = t->lport;
+    struct tcp_tuple k;
+    int err;
+
+    if (t->state == ESTAB_LISTEN)
+        return ESTAB_E_INVAL;
+    if (t->state != ESTAB_CLOSED || t->established || t->pport)
+        return ESTAB_E_ISCONN;
+    if (peer->port == 0 || ip_is_any(peer->ip) || ip_is_multicast(peer->ip))
+        return ESTAB_E_INVAL;
+    tcp_demux_del(t); /* from bound to connected */
+    err = connect_prepare(t, peer);
+    if (err) {
+        t->path = before;
+        t->lport = lport;
+        t->pport = 0;
+        memset(t->peer, 0, sizeof t->peer);
+        if (t->bound)
+            (void)tcp_demux_add(t); /* the place it had is free: this cannot fail */
+        tcb_rest(t);
+        return err;
+    }
+    k = tcb_tuple(t);
+    t->active = true;
+    t->snd.una = t->snd.nxt = tcp_isn(l, &k);
+    t->ts_offset = tcp_ts_offset(l, &k);
+    t->rcv_mss = tcp_mss_announce(l, &t->path, t->peer);
+    if (t->user_mss && t->rcv_mss > t->user_mss)
+        t->rcv_mss = t->user_mss;
+    t->snd_mss = t->rcv_mss;
+    t->rcv_wscale = l->set.window_scale ? tcp_wscale_for(t->rcvbuf) : 0;
+    t->w->resend = t->w->lost_to = t->w->snd_up = t->snd.nxt;
+    t->owed.syn = true;
+    tcp_enter(t, ESTAB_SYN_SENT, ESTAB_BY_USER);
+    tcp_owe(t);
+    return ESTAB_E_INPROGRESS;
+}
+
+/* ---- 3.10.2 SEND ---- */
+
+/* Copies from iov into the send queue as far as there is room; octets copied, or ESTAB_E_NOMEM for
+ * none. */
+static ptrdiff_t enqueue(struct tcb *t, const struct estab_iov *iov, size_t niov, uint32_t room)
+{
+    ptrdiff_t total = 0;
+
+    for (size_t i = 0; i < niov && room > 0; i++) {
+        size_t left = iov[i].len;
+        uint8_t *from = iov[i].base;
+
+        while (left > 0 && room > 0) {
+            uint32_t n = left < 65536 ? (uint32_t)left : 65536;
+            struct pieces p;
+
+            if (n > room)
+                n = room;
+            p.v[0] = (struct estab_iov){from, n};
+            p.n = 1;
+            p.len = n;
+            if (ring_write(&t->w->snd, &t->layer->pool, &p) != 0)
+                return total ? total : ESTAB_E_NOMEM;
+            from += n;
+            left -= n;
+            room -= n;
+            total += n;
+        }
+    }
+    return total;
+}
+
+ptrdiff_t tcp_send(struct tcb *t, const struct estab_iov *iov, size_t niov, uint32_t flags)
+{
+    ptrdiff_t n;
+    uint32_t room;
+    size_t wanted = 0;
+
+    if (t->state == ESTAB_LISTEN)
+        return ESTAB_E_NOTCONN; /* section 3.10.2 would turn it active: no socket does */
+    if (t->err)
+        return take_error(t);
+    switch ((enum estab_tcp_state)t->state) {
+    case ESTAB_CLOSED:
+        return t->established ? ESTAB_E_PIPE : ESTAB_E_NOTCONN;
+    case ESTAB_SYN_SENT:
+    case ESTAB_SYN_RECEIVED: /* "Queue the data for transmission after entering ESTABLISHED" */
+    case ESTAB_ESTABLISHED:
+    case ESTAB_CLOSE_WAIT:
+        if (t->fin_queued)
+            return ESTAB_E_PIPE;
+        break;
+    default:
+        return ESTAB_E_PIPE; /* "connection closing" */
+    }
+    for (size_t i = 0; i < niov; i++)
+        wanted += iov[i].len;
+    if (wanted == 0)
+        return 0;
+    if (!tcb_work(t))
+        return ESTAB_E_NOMEM;
+    room = t->sndbuf > t->w->snd.len ? t->sndbuf - t->w->snd.len : 0;
+    n = room ? enqueue(t, iov, niov, room) : ESTAB_E_AGAIN;
+    if (n < 0 || (size_t)n < wanted)
+        t->want_out = true;
+    if (n > 0) {
+        t->w->more = (flags & ESTAB_MSG_MORE) != 0;
+        if (flags &
+            ESTAB_MSG_OOB) { /* [MUST-30]: SND.UP points behind the urgent octet (RFC 6093) */
+            t->w->snd_up = seq_add(tcp_text_una(t), t->w->snd.len);
+            t->w->snd_urgent = true;
+        }
+        if (t->syn_acked)
+            tcp_owe(t);
+    }
+    tcb_rest(t);
+    return n;
+}
+
+/* ---- 3.10.3 RECEIVE ---- */
+
+static uint32_t dequeue(struct tcb *t, const struct estab_iov *iov, size_t niov)
+{
+    uint32_t total = 0;
+
+    for (size_t i = 0; i < niov && total < t->w->rcv.len; i++) {
+        uint32_t left = t->w->rcv.len - total;
+        uint32_t n = iov[i].len < left ? (uint32_t)iov[i].len : left;
+
+        ring_copy(&t->w->rcv, total, iov[i].base, n);
+        total += n;
+    }
+    return total;
+}
+
+ptrdiff_t tcp_receive(struct tcb *t, const struct estab_iov *iov, size_t niov, uint32_t flags)
+{
+    uint32_t n;
+
+    if (t->state == ESTAB_LISTEN)
+        return ESTAB_E_NOTCONN;
+    if (tcp_unread(t) > 0) {
+        n = dequeue(t, iov, niov);
+        if (flags & ESTAB_MSG_PEEK)
+            return (ptrdiff_t)n;
+        ring_drop(&t->w->rcv, &t->layer->pool, n, t->w->ahead != NULL);
+        if (!t->fin_rcvd && t->state != ESTAB_CLOSED && tcp_window_worth(t)) {
+            t->owed.ack_now = true; /* a window update */
+            tcp_owe(t);
+        }
+        tcb_rest(t);
+        return (ptrdiff_t)n;
+    }
+    if (t->err)
+        return take_error(t);
+    if (t->fin_rcvd || t->rd_shut)
+        return 0;
+    switch ((enum estab_tcp_state)t->state) {
+    case ESTAB_CLOSED:
+        return t->established ? 0 : ESTAB_E_NOTCONN;
+    case ESTAB_CLOSE_WAIT:
+    case ESTAB_CLOSING:
+    case ESTAB_LAST_ACK:
+    case ESTAB_TIME_WAIT:
+        return 0;
+    default:
+        return ESTAB_E_AGAIN;
+    }
+}
+
+/* ---- 3.10.4 CLOSE ---- */
+
+static void queue_fin(struct tcb *t)
+{
+    t->fin_queued = true;
+    if (t->w)
+        t->w->more = false;
+}
+
+int tcp_close(struct tcb *t)
+{
+    switch ((enum estab_tcp_state)t->state) {
+    case ESTAB_CLOSED:
+        return ESTAB_E_NOTCONN;
+    case ESTAB_LISTEN:
+        tcp_listener_free(t);
+        return 0;
+    case ESTAB_SYN_SENT: /* "Delete the TCB and return 'error: closing' responses" */
+        tcp_fail(t, ESTAB_OK, ESTAB_BY_USER, false);
+        return 0;
+    case ESTAB_SYN_RECEIVED: /* queued until ESTABLISHED is entered */
+        if (t->fin_queued)
+            return ESTAB_E_PIPE;
+        if (!tcb_work(t))
+            return ESTAB_E_NOMEM;
+        queue_fin(t);
+        return 0;
+    case ESTAB_ESTABLISHED:
+        if (!tcb_work(t))
+            return ESTAB_E_NOMEM;
+        queue_fin(t);
+        tcp_enter(t, ESTAB_FIN_WAIT_1, ESTAB_BY_USER);
+        tcp_owe(t);
+        return 0;
+    case ESTAB_CLOSE_WAIT:
+        if (!tcb_work(t))
+            return ESTAB_E_NOMEM;
+        queue_fin(t);
+        tcp_enter(t, ESTAB_LAST_ACK, ESTAB_BY_USER);
+        tcp_owe(t);
+        return 0;
+    case ESTAB_FIN_WAIT_1:
+    case ESTAB_FIN_WAIT_2:
+    case ESTAB_CLOSING:
+    case ESTAB_LAST_ACK:
+    case ESTAB_TIME_WAIT:
+    case ESTAB_TCP_STATES:
+        break;
+    }
+    return ESTAB_E_PIPE; /* "connection closing" */
+}
+
+/* ---- 3.10.5 ABORT ---- */
+
+void tcp_abort(struct tcb *t)
+{
+    switch ((enum estab_tcp_state)t->state) {
+    case ESTAB_CLOSED:
+        if (t->orphan && !t->owed.rst)
+            tcb_release(t);
+        return;
+    case ESTAB_LISTEN:
+        tcp_listener_free(t);
+        if (t->orphan)
+            tcb_release(t);
+        return;
+    case ESTAB_SYN_RECEIVED:
+    case ESTAB_ESTABLISHED:
+    case ESTAB_FIN_WAIT_1:
+    case ESTAB_FIN_WAIT_2:
+    case ESTAB_CLOSE_WAIT:
+        rule_count(t->layer->rules, RULE_ABORT);
+        tcp_fail(t, ESTAB_E_RESET, ESTAB_BY_USER, true); /* <SEQ=SND.NXT><CTL=RST> */
+        return;
+    case ESTAB_SYN_SENT:
+    case ESTAB_CLOSING:
+    case ESTAB_LAST_ACK:
+        tcp_fail(t, ESTAB_E_RESET, ESTAB_BY_USER, false);
+        return;
+    case ESTAB_TIME_WAIT: /* its entry lives on: section 3.6.1 wants the 2 MSL */
+        if (t->orphan)
+            tcb_release(t);
+        return;
+    case ESTAB_TCP_STATES:
+        break;
+    }
+}
+
+/* ---- the handle ---- */
+
+/* Nobody will read, write or be told any more. */
+void tcp_orphan(struct tcb *t)
+{
+    struct tcp_layer *l = t->layer;
+
+    t->orphan = true;
+    t->ev_mask = 0;
+    if (t->in_ready) {
+        slot_del(&l->tcbs, &l->ready, t->slot, READY_LINK);
+        t->in_ready = false;
+    }
+    if (t->state == ESTAB_FIN_WAIT_2)
+        tcp_idle_arm(t);
+}
+
+void tcp_shut_read(struct tcb *t)
+{
+    t->rd_shut = true;
+    if (t->w) {
+        ring_fini(&t->w->rcv, &t->layer->pool);
+        ring_init(&t->w->rcv);
+    }
+    tcp_raise(t, ESTAB_EV_IN);
+    tcp_settle(t);
+}
+
+/* RFC 1122 section 4.2.2.13: closed with unread data means that data was lost, and the peer is told
+ * by an RST. */
+int tcp_dispose(struct tcb *t)
+{
+    int err = 0;
+
+    if (tcp_unread(t) > 0 && t->state != ESTAB_CLOSED && t->state != ESTAB_TIME_WAIT) {
+        rule_count(t->layer->rules, RULE_CLOSE_UNREAD);
+        tcp_orphan(t);
+        tcp_abort(t);
+        return 0;
+    }
+    t->orphan = true; /* a state that CLOSE ends at once ends the tcb with it */
+    if (t->state != ESTAB_CLOSED)
+        err = tcp_close(t);
+    t->orphan = err != ESTAB_E_NOMEM;
+    if (!t->orphan)
+        return err; /* no memory for the FIN: nothing has happened */
+    tcp_orphan(t);
+    if (t->state == ESTAB_CLOSED ? !t->owed.rst : t->state == ESTAB_TIME_WAIT)
+        tcb_release(t);
+    return 0;
+}

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* tcp_window.c - what was promised to the peer and what the peer promised (RFC 9293 section 3.8.6).
+ *
+ *           unread        promised           free, kept back (silly-window avoidance)
+ *      |-------------|-----------------|- - - - - - - - -|
+ *                 RCV.NXT           RCV.ADV        RCV.NXT + free
+ *
+ * RCV.ADV moves right in steps worth a segment [section 3.8.6.2.2] and never left [SHLD-14]. */
+#include "tcp/tcp.h"
+
+uint32_t tcp_unread(const struct tcb *t)
+{
+    return t->state != ESTAB_LISTEN && t->w ? t->w->rcv.len : 0;
+}
+
+uint32_t tcp_queued(const struct tcb *t)
+{
+    return t->state != ESTAB_LISTEN && t->w ? t->w->snd.len : 0;
+}
+
+seq_t tcp_text_una(const struct tcb *t)
+{
+    return t->syn_acked ? t->snd.una : seq_add(t->snd.una, 1);
+}
+
+uint32_t tcp_unsent(const struct tcb *t)
+{
+    seq_t first, end;
+
+    if (tcp_queued(t) == 0)
+        return 0;
+    first = tcp_text_una(t);
+    end = seq_add(first, t->w->snd.len);
+    first = seq_max(first, t->snd.nxt);
+    return seq_lt(first, end) ? seq_diff(end, first) : 0;
+}
+
+/* The shift that lets the whole buffer be announced (RFC 7323 section 2.3: at most 14). */
+uint8_t tcp_wscale_for(uint32_t rcvbuf)
+{
+    uint8_t s = 0;
+
+    while (s < 14 && (rcvbuf >> s) > UINT16_MAX)
+        s++;
+    return s;
+}
+
+/* How far RCV.ADV could move now. */
+static uint32_t growth(const struct tcb *t)
+{
+    uint32_t unread = tcp_unread(t);
+    uint32_t free = t->rcvbuf > unread ? t->rcvbuf - unread : 0;
+    uint32_t promised = tcp_rcv_wnd(t);
+
+    return free > promised ? free - promised : 0;
+}
+
+static uint32_t worth(const struct tcb *t)
+{
+    uint32_t half = t->rcvbuf / 2;
+
+    return half < t->rcv_mss ? half : t->rcv_mss;
+}
+
+bool tcp_window_worth(const struct tcb *t)
+{
+    uint32_t g = growth(t);
+
+    return g >= 2 * worth(t) || g >= t->rcvbuf / 2 || (tcp_rcv_wnd(t) == 0 && g >= worth(t));
+}
+
+/* The field of the next segment; rounding up to the scale keeps the right edge from moving left by
+ * rounding (RFC 7323 section 2.3), at the cost of accepting less than one unit more than the
+ * buffer. */
+uint16_t tcp_window_field(struct tcb *t, bool syn)
+{
+    uint8_t s = syn ? 0 : t->rcv_wscale;
+    uint32_t g = growth(t), wnd, field;
+
+    if (g >= worth(t))
+        t->rcv.adv = seq_add(t->rcv.adv, g);
+    wnd = tcp_rcv_wnd(t);
+    if (syn) {
+        if (wnd > UINT16_MAX)
+            wnd = UINT16_MAX;
+        t->rcv.adv = seq_add(t->rcv.nxt, wnd);
+        return (uint16_t)wnd;
+    }
+    field = (uint32_t)(((uint64_t)wnd + (1u << s) - 1) >> s);
+    if (field > UINT16_MAX)
+        field = UINT16_MAX;
+    t->rcv.adv = seq_max(t->rcv.adv, seq_add(t->rcv.nxt, field << s));
+    return (uint16_t)field;
+}
+
+uint32_t tcp_window_usable(const struct tcb *t)
+{
+    seq_t edge = seq_add(t->snd.una, t->snd.wnd);
+
+    return seq_lt(t->snd.nxt, edge) ? seq_diff(edge, t->snd.nxt) : 0;
+}
+
+/* RFC 9293 section 3.10.7.4, fifth: SND.WND is taken from a segment not older than the last it was
+ * taken from. */
+void tcp_window_update(struct tcb *t, const struct seg *g)
+{
+    uint32_t wnd = g->wnd << (g->flags & SEG_SYN ? 0 : t->snd_wscale);
+    bool was_shut = t->snd.wnd == 0;
+
+    if (!(seq_lt(t->snd.wl1, g->seq) || (seq_eq(t->snd.wl1, g->seq) && seq_le(t->snd.wl2, g->ack))))
+        return;
+    t->snd.wl1 = g->seq;
+    t->snd.wl2 = g->ack;
+    t->snd.wnd = wnd;
+    if (wnd > t->snd.wnd_max)
+        t->snd.wnd_max = wnd;
+    if (!t->w)
+        return;
+    if (wnd != 0 && was_shut) {
+        t->w->probes = 0;
+        if (t->w->due[TCP_T_PERSIST] != ESTAB_NEVER) {
+            tcp_cancel(t, TCP_T_PERSIST);
+            if (seq_lt(t->snd.una,
+                       t->snd.nxt)) { /* a probe's octet is out: send it again at once */
+                t->w->resend = t->snd.una;
+                t->w->lost_to = t->snd.nxt;
+            }
+        }
+    }
+    tcp_rexmt_arm(t, false);
+}
