@@ -126,10 +126,10 @@ static uint32_t circle_next(const struct circle *c, uint32_t tag, uint32_t *dist
     for (;; ++*dist, pos = pos_after(c, pos)) {
         if (c->e[pos].ref == HASH_NONE)
             return HASH_NONE;
+        if (dist_at(c, pos) < *dist) /* also when the circle, full, has been gone round */
+            return HASH_NONE;
         if (c->e[pos].tag == tag)
             return c->e[pos].ref;
-        if (dist_at(c, pos) < *dist)
-            return HASH_NONE;
     }
 }
 
