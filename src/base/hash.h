@@ -3,7 +3,7 @@
  *
  * An entry is 8 octets: the low 32 bits of the hash and the caller's reference; keys are the
  * caller's, who compares them.  Open addressing, linear probing; it grows incrementally: each
- * insert moves a bounded number of entries from the old table, so that no insert is ever slow.  The
+ * insert clears and moves a bounded number of entries, so that no insert is ever slow.  The
  * 32 hash bits give the home position, so moving and deleting never touch the objects. */
 #ifndef BASE_HASH_H
 #define BASE_HASH_H
@@ -23,10 +23,13 @@ struct hash_entry {
 };
 struct hash {
     struct env *env;
-    struct hash_entry *tab, *old; /* old: being emptied into tab, or NULL */
-    uint32_t mask, old_mask;      /* sizes less one; powers of two */
-    uint32_t used, old_used;
-    uint32_t moved; /* positions of old below this one are empty */
+    struct hash_entry *tab;
+    struct hash_entry *old;             /* being emptied into tab, or NULL */
+    struct hash_entry *next;            /* the larger table, being cleared for use, or NULL */
+    uint32_t mask, old_mask, next_mask; /* sizes less one; powers of two */
+    uint32_t used, old_used;            /* entries in tab and in old */
+    uint32_t moved;                     /* positions of old below this one are empty */
+    uint32_t cleared;                   /* positions of next below this one are empty */
 };
 void hash_init(struct hash *h, struct env *env); /* allocates nothing yet */
 void hash_fini(struct hash *h);
@@ -41,7 +44,7 @@ void hash_set(struct hash *h, uint32_t tag, uint32_t ref, uint32_t to);
  *   struct hash_probe p = hash_probe(h, tag);
  *   while ((ref = hash_next(h, &p)) != HASH_NONE) if (key matches) ... */
 struct hash_probe {
-    uint32_t tag, pos;
+    uint32_t tag, dist; /* dist: from the tag's home position */
     bool in_old;
 };
 struct hash_probe hash_probe(const struct hash *h, uint32_t tag);

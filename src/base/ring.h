@@ -46,8 +46,8 @@ int ring_put(struct ring *r, struct ring_pool *p, uint32_t off, const struct pie
 void ring_extend(struct ring *r, uint32_t n);
 /* Appends: put at len, extend. */
 int ring_write(struct ring *r, struct ring_pool *p, const struct pieces *t);
-/* Lends [off, off + n) of what is stored as at most 3 pieces into v (for n <= 64 KiB in all cases);
- * returns how many pieces.  off + n <= len. */
+/* Lends [off, off + n) of what is stored as at most 3 pieces into v; returns how many pieces.  64
+ * KiB always fit; of more than that, three pieces may be only the beginning.  off + n <= len. */
 uint32_t ring_peek(const struct ring *r, uint32_t off, uint32_t n, struct estab_iov v[3]);
 void ring_copy(const struct ring *r, uint32_t off, void *dst, uint32_t n); /* off + n <= len */
 /* Drops n octets from the head.  `ahead`: whether octets stored beyond len must be kept.  Frees

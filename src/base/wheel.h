@@ -25,7 +25,8 @@ struct wheel {
     const struct slab *slab;
     uint32_t node_off;
     uint32_t count;
-    uint64_t tick; /* everything due up to this tick has fired */
+    uint64_t tick;  /* everything due up to this tick has fired */
+    estab_time now; /* the latest that wheel_pop() was told */
     uint32_t head[WHEEL_LEVELS][WHEEL_SLOTS], tail[WHEEL_LEVELS][WHEEL_SLOTS];
     uint64_t map[WHEEL_LEVELS][WHEEL_SLOTS / 64]; /* which slots hold nodes */
     uint32_t due_head, due_tail;                  /* expired, not yet popped */
