@@ -50,7 +50,7 @@ enum rule ip4_parse(struct ip_hdr *h, const uint8_t *in, size_t in_len, size_t t
         return RULE_IP_HEADER;
     if (len > total || hdr_len > in_len)
         return RULE_IP_LENGTH;
-    if (!csum_ok && csum_fold(csum_add(0, in, hdr_len)) != 0xffff)
+    if (!csum_ok && csum_fold(ip_sum_words(in, hdr_len / 4)) != 0xffff)
         return RULE_IP_CSUM;
 
     frag = be16_at(in + 6);
@@ -90,6 +90,6 @@ void ip4_emit(const struct ip_hdr *h, uint8_t out[IP4_HDR_LEN])
     be16_put(out + 10, 0);
     memcpy(out + 12, h->src + 12, 4);
     memcpy(out + 16, h->dst + 12, 4);
-    csum = (uint16_t)~csum_fold(csum_add(0, out, IP4_HDR_LEN));
+    csum = (uint16_t)~csum_fold(ip_sum_words(out, IP4_HDR_LEN / 4));
     memcpy(out + 10, &csum, 2);
 }

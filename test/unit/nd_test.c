@@ -308,6 +308,32 @@ static void a_code_other_than_0_is_malformed(void **state)
     assert_int_equal(parse(&n, &b), RULE_ND_MALFORMED);
 }
 
+/* Redirects are no business of these tables (RFC 4861 section 8). */
+static void other_messages_are_malformed(void **state)
+{
+    struct body b = solicitation();
+    struct nd n;
+    unsigned type;
+
+    (void)state;
+    for (type = 0; type < 256; type++) {
+        b.m.type = (uint8_t)type;
+        if (type < ICMP6_ROUTER_SOLICIT || type > ICMP6_NEIGHBOUR_ADVERT)
+            assert_int_equal(parse(&n, &b), RULE_ND_MALFORMED);
+    }
+}
+
+static void of_two_link_layer_addresses_the_first_counts(void **state)
+{
+    struct body b = solicitation();
+    struct nd n;
+
+    (void)state;
+    ADD(&b, 1, 1, 2, 0, 0, 0, 0, 9, 1, 1, 2, 0, 0, 0, 0, 10);
+    assert_int_equal(parse(&n, &b), RULE_NONE);
+    assert_memory_equal(n.lladdr, lladdr, 6);
+}
+
 static void what_is_emitted_is_parsed_to_the_same(void **state)
 {
     static const uint8_t types[] = {ICMP6_ROUTER_SOLICIT, ICMP6_NEIGHBOUR_SOLICIT,
@@ -365,6 +391,8 @@ int main(void)
         cmocka_unit_test(a_multicast_target_is_malformed),
         cmocka_unit_test(short_messages_are_malformed),
         cmocka_unit_test(a_code_other_than_0_is_malformed),
+        cmocka_unit_test(other_messages_are_malformed),
+        cmocka_unit_test(of_two_link_layer_addresses_the_first_counts),
         cmocka_unit_test(what_is_emitted_is_parsed_to_the_same),
     };
 
