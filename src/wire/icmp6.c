@@ -79,7 +79,7 @@ static enum rule nd_parse_options(struct nd *n, uint8_t type, struct rd *r)
     while (rd_left(r) > 0) {
         if (rd_left(r) < 2 || r->p[1] == 0)
             return RULE_ND_MALFORMED;
-        len = 8u * r->p[1];
+        len = (size_t)r->p[1] * 8;
         p = rd_take(r, len);
         if (!p)
             return RULE_ND_MALFORMED;

@@ -3,7 +3,7 @@
 #include "wire/tcp.h"
 #include <assert.h>
 
-#define WS_MAX 14 /* RFC 7323 section 2.3 */
+enum { WS_MAX = 14 }; /* RFC 7323 section 2.3 */
 
 /* NOP NOP TS 10: how RFC 7323 appendix A lays out timestamps, and nearly every segment has it. */
 #define ALIGNED_TS 0x0101080au
@@ -41,9 +41,9 @@ static bool take_option(struct tcp_opts *o, const uint8_t *p, uint8_t len)
         if (had & OPT_SACK)
             return true;
         o->nsack = (uint8_t)((len - 2) / 8);
-        for (i = 0; i < o->nsack; i++) {
-            o->sack[i].lo = seq_of(be32_at(p + 2 + 8 * i));
-            o->sack[i].hi = seq_of(be32_at(p + 6 + 8 * i));
+        for (i = 0, p += 2; i < o->nsack; i++, p += 8) {
+            o->sack[i].lo = seq_of(be32_at(p));
+            o->sack[i].hi = seq_of(be32_at(p + 4));
         }
         return true;
     case OPT_KIND_TS:
