@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* icmp.h - ICMP (RFC 792, 1122, 1191) and ICMPv6 (RFC 4443, 4861): icmp4.c, icmp6.c. */
+/* icmp.h - ICMP (RFC 792, 1122, 1191) and ICMPv6 (RFC 4443, 4861): icmp.c, icmp4.c,
+ * icmp6.c. */
 #ifndef WIRE_ICMP_H
 #define WIRE_ICMP_H
 
@@ -49,8 +50,10 @@ enum icmp_meaning {
     ICMP_MEANS_TIME_EXCEEDED,
     ICMP_MEANS_PARAM_PROBLEM,
 };
-/* version 4 or 6.  *mtu is set with ICMP_MEANS_TOO_BIG. */
+/* version 4 or 6.  *mtu is set with ICMP_MEANS_TOO_BIG only. */
 enum icmp_meaning icmp_meaning(uint8_t version, const struct icmp *m, uint32_t *mtu);
+enum icmp_meaning icmp4_meaning(const struct icmp *m, uint32_t *mtu);
+enum icmp_meaning icmp6_meaning(const struct icmp *m, uint32_t *mtu);
 
 /* The packet that an ICMP error quotes: as much of it as is there. */
 struct icmp_quote {
@@ -59,6 +62,7 @@ struct icmp_quote {
     uint32_t seq; /* TCP */
     bool has_seq;
 };
+/* q->ip.payload_len is what the quoted header says, not what was quoted. */
 /* RULE_NONE or RULE_ICMP_MALFORMED (too short to tell whose it was). */
 enum rule icmp_quote_parse(struct icmp_quote *q, uint8_t version, const uint8_t *in, size_t len);
 

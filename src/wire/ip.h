@@ -61,21 +61,23 @@ struct ip_hdr {
     uint8_t version; /* 4 or 6 */
     uint8_t proto;   /* of the payload, behind every extension header */
     uint8_t hop_limit, tos;
-    uint16_t id;                          /* IPv4, or of the fragment header */
+    uint32_t id;                          /* IPv4: 16 bits; or of the fragment header: 32 */
     uint16_t frag_off;                    /* octets */
     bool more_frags, dont_frag, has_frag; /* has_frag: it is a fragment (an atomic one is not) */
     uint32_t flow;
     uint16_t hdr_len; /* octets up to the payload: with options or extension headers */
     uint32_t
         payload_len; /* octets behind hdr_len, as the header says; never more than the frame has */
-    /* A parameter problem to report (RFC 8200 section 4.2): code and pointer; code 0xff: none. */
+    /* A parameter problem to report (RFC 8200 section 4.2): code and pointer; code 0xff: none, and
+     * then problem_at is the octet that named proto (for an unrecognized next header). */
     uint8_t problem_code;
     uint16_t problem_at;
 };
 /* Both look at the first octets of `in` (header, options and extension headers must lie within
  * them: the caller hands a contiguous run of at least min(packet, 256) octets); `total` is the
  * length of the whole packet in the frame, of which link padding may be part.  RULE_NONE, or why it
- * must be dropped. */
+ * must be dropped: then h says at least, in problem_code, whether that is to be reported, and if so
+ * all that the fixed header says too. */
 enum rule ip4_parse(struct ip_hdr *h, const uint8_t *in, size_t in_len, size_t total, bool csum_ok);
 enum rule ip6_parse(struct ip_hdr *h, const uint8_t *in, size_t in_len, size_t total);
 /* Emit the fixed header (no options) for payload_len octets behind it. */
@@ -84,6 +86,21 @@ void ip6_emit(const struct ip_hdr *h, uint8_t out[IP6_HDR_LEN]);
 static inline uint32_t ip_hdr_len_of(const uint8_t dst[16])
 {
     return ip_is4(dst) ? IP4_HDR_LEN : IP6_HDR_LEN;
+}
+/* Unfolded sum of few 32-bit words in the machine's order: 2^16 is 1 modulo the checksum's 2^16 -
+ * 1, and as long as they are fewer than 2^32 no carry is lost.  Headers are short and summed for
+ * every packet: this is cheaper than csum_add(). */
+static inline uint64_t ip_sum_words(const uint8_t *p, size_t nwords)
+{
+    uint64_t sum = 0;
+    uint32_t w;
+    size_t i;
+
+    for (i = 0; i < nwords; i++) {
+        memcpy(&w, p + 4 * i, 4);
+        sum += w;
+    }
+    return sum;
 }
 /* Unfolded sum of the pseudo-header (RFC 9293 section 3.1, RFC 8200 section 8.1). */
 uint64_t ip_pseudo(const uint8_t src[16], const uint8_t dst[16], uint8_t proto, uint32_t len);

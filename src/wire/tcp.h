@@ -58,10 +58,16 @@ struct seg {
  * checksum is the caller's business.  Options of impossible length end the option list and are
  * reported: RULE_TCP_OPTION ("drop it"), RULE_TCP_HEADER. An option with a wrong length for its
  * kind (MSS of length 3) is RULE_TCP_OPTION too; a duplicate: the first counts; unknown kinds are
- * skipped [MUST-6]. */
+ * skipped [MUST-6].  Sets every member of g; tos (0) and nsegs (1) are for the caller, who knows,
+ * to change. */
 enum rule tcp_parse(struct seg *g, const uint8_t *hdr, size_t hdr_len, const struct pieces *all);
 
+/* The options alone: len octets at p, behind the fixed header.  Every member but sack[] is set:
+ * zero where the option is missing. */
+enum rule tcp_opts_parse(struct tcp_opts *o, const uint8_t *p, size_t len);
+
 /* Options to emit, in an order of one's own: kinds in the order of the list, 0 ends it, 1 is a NOP.
+ * The list alone decides, not o->has; of the SACK blocks as many are written as still fit.
  * Writes and pads with EOL to a multiple of 4; returns the length (at most 40). */
 #define OPT_KIND_EOL     0
 #define OPT_KIND_NOP     1

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* tcp.c - TCP headers, RFC 9293 section 3.1. */
+#include "wire/tcp.h"
+#include <assert.h>
+
+enum rule tcp_parse(struct seg *g, const uint8_t *hdr, size_t hdr_len, const struct pieces *all)
+{
+    uint32_t off;
+
+    if (hdr_len < TCP_HDR_LEN || all->len < TCP_HDR_LEN)
+        return RULE_TCP_HEADER;
+    off = (hdr[12] >> 4) * 4u;
+    if (off < TCP_HDR_LEN || off > hdr_len || off > all->len)
+        return RULE_TCP_HEADER;
+    g->sport = be16_at(hdr);
+    g->dport = be16_at(hdr + 2);
+    g->seq = seq_of(be32_at(hdr + 4));
+    g->ack = seq_of(be32_at(hdr + 8));
+    g->reserved = hdr[12] & 0xf;
+    g->flags = hdr[13];
+    g->wnd = be16_at(hdr + 14);
+    g->up = be16_at(hdr + 18);
+    g->tos = 0;
+    g->nsegs = 1;
+    g->len = all->len - off + ((g->flags & SEG_SYN) != 0) + ((g->flags & SEG_FIN) != 0);
+    g->text = *all;
+    pieces_trim_head(&g->text, off);
+    return tcp_opts_parse(&g->opt, hdr + TCP_HDR_LEN, off - TCP_HDR_LEN);
+}
+
+void tcp_hdr_emit(const struct seg *g, size_t opts_len, uint8_t out[TCP_HDR_LEN])
+{
+    assert(opts_len % 4 == 0 && opts_len <= TCP_HDR_MAX - TCP_HDR_LEN && g->wnd <= UINT16_MAX);
+    be16_put(out, g->sport);
+    be16_put(out + 2, g->dport);
+    be32_put(out + 4, g->seq.n);
+    be32_put(out + 8, g->ack.n);
+    out[12] = (uint8_t)((TCP_HDR_LEN + opts_len) / 4 << 4 | (g->reserved & 0xf));
+    out[13] = g->flags;
+    be16_put(out + 14, (uint16_t)g->wnd);
+    be16_put(out + 16, 0);
+    be16_put(out + 18, g->up);
+}

@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* tcp_opt.c - TCP options as octets: RFC 9293 section 3.2, RFC 7323, RFC 2018. */
+#include "wire/tcp.h"
+#include <assert.h>
+
+enum { WS_MAX = 14 }; /* RFC 7323 section 2.3 */
+
+/* NOP NOP TS 10: how RFC 7323 appendix A lays out timestamps, and nearly every segment has it. */
+#define ALIGNED_TS 0x0101080au
+
+/* One option, its length known to lie within the header; the first of a kind counts.  False: not
+ * the length that its kind has. */
+static bool take_option(struct tcp_opts *o, const uint8_t *p, uint8_t len)
+{
+    uint8_t i, had = o->has;
+
+    switch (p[0]) {
+    case OPT_KIND_MSS:
+        if (len != 4)
+            return false;
+        o->has |= OPT_MSS;
+        if (!(had & OPT_MSS))
+            o->mss = be16_at(p + 2);
+        return true;
+    case OPT_KIND_WS:
+        if (len != 3)
+            return false;
+        o->has |= OPT_WS;
+        if (!(had & OPT_WS)) {
+            o->ws_raw = p[2];
+            o->ws = p[2] < WS_MAX ? p[2] : WS_MAX;
+        }
+        return true;
+    case OPT_KIND_SACK_OK:
+        o->has |= OPT_SACK_OK;
+        return len == 2;
+    case OPT_KIND_SACK:
+        if (len < 10 || (len - 2) % 8 != 0)
+            return false;
+        o->has |= OPT_SACK;
+        if (had & OPT_SACK)
+            return true;
+        o->nsack = (uint8_t)((len - 2) / 8);
+        for (i = 0, p += 2; i < o->nsack; i++, p += 8) {
+            o->sack[i].lo = seq_of(be32_at(p));
+            o->sack[i].hi = seq_of(be32_at(p + 4));
+        }
+        return true;
+    case OPT_KIND_TS:
+        if (len != 10)
+            return false;
+        o->has |= OPT_TS;
+        if (!(had & OPT_TS)) {
+            o->ts_val = be32_at(p + 2);
+            o->ts_ecr = be32_at(p + 6);
+        }
+        return true;
+    default:
+        return true; /* RFC 9293 section 3.1 [MUST-6]: unknown, and has a length */
+    }
+}
+
+enum rule tcp_opts_parse(struct tcp_opts *o, const uint8_t *p, size_t len)
+{
+    const uint8_t *end = p + len;
+
+    o->has = 0;
+    o->ws = 0;
+    o->ws_raw = 0;
+    o->nsack = 0;
+    o->mss = 0;
+    o->ts_val = 0;
+    o->ts_ecr = 0;
+    if (len == 12 && be32_at(p) == ALIGNED_TS) {
+        o->has = OPT_TS;
+        o->ts_val = be32_at(p + 4);
+        o->ts_ecr = be32_at(p + 8);
+        return RULE_NONE;
+    }
+    while (p < end && *p != OPT_KIND_EOL) {
+        if (*p == OPT_KIND_NOP) {
+            p++;
+            continue;
+        }
+        if (end - p < 2 || p[1] < 2 || p[1] > end - p || !take_option(o, p, p[1]))
+            return RULE_TCP_OPTION;
+        p += p[1];
+    }
+    return RULE_NONE;
+}
+
+/* As many blocks as there is room for; an option without any would be malformed. */
+static void put_sack(struct wr *w, const struct tcp_opts *o)
+{
+    size_t room = (size_t)(w->end - w->p), n = room < 10 ? 0 : (room - 2) / 8, i;
+    uint8_t *p;
+
+    if (n > o->nsack)
+        n = o->nsack;
+    if (n == 0)
+        return;
+    p = wr_take(w, 2 + 8 * n);
+    if (!p)
+        return;
+    p[0] = OPT_KIND_SACK;
+    p[1] = (uint8_t)(2 + 8 * n);
+    for (i = 0; i < n; i++) {
+        be32_put(p + 2 + 8 * i, o->sack[i].lo.n);
+        be32_put(p + 6 + 8 * i, o->sack[i].hi.n);
+    }
+}
+
+static void put_option(struct wr *w, const struct tcp_opts *o, uint8_t kind)
+{
+    static const uint8_t len_of[] = {[OPT_KIND_NOP] = 1,
+                                     [OPT_KIND_MSS] = 4,
+                                     [OPT_KIND_WS] = 3,
+                                     [OPT_KIND_SACK_OK] = 2,
+                                     [OPT_KIND_TS] = 10};
+    uint8_t *p;
+
+    assert(kind < sizeof len_of && len_of[kind] > 0);
+    p = wr_take(w, len_of[kind]);
+    if (!p)
+        return;
+    p[0] = kind;
+    if (kind == OPT_KIND_NOP)
+        return;
+    p[1] = len_of[kind];
+    switch (kind) {
+    case OPT_KIND_MSS:
+        be16_put(p + 2, o->mss);
+        break;
+    case OPT_KIND_WS:
+        p[2] = o->ws;
+        break;
+    case OPT_KIND_TS:
+        be32_put(p + 2, o->ts_val);
+        be32_put(p + 6, o->ts_ecr);
+        break;
+    }
+}
+
+size_t tcp_opts_emit(const struct tcp_opts *o, const uint8_t *kinds, uint8_t out[40])
+{
+    struct wr w = wr_of(out, TCP_HDR_MAX - TCP_HDR_LEN);
+    uint8_t *pad;
+    size_t len;
+
+    for (; *kinds != OPT_KIND_EOL; kinds++) {
+        if (*kinds == OPT_KIND_SACK)
+            put_sack(&w, o);
+        else
+            put_option(&w, o, *kinds);
+    }
+    assert(!w.bad);
+    len = (size_t)(w.p - out) % 4;
+    pad = len ? wr_take(&w, 4 - len) : NULL;
+    if (pad)
+        memset(pad, OPT_KIND_EOL, 4 - len);
+    return (size_t)(w.p - out);
+}
