@@ -6,7 +6,7 @@
  * except a link-local one, which means nothing on another link. */
 #include "ip/ip_int.h"
 
-#define FRAME_MAX (1u << 20) /* far above any IP packet with any link header and padding */
+#define IP_FRAME_MAX (1u << 20) /* far above any IP packet with any link header and padding */
 
 const uint8_t *ip_run(const struct pieces *t, uint32_t want, uint8_t *buf, size_t *len)
 {
@@ -29,7 +29,7 @@ bool ip_frame_pieces(struct pieces *t, const struct estab_frame *f)
     for (i = 0; i < f->niov && i < ESTAB_IOVS; i++) {
         if (f->iov[i].len == 0)
             continue;
-        if (f->iov[i].len > FRAME_MAX - t->len)
+        if (f->iov[i].len > IP_FRAME_MAX - t->len)
             return false;
         t->v[t->n++] = f->iov[i];
         t->len += (uint32_t)f->iov[i].len;

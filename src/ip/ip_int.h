@@ -69,14 +69,15 @@ estab_time ip_route_next(const struct ip_layer *l);
 #define IP_NEIGH_NONE UINT16_MAX
 #define IP_NEIGH_WAIT 3 /* packets of our own that wait for one neighbour */
 
-enum neigh_state { /* RFC 4861 section 7.3.2, used for ARP as well */
-                   NEIGH_FREE,
-                   NEIGH_INCOMPLETE,
-                   NEIGH_FAILED, /* did not answer; not asked again before `at` */
-                   NEIGH_STALE,
-                   NEIGH_DELAY,
-                   NEIGH_PROBE,
-                   NEIGH_REACHABLE,
+/* RFC 4861 section 7.3.2, used for ARP as well; in the order of what is lost with an entry. */
+enum neigh_state {
+    NEIGH_FREE,
+    NEIGH_FAILED, /* did not answer; not asked again before `at` */
+    NEIGH_INCOMPLETE,
+    NEIGH_STALE, /* from here on the link address is known */
+    NEIGH_DELAY,
+    NEIGH_PROBE,
+    NEIGH_REACHABLE,
 };
 struct ip_neigh {
     uint8_t addr[16];
@@ -91,7 +92,6 @@ struct ip_neigh {
     uint16_t next;   /* in its bucket */
     uint16_t local;  /* address we ask from */
     estab_time at;   /* INCOMPLETE, DELAY, PROBE: next step; REACHABLE, FAILED: until when */
-    estab_time since;
     estab_time used_at;
     struct ip_pkt *wait_head, *wait_tail;
 };
@@ -100,8 +100,8 @@ void ip_neigh_free(struct ip_layer *l);
 struct ip_neigh *ip_neigh_find(const struct ip_layer *l, uint8_t port, const uint8_t addr[16]);
 /* Finds or makes the entry for a next hop of ours; NULL: the table is full of entries in use. */
 struct ip_neigh *ip_neigh_want(struct ip_layer *l, const struct ip_hop *hop, uint16_t local);
-/* May a datagram go there now?  Moves the state machine on: this is "use". */
-enum ip_ready ip_neigh_use(struct ip_layer *l, struct ip_neigh *n);
+/* May a datagram from `local` go there now?  Moves the state machine on: this is "use". */
+enum ip_ready ip_neigh_use(struct ip_layer *l, struct ip_neigh *n, uint16_t local);
 /* A neighbour has told its address without having been asked: makes a STALE entry for it, at the
  * cost of another such entry only.  NULL: refused. */
 struct ip_neigh *ip_neigh_heard(struct ip_layer *l, uint8_t port, const uint8_t addr[16],

@@ -9,7 +9,7 @@
 #include "ip/ip_int.h"
 
 #define ND_HOP_LIMIT 255 /* RFC 4861 section 7.1: nobody off the link can forge it */
-#define INFINITE     UINT32_MAX
+#define RA_INFINITE  UINT32_MAX
 
 static const uint8_t all_nodes[16] = {0xff, 0x02, [15] = 0x01};
 static const uint8_t all_routers[16] = {0xff, 0x02, [15] = 0x02};
@@ -208,7 +208,7 @@ static enum rule advert_in(struct ip_layer *l, const struct ip_dgram *d, const s
 
 static estab_time lifetime_end(const struct ip_layer *l, uint32_t seconds)
 {
-    return seconds == INFINITE ? ESTAB_NEVER : time_add(l->env->now, ESTAB_S(seconds));
+    return seconds == RA_INFINITE ? ESTAB_NEVER : time_add(l->env->now, ESTAB_S(seconds));
 }
 
 /* RFC 4861 section 6.3.4 */

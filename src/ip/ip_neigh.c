@@ -21,7 +21,7 @@
 #define REACHABLE_TIME ESTAB_S(30) /* times 0.5 to 1.5, RFC 4861 section 6.3.2 */
 #define DELAY_PROBE    ESTAB_S(5)  /* DELAY_FIRST_PROBE_TIME */
 #define FAILED_HOLD    ESTAB_S(3)  /* datagrams are lost at once, nothing is asked */
-#define YOUNG          ESTAB_S(1)
+#define NEIGH_YOUNG    ESTAB_S(1)
 
 int ip_neigh_alloc(struct ip_layer *l)
 {
@@ -97,16 +97,18 @@ static void neigh_forget(struct ip_layer *l, struct ip_neigh *n)
     n->state = NEIGH_FREE;
 }
 
-/* How much would be lost with it; 0 is nothing. */
+enum { WORTH_NOTHING, WORTH_UNWANTED, WORTH_MOST = NEIGH_REACHABLE + 1 };
+
+/* How much would be lost with it. */
 static uint32_t neigh_worth(const struct ip_layer *l, const struct ip_neigh *n)
 {
     if (n->state == NEIGH_FREE)
-        return 0;
+        return WORTH_NOTHING;
     if (!n->wanted)
-        return 1;
+        return WORTH_UNWANTED;
     if (n->state == NEIGH_REACHABLE && n->at <= l->env->now)
-        return NEIGH_STALE;
-    return n->state;
+        return NEIGH_STALE + 1;
+    return n->state + 1u;
 }
 
 static struct ip_neigh *neigh_victim(struct ip_layer *l, uint32_t most_worth)
@@ -117,9 +119,9 @@ static struct ip_neigh *neigh_victim(struct ip_layer *l, uint32_t most_worth)
     for (i = 0; i < IP_NEIGH_MAX; i++) {
         n = &l->neigh[i];
         worth = neigh_worth(l, n);
-        if (worth == 0)
+        if (worth == WORTH_NOTHING)
             return n;
-        if (worth > 1 && time_since(n->used_at, l->env->now) < YOUNG)
+        if (worth > WORTH_UNWANTED && time_since(n->used_at, l->env->now) < NEIGH_YOUNG)
             continue;
         if (worth < best_worth || (worth == best_worth && best && n->used_at < best->used_at)) {
             best = n;
@@ -184,7 +186,7 @@ struct ip_neigh *ip_neigh_want(struct ip_layer *l, const struct ip_hop *hop, uin
     struct ip_neigh *n = ip_neigh_find(l, hop->port, hop->addr);
 
     if (!n) {
-        n = neigh_make(l, hop->port, hop->addr, NEIGH_REACHABLE);
+        n = neigh_make(l, hop->port, hop->addr, WORTH_MOST);
         if (!n)
             return NULL;
         n->local = local;
@@ -200,10 +202,11 @@ struct ip_neigh *ip_neigh_want(struct ip_layer *l, const struct ip_hop *hop, uin
     return n;
 }
 
-enum ip_ready ip_neigh_use(struct ip_layer *l, struct ip_neigh *n)
+enum ip_ready ip_neigh_use(struct ip_layer *l, struct ip_neigh *n, uint16_t local)
 {
     n->used_at = l->env->now;
     n->wanted = true;
+    n->local = local;
     switch ((enum neigh_state)n->state) {
     case NEIGH_REACHABLE:
         if (l->env->now < n->at)
@@ -234,7 +237,7 @@ enum ip_ready ip_neigh_use(struct ip_layer *l, struct ip_neigh *n)
 struct ip_neigh *ip_neigh_heard(struct ip_layer *l, uint8_t port, const uint8_t addr[16],
                                 const uint8_t mac[6])
 {
-    struct ip_neigh *n = neigh_make(l, port, addr, 1);
+    struct ip_neigh *n = neigh_make(l, port, addr, WORTH_UNWANTED);
 
     if (n) {
         memcpy(n->mac, mac, 6);

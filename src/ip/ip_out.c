@@ -9,6 +9,7 @@
  *
  * A destination that is one of our own addresses is refused: there is no loopback in the stack. */
 #include "ip/ip_int.h"
+#include <assert.h>
 
 static bool destination_ok(const struct ip_layer *l, const uint8_t dst[16])
 {
@@ -105,7 +106,7 @@ enum ip_ready ip_path_ready(struct ip_layer *l, struct ip_path *p, const uint8_t
         p->neigh = neigh_index(l, n);
         p->gen8 = (uint8_t)l->path_gen;
     }
-    return ip_neigh_use(l, n);
+    return ip_neigh_use(l, n, p->local);
 }
 
 void ip_headers(const struct ip_layer *l, uint8_t port, const uint8_t *mac, const uint8_t src[16],
@@ -142,7 +143,9 @@ void ip_emit(struct ip_layer *l, const struct ip_path *p, const uint8_t dst[16],
 {
     const uint8_t *mac = NULL;
 
-    if (ip_port_is_eth(l, p->port))
+    if (ip_port_is_eth(l, p->port)) {
+        assert(p->neigh != IP_NEIGH_NONE); /* ip_path_ready() comes first */
         mac = l->neigh[p->neigh].mac;
+    }
     ip_headers(l, p->port, mac, ip_local(l, p->local), dst, how, payload_len, out);
 }
