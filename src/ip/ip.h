@@ -37,9 +37,12 @@ struct ip_route {
     uint8_t dst[16], gw[16];
     uint8_t prefix_len, port;
     bool used, has_gw;
+    bool learned;     /* from a router advertisement: gives way to what was configured */
+    estab_time until; /* learned: its lifetime, or ESTAB_NEVER */
 };
 struct ip_port {
     struct estab_port_caps caps;
+    uint32_t mtu6; /* caps.mtu, or less if a router said so (RFC 4861 section 6.3.4) */
     struct ip_pkt *queue_head, *queue_tail; /* our own packets, ready to go */
     uint32_t nqueued;
     uint8_t rs_left; /* router solicitations still to send */
@@ -52,6 +55,9 @@ struct ip_layer {
     struct ip_port ports[IP_PORTS_MAX];
     uint32_t nports;
     struct ip_addr_entry addrs[IP_ADDRS_MAX];
+    uint32_t naddrs; /* addrs in use or once used: an index is never given to another address,
+                        because transports keep it */
+    uint16_t addr_index[IP_ADDRS_MAX * 2]; /* open addressing: index in addrs + 1, 0: empty */
     struct ip_route routes[IP_ROUTES_MAX];
     uint32_t
         path_gen; /* changes when an address, a route or a neighbour's death makes paths stale */
@@ -64,7 +70,11 @@ struct ip_layer {
     uint64_t secret[2];
     estab_time next_at; /* earliest deadline of the layer, or ESTAB_NEVER */
     uint8_t *pkt_mem;   /* pool of packets of our own, ip_queue.c */
+    size_t pkt_mem_len;
+    uint32_t pkt_cap; /* octets of IP packet that fit into one */
+    uint32_t pkt_nfree;
     struct ip_pkt *pkt_free;
+    struct ip_pkt *pkt_lent; /* handed out by ip_pull() since the last ip_reap() */
 };
 
 int ip_init(struct ip_layer *l, struct env *env, struct rule_book *rules, uint8_t hop_limit);
@@ -79,6 +89,8 @@ int ip_route_add(struct ip_layer *l, int port, const uint8_t dst[16], uint8_t pr
 
 struct ip_dgram { /* borrowed from the frame */
     struct ip_hdr ip;
+    const struct estab_frame *frame; /* as it arrived: what an ICMP error quotes */
+    uint8_t link_len;                /* octets of it in front of the IP header */
     uint8_t port;
     uint16_t local; /* index of the destination in addrs, or IP_LOCAL_NONE (group, broadcast) */
     bool csum_ok;   /* the link has verified the transport's checksum, or need not have one */
@@ -142,7 +154,7 @@ int ip_local_find(const struct ip_layer *l,
                   const uint8_t addr[16]); /* index, or -1: not ours (or tentative) */
 static inline uint32_t ip_mtu(const struct ip_layer *l, const struct ip_path *p)
 {
-    return l->ports[p->port].caps.mtu;
+    return ip_is4(ip_local(l, p->local)) ? l->ports[p->port].caps.mtu : l->ports[p->port].mtu6;
 }
 /* Octets that ip_emit() will write. */
 static inline uint32_t ip_emit_len(const struct ip_layer *l, const struct ip_path *p,
