@@ -147,94 +147,136 @@ static int open_tuntap(estab_link **out, enum estab_medium medium, char *args, c
     return 0;
 }
 
-static int open_fault(estab_link **out, estab_link *under, const char *args, char *err)
+static int open_tun(estab_link **io, char *args, char *err)
+{
+    return open_tuntap(io, ESTAB_MEDIUM_IP, args, err);
+}
+
+static int open_tap(estab_link **io, char *args, char *err)
+{
+    return open_tuntap(io, ESTAB_MEDIUM_ETHERNET, args, err);
+}
+
+static int check_fault(const char *args, char *err)
+{
+    struct estab_fault f;
+
+    return estab_fault_parse(&f, args, err);
+}
+
+static int open_fault(estab_link **io, char *args, char *err)
 {
     struct estab_fault f;
 
     if (estab_fault_parse(&f, args, err)) {
-        estab_link_close(under);
+        estab_link_close(*io);
         return -1;
     }
-    return estab_link_fault(out, under, &f, err);
+    return estab_link_fault(io, *io, &f, err);
 }
 
-static int open_pcap(estab_link **out, estab_link *under, const char *path, char *err)
+/* Monotonic time 0 in UNIX time. */
+static uint64_t boot_epoch(void)
 {
     struct timespec real, mono;
-    estab_pcap *p;
-    uint64_t epoch;
 
     clock_gettime(CLOCK_REALTIME, &real);
     clock_gettime(CLOCK_MONOTONIC, &mono);
-    epoch = (uint64_t)real.tv_sec * ESTAB_S(1) + (uint64_t)real.tv_nsec -
-            ((uint64_t)mono.tv_sec * ESTAB_S(1) + (uint64_t)mono.tv_nsec);
-    if (estab_pcap_open(&p, path, epoch, err)) {
-        estab_link_close(under);
+    return (uint64_t)(real.tv_sec - mono.tv_sec) * ESTAB_S(1) + (uint64_t)real.tv_nsec -
+           (uint64_t)mono.tv_nsec;
+}
+
+static int check_pcap(const char *args, char *err)
+{
+    return *args ? 0
+                 : link_say(err, "pcap: name the file, as in pcap:x.pcapng, or - for standard "
+                                 "output");
+}
+
+static int open_pcap(estab_link **io, char *args, char *err)
+{
+    estab_pcap *p;
+
+    if (estab_pcap_open(&p, args, boot_epoch(), err)) {
+        estab_link_close(*io);
         return -1;
     }
-    if (estab_link_pcap(out, under, p, NULL, NULL, err)) {
+    if (estab_link_pcap(io, *io, p, NULL, NULL, err)) {
         estab_pcap_close(p);
         return -1;
     }
-    pcapng_link_own(*out);
+    pcapng_link_own(*io);
     return 0;
 }
 
-/* stage is cut up. */
-static int open_stage(estab_link **out, char *stage, bool innermost, char *err)
-{
-    char *args = strchr(stage, ':');
-    estab_link *under = *out;
+/* open: *io is the link below (and taken), then the new one; args may be cut up. */
+struct kind {
+    const char *name;
+    bool innermost;
+    int (*check)(const char *args, char *err);
+    int (*open)(estab_link **io, char *args, char *err);
+};
+static const struct kind kinds[] = {
+    {"tun", true, NULL, open_tun},
+    {"tap", true, NULL, open_tap},
+    {"fault", false, check_fault, open_fault},
+    {"pcap", false, check_pcap, open_pcap},
+};
+struct stage {
+    const struct kind *kind;
+    char *args;
+};
 
-    if (args)
-        *args++ = '\0';
-    if (!args || (strcmp(stage, "tun") && strcmp(stage, "tap") && strcmp(stage, "pcap") &&
-                  strcmp(stage, "fault"))) {
-        estab_link_close(under);
+static int parse_stage(struct stage *s, char *text, bool innermost, char *err)
+{
+    s->args = strchr(text, ':');
+    s->kind = NULL;
+    if (s->args)
+        *s->args++ = '\0';
+    for (size_t i = 0; s->args && i < sizeof kinds / sizeof *kinds; i++)
+        if (strcmp(text, kinds[i].name) == 0)
+            s->kind = &kinds[i];
+    if (!s->kind)
         return link_say(err,
                         "\"%.40s\": no such kind of link; there is tun:NAME, tap:NAME, and in "
                         "front of them with a | pcap:FILE and fault:loss=1%%,...",
-                        stage);
-    }
-    if (innermost != (stage[0] == 't')) {
-        estab_link_close(under);
-        return link_say(err,
-                        innermost
-                            ? "\"%s:%.40s\": leads nowhere; put |tun:NAME or |tap:NAME behind it"
-                            : "\"%s:%.40s\": must be the last of the pipeline",
-                        stage, args);
-    }
-    if (strcmp(stage, "tun") == 0)
-        return open_tuntap(out, ESTAB_MEDIUM_IP, args, err);
-    if (strcmp(stage, "tap") == 0)
-        return open_tuntap(out, ESTAB_MEDIUM_ETHERNET, args, err);
-    if (strcmp(stage, "fault") == 0)
-        return open_fault(out, under, args, err);
-    return open_pcap(out, under, args, err);
+                        text);
+    if (innermost && !s->kind->innermost)
+        return link_say(err, "\"%s:%.40s\" leads nowhere; put |tun:NAME or |tap:NAME behind it",
+                        text, s->args);
+    if (!innermost && s->kind->innermost)
+        return link_say(err, "\"%s:%.40s\" must be the last of the pipeline", text, s->args);
+    return s->kind->check ? s->kind->check(s->args, err) : 0;
 }
 
+/* The whole text is checked before any device or file is touched. */
 int estab_link_open(estab_link **out, const char *spec, char *err)
 {
-    char *copy = strdup(spec), *stage;
+    enum { STAGES_MAX = 8 };
+    char *copy = strdup(spec), *rest = copy, *text;
+    struct stage stages[STAGES_MAX];
     estab_link *l = NULL;
-    bool innermost = true, more = true;
+    size_t n = 0;
+    int ret = -1;
 
     if (!copy)
         return link_say(err, "out of memory");
-    while (more) {
-        stage = strrchr(copy, '|');
-        more = stage != NULL;
-        if (more)
-            *stage++ = '\0';
-        else
-            stage = copy;
-        if (open_stage(&l, stage, innermost, err)) {
-            free(copy);
-            return -1;
+    while ((text = strsep(&rest, "|"))) {
+        if (n == STAGES_MAX) {
+            link_say(err, "\"%.40s...\": more than %d stages", spec, STAGES_MAX);
+            goto out;
         }
-        innermost = false;
+        if (parse_stage(&stages[n++], text, rest == NULL, err))
+            goto out;
     }
-    free(copy);
+    while (n > 0) {
+        n--;
+        if (stages[n].kind->open(&l, stages[n].args, err))
+            goto out;
+    }
     *out = l;
-    return 0;
+    ret = 0;
+out:
+    free(copy);
+    return ret;
 }

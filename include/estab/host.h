@@ -97,8 +97,9 @@ int estab_link_pair(estab_link *out[2], const struct estab_port_caps *caps, uint
 /* Impairment of what is sent through the decorator, and of nothing received.  Probabilities are 0
  * to 1. */
 struct estab_fault {
-    double loss, duplicate, reorder,
-        corrupt;                         /* reorder: held back for reorder_by; corrupt: one bit */
+    double loss, duplicate;
+    double reorder;                      /* share of frames held back for reorder_by */
+    double corrupt;                      /* share of frames with one bit flipped */
     estab_dur delay, jitter, reorder_by; /* jitter: uniform, added to delay; may reorder */
     double late; /* share of frames that wander: delivered after late_by, too */
     estab_dur late_by;
