@@ -26,6 +26,7 @@
 enum {
     WAITING_MAX = 64,
     NOTE_MAX = 256,
+    NOTES_MAX = 65536, /* octets of comments on one frame: Wireshark refuses blocks of 16 MiB */
     BLOCK_SHB = 0x0a0d0d0a,
     BLOCK_IDB = 1,
     BLOCK_EPB = 6,
@@ -63,6 +64,7 @@ struct estab_pcap {
         uint32_t interface;
         estab_time at;
         struct octets frame, notes; /* notes: strings, each with its zero */
+        uint64_t unsaid;            /* notes beyond NOTES_MAX */
     } held;
     struct waiting waiting[WAITING_MAX];
     size_t nwaiting;
@@ -180,10 +182,25 @@ uint32_t pcapng_interface(estab_pcap *p, const char *name, const struct estab_po
     return p->ninterfaces++;
 }
 
+static void put_notes(estab_pcap *p)
+{
+    size_t len;
+    char text[48];
+
+    for (size_t i = 0; i < p->held.notes.len; i += len + 1) {
+        len = strlen((const char *)p->held.notes.at + i);
+        put_option(&p->block, OPT_COMMENT, p->held.notes.at + i, len);
+    }
+    if (p->held.unsaid > 0) {
+        snprintf(text, sizeof text, "and %" PRIu64 " more", p->held.unsaid);
+        put_option(&p->block, OPT_COMMENT, text, strlen(text));
+    }
+}
+
 static void write_held(estab_pcap *p)
 {
     uint64_t at = p->epoch + p->held.at;
-    size_t len = p->held.frame.len, note_len;
+    size_t len = p->held.frame.len;
     const uint8_t direction[4] = {p->held.inbound ? 1 : 2, 0, 0, 0};
 
     if (!p->held.full)
@@ -197,10 +214,7 @@ static void write_held(estab_pcap *p)
     put_octets(&p->block, p->held.frame.at, len);
     put_padding(&p->block, len);
     put_option(&p->block, OPT_EPB_FLAGS, direction, sizeof direction);
-    for (size_t i = 0; i < p->held.notes.len; i += note_len + 1) {
-        note_len = strlen((const char *)p->held.notes.at + i);
-        put_option(&p->block, OPT_COMMENT, p->held.notes.at + i, note_len);
-    }
+    put_notes(p);
     put_option(&p->block, OPT_END, NULL, 0);
     end_block(p);
     p->held.full = false;
@@ -270,6 +284,10 @@ static void note_held(estab_pcap *p, const char *text)
 {
     size_t before = p->held.notes.len;
 
+    if (before > NOTES_MAX) {
+        p->held.unsaid++;
+        return;
+    }
     put_octets(&p->held.notes, text, strlen(text) + 1);
     if (p->held.notes.failed) {
         p->held.notes.len = before;
@@ -339,6 +357,7 @@ void pcapng_frame(estab_pcap *p, uint32_t interface, bool inbound, enum estab_me
     write_held(p);
     p->held.frame.len = p->held.notes.len = 0;
     p->held.frame.failed = p->held.notes.failed = false;
+    p->held.unsaid = 0;
     to = extend(&p->held.frame, estab_frame_len(f));
     if (!to) {
         fail(p, "out of memory");

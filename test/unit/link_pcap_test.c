@@ -156,7 +156,7 @@ static uint32_t le(const uint8_t *at, size_t len)
 /* Renders the file: "<" or ">" for each packet in or out, its comments in brackets. */
 static void render(struct tape *t, char *out, size_t room)
 {
-    static uint8_t file[65536];
+    static uint8_t file[262144];
     FILE *f = fopen(t->path, "rb");
     size_t len = fread(file, 1, sizeof file, f), at = 0, n = 0, block, opt, end, opt_len;
 
@@ -322,6 +322,29 @@ static void what_waits_is_bounded_and_not_lost(void **state)
     assert_int_equal(comments, 100);
 }
 
+static void comments_on_one_frame_are_bounded(void **state)
+{
+    struct tape t;
+    static char got[131072];
+    unsigned long long more;
+    size_t comments = 0;
+    char *last;
+
+    (void)state;
+    tape_open(&t, &kit_ip);
+    goes_out(&t, &theirs, 1, ESTAB_ACK);
+    for (int i = 0; i < 10000; i++)
+        trace_state(&t, &theirs, ESTAB_TIME_WAIT, ESTAB_CLOSED, ESTAB_BY_TIMEOUT);
+    goes_out(&t, &theirs, 2, ESTAB_ACK);
+    tape_end(&t);
+    render(&t, got, sizeof got);
+    for (char *at = got; (at = strchr(at, '[')); at++)
+        comments++;
+    last = strrchr(got, '[');
+    assert_int_equal(sscanf(last, "[and %llu more]>", &more), 1);
+    assert_int_equal(comments - 1 + more, 10000);
+}
+
 static void one_frame_is_lent_at_a_time(void **state)
 {
     struct tape t;
@@ -482,6 +505,7 @@ int main(void)
         cmocka_unit_test(a_timer_is_on_what_it_makes_the_connection_send),
         cmocka_unit_test(a_record_that_no_frame_follows_is_on_the_last_one),
         cmocka_unit_test(what_waits_is_bounded_and_not_lost),
+        cmocka_unit_test(comments_on_one_frame_are_bounded),
         cmocka_unit_test(one_frame_is_lent_at_a_time),
         cmocka_unit_test(a_lost_frame_is_marked),
         cmocka_unit_test(an_empty_recording_is_a_file),
