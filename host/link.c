@@ -2,14 +2,13 @@
 /* link.c - what all links have in common, and the parser of a pipeline of them. */
 #include "link.h"
 
-#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-#include "pcapng.h"
+#include "recorder.h"
 
 int link_say(char *err, const char *fmt, ...)
 {
@@ -205,7 +204,7 @@ static int open_pcap(estab_link **io, char *args, char *err)
         estab_pcap_close(p);
         return -1;
     }
-    pcapng_link_own(*io);
+    recorder_link_own(*io);
     return 0;
 }
 

@@ -26,5 +26,8 @@ void link_decorate(estab_link *l, const struct estab_link_ops *ops, const estab_
 /* Hands the reason why `under` is gone up; returns -1. */
 int link_gone(estab_link *l, const estab_link *under);
 
+/* 0, or -1 and err: which setting is impossible. */
+int fault_check(const struct estab_fault *f, char *err);
+
 #pragma GCC visibility pop
 #endif

@@ -5,14 +5,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "pcapng.h"
+#include "recorder.h"
 
 struct taped {
     estab_link link;
     estab_link *under;
     estab_pcap *pcap;
     bool owns;
-    uint32_t interface;
+    uint32_t number; /* in the recording */
     estab_time (*now)(void *ctx);
     void *ctx;
 };
@@ -21,7 +21,7 @@ struct taped {
 static void tell_error(struct taped *t)
 {
     if (!t->link.error[0])
-        link_say(t->link.error, "%s", pcapng_error(t->pcap));
+        link_say(t->link.error, "%s", recorder_error(t->pcap));
 }
 
 static int pcap_recv(estab_link *l, struct estab_frame *f, size_t n)
@@ -29,13 +29,13 @@ static int pcap_recv(estab_link *l, struct estab_frame *f, size_t n)
     struct taped *t = (struct taped *)l;
     int got;
 
-    pcapng_settle(t->pcap);
+    recorder_settle(t->pcap);
     got = estab_link_recv(t->under, f, n < 1 ? n : 1);
     if (got < 0)
         return link_gone(l, t->under);
     if (got > 0) {
         link_count_in(l, estab_frame_len(f));
-        pcapng_frame(t->pcap, t->interface, true, l->caps.medium, t->now(t->ctx), f, NULL);
+        recorder_frame(t->pcap, t->number, l, true, t->now(t->ctx), f, NULL);
         tell_error(t);
     }
     return got;
@@ -48,12 +48,12 @@ static int pcap_send(estab_link *l, const struct estab_frame *f, size_t n)
     size_t taken = 0;
     int got = 0;
 
-    pcapng_settle(t->pcap);
+    recorder_settle(t->pcap);
     for (size_t i = 0; i < n; i++) {
         if (got >= 0)
             got = estab_link_send(t->under, &f[i], 1);
-        pcapng_frame(t->pcap, t->interface, false, l->caps.medium, now, &f[i],
-                     got > 0 ? NULL : "lost here: the link did not take it");
+        recorder_frame(t->pcap, t->number, l, false, now, &f[i],
+                       got > 0 ? NULL : "lost here: the link did not take it");
         if (got > 0) {
             link_count_out(l, estab_frame_len(&f[i]));
             taken++;
@@ -110,12 +110,12 @@ int estab_link_pcap(estab_link **out, estab_link *under, estab_pcap *p,
     estab_host_env(&env);
     t->now = now ? now : env.now;
     t->ctx = ctx;
-    t->interface = pcapng_interface(p, t->link.name, &t->link.caps);
+    t->number = recorder_add(p, &t->link);
     *out = &t->link;
     return 0;
 }
 
-void pcapng_link_own(estab_link *l)
+void recorder_link_own(estab_link *l)
 {
     ((struct taped *)l)->owns = true;
 }
