@@ -75,6 +75,10 @@ static inline estab_time estab_link_deadline(const estab_link *l)
 }
 void estab_link_close(estab_link *l); /* NULL is allowed */
 
+/* Octets of a frame, and its pieces put together in buf, which must have room for them. */
+size_t estab_frame_len(const struct estab_frame *f);
+void estab_frame_copy(void *buf, const struct estab_frame *f);
+
 /* From a pipeline, outermost first: "pcap:x.pcapng|fault:loss=1%,seed=7|tun:estab0".  0 or -1 and
  * err. tun:NAME and tap:NAME attach to (or make) a device; options after commas: mtu=N, mac=... */
 int estab_link_open(estab_link **out, const char *spec, char *err);
@@ -86,14 +90,17 @@ int estab_link_tuntap(estab_link **out, enum estab_medium medium, const char *na
                       char *err);
 
 /* Two ends in memory.  What one sends the other receives at once (copied); each end holds at most
- * `queue` frames (0: 1024), the rest is lost and counted. */
+ * `queue` frames (0: 1024), the rest is lost and counted.  Both have caps, but on Ethernet the
+ * second's MAC differs in the last bit.  An end is gone when the other has been closed. */
 int estab_link_pair(estab_link *out[2], const struct estab_port_caps *caps, uint32_t queue);
 
 /* Impairment of what is sent through the decorator, and of nothing received.  Probabilities are 0
  * to 1. */
 struct estab_fault {
-    double loss, duplicate, reorder, corrupt; /* reorder: a frame is held back for reorder_by */
-    estab_dur delay, jitter, reorder_by;      /* jitter: uniform, added to delay; may reorder */
+    double loss, duplicate;
+    double reorder;                      /* share of frames held back for reorder_by */
+    double corrupt;                      /* share of frames with one bit flipped */
+    estab_dur delay, jitter, reorder_by; /* jitter: uniform, added to delay; may reorder */
     double late; /* share of frames that wander: delivered after late_by, too */
     estab_dur late_by;
     uint64_t rate;  /* octets per second; 0: no limit */
@@ -102,11 +109,14 @@ struct estab_fault {
     estab_time (*now)(void *ctx); /* NULL: the monotonic clock */
     void *ctx;
 };
-/* takes `under`, also on failure.  Frames leave when their time has come: whoever drives this end
- * must call recv (or send) on it at estab_link_deadline. */
+/* takes `under`, also on failure (a probability that is none, or reorder or late without its span).
+ * Frames leave when their time has come: whoever drives this end must call recv (or send) on it at
+ * estab_link_deadline. */
 int estab_link_fault(estab_link **out, estab_link *under, const struct estab_fault *f, char *err);
-/* "loss=1%,dup=0.5%,reorder=2%,reorder_by=10ms,corrupt=0.1%,delay=20ms,jitter=5ms,rate=10Mbit,seed=7"
- */
+/* "loss=1%,dup=0.5%,reorder=2%,reorder_by=10ms,corrupt=0.1%,delay=20ms,jitter=5ms,rate=10Mbit,seed=7",
+ * late=, late_by= and queue=.  Fills all of *f: what text does not name has its default (0, and 10
+ * ms for reorder_by, 1 s for late_by), now and ctx are NULL.  0, or -1 and err; then *f is
+ * untouched. */
 int estab_fault_parse(struct estab_fault *f, const char *text, char *err);
 
 /* ---- the recorder: pcapng ---- */
@@ -118,8 +128,14 @@ int estab_pcap_open(estab_pcap **out, const char *path, uint64_t epoch, char *er
 /* A change of state, a drop, a timer becomes the comment of the packet that caused it, or of the
  * next one. Has the signature of env.trace with ctx = the recorder. */
 void estab_pcap_trace(void *pcap, const struct estab_trace *t);
+/* Puts everything but the frame held back into the file.  0, or -1 and err if the file is
+ * incomplete (disk full); the links over it then say so in their error, once, and carry on without
+ * it. */
+int estab_pcap_flush(estab_pcap *p, char *err);
 void estab_pcap_close(estab_pcap *p); /* writes what is held back; NULL is allowed */
-/* takes `under`; borrows `p`, which must outlive the link. */
+/* takes `under`, also on failure; borrows `p`, which must outlive the link.  now NULL: the
+ * monotonic clock.  recv lends one frame a call, so that each record belongs to the frame that
+ * caused it. */
 int estab_link_pcap(estab_link **out, estab_link *under, estab_pcap *p,
                     estab_time (*now)(void *ctx), void *ctx, char *err);
 
@@ -128,15 +144,16 @@ int estab_link_pcap(estab_link **out, estab_link *under, estab_pcap *p,
 typedef struct estab_loop estab_loop;
 int estab_loop_new(estab_loop **out, estab_stack *s, char *err); /* borrows the stack */
 void estab_loop_free(estab_loop *l);                             /* closes its links */
-/* Adds link->caps as a port of the stack; takes the link.  The port's number, or -1 and err. */
+/* Adds link->caps as a port of the stack; takes the link, also on failure.  The port's number, or
+ * -1 and err. */
 int estab_loop_attach(estab_loop *l, estab_link *link, char *err);
 estab_link *estab_loop_link(estab_loop *l, int port); /* lends */
 /* Another descriptor to wait for: it ends the wait of estab_loop_turn and is reported by it. */
 int estab_loop_watch_fd(estab_loop *l, int fd);
 /* One turn: hand out, wait at most max_wait (0: do not; ESTAB_NEVER: until something happens) for a
  * frame, a deadline or a watched descriptor, take frames in, run timers, hand out.  0; 1: a watched
- * descriptor is readable; -1: a link is gone (err says which and why); -2: interrupted by a signal.
- */
+ * descriptor is readable; -1: a link is gone (err says which and why; said once for each, the
+ * others go on); -2: interrupted by a signal. */
 int estab_loop_turn(estab_loop *l, estab_dur max_wait, char *err);
 /* Hands out what the stack has ready, without waiting: after a batch of calls. */
 void estab_loop_flush(estab_loop *l);

@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* link_tuntap.c - a TUN or TAP device of the Linux kernel: the other end is the kernel's own stack.
+ *
+ * One frame a system call, in and out.  Every frame could have a struct virtio_net_hdr in front of
+ * it (IFF_VNET_HDR), with the meaning of estab_offload; that would be one more iov here and there.
+ *
+ * What the kernel does when the device is not well (tried on 6.x): while it is down, nothing
+ * arrives and a write fails with EIO, which is a frame lost; when it has been deleted, read and
+ * write fail with EBADFD and poll reports POLLERR: the link is gone. */
+#include "link.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/if_tun.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+/* An MTU can be raised while we are attached, so a buffer takes the largest frame there can be; the
+ * odd part keeps the heads of the frames from all falling into one set of the cache. */
+enum { TUNTAP_BUF = 65536 + 192 };
+
+struct tuntap {
+    estab_link link;
+    int fd;
+    uint8_t *bufs; /* LINK_BATCH of TUNTAP_BUF */
+};
+
+static bool is_gone(int error)
+{
+    return error == EBADFD || error == ENODEV || error == ENXIO || error == EBADF;
+}
+
+static int say_gone(estab_link *l, int error)
+{
+    return link_say(l->error,
+                    "%s: the device is gone (%s): it was deleted while attached; make it again "
+                    "and reattach",
+                    l->name, strerror(error));
+}
+
+static int tuntap_recv(estab_link *l, struct estab_frame *f, size_t n)
+{
+    struct tuntap *t = (struct tuntap *)l;
+    size_t got = 0;
+    ssize_t len;
+
+    if (n > LINK_BATCH)
+        n = LINK_BATCH;
+    while (got < n) {
+        len = read(t->fd, t->bufs + got * TUNTAP_BUF, TUNTAP_BUF);
+        if (len < 0 && errno == EINTR)
+            continue;
+        if (len < 0)
+            break;
+        f[got].iov[0] = (struct estab_iov){t->bufs + got * TUNTAP_BUF, (size_t)len};
+        f[got].niov = 1;
+        f[got].off = (struct estab_offload){0};
+        link_count_in(l, (size_t)len);
+        got++;
+    }
+    if (got == 0 && n > 0 && is_gone(errno))
+        return say_gone(l, errno);
+    return (int)got;
+}
+
+static int tuntap_send(estab_link *l, const struct estab_frame *f, size_t n)
+{
+    struct tuntap *t = (struct tuntap *)l;
+    struct iovec iov[ESTAB_IOVS];
+    size_t taken = 0;
+    ssize_t len;
+
+    for (size_t i = 0; i < n; i++) {
+        for (uint32_t k = 0; k < f[i].niov; k++)
+            iov[k] = (struct iovec){f[i].iov[k].base, f[i].iov[k].len};
+        do
+            len = writev(t->fd, iov, (int)f[i].niov);
+        while (len < 0 && errno == EINTR);
+        if (len < 0 && is_gone(errno)) {
+            l->lost_out += n - i;
+            return say_gone(l, errno);
+        }
+        if (len < 0) {
+            l->lost_out++;
+            continue;
+        }
+        link_count_out(l, (size_t)len);
+        taken++;
+    }
+    return (int)taken;
+}
+
+static int tuntap_fd(const estab_link *l)
+{
+    return ((const struct tuntap *)l)->fd;
+}
+
+static estab_time tuntap_deadline(const estab_link *l)
+{
+    (void)l;
+    return ESTAB_NEVER;
+}
+
+static void tuntap_close(estab_link *l)
+{
+    struct tuntap *t = (struct tuntap *)l;
+
+    if (t->fd >= 0)
+        close(t->fd);
+    free(t->bufs);
+    free(t);
+}
+
+static const struct estab_link_ops tuntap_ops = {
+    .name = "tuntap",
+    .recv = tuntap_recv,
+    .send = tuntap_send,
+    .fd = tuntap_fd,
+    .deadline = tuntap_deadline,
+    .close = tuntap_close,
+};
+
+static int say_no_node(const char *name, int error, char *err)
+{
+    if (error == ENOENT || error == ENODEV || error == ENXIO)
+        return link_say(err,
+                        "%s: /dev/net/tun: %s: the kernel's tun driver is not there; try `modprobe "
+                        "tun`, in a container pass the device through",
+                        name, strerror(error));
+    return link_say(err, "%s: /dev/net/tun: %s%s", name, strerror(error),
+                    error == EACCES || error == EPERM
+                        ? ": its permissions keep this user out; run as root"
+                        : "");
+}
+
+static int say_not_attached(const char *name, const char *ifname, bool tap, int error, char *err)
+{
+    const char *mode = tap ? "tap" : "tun";
+
+    if (error == EPERM || error == EACCES)
+        return link_say(err,
+                        "%s: attaching: %s: needs CAP_NET_ADMIN, or a device made for this user: "
+                        "`ip tuntap add mode %s user $USER name %s`",
+                        name, strerror(error), mode, *ifname ? ifname : "NAME");
+    if (error == EBUSY)
+        return link_say(err,
+                        "%s: attaching: %s: another process is attached to it; end that one "
+                        "or take another name",
+                        name, strerror(error));
+    if (error == EINVAL && if_nametoindex(ifname))
+        return link_say(err,
+                        "%s: attaching: %s: a device of that name exists and is no single-queue %s "
+                        "device; take another name, or delete it with `ip link del %s`",
+                        name, strerror(error), mode, ifname);
+    return link_say(err, "%s: attaching: %s", name, strerror(error));
+}
+
+/* Sets the device's MTU when one is wanted, else learns it.  A smaller wish than the device's that
+ * may not be set is a limit for us alone. */
+static int settle_mtu(struct tuntap *t, const char *ifname, uint32_t want, char *err)
+{
+    struct ifreq ifr = {0};
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), ret = 0;
+    uint32_t has;
+
+    memcpy(ifr.ifr_name, ifname, IFNAMSIZ);
+    if (fd < 0 || ioctl(fd, SIOCGIFMTU, &ifr)) {
+        ret = link_say(err, "%s: asking for its MTU: %s", t->link.name, strerror(errno));
+        goto out;
+    }
+    has = (uint32_t)ifr.ifr_mtu;
+    t->link.caps.mtu = want ? want : has;
+    ifr.ifr_mtu = (int)want;
+    if (want && want != has && ioctl(fd, SIOCSIFMTU, &ifr) && want > has)
+        ret =
+            link_say(err, "%s: raising its MTU from %u to %u: %s%s", t->link.name, (unsigned)has,
+                     (unsigned)want, strerror(errno),
+                     errno == EPERM ? ": needs CAP_NET_ADMIN; run as root, or leave mtu= out" : "");
+out:
+    if (fd >= 0)
+        close(fd);
+    return ret;
+}
+
+/* The kernel's interface has an address of its own; ours is the station at the other end of the
+ * cable: random, locally administered (IEEE 802, bit 1 of the first octet), no group. */
+static int choose_mac(struct tuntap *t, char *err)
+{
+    uint8_t *mac = t->link.caps.mac;
+
+    if (getrandom(mac, 6, 0) != 6)
+        return link_say(err, "%s: no randomness for a MAC: %s", t->link.name, strerror(errno));
+    mac[0] = (uint8_t)((mac[0] & 0xfc) | 0x02);
+    return 0;
+}
+
+int estab_link_tuntap(estab_link **out, enum estab_medium medium, const char *name, uint32_t mtu,
+                      char *err)
+{
+    bool tap = medium == ESTAB_MEDIUM_ETHERNET;
+    struct ifreq ifr = {0};
+    struct tuntap *t;
+
+    if (strlen(name) >= IFNAMSIZ)
+        return link_say(err, "%s:%.40s: the name of a device has at most %d characters",
+                        tap ? "tap" : "tun", name, IFNAMSIZ - 1);
+    t = calloc(1, sizeof *t);
+    if (!t)
+        return link_say(err, "%s:%s: out of memory", tap ? "tap" : "tun", name);
+    t->link.ops = &tuntap_ops;
+    t->link.caps.medium = medium;
+    snprintf(t->link.name, sizeof t->link.name, "%s:%s", tap ? "tap" : "tun", name);
+    t->fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
+    if (t->fd < 0) {
+        say_no_node(t->link.name, errno, err);
+        goto out;
+    }
+    ifr.ifr_flags = (short)((tap ? IFF_TAP : IFF_TUN) | IFF_NO_PI);
+    memcpy(ifr.ifr_name, name, strlen(name));
+    if (ioctl(t->fd, TUNSETIFF, &ifr)) {
+        say_not_attached(t->link.name, name, tap, errno, err);
+        goto out;
+    }
+    snprintf(t->link.name, sizeof t->link.name, "%s:%.*s", tap ? "tap" : "tun", IFNAMSIZ - 1,
+             ifr.ifr_name);
+    if (settle_mtu(t, ifr.ifr_name, mtu, err) || (tap && choose_mac(t, err)))
+        goto out;
+    t->bufs = malloc((size_t)LINK_BATCH * TUNTAP_BUF);
+    if (!t->bufs) {
+        link_say(err, "%s: out of memory", t->link.name);
+        goto out;
+    }
+    *out = &t->link;
+    return 0;
+out:
+    tuntap_close(&t->link);
+    return -1;
+}

@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* loop_epoll.c - how to drive a stack: the reference.
+ *
+ * A turn: hand out what is ready; wait for a frame, a deadline or a watched descriptor; take frames
+ * in; run the timers; hand out again.  Nothing starves: in one turn each link gives at most
+ * LINK_BATCH frames and takes at most OUT_BATCHES batches, and a turn that left something does not
+ * wait.  Waits end a nanosecond late rather than early, so that nothing is polled until it is due.
+ *
+ * The stack must live in the loop's time, the monotonic clock (estab_host_env). */
+#include "link.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+    OUT_BATCHES = 8,
+    EVENTS = 16,
+    WATCHED = INT32_MAX, /* epoll's data for what is no link: links have their index */
+};
+
+struct looped {
+    estab_link *link;
+    int port;
+    bool gone, told; /* told: the caller has been */
+    bool due;        /* has something to take in this turn */
+};
+struct estab_loop {
+    estab_stack *stack;
+    struct estab_env clock;
+    int epoll;
+    bool busy; /* the stack had more to hand out than one flush takes */
+    struct looped *links;
+    uint32_t nlinks;
+};
+
+int estab_loop_new(estab_loop **out, estab_stack *s, char *err)
+{
+    estab_loop *l = calloc(1, sizeof *l);
+
+    if (!l)
+        return link_say(err, "loop: out of memory");
+    l->epoll = epoll_create1(EPOLL_CLOEXEC);
+    if (l->epoll < 0) {
+        link_say(err, "loop: epoll_create1: %s", strerror(errno));
+        free(l);
+        return -1;
+    }
+    l->stack = s;
+    estab_host_env(&l->clock);
+    *out = l;
+    return 0;
+}
+
+void estab_loop_free(estab_loop *l)
+{
+    if (!l)
+        return;
+    for (uint32_t i = 0; i < l->nlinks; i++)
+        estab_link_close(l->links[i].link);
+    close(l->epoll);
+    free(l->links);
+    free(l);
+}
+
+static int watch(estab_loop *l, int fd, uint32_t what)
+{
+    struct epoll_event e = {.events = EPOLLIN, .data.u32 = what};
+
+    return epoll_ctl(l->epoll, EPOLL_CTL_ADD, fd, &e);
+}
+
+int estab_loop_watch_fd(estab_loop *l, int fd)
+{
+    return watch(l, fd, WATCHED);
+}
+
+int estab_loop_attach(estab_loop *l, estab_link *link, char *err)
+{
+    struct looped *grown = realloc(l->links, (l->nlinks + 1u) * sizeof *grown);
+    int fd = estab_link_fd(link), port;
+
+    if (!grown) {
+        link_say(err, "%s: attaching: out of memory", link->name);
+        goto out;
+    }
+    l->links = grown;
+    if (fd >= 0 && watch(l, fd, l->nlinks)) {
+        link_say(err, "%s: waiting for it: epoll_ctl: %s", link->name, strerror(errno));
+        goto out;
+    }
+    port = estab_port_add(l->stack, &link->caps);
+    if (port < 0) {
+        link_say(err, "%s: the stack does not take it as a port: %s (mtu %u)", link->name,
+                 estab_strerror(port), (unsigned)link->caps.mtu);
+        goto out;
+    }
+    l->links[l->nlinks++] = (struct looped){.link = link, .port = port};
+    return port;
+out:
+    estab_link_close(link);
+    return -1;
+}
+
+estab_link *estab_loop_link(estab_loop *l, int port)
+{
+    for (uint32_t i = 0; i < l->nlinks; i++)
+        if (l->links[i].port == port)
+            return l->links[i].link;
+    return NULL;
+}
+
+/* A descriptor in error is readable for ever: it must not be waited for again. */
+static void lose(estab_loop *l, struct looped *k)
+{
+    int fd = estab_link_fd(k->link);
+
+    k->gone = true;
+    if (fd >= 0)
+        epoll_ctl(l->epoll, EPOLL_CTL_DEL, fd, NULL);
+}
+
+void estab_loop_flush(estab_loop *l)
+{
+    struct estab_frame f[LINK_BATCH];
+    int n, batch;
+
+    l->busy = false;
+    for (struct looped *k = l->links; k < l->links + l->nlinks; k++) {
+        n = LINK_BATCH;
+        for (batch = 0; n == LINK_BATCH && batch < OUT_BATCHES; batch++) {
+            n = estab_output(l->stack, k->port, f, LINK_BATCH);
+            if (n > 0 && !k->gone && estab_link_send(k->link, f, (size_t)n) < 0)
+                lose(l, k);
+        }
+        l->busy |= n == LINK_BATCH;
+    }
+}
+
+static void take_in(estab_loop *l, struct looped *k)
+{
+    struct estab_frame f[LINK_BATCH];
+    size_t got = 0;
+    int n;
+
+    do {
+        n = estab_link_recv(k->link, f, LINK_BATCH - got);
+        if (n > 0) {
+            estab_input(l->stack, k->port, f, (size_t)n);
+            got += (size_t)n;
+        }
+    } while (n > 0 && got < LINK_BATCH);
+    if (n < 0)
+        lose(l, k);
+}
+
+/* How long until something is due by itself, or max_wait. */
+static estab_dur until_due(const estab_loop *l, estab_time now, estab_dur max_wait)
+{
+    estab_time due = estab_deadline(l->stack), at;
+
+    for (uint32_t i = 0; i < l->nlinks; i++) {
+        at = l->links[i].gone ? ESTAB_NEVER : estab_link_deadline(l->links[i].link);
+        due = at < due ? at : due;
+    }
+    if (l->busy || due <= now)
+        return 0;
+    return due == ESTAB_NEVER || due - now > max_wait ? max_wait : due - now;
+}
+
+/* A day is as long as any wait need be, and fits every type.  Linux before 5.11 has no
+ * epoll_pwait2: there the wait is rounded up to a millisecond. */
+static int wait_for(int epoll, struct epoll_event *e, estab_dur wait)
+{
+    estab_dur most = wait < ESTAB_S(86400) ? wait : ESTAB_S(86400);
+    struct timespec t = {(time_t)(most / ESTAB_S(1)), (long)(most % ESTAB_S(1))};
+    bool forever = wait == ESTAB_NEVER;
+    int n = epoll_pwait2(epoll, e, EVENTS, forever ? NULL : &t, NULL);
+
+    if (n < 0 && errno == ENOSYS)
+        n = epoll_wait(epoll, e, EVENTS, forever ? -1 : (int)((most + 999999) / 1000000));
+    return n;
+}
+
+/* The first link whose end the caller has not heard of. */
+static int report_lost(estab_loop *l, char *err)
+{
+    for (struct looped *k = l->links; k < l->links + l->nlinks; k++) {
+        if (k->gone && !k->told) {
+            k->told = true;
+            return link_say(err, "%s", k->link->error);
+        }
+    }
+    return 0;
+}
+
+int estab_loop_turn(estab_loop *l, estab_dur max_wait, char *err)
+{
+    struct epoll_event e[EVENTS];
+    estab_time now;
+    int n, result = 0;
+
+    estab_loop_flush(l);
+    if (report_lost(l, err))
+        return -1;
+    n = wait_for(l->epoll, e, until_due(l, l->clock.now(l->clock.ctx), max_wait));
+    if (n < 0 && errno == EINTR)
+        return -2;
+    for (int i = 0; i < n; i++) {
+        if (e[i].data.u32 == WATCHED)
+            result = 1;
+        else
+            l->links[e[i].data.u32].due = true;
+    }
+    now = l->clock.now(l->clock.ctx);
+    for (struct looped *k = l->links; k < l->links + l->nlinks; k++) {
+        if (!k->gone && (k->due || estab_link_deadline(k->link) <= now))
+            take_in(l, k);
+        k->due = false;
+    }
+    estab_expire(l->stack);
+    estab_loop_flush(l);
+    return report_lost(l, err) ? -1 : result;
+}

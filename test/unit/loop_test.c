@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* loop_test.c - the reference loop: whom it waits for, what it hands on, when it gives up. */
+#include "link_kit.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+struct host {
+    estab_stack *stack;
+    estab_loop *loop;
+    int port;
+};
+
+static void host_open(struct host *h)
+{
+    struct estab_env env;
+    struct estab_config cfg;
+    char err[ESTAB_ERRLEN];
+
+    estab_host_env(&env);
+    estab_config_init(&cfg);
+    cfg.rto_init = ESTAB_S(50); /* a lost wake-up shows as a test that stands still */
+    cfg.rto_max = ESTAB_S(60);
+    assert_int_equal(estab_stack_new(&h->stack, &env, &cfg), 0);
+    assert_int_equal(estab_loop_new(&h->loop, h->stack, err), 0);
+}
+
+static void host_attach(struct host *h, estab_link *l, const char *addr)
+{
+    uint8_t ip[16], prefix_len;
+    char err[ESTAB_ERRLEN];
+
+    h->port = estab_loop_attach(h->loop, l, err);
+    if (h->port < 0)
+        fail_msg("%s", err);
+    assert_int_equal(estab_prefix_parse(ip, &prefix_len, addr), 0);
+    assert_int_equal(estab_addr_add(h->stack, h->port, ip, prefix_len), 0);
+}
+
+static void host_close(struct host *h)
+{
+    estab_loop_free(h->loop);
+    estab_stack_free(h->stack);
+}
+
+/* A host with one end of a pair; the other end is the test's. */
+static estab_link *host_open_with_end(struct host *h)
+{
+    estab_link *l[2];
+
+    host_open(h);
+    assert_int_equal(estab_link_pair(l, &kit_ip, 0), 0);
+    host_attach(h, l[0], "10.0.0.1/24");
+    return l[1];
+}
+
+static int turn(struct host *h, estab_dur max_wait)
+{
+    char err[ESTAB_ERRLEN] = "";
+    int r = estab_loop_turn(h->loop, max_wait, err);
+
+    if (r == -1)
+        fail_msg("%s", err);
+    return r;
+}
+
+static estab_sock tcp_socket(struct host *h)
+{
+    estab_sock k;
+
+    assert_int_equal(estab_socket(h->stack, ESTAB_TCP, &k), 0);
+    return k;
+}
+
+static void connect_to(struct host *h, estab_sock k, const char *text)
+{
+    struct estab_addr to;
+
+    assert_int_equal(estab_addr_parse(&to, text, NULL), 0);
+    assert_int_equal(estab_connect(h->stack, k, &to), ESTAB_E_INPROGRESS);
+}
+
+static void two_loops_carry_a_connection(void **state)
+{
+    struct host a, b;
+    estab_link *l[2], *slow;
+    struct estab_fault delay = {.delay = ESTAB_US(300)};
+    struct estab_addr here = {.port = 7};
+    struct estab_iov out = {(void *)(uintptr_t) "over the wire", 13}, in;
+    estab_sock listener, client, server = 0;
+    char buf[64], err[ESTAB_ERRLEN];
+    ptrdiff_t n = ESTAB_E_AGAIN;
+
+    (void)state;
+    host_open(&a);
+    host_open(&b);
+    assert_int_equal(estab_link_pair(l, &kit_ip, 0), 0);
+    assert_int_equal(estab_link_fault(&slow, l[0], &delay, err), 0);
+    host_attach(&a, slow, "10.0.0.1/24");
+    host_attach(&b, l[1], "10.0.0.2/24");
+    listener = tcp_socket(&b);
+    assert_int_equal(estab_bind(b.stack, listener, &here), 0);
+    assert_int_equal(estab_listen(b.stack, listener, 1), 0);
+    client = tcp_socket(&a);
+    connect_to(&a, client, "10.0.0.2:7");
+    while (estab_accept(b.stack, listener, &server, NULL) == ESTAB_E_AGAIN) {
+        turn(&a, ESTAB_MS(1));
+        turn(&b, 0);
+    }
+    assert_int_equal(estab_send(a.stack, client, &out, 1, 0), 13);
+    in = (struct estab_iov){buf, sizeof buf};
+    while ((n = estab_recv(b.stack, server, &in, 1, 0)) == ESTAB_E_AGAIN) {
+        turn(&a, ESTAB_MS(1));
+        turn(&b, 0);
+    }
+    assert_int_equal(n, 13);
+    assert_memory_equal(buf, "over the wire", 13);
+    assert_ptr_equal(estab_loop_link(a.loop, a.port), slow);
+    assert_null(estab_loop_link(a.loop, a.port + 1));
+    host_close(&a);
+    host_close(&b);
+}
+
+static void a_links_deadline_ends_the_wait(void **state)
+{
+    struct host h;
+    estab_link *l[2], *slow;
+    struct estab_fault delay = {.delay = ESTAB_MS(2)};
+    char err[ESTAB_ERRLEN];
+
+    (void)state;
+    host_open(&h);
+    assert_int_equal(estab_link_pair(l, &kit_ip, 0), 0);
+    assert_int_equal(estab_link_fault(&slow, l[0], &delay, err), 0);
+    host_attach(&h, slow, "10.0.0.1/24");
+    connect_to(&h, tcp_socket(&h), "10.0.0.2:7");
+    while (estab_link_deadline(l[1]) == ESTAB_NEVER)
+        assert_int_equal(turn(&h, ESTAB_NEVER), 0);
+    host_close(&h);
+    estab_link_close(l[1]);
+}
+
+static void flush_hands_out_at_once(void **state)
+{
+    struct host h;
+    estab_link *far = host_open_with_end(&h);
+    struct estab_frame f;
+
+    (void)state;
+    connect_to(&h, tcp_socket(&h), "10.0.0.2:7");
+    assert_int_equal(estab_link_recv(far, &f, 1), 0);
+    estab_loop_flush(h.loop);
+    assert_int_equal(estab_link_recv(far, &f, 1), 1);
+    host_close(&h);
+    estab_link_close(far);
+}
+
+static void a_turn_takes_a_bounded_batch_and_does_not_wait_with_more(void **state)
+{
+    struct host h;
+    estab_link *far = host_open_with_end(&h), *near = estab_loop_link(h.loop, h.port);
+
+    (void)state;
+    for (int i = 0; i < 100; i++)
+        assert_int_equal(kit_send(far, "no packet"), 1);
+    assert_int_equal(turn(&h, ESTAB_NEVER), 0);
+    assert_int_equal(near->frames_in, 32);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(turn(&h, ESTAB_NEVER), 0);
+    assert_int_equal(near->frames_in, 100);
+    host_close(&h);
+    estab_link_close(far);
+}
+
+static void nothing_to_do_ends_after_max_wait(void **state)
+{
+    struct host h;
+    estab_link *far = host_open_with_end(&h);
+
+    (void)state;
+    assert_int_equal(turn(&h, 0), 0);
+    assert_int_equal(turn(&h, 1), 0);
+    assert_int_equal(turn(&h, ESTAB_MS(1)), 0);
+    host_close(&h);
+    estab_link_close(far);
+}
+
+static void a_watched_descriptor_ends_the_wait(void **state)
+{
+    struct host h;
+    estab_link *far = host_open_with_end(&h);
+    int fds[2];
+
+    (void)state;
+    assert_int_equal(pipe(fds), 0);
+    assert_int_equal(estab_loop_watch_fd(h.loop, fds[0]), 0);
+    assert_int_equal(turn(&h, 0), 0);
+    assert_int_equal(write(fds[1], "x", 1), 1);
+    assert_int_equal(turn(&h, ESTAB_NEVER), 1);
+    kit_send(far, "no packet"); /* a frame is taken in all the same */
+    assert_int_equal(turn(&h, ESTAB_NEVER), 1);
+    assert_int_equal(estab_loop_link(h.loop, h.port)->frames_in, 1);
+    assert_int_equal(estab_loop_watch_fd(h.loop, -1), -1);
+    host_close(&h);
+    estab_link_close(far);
+    close(fds[0]);
+    close(fds[1]);
+}
+
+static void a_lost_link_is_told_once_and_the_others_go_on(void **state)
+{
+    struct host h;
+    estab_link *far = host_open_with_end(&h), *l[2];
+    char err[ESTAB_ERRLEN];
+
+    (void)state;
+    assert_int_equal(estab_link_pair(l, &kit_ip, 0), 0);
+    host_attach(&h, l[1], "10.0.1.1/24");
+    estab_link_close(far);
+    assert_int_equal(estab_loop_turn(h.loop, ESTAB_NEVER, err), -1);
+    assert_string_equal(err, "pair:a: the other end is closed");
+    assert_int_equal(turn(&h, 0), 0);
+    connect_to(&h, tcp_socket(&h), "10.0.0.9:7"); /* over the lost one */
+    connect_to(&h, tcp_socket(&h), "10.0.1.9:7");
+    assert_int_equal(turn(&h, 0), 0);
+    assert_true(estab_link_deadline(l[0]) == 0);
+    host_close(&h);
+    estab_link_close(l[0]);
+}
+
+static void a_port_that_the_stack_refuses_is_named(void **state)
+{
+    struct estab_port_caps caps = {.medium = ESTAB_MEDIUM_IP, .mtu = 20};
+    struct host h;
+    estab_link *l[2];
+    char err[ESTAB_ERRLEN];
+
+    (void)state;
+    host_open(&h);
+    assert_int_equal(estab_link_pair(l, &caps, 0), 0);
+    assert_int_equal(estab_loop_attach(h.loop, l[0], err), -1);
+    assert_memory_equal(err, "pair:a: the stack does not take it as a port: ", 46);
+    estab_link_close(l[1]);
+    host_close(&h);
+}
+
+static void on_signal(int number)
+{
+    (void)number;
+}
+
+static void a_signal_ends_the_wait(void **state)
+{
+    struct sigaction act = {.sa_handler = on_signal}, before;
+    struct itimerspec often = {{0, 5000000}, {0, 5000000}};
+    struct host h;
+    estab_link *far = host_open_with_end(&h);
+    timer_t timer;
+
+    (void)state;
+    assert_int_equal(sigaction(SIGALRM, &act, &before), 0);
+    assert_int_equal(timer_create(CLOCK_MONOTONIC, NULL, &timer), 0);
+    assert_int_equal(timer_settime(timer, 0, &often, NULL), 0);
+    assert_int_equal(turn(&h, ESTAB_NEVER), -2);
+    timer_delete(timer);
+    sigaction(SIGALRM, &before, NULL);
+    host_close(&h);
+    estab_link_close(far);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(two_loops_carry_a_connection),
+        cmocka_unit_test(a_links_deadline_ends_the_wait),
+        cmocka_unit_test(flush_hands_out_at_once),
+        cmocka_unit_test(a_turn_takes_a_bounded_batch_and_does_not_wait_with_more),
+        cmocka_unit_test(nothing_to_do_ends_after_max_wait),
+        cmocka_unit_test(a_watched_descriptor_ends_the_wait),
+        cmocka_unit_test(a_lost_link_is_told_once_and_the_others_go_on),
+        cmocka_unit_test(a_port_that_the_stack_refuses_is_named),
+        cmocka_unit_test(a_signal_ends_the_wait),
+    };
+
+    return cmocka_run_group_tests_name("loop", tests, NULL, NULL);
+}
