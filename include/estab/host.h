@@ -12,6 +12,7 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+#pragma GCC visibility push(default)
 
 #define ESTAB_ERRLEN 256
 
@@ -169,6 +170,7 @@ char *estab_addr_format(const struct estab_addr *a, bool with_port, char *buf);
 /* "10.0.0.1/24": addr and the prefix in bits of the 16-octet form.  0 or -1. */
 int estab_prefix_parse(uint8_t addr[16], uint8_t *prefix_len, const char *text);
 
+#pragma GCC visibility pop
 #ifdef __cplusplus
 }
 #endif
