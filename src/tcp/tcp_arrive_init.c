@@ -76,8 +76,10 @@ void tcp_arrive_listen(struct tcb *t, struct seg *g, const struct ip_dgram *d, c
 /* 3.10.7.3 SYN-SENT, fourth: the SYN bit. */
 static void syn_arrives(struct tcb *t, struct seg *g)
 {
+    uint32_t promised = tcp_rcv_wnd(t);
+
     t->rcv.nxt = seq_add(g->seq, 1);
-    t->rcv.adv = seq_add(t->rcv.nxt, tcp_rcv_wnd(t));
+    t->rcv.adv = seq_add(t->rcv.nxt, promised);
     t->rcv.acked = t->rcv.nxt;
     tcp_opt_syn(t, g);
     t->snd.wnd = g->wnd; /* a SYN's window is never scaled, RFC 7323 section 2.2 */

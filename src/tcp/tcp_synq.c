@@ -8,7 +8,7 @@
  * there is freed when it leaves it. */
 #include "tcp/tcp.h"
 
-#define LINK offsetof(struct tcp_synq, link)
+#define SYNQ_LINK offsetof(struct tcp_synq, link)
 
 static struct tcp_synq *synq_at(const struct tcp_layer *l, uint32_t slot)
 {
@@ -54,7 +54,7 @@ static void schedule(struct tcp_layer *l, uint32_t slot)
 
     tcp_rtt_init(&first, &l->set.rto);
     q->due = ms_of(time_add(l->env->now, tcp_rtt_rto(&first, &l->set.rto, q->retries)));
-    slot_push(&l->synqs, &l->synq_by_retries[q->retries], slot, LINK);
+    slot_push(&l->synqs, &l->synq_by_retries[q->retries], slot, SYNQ_LINK);
     owe_synack(l, slot);
 }
 
@@ -64,7 +64,7 @@ static void synq_free(struct tcp_layer *l, uint32_t slot)
     struct tcp_synq *q = synq_at(l, slot);
     struct tcb *listener = listener_of(l, q);
 
-    slot_del(&l->synqs, &l->synq_by_retries[q->retries], slot, LINK);
+    slot_del(&l->synqs, &l->synq_by_retries[q->retries], slot, SYNQ_LINK);
     if (listener)
         listener->l->nsynq--;
     if (q->in_send)
@@ -210,7 +210,7 @@ static struct tcb *promote(struct tcp_layer *l, uint32_t slot, struct tcb *liste
     return t;
 }
 
-static void answer_ack(struct tcp_layer *l, const struct tcp_synq *q, enum rule why)
+static void synq_ack(struct tcp_layer *l, const struct tcp_synq *q, enum rule why)
 {
     struct tcp_tuple k = synq_tuple(q);
     struct tcp_reply r = {.path = q->path,
@@ -257,7 +257,7 @@ void synq_segment_arrives(struct tcp_layer *l, uint32_t slot, struct seg *g,
     }
     if (!seq_in(g->seq, nxt, wnd)) {
         if (!(g->flags & SEG_RST))
-            answer_ack(l, q, RULE_UNACCEPTABLE);
+            synq_ack(l, q, RULE_UNACCEPTABLE);
         tcp_drop_tuple(l, &k, g, ESTAB_SYN_RECEIVED,
                        g->flags & SEG_RST ? RULE_RST_OUTSIDE : RULE_UNACCEPTABLE);
         return;
@@ -268,7 +268,7 @@ void synq_segment_arrives(struct tcp_layer *l, uint32_t slot, struct seg *g,
             rule_count(l->rules, RULE_RST_ACCEPTED);
             synq_end(l, slot, ESTAB_LISTEN, ESTAB_BY_SEGMENT);
         } else {
-            answer_ack(l, q, RULE_BLIND_RST);
+            synq_ack(l, q, RULE_BLIND_RST);
             tcp_drop_tuple(l, &k, g, ESTAB_SYN_RECEIVED, RULE_BLIND_RST);
         }
         return;
@@ -276,7 +276,7 @@ void synq_segment_arrives(struct tcp_layer *l, uint32_t slot, struct seg *g,
     /* Third, check security: not implemented. */
     /* Fourth, check the SYN bit. */
     if (g->flags & SEG_SYN) {
-        answer_ack(l, q, RULE_BLIND_SYN);
+        synq_ack(l, q, RULE_BLIND_SYN);
         tcp_drop_tuple(l, &k, g, ESTAB_SYN_RECEIVED, RULE_BLIND_SYN);
         return;
     }
@@ -387,7 +387,7 @@ static void synack_timeout(struct tcp_layer *l, uint32_t slot)
         synq_end(l, slot, ESTAB_CLOSED, ESTAB_BY_TIMEOUT);
         return;
     }
-    slot_del(&l->synqs, &l->synq_by_retries[q->retries], slot, LINK);
+    slot_del(&l->synqs, &l->synq_by_retries[q->retries], slot, SYNQ_LINK);
     q->retries++;
     rule_count(l->rules, RULE_SYN_AGAIN);
     schedule(l, slot);

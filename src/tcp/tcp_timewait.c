@@ -8,7 +8,7 @@
  * moves its entry to the end. */
 #include "tcp/tcp.h"
 
-#define LINK offsetof(struct tcp_timewait, link)
+#define TIMEWAIT_LINK offsetof(struct tcp_timewait, link)
 
 static struct tcp_timewait *timewait_at(const struct tcp_layer *l, uint32_t slot)
 {
@@ -23,7 +23,7 @@ struct tcp_tuple timewait_tuple(const struct tcp_timewait *w)
 static void start_2msl(struct tcp_layer *l, uint32_t slot)
 {
     timewait_at(l, slot)->due = ms_of(time_add(l->env->now, 2 * l->set.msl));
-    slot_push(&l->timewaits, &l->timewait_due, slot, LINK);
+    slot_push(&l->timewaits, &l->timewait_due, slot, TIMEWAIT_LINK);
 }
 
 static void timewait_end(struct tcp_layer *l, uint32_t slot, enum estab_cause by)
@@ -33,7 +33,7 @@ static void timewait_end(struct tcp_layer *l, uint32_t slot, enum estab_cause by
     struct tcb *owner = w->owner == SLAB_NONE ? NULL : tcb_at(l, w->owner);
 
     hash_del(&l->demux, tcp_demux_tag(l, &k), TCP_REF(TCP_REF_TIMEWAIT, slot));
-    slot_del(&l->timewaits, &l->timewait_due, slot, LINK);
+    slot_del(&l->timewaits, &l->timewait_due, slot, TIMEWAIT_LINK);
     if (owner) {
         owner->timewait = SLAB_NONE;
         tcp_enter(owner, ESTAB_CLOSED, by);
@@ -54,7 +54,7 @@ static uint32_t timewait_get(struct tcp_layer *l)
     return slab_get(&l->timewaits);
 }
 
-static void answer_ack(struct tcp_layer *l, const struct tcp_timewait *w, enum rule why);
+static void timewait_ack(struct tcp_layer *l, const struct tcp_timewait *w, enum rule why);
 
 /* The control block has nothing to do any more but to hand its user what is unread. */
 static void stop_work(struct tcb *t)
@@ -105,7 +105,7 @@ void timewait_enter(struct tcb *t)
     start_2msl(l, slot);
     stop_work(t);
     if (owes)
-        answer_ack(l, w, RULE_NONE);
+        timewait_ack(l, w, RULE_NONE);
     if (t->orphan) {
         tcb_release(t);
         return;
@@ -114,7 +114,7 @@ void timewait_enter(struct tcb *t)
     tcp_raise(t, ESTAB_EV_HUP);
 }
 
-static void answer_ack(struct tcp_layer *l, const struct tcp_timewait *w, enum rule why)
+static void timewait_ack(struct tcp_layer *l, const struct tcp_timewait *w, enum rule why)
 {
     struct tcp_reply r = {.path = w->path,
                           .lport = w->lport,
@@ -164,21 +164,21 @@ bool timewait_segment_arrives(struct tcp_layer *l, uint32_t slot, struct seg *g,
             timewait_end(l, slot, ESTAB_BY_SEGMENT);
             return true;
         }
-        answer_ack(l, w, RULE_BLIND_SYN);
+        timewait_ack(l, w, RULE_BLIND_SYN);
         tcp_drop_tuple(l, &k, g, ESTAB_TIME_WAIT, RULE_BLIND_SYN);
         return false;
     }
     /* First, check the sequence number: an old duplicate is acknowledged.  Eighth, check the FIN
      * bit: only a repeated FIN can have these numbers; it is acknowledged and 2 MSL begin anew. */
     if (g->flags & SEG_FIN && seq_eq(seq_add(g->seq, g->len), w->rcv_nxt)) {
-        slot_del(&l->timewaits, &l->timewait_due, slot, LINK);
+        slot_del(&l->timewaits, &l->timewait_due, slot, TIMEWAIT_LINK);
         start_2msl(l, slot);
-        answer_ack(l, w, RULE_TIME_WAIT_FIN);
+        timewait_ack(l, w, RULE_TIME_WAIT_FIN);
         rule_count(l->rules, RULE_TIME_WAIT_FIN);
         return false;
     }
     if (!expected || g->len > 0)
-        answer_ack(l, w, RULE_TIME_WAIT_OTHER);
+        timewait_ack(l, w, RULE_TIME_WAIT_OTHER);
     /* Fifth, check the ACK field; sixth, URG; seventh, text: nothing to do. */
     tcp_drop_tuple(l, &k, g, ESTAB_TIME_WAIT, RULE_TIME_WAIT_OTHER);
     return false;

@@ -229,7 +229,7 @@ static void a_wanderer_arrives_again_much_later(void **state)
 static void the_rate_spaces_frames_and_bounds_the_queue(void **state)
 {
     struct lab b;
-    char kilo[1000];
+    char kilo[1000] = {0};
     struct estab_frame f = kit_frame(kilo, sizeof kilo);
 
     (void)state;
