@@ -310,7 +310,7 @@ void tcp_settle(struct tcb *t)
 {
     if (t->dead || t->state == ESTAB_LISTEN)
         return;
-    if (tcp_wants(t))
+    if (t->state == ESTAB_CLOSED ? t->owed.rst : tcp_wants(t))
         tcp_owe(t);
     else
         tcb_rest(t);
