@@ -4,24 +4,26 @@
  * One state machine serves both families; it asks through ARP or neighbour discovery.  The table
  * has a fixed number of entries.  Who may have one is decided by who wants it:
  *
- *   - an entry that one of our datagrams wanted may take the place of the least useful and, among
- *     those, longest unused entry; but of none that was made or used within the last second.  So a
- *     flood of forged sources cannot make the host ask for more than IP_NEIGH_MAX addresses a
- *     second, nor push out the neighbours it is talking to;
- *   - an entry that only a neighbour wanted (it asked for us) may take the place of such an entry
- *     only.
+ *   - an entry that a datagram of ours wanted may take the place of the least useful and, among
+ *     those, longest unused one; but of none that was made or used within the last second, and of
+ *     a known neighbour only while known ones have more than half of the table.  So a flood of
+ *     forged sources cannot make the host ask for more than NEIGH_UNKNOWN_MAX addresses a second,
+ *     nor push out those it talks to;
+ *   - an entry that only the neighbour wanted (it asked for us) may take the place of another such
+ *     entry only.
  *
  * REACHABLE and FAILED end when they are looked at, by comparing times; only states in which
  * something has to be sent have a deadline. */
 #include "base/hash.h"
 #include "ip/ip_int.h"
 
-#define ASK_COUNT      3 /* MAX_MULTICAST_SOLICIT, MAX_UNICAST_SOLICIT: RFC 4861 section 10 */
-#define ASK_INTERVAL   ESTAB_S(1) /* RetransTimer; RFC 1122 section 2.3.2.1: at most one a second */
-#define REACHABLE_TIME ESTAB_S(30) /* times 0.5 to 1.5, RFC 4861 section 6.3.2 */
-#define DELAY_PROBE    ESTAB_S(5)  /* DELAY_FIRST_PROBE_TIME */
-#define FAILED_HOLD    ESTAB_S(3)  /* datagrams are lost at once, nothing is asked */
-#define NEIGH_YOUNG    ESTAB_S(1)
+#define ASK_COUNT         3 /* MAX_MULTICAST_SOLICIT, MAX_UNICAST_SOLICIT: RFC 4861 section 10 */
+#define ASK_INTERVAL      ESTAB_S(1) /* RetransTimer; RFC 1122 section 2.3.2.1: at most one a second */
+#define REACHABLE_TIME    ESTAB_S(30) /* times 0.5 to 1.5, RFC 4861 section 6.3.2 */
+#define DELAY_PROBE       ESTAB_S(5)  /* DELAY_FIRST_PROBE_TIME */
+#define FAILED_HOLD       ESTAB_S(3)  /* datagrams are lost at once, nothing is asked */
+#define NEIGH_UNKNOWN_MAX (IP_NEIGH_MAX / 2)
+#define NEIGH_YOUNG       ESTAB_S(1)
 
 int ip_neigh_alloc(struct ip_layer *l)
 {
@@ -111,13 +113,30 @@ static uint32_t neigh_worth(const struct ip_layer *l, const struct ip_neigh *n)
     return n->state + 1u;
 }
 
+static bool neigh_unknown(const struct ip_neigh *n)
+{
+    return n->state == NEIGH_INCOMPLETE || n->state == NEIGH_FAILED;
+}
+
+static bool too_many_unknown(const struct ip_layer *l)
+{
+    uint32_t i, count = 0;
+
+    for (i = 0; i < IP_NEIGH_MAX; i++)
+        count += neigh_unknown(&l->neigh[i]);
+    return count >= NEIGH_UNKNOWN_MAX;
+}
+
 static struct ip_neigh *neigh_victim(struct ip_layer *l, uint32_t most_worth)
 {
+    bool of_unknown = most_worth > WORTH_UNWANTED && too_many_unknown(l);
     struct ip_neigh *n, *best = NULL;
     uint32_t i, worth, best_worth = most_worth + 1;
 
     for (i = 0; i < IP_NEIGH_MAX; i++) {
         n = &l->neigh[i];
+        if (of_unknown && !neigh_unknown(n))
+            continue;
         worth = neigh_worth(l, n);
         if (worth == WORTH_NOTHING)
             return n;

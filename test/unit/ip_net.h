@@ -9,6 +9,7 @@
 #include "wire/arp.h"
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <sys/socket.h>
 
 #include <cmocka.h>
