@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* drive_estab.c - two estab stacks, driven as a program drives them: by the public header. */
+#include "bench.h"
+
+#include <estab/estab.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define BATCH 32 /* frames a call */
+
+struct side {
+    struct pair *pair;
+    estab_stack *s;
+    int port;
+    size_t used; /* octets allocated */
+    uint64_t random;
+};
+struct pair {
+    struct side side[2];
+    estab_time now;
+    estab_sock listener[BENCH_SERVER_PORTS];
+    struct estab_addr server;
+};
+
+static estab_time bench_now(void *ctx)
+{
+    const struct side *e = ctx;
+
+    return e->pair->now;
+}
+
+/* splitmix64: nobody attacks a benchmark. */
+static void bench_random(void *ctx, void *buf, size_t len)
+{
+    struct side *e = ctx;
+    uint8_t *out = buf;
+
+    while (len) {
+        uint64_t z = e->random += 0x9e3779b97f4a7c15u;
+        size_t n = len < sizeof z ? len : sizeof z;
+
+        z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+        z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+        z ^= z >> 31;
+        memcpy(out, &z, n);
+        out += n;
+        len -= n;
+    }
+}
+
+static void *bench_alloc(void *ctx, size_t size, size_t align)
+{
+    struct side *e = ctx;
+    void *p = NULL;
+
+    if (posix_memalign(&p, align < sizeof(void *) ? sizeof(void *) : align, size))
+        return NULL;
+    e->used += size;
+    return p;
+}
+
+static void bench_free(void *ctx, void *ptr, size_t size, size_t align)
+{
+    struct side *e = ctx;
+
+    (void)align;
+    e->used -= size;
+    free(ptr);
+}
+
+static void pair_close(struct pair *p)
+{
+    for (int e = 0; e < 2; e++)
+        estab_stack_free(p->side[e].s);
+    free(p);
+}
+
+static bool side_open(struct pair *p, enum end e, const struct settings *set)
+{
+    struct side *side = &p->side[e];
+    struct estab_env env = {.ctx = side,
+                            .now = bench_now,
+                            .random = bench_random,
+                            .alloc = bench_alloc,
+                            .free = bench_free};
+    struct estab_port_caps caps = {.medium = ESTAB_MEDIUM_IP, .mtu = 1500};
+    uint8_t ip[16] = {[10] = 0xff, [11] = 0xff, 10, 0, 0, (uint8_t)(1 + e)};
+    struct estab_config cfg;
+
+    side->pair = p;
+    side->random = e;
+    estab_config_init(&cfg);
+    cfg.max_conns = set->conns;
+    cfg.max_synq = set->conns;
+    cfg.max_timewait = set->timewaits;
+    cfg.sndbuf = cfg.rcvbuf = set->window;
+    cfg.timestamps = set->timestamps;
+    cfg.port_lo = 1024;
+    cfg.port_hi = 65535;
+    if (estab_stack_new(&side->s, &env, &cfg) < 0)
+        return false;
+    side->port = estab_port_add(side->s, &caps);
+    if (side->port < 0 || estab_addr_add(side->s, side->port, ip, 120) < 0)
+        return false;
+    if (e == SERVER) {
+        memcpy(p->server.ip, ip, sizeof ip);
+        for (int i = 0; i < BENCH_SERVER_PORTS; i++) {
+            struct estab_addr any = {.port = (uint16_t)(BENCH_PORT + i)};
+
+            if (estab_socket(side->s, ESTAB_TCP, &p->listener[i]) < 0 ||
+                estab_bind(side->s, p->listener[i], &any) < 0 ||
+                estab_listen(side->s, p->listener[i], set->conns) < 0)
+                return false;
+        }
+    }
+    return true;
+}
+
+static struct pair *pair_open(const struct settings *set)
+{
+    struct pair *p = calloc(1, sizeof *p);
+
+    if (p && (!side_open(p, CLIENT, set) || !side_open(p, SERVER, set))) {
+        fprintf(stderr, "estab: the stacks could not be made\n");
+        pair_close(p);
+        return NULL;
+    }
+    return p;
+}
+
+static unsigned pair_move(struct pair *p, enum end from)
+{
+    struct side *out = &p->side[from], *in = &p->side[!from];
+    struct estab_frame f[BATCH];
+    unsigned total = 0;
+    int n;
+
+    while ((n = estab_output(out->s, out->port, f, BATCH)) > 0) {
+        estab_input(in->s, in->port, f, (size_t)n);
+        total += (unsigned)n;
+    }
+    return total;
+}
+
+static void pair_pass(struct pair *p, uint64_t ns)
+{
+    p->now += ns;
+    for (int e = 0; e < 2; e++)
+        if (estab_deadline(p->side[e].s) <= p->now)
+            estab_expire(p->side[e].s);
+}
+
+static conn pair_connect(struct pair *p, uint16_t port)
+{
+    estab_stack *s = p->side[CLIENT].s;
+    struct estab_addr to = p->server;
+    estab_sock k;
+
+    to.port = port;
+    if (estab_socket(s, ESTAB_TCP, &k) < 0)
+        return 0;
+    if (estab_connect(s, k, &to) != ESTAB_E_INPROGRESS) {
+        estab_close(s, k);
+        return 0;
+    }
+    return k;
+}
+
+static bool pair_is_open(struct pair *p, conn c)
+{
+    return estab_ready(p->side[CLIENT].s, c) & ESTAB_EV_OUT;
+}
+
+static conn pair_accept(struct pair *p, uint16_t port)
+{
+    estab_sock k;
+
+    if (estab_accept(p->side[SERVER].s, p->listener[port - BENCH_PORT], &k, NULL) < 0)
+        return 0;
+    return k;
+}
+
+static size_t pair_send(struct pair *p, enum end e, conn c, const void *buf, size_t len)
+{
+    struct estab_iov v = {(void *)(uintptr_t)buf, len};
+    ptrdiff_t n = estab_send(p->side[e].s, c, &v, 1, 0);
+
+    return n < 0 ? 0 : (size_t)n;
+}
+
+static size_t pair_recv(struct pair *p, enum end e, conn c, void *buf)
+{
+    struct estab_iov v = {buf, BENCH_CHUNK};
+    ptrdiff_t n = estab_recv(p->side[e].s, c, &v, 1, 0);
+
+    return n < 0 ? 0 : (size_t)n;
+}
+
+static bool pair_at_end(struct pair *p, enum end e, conn c)
+{
+    return estab_ready(p->side[e].s, c) & ESTAB_EV_RDHUP;
+}
+
+static void pair_shut(struct pair *p, enum end e, conn c)
+{
+    estab_close(p->side[e].s, c);
+}
+
+static size_t pair_memory(const struct pair *p, enum end e)
+{
+    return p->side[e].used;
+}
+
+const struct driver drive_estab = {
+    .name = "estab",
+    .open = pair_open,
+    .close = pair_close,
+    .move = pair_move,
+    .pass = pair_pass,
+    .connect = pair_connect,
+    .is_open = pair_is_open,
+    .accept = pair_accept,
+    .send = pair_send,
+    .recv = pair_recv,
+    .at_end = pair_at_end,
+    .shut = pair_shut,
+    .memory = pair_memory,
+};

@@ -1,0 +1,371 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* main.c - estab-bench: the tables, estab and lwIP taking turns in one run.
+ *
+ *   estab-bench [FIGURES]                     every table; "name value" lines to FIGURES
+ *   estab-bench once STACK WORKLOAD N COUNT   one measured run, for callgrind; prints its units
+ *
+ * A figure is the median of RUNS runs of the process's CPU time. */
+#include "bench.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define RUNS       7
+#define RUN_TIME   0.12 /* seconds a run should take */
+#define KIB        1024u
+#define MIB        (KIB * KIB)
+#define LWIP_CONNS 10000 /* more would take it minutes */
+/* TIME-WAITs kept while connections come and go.  lwIP, which scans them, is fastest with few. */
+#define ESTAB_TIMEWAITS 20000
+#define LWIP_TIMEWAITS  64
+
+enum workload { BULK, CRR, RR };
+static const char *const workload_name[] = {"bulk", "crr", "rr"};
+static FILE *figures;
+
+struct bed { /* a pair with n connections in its tables */
+    const struct driver *d;
+    struct pair *p; /* NULL: this stack is not measured here */
+    size_t n, next;
+    conn *client, *server;
+    bool capped;
+    size_t before; /* octets at CLIENT without connections */
+};
+
+static void figure(const char *name, double value)
+{
+    if (figures && value > 0)
+        fprintf(figures, "%s %.6g\n", name, value);
+}
+
+/* fmt has one %s, for the label of the row. */
+static void figure_of(const char *fmt, const char *label, double value)
+{
+    char name[64];
+
+    snprintf(name, sizeof name, fmt, label);
+    figure(name, value);
+}
+
+static void bed_close(struct bed *b)
+{
+    if (b->p)
+        b->d->close(b->p);
+    free(b->client);
+    free(b->server);
+    *b = (struct bed){0};
+}
+
+static struct bed bed_open(const struct driver *d, uint32_t window, size_t n)
+{
+    struct settings set = {
+        .window = window, .conns = (uint32_t)n + 1000, .timewaits = ESTAB_TIMEWAITS};
+    struct bed b = {.d = d, .n = n};
+
+    if (d == &drive_lwip && n > LWIP_CONNS)
+        return b;
+    b.client = calloc(n, sizeof b.client[0]);
+    b.server = calloc(n, sizeof b.server[0]);
+    b.p = d->open(&set);
+    if (!b.p || !b.client || !b.server)
+        return b;
+    b.before = d->memory(b.p, CLIENT);
+    if (!make_conns(d, b.p, n, b.client, b.server) ||
+        !check_text(d, b.p, b.client[0], b.server[0])) {
+        bed_close(&b);
+        b.d = d;
+    }
+    return b;
+}
+
+static bool run(struct bed *b, enum workload w, uint64_t count, struct result *r)
+{
+    switch (w) {
+    case BULK:
+        return run_bulk(b->d, b->p, count, r);
+    case CRR:
+        if (b->d->cap_timewaits && !b->capped)
+            b->d->cap_timewaits(b->p, LWIP_TIMEWAITS);
+        b->capped = true;
+        return run_crr(b->d, b->p, count, r);
+    case RR:
+        return run_rr(b->d, b->p, b->client, b->server, b->n, &b->next, count, r);
+    }
+    return false;
+}
+
+/* What a run counts, per second: bits of text, connections, exchanges. */
+static double rate(enum workload w, const struct result *r)
+{
+    return (w == BULK ? 8.0 * (double)r->octets : (double)r->units) / r->seconds;
+}
+
+/* How much to do in RUN_TIME: by a short run, which warms up as well. */
+static uint64_t calibrate(struct bed *b, enum workload w)
+{
+    uint64_t count = w == BULK ? 16 * MIB : 256;
+    struct result r;
+
+    while (run(b, w, count, &r)) {
+        if (r.seconds > RUN_TIME / 20)
+            return (uint64_t)((double)count * RUN_TIME / r.seconds) + 1;
+        count *= 4;
+    }
+    return 0;
+}
+
+static int by_value(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+
+    return (x > y) - (x < y);
+}
+
+struct score {
+    double rate, ns, frames; /* frames per unit */
+};
+
+/* Both stacks in turns, so that a drift of the machine meets both. */
+static void measure(struct bed bed[2], enum workload w, struct score score[2])
+{
+    double v[2][RUNS];
+    uint64_t count[2];
+
+    memset(score, 0, 2 * sizeof score[0]);
+    for (int k = 0; k < 2; k++)
+        count[k] = bed[k].p ? calibrate(&bed[k], w) : 0;
+    for (int i = 0; i < RUNS; i++) {
+        for (int k = 0; k < 2; k++) {
+            struct result r;
+
+            if (!count[k] || !run(&bed[k], w, count[k], &r)) {
+                count[k] = 0;
+                continue;
+            }
+            v[k][i] = rate(w, &r);
+            score[k].frames = (double)r.frames / (double)r.units;
+        }
+    }
+    for (int k = 0; k < 2; k++) {
+        if (!count[k])
+            continue;
+        qsort(v[k], RUNS, sizeof v[k][0], by_value);
+        score[k].rate = v[k][RUNS / 2];
+        score[k].ns = (w == BULK ? 8.0 * 1460 : 1.0) * 1e9 / score[k].rate;
+    }
+}
+
+static const char *cell(char *buf, size_t len, double value, const char *fmt)
+{
+    if (value > 0)
+        snprintf(buf, len, fmt, value);
+    else
+        snprintf(buf, len, "-");
+    return buf;
+}
+
+static void row(const char *label, enum workload w, const struct score score[2])
+{
+    double unit = w == BULK ? 1e-9 : 1e-3;
+    char c[5][32];
+
+    printf("  %9s | %8s %8s | %8s %8s | %6s\n", label,
+           cell(c[0], sizeof c[0], score[0].rate * unit, "%.1f"),
+           cell(c[1], sizeof c[1], score[0].ns, "%.0f"),
+           cell(c[2], sizeof c[2], score[1].rate * unit, "%.1f"),
+           cell(c[3], sizeof c[3], score[1].ns, "%.0f"),
+           cell(c[4], sizeof c[4], score[1].rate > 0 ? score[0].rate / score[1].rate : 0, "%.2f"));
+    fflush(stdout);
+}
+
+static void head(const char *title, const char *first, const char *unit, const char *each)
+{
+    printf("\n%s\n  %9s | %17s | %17s |\n  %9s | %8s %8s | %8s %8s | ratio\n", title, "",
+           "estab      ", "lwIP       ", first, unit, each, unit, each);
+}
+
+static const struct level {
+    size_t n;
+    const char *label;
+} levels[] = {{1, "1"}, {100, "100"}, {1000, "1k"}, {10000, "10k"}, {100000, "100k"}};
+#define LEVELS (sizeof levels / sizeof levels[0])
+
+static const char *const title[] = {
+    "Bulk, one direction, MTU 1500, checksums on, 64 KiB window, by connections in the table",
+    "Connect, 64 bytes, 64 bytes, close in four segments, by connections in the table",
+    "64-byte request and response, round robin over that many connections",
+};
+/* Names of figures: the row of one connection has the plain name. */
+static const struct names {
+    const char *rate, *lwip, *ratio;
+} first_names[] = {{"bulk_gbps", "bulk_gbps_lwip", "bulk_vs_lwip"},
+                   {"conn_per_s", "conn_per_s_lwip", "conn_vs_lwip"},
+                   {"rr_1", "rr_1_lwip", "rr_1_vs_lwip"}},
+  more_names[] = {{"bulk_%s_idle_gbps", "bulk_%s_idle_gbps_lwip", "bulk_%s_idle_vs_lwip"},
+                  {"conn_%s_idle_per_s", "conn_%s_idle_per_s_lwip", "conn_%s_idle_vs_lwip"},
+                  {"rr_%s", "rr_%s_lwip", "rr_%s_vs_lwip"}};
+
+static void note(enum workload w, const struct level *l, const struct score s[2])
+{
+    const struct names *n = l->n == 1 ? &first_names[w] : &more_names[w];
+    double unit = w == BULK ? 1e-9 : 1;
+
+    figure_of(n->rate, l->label, s[0].rate * unit);
+    figure_of(n->lwip, l->label, s[1].rate * unit);
+    figure_of(n->ratio, l->label, s[1].rate > 0 ? s[0].rate / s[1].rate : 0);
+}
+
+static void by_connections(void)
+{
+    static struct score score[3][LEVELS][2];
+    double idle[2] = {0, 0}, timewait = 0;
+
+    for (size_t i = 0; i < LEVELS; i++) {
+        struct bed bed[2] = {bed_open(&drive_estab, 64 * KIB, levels[i].n),
+                             bed_open(&drive_lwip, 64 * KIB, levels[i].n)};
+        size_t used[2] = {0, 0};
+
+        for (int k = 0; k < 2; k++) {
+            if (!bed[k].p)
+                continue;
+            used[k] = bed[k].d->memory(bed[k].p, CLIENT);
+            idle[k] = (double)(used[k] - bed[k].before) / (double)levels[i].n;
+        }
+        fprintf(stderr, "... %s connections\n", levels[i].label);
+        measure(bed, BULK, score[BULK][i]);
+        measure(bed, RR, score[RR][i]);
+        used[0] = bed[0].p ? drive_estab.memory(bed[0].p, CLIENT) : 0;
+        measure(bed, CRR, score[CRR][i]);
+        if (bed[0].p && i == 0)
+            timewait = (double)(drive_estab.memory(bed[0].p, CLIENT) - used[0]) / ESTAB_TIMEWAITS;
+        bed_close(&bed[0]);
+        bed_close(&bed[1]);
+    }
+    for (enum workload w = BULK; w <= RR; w++) {
+        head(title[w], w == RR ? "live" : "idle", w == BULK ? "Gbit/s" : "1000/s",
+             w == BULK ? "ns/seg" : "ns");
+        for (size_t i = 0; i < LEVELS; i++) {
+            row(levels[i].label, w, score[w][i]);
+            note(w, &levels[i], score[w][i]);
+        }
+        if (w == CRR)
+            printf("  %.0f and %.0f frames each; TIME-WAITs kept: estab %d, lwIP %d\n",
+                   score[CRR][0][0].frames, score[CRR][0][1].frames, ESTAB_TIMEWAITS,
+                   LWIP_TIMEWAITS);
+    }
+    figure("bulk_ns_per_segment", score[BULK][0][0].ns);
+    printf("\nOctets a connection, one end, from the allocator\n"
+           "  idle ESTABLISHED %.0f (lwIP: %.0f, its control block alone), TIME-WAIT %.0f\n",
+           idle[0], idle[1], timewait);
+    figure("bytes_idle", idle[0]);
+    figure("bytes_idle_lwip", idle[1]);
+    figure("bytes_time_wait", timewait);
+}
+
+static void by_window(void)
+{
+    static const struct {
+        uint32_t window;
+        const char *label;
+    } w[] = {{64 * KIB, "64k"}, {256 * KIB, "256k"}, {MIB, "1m"}, {4 * MIB, "4m"}};
+
+    head("Bulk, by window", "window", "Gbit/s", "ns/seg");
+    for (size_t i = 0; i < sizeof w / sizeof w[0]; i++) {
+        struct bed bed[2] = {bed_open(&drive_estab, w[i].window, 1), {.d = &drive_lwip}};
+        struct score score[2];
+
+        if (w[i].window <= MIB)
+            bed[1] = bed_open(&drive_lwip, w[i].window, 1);
+        measure(bed, BULK, score);
+        row(w[i].label, BULK, score);
+        figure_of("bulk_window_%s_gbps", w[i].label, score[0].rate * 1e-9);
+        figure_of("bulk_window_%s_gbps_lwip", w[i].label, score[1].rate * 1e-9);
+        bed_close(&bed[0]);
+        bed_close(&bed[1]);
+    }
+}
+
+/* lwIP without the cap: what it does when TIME-WAITs stay as long as they should. */
+static void lwip_with_timewaits(void)
+{
+    struct bed b = bed_open(&drive_lwip, 64 * KIB, 1);
+    struct result r;
+
+    if (b.p && run_crr(b.d, b.p, 9000, &r) && run_crr(b.d, b.p, 1000, &r)) {
+        printf("  lwIP with 10,000 TIME-WAITs in its list: %.1f thousand connections a second\n",
+               rate(CRR, &r) * 1e-3);
+        figure("conn_per_s_lwip_10k_time_wait", rate(CRR, &r));
+    }
+    bed_close(&b);
+}
+
+/* SYNs that get no answer to their SYN,ACK: what a half-open connection costs the listener. */
+static void half_open(void)
+{
+    enum { N = 50000 };
+    struct settings set = {.window = 64 * KIB, .conns = N + 1000, .timewaits = 1000};
+    struct pair *p = drive_estab.open(&set);
+    size_t before;
+
+    if (!p)
+        return;
+    before = drive_estab.memory(p, SERVER);
+    for (int i = 0; i < N; i++) {
+        if (!drive_estab.connect(p, (uint16_t)(BENCH_PORT + i % BENCH_SERVER_PORTS)))
+            fprintf(stderr, "estab: connect was refused\n");
+        drive_estab.move(p, CLIENT);
+    }
+    printf("  SYN-RECEIVED %.0f\n", (double)(drive_estab.memory(p, SERVER) - before) / N);
+    figure("bytes_half_open", (double)(drive_estab.memory(p, SERVER) - before) / N);
+    drive_estab.close(p);
+}
+
+static void checksum(void)
+{
+    struct csum_result r;
+
+    run_csum(&r);
+    printf("\nChecksum of 1460 octets, ns\n"
+           "  16-bit loop %.0f, csum_add %.0f; copied and summed: memcpy + csum_add %.0f, "
+           "csum_copy %.0f\n",
+           r.loop, r.add, r.copy_then_add, r.copy);
+    figure("csum_1460_loop_ns", r.loop);
+    figure("csum_1460_ns", r.add);
+    figure("csum_copy_1460_ns", r.copy);
+}
+
+static int once(char **argv)
+{
+    const struct driver *d = strcmp(argv[0], "lwip") ? &drive_estab : &drive_lwip;
+    size_t n = strtoul(argv[2], NULL, 10);
+    uint64_t count = strtoull(argv[3], NULL, 10);
+    struct bed b = bed_open(d, 64 * KIB, n);
+    struct result r;
+
+    for (enum workload w = BULK; b.p && w <= RR; w++) {
+        if (strcmp(argv[1], workload_name[w]) == 0 && run(&b, w, count, &r)) {
+            printf("%" PRIu64 "\n", r.units);
+            bed_close(&b);
+            return 0;
+        }
+    }
+    return 1;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc == 6 && strcmp(argv[1], "once") == 0)
+        return once(argv + 2);
+    if (argc > 1 && !(figures = fopen(argv[1], "w"))) {
+        perror(argv[1]);
+        return 1;
+    }
+    by_connections();
+    half_open();
+    lwip_with_timewaits();
+    by_window();
+    checksum();
+    return figures && fclose(figures) ? 1 : 0;
+}

@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* workload.c - what is measured: the same loop for every stack.
+ *
+ * The measured functions are not inlined: bench/instr has callgrind count from their entry to their
+ * return. */
+#include "bench.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#define MESSAGE 64
+#define TURN_NS 1000
+
+uint8_t bench_out[2][BENCH_CHUNK], bench_in[2][BENCH_CHUNK];
+
+double cpu_seconds(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static bool failed(const struct driver *d, const char *what)
+{
+    fprintf(stderr, "%s: %s\n", d->name, what);
+    return false;
+}
+
+static bool open_one(const struct driver *d, struct pair *p, uint16_t port, conn *client,
+                     conn *server, uint64_t *frames)
+{
+    *client = d->connect(p, port);
+    if (!*client)
+        return failed(d, "connect was refused");
+    *frames += d->move(p, CLIENT);
+    *frames += d->move(p, SERVER);
+    *frames += d->move(p, CLIENT);
+    if (!d->is_open(p, *client))
+        return failed(d, "the handshake did not complete");
+    *server = d->accept(p, port);
+    if (!*server)
+        return failed(d, "nothing to accept");
+    return true;
+}
+
+/* Octet i of a stream. */
+static uint8_t pattern(uint64_t i)
+{
+    return (uint8_t)((i * 2654435761u) >> 16);
+}
+
+bool check_text(const struct driver *d, struct pair *p, conn client, conn server)
+{
+    const uint64_t octets = 1000000;
+    uint64_t sent = 0, received = 0;
+
+    /* At most a buffer in flight: a stack that pushes text has no other place to put it. */
+    for (int turn = 0; turn < 10000 && received < octets; turn++) {
+        size_t room = BENCH_CHUNK - (size_t)(sent - received), n;
+
+        if (room > octets - sent)
+            room = (size_t)(octets - sent);
+        for (size_t i = 0; i < room; i++)
+            bench_out[CLIENT][i] = pattern(sent + i);
+        sent += room ? d->send(p, CLIENT, client, bench_out[CLIENT], room) : 0;
+        d->move(p, CLIENT);
+        while ((n = d->recv(p, SERVER, server, bench_in[SERVER])) > 0)
+            for (size_t i = 0; i < n; i++)
+                if (bench_in[SERVER][i] != pattern(received++))
+                    return failed(d, "text arrived damaged");
+        d->move(p, SERVER);
+        d->pass(p, 1000 * TURN_NS);
+    }
+    /* Long enough for the last delayed acknowledgment: nothing is on the way any more. */
+    for (int turn = 0; turn < 10; turn++) {
+        d->pass(p, 100000 * TURN_NS);
+        d->move(p, SERVER);
+        d->move(p, CLIENT);
+    }
+    return received == octets || failed(d, "text did not arrive");
+}
+
+bool make_conns(const struct driver *d, struct pair *p, size_t n, conn *client, conn *server)
+{
+    uint64_t frames = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        uint16_t port = (uint16_t)(BENCH_PORT + i % BENCH_SERVER_PORTS);
+        if (!open_one(d, p, port, &client[i], &server[i], &frames))
+            return false;
+        d->pass(p, TURN_NS);
+    }
+    return true;
+}
+
+__attribute__((noinline)) static uint64_t measured_bulk(const struct driver *d, struct pair *p,
+                                                        conn client, conn server, uint64_t octets,
+                                                        struct result *r)
+{
+    uint64_t sent = 0, received = 0;
+    unsigned still = 0;
+
+    while (received < octets && still < 100000) {
+        uint64_t before = received;
+        size_t n;
+
+        do {
+            size_t want = octets - sent < BENCH_CHUNK ? (size_t)(octets - sent) : BENCH_CHUNK;
+            n = want ? d->send(p, CLIENT, client, bench_out[CLIENT], want) : 0;
+            sent += n;
+        } while (n);
+        n = d->move(p, CLIENT);
+        r->segments += n;
+        r->frames += n;
+        while ((n = d->recv(p, SERVER, server, bench_in[SERVER])) > 0)
+            received += n;
+        r->frames += d->move(p, SERVER);
+        still = received == before ? still + 1 : 0;
+        /* When nothing moves a timer has to: virtual time goes to it faster. */
+        d->pass(p, still < 4 ? TURN_NS : 1000 * TURN_NS);
+    }
+    return received;
+}
+
+bool run_bulk(const struct driver *d, struct pair *p, uint64_t octets, struct result *r)
+{
+    conn client, server;
+    uint64_t frames = 0;
+    double start;
+
+    *r = (struct result){0};
+    if (!open_one(d, p, BENCH_PORT, &client, &server, &frames))
+        return false;
+    start = cpu_seconds();
+    r->octets = measured_bulk(d, p, client, server, octets, r);
+    r->seconds = cpu_seconds() - start;
+    r->units = r->segments;
+    d->shut(p, CLIENT, client);
+    d->move(p, CLIENT);
+    d->move(p, SERVER);
+    d->shut(p, SERVER, server);
+    d->move(p, SERVER);
+    d->move(p, CLIENT);
+    d->pass(p, TURN_NS);
+    return r->octets == octets || failed(d, "the transfer stalled");
+}
+
+static bool message(const struct driver *d, struct pair *p, enum end from, conn c, conn peer,
+                    uint64_t *frames)
+{
+    if (d->send(p, from, c, bench_out[from], MESSAGE) != MESSAGE)
+        return failed(d, "no room for a message");
+    *frames += d->move(p, from);
+    if (d->recv(p, !from, peer, bench_in[!from]) != MESSAGE)
+        return failed(d, "a message did not arrive");
+    return true;
+}
+
+/* The application looks at a connection after the stack has answered what came: so the FIN is
+ * acknowledged by a segment of its own, and a close is four segments. */
+__attribute__((noinline)) static uint64_t measured_crr(const struct driver *d, struct pair *p,
+                                                       uint64_t count, struct result *r)
+{
+    uint64_t i;
+
+    for (i = 0; i < count; i++) {
+        conn client, server;
+
+        if (!open_one(d, p, BENCH_PORT, &client, &server, &r->frames) ||
+            !message(d, p, CLIENT, client, server, &r->frames) ||
+            !message(d, p, SERVER, server, client, &r->frames))
+            break;
+        d->shut(p, CLIENT, client);
+        r->frames += d->move(p, CLIENT);
+        r->frames += d->move(p, SERVER);
+        if (!d->at_end(p, SERVER, server)) {
+            failed(d, "a FIN did not arrive");
+            break;
+        }
+        d->shut(p, SERVER, server);
+        r->frames += d->move(p, SERVER);
+        r->frames += d->move(p, CLIENT);
+        d->pass(p, TURN_NS);
+    }
+    return i;
+}
+
+bool run_crr(const struct driver *d, struct pair *p, uint64_t count, struct result *r)
+{
+    double start = cpu_seconds();
+
+    *r = (struct result){0};
+    r->units = measured_crr(d, p, count, r);
+    r->seconds = cpu_seconds() - start;
+    return r->units == count;
+}
+
+__attribute__((noinline)) static uint64_t measured_rr(const struct driver *d, struct pair *p,
+                                                      const conn *client, const conn *server,
+                                                      size_t n, size_t *next, uint64_t count,
+                                                      struct result *r)
+{
+    uint64_t i;
+
+    for (i = 0; i < count; i++) {
+        size_t at = *next;
+
+        *next = at + 1 < n ? at + 1 : 0;
+        if (!message(d, p, CLIENT, client[at], server[at], &r->frames) ||
+            !message(d, p, SERVER, server[at], client[at], &r->frames))
+            break;
+        d->pass(p, TURN_NS);
+    }
+    return i;
+}
+
+bool run_rr(const struct driver *d, struct pair *p, const conn *client, const conn *server,
+            size_t n, size_t *next, uint64_t count, struct result *r)
+{
+    double start = cpu_seconds();
+
+    *r = (struct result){0};
+    r->units = measured_rr(d, p, client, server, n, next, count, r);
+    r->seconds = cpu_seconds() - start;
+    return r->units == count;
+}
