@@ -348,8 +348,8 @@ bool estab_conn_next(const estab_stack *s, uint64_t *cursor, estab_sock *k);
 struct estab_stack_info { /* append-only, versioned like estab_config */
     size_t size;
     uint32_t conns, listeners, synq, timewait;
-    size_t mem_used, mem_peak; /* octets taken from env.alloc */
-    uint64_t frames_in, frames_out;
+    size_t mem_used, mem_peak;             /* octets taken from env.alloc */
+    uint64_t frames_in, frames_out, drops; /* drops: frames and segments refused, under any rule */
 };
 void estab_stack_info(const estab_stack *s, struct estab_stack_info *info);
 

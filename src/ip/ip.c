@@ -83,7 +83,7 @@ void ip_drop(struct ip_layer *l, const struct ip_dgram *d, enum rule r)
 {
     struct estab_trace t;
 
-    rule_count(l->rules, r);
+    rule_drop(l->rules, r);
     if (!l->env->cb.trace)
         return;
     memset(&t, 0, sizeof t);

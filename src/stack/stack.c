@@ -191,7 +191,8 @@ void estab_stack_info(const estab_stack *s, struct estab_stack_info *info)
                                    .mem_used = s->env.used,
                                    .mem_peak = s->env.peak,
                                    .frames_in = s->frames_in,
-                                   .frames_out = s->frames_out};
+                                   .frames_out = s->frames_out,
+                                   .drops = s->rules.drops};
 
     memcpy(info, &all, info->size < sizeof all ? info->size : sizeof all);
 }

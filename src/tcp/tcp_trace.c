@@ -80,7 +80,7 @@ void tcp_drop_tuple(struct tcp_layer *l, const struct tcp_tuple *k, const struct
 {
     struct estab_trace r = {.kind = ESTAB_TR_DROP, .from = st, .to = st, .rule = (uint16_t)rule};
 
-    rule_count(l->rules, rule);
+    rule_drop(l->rules, rule);
     if (!l->env->cb.trace)
         return;
     fill_tuple(l, &r, k);
@@ -94,7 +94,7 @@ void tcp_drop(struct tcb *t, const struct seg *g, enum rule rule)
     struct estab_trace r = {.kind = ESTAB_TR_DROP, .from = st, .to = st, .rule = (uint16_t)rule};
     struct tcp_tuple k = tcb_tuple(t);
 
-    rule_count(t->layer->rules, rule);
+    rule_drop(t->layer->rules, rule);
     if (!t->layer->env->cb.trace)
         return;
     fill_tuple(t->layer, &r, &k);

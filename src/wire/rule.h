@@ -128,10 +128,16 @@ enum rule {
 /* The stack's counters, one per rule. */
 struct rule_book {
     uint64_t n[RULE_COUNT];
+    uint64_t drops; /* of all of them, how many refused a frame or segment */
 };
 static inline void rule_count(struct rule_book *b, enum rule r)
 {
     b->n[r]++;
+}
+static inline void rule_drop(struct rule_book *b, enum rule r)
+{
+    b->n[r]++;
+    b->drops++;
 }
 
 #endif

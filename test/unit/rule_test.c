@@ -57,7 +57,7 @@ static void what_is_no_rule_has_no_name(void **state)
 
 static void each_rule_is_counted_apart(void **state)
 {
-    struct rule_book book = {{0}};
+    struct rule_book book = {0};
 
     (void)state;
     rule_count(&book, RULE_PAWS);
