@@ -37,6 +37,16 @@ static bool tcp_segment_of(estab_stack *s, const struct ip_dgram *d, struct seg 
     return true;
 }
 
+static uint8_t synq_wscale(const struct tcp_layer *l, uint32_t slot)
+{
+    return ((const struct tcp_synq *)slab_at(&l->synqs, slot))->snd_wscale;
+}
+
+static uint8_t timewait_wscale(const struct tcp_layer *l, uint32_t slot)
+{
+    return ((const struct tcp_timewait *)slab_at(&l->timewaits, slot))->wscales >> 4;
+}
+
 static void to_tcb(struct tcb *t, const struct tcp_tuple *k, struct seg *g)
 {
     tcp_trace_in(t->layer, k, tcb_handle(t), (enum estab_tcp_state)t->state, g, t->snd_wscale);
@@ -76,11 +86,11 @@ static void tcp_in(estab_stack *s, const struct ip_dgram *d)
         to_tcb(tcb_at(l, TCP_REF_SLOT(ref)), &k, &g);
         break;
     case TCP_REF_SYNQ:
-        tcp_trace_in(l, &k, 0, ESTAB_SYN_RECEIVED, &g, 0);
+        tcp_trace_in(l, &k, 0, ESTAB_SYN_RECEIVED, &g, synq_wscale(l, TCP_REF_SLOT(ref)));
         synq_segment_arrives(l, TCP_REF_SLOT(ref), &g, d);
         break;
     case TCP_REF_TIMEWAIT:
-        tcp_trace_in(l, &k, 0, ESTAB_TIME_WAIT, &g, 0);
+        tcp_trace_in(l, &k, 0, ESTAB_TIME_WAIT, &g, timewait_wscale(l, TCP_REF_SLOT(ref)));
         if (timewait_segment_arrives(l, TCP_REF_SLOT(ref), &g, &newer))
             to_listener(l, &k, &g, d, &newer);
         break;

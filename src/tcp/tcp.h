@@ -184,9 +184,10 @@ struct tcp_timewait {
     uint32_t ts_recent, ts_offset;
     uint32_t due; /* ms, circular */
     struct link link;
-    uint32_t owner; /* slot of the tcb whose handle outlived it, or SLAB_NONE */
-    uint16_t wnd;   /* the field last sent */
-    bool ts_ok : 1;
+    uint32_t owner;  /* slot of the tcb whose handle outlived it, or SLAB_NONE */
+    uint16_t wnd;    /* the field last sent */
+    uint8_t wscales; /* for the trace: snd, rcv in four bits each */
+    bool ts_ok;
 };
 _Static_assert(sizeof(struct tcp_timewait) <= 64, "a TIME-WAIT is an entry of 64 octets");
 
@@ -200,7 +201,7 @@ struct tcp_reply {
     uint32_t ts_val, ts_ecr;
     uint16_t wnd;
     uint8_t flags;
-    uint8_t state; /* for the trace */
+    uint8_t state, wscale; /* for the trace */
     uint16_t rule;
     bool ts;
 };

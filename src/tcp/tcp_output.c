@@ -34,8 +34,11 @@ static bool reply_pull(struct tcp_layer *l, uint8_t port, struct estab_frame *f,
 
     while (p->reply_head != p->reply_tail) {
         struct tcp_reply *r = &p->replies[p->reply_head++ % TCP_REPLIES];
-        struct seg_out o = {
-            .path = &r->path, .peer = r->peer, .rule = (enum rule)r->rule, .state = r->state};
+        struct seg_out o = {.path = &r->path,
+                            .peer = r->peer,
+                            .rule = (enum rule)r->rule,
+                            .state = r->state,
+                            .wscale = r->wscale};
 
         if (ip_path_ready(l->ip, &r->path, r->peer) != IP_READY) {
             rule_count(l->rules, RULE_NEIGHBOUR_UNKNOWN); /* whoever asked will ask again */

@@ -96,6 +96,7 @@ void timewait_enter(struct tcb *t)
                                .ts_offset = t->ts_offset,
                                .ts_ok = t->ts_ok,
                                .wnd = tcp_window_field(t, false),
+                               .wscales = (uint8_t)(t->snd_wscale << 4 | t->rcv_wscale),
                                .owner = t->orphan ? SLAB_NONE : t->slot};
     memcpy(w->peer, t->peer, 16);
     hash_set(&l->demux, t->tag, TCP_REF(TCP_REF_TCB, t->slot), TCP_REF(TCP_REF_TIMEWAIT, slot));
@@ -127,6 +128,7 @@ static void timewait_ack(struct tcp_layer *l, const struct tcp_timewait *w, enum
                           .wnd = w->wnd,
                           .flags = SEG_ACK,
                           .state = ESTAB_TIME_WAIT,
+                          .wscale = w->wscales & 0xf,
                           .rule = (uint16_t)why};
 
     memcpy(r.peer, w->peer, 16);
