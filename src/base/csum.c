@@ -3,7 +3,7 @@
  *
  * 2^16 - 1 divides 2^64 - 1, so words of any width may be added with end-around carry, in the
  * machine's byte order, and folded at the end (RFC 1071 section 2 (A), (B), (C)).  The inner loop
- * counts its carries apart from its sums, so that no addition waits for another. */
+ * adds into four sums, so that no addition waits for another, and counts the carries apart. */
 #include "base/csum.h"
 
 static inline uint64_t carry_add(uint64_t sum, uint64_t v)
@@ -12,57 +12,77 @@ static inline uint64_t carry_add(uint64_t sum, uint64_t v)
     return sum + (sum < v);
 }
 
-static inline uint64_t load64(const uint8_t *p)
+static inline void count_add(uint64_t *sum, uint64_t *carries, uint64_t v)
+{
+    *sum += v;
+    *carries += *sum < v;
+}
+
+/* The 2, 4, 8 octets at off, copied unless dst is NULL. */
+static inline uint16_t pass16(uint8_t *dst, const uint8_t *src, size_t off)
+{
+    uint16_t v;
+
+    memcpy(&v, src + off, sizeof(v));
+    if (dst)
+        memcpy(dst + off, &v, sizeof(v));
+    return v;
+}
+
+static inline uint32_t pass32(uint8_t *dst, const uint8_t *src, size_t off)
+{
+    uint32_t v;
+
+    memcpy(&v, src + off, sizeof(v));
+    if (dst)
+        memcpy(dst + off, &v, sizeof(v));
+    return v;
+}
+
+static inline uint64_t pass64(uint8_t *dst, const uint8_t *src, size_t off)
 {
     uint64_t v;
 
-    memcpy(&v, p, sizeof(v));
+    memcpy(&v, src + off, sizeof(v));
+    if (dst)
+        memcpy(dst + off, &v, sizeof(v));
     return v;
 }
 
 /* Sums, and copies unless dst is NULL. */
 static inline uint64_t sum_run(uint64_t sum, uint8_t *dst, const uint8_t *src, size_t len)
 {
-    uint64_t s0 = 0, s1 = 0, s2 = 0, s3 = 0, carries = 0, v0, v1, v2, v3;
-    uint64_t tail = 0;
+    uint64_t s0 = 0, s1 = 0, s2 = 0, s3 = 0, c0 = 0, c1 = 0;
+    uint16_t last = 0;
+    size_t off = 0;
 
-    while (len >= 32) {
-        v0 = load64(src);
-        v1 = load64(src + 8);
-        v2 = load64(src + 16);
-        v3 = load64(src + 24);
-        if (dst) {
-            memcpy(dst, &v0, 8);
-            memcpy(dst + 8, &v1, 8);
-            memcpy(dst + 16, &v2, 8);
-            memcpy(dst + 24, &v3, 8);
-            dst += 32;
-        }
-        s0 += v0;
-        carries += s0 < v0;
-        s1 += v1;
-        carries += s1 < v1;
-        s2 += v2;
-        carries += s2 < v2;
-        s3 += v3;
-        carries += s3 < v3;
-        src += 32;
-        len -= 32;
+    for (; len - off >= 64; off += 64) {
+        count_add(&s0, &c0, pass64(dst, src, off));
+        count_add(&s1, &c1, pass64(dst, src, off + 8));
+        count_add(&s2, &c0, pass64(dst, src, off + 16));
+        count_add(&s3, &c1, pass64(dst, src, off + 24));
+        count_add(&s0, &c0, pass64(dst, src, off + 32));
+        count_add(&s1, &c1, pass64(dst, src, off + 40));
+        count_add(&s2, &c0, pass64(dst, src, off + 48));
+        count_add(&s3, &c1, pass64(dst, src, off + 56));
     }
-    sum = carry_add(carry_add(carry_add(sum, s0), carry_add(s1, s2)), carry_add(s3, carries));
-    for (; len >= 8; len -= 8, src += 8) {
-        v0 = load64(src);
-        if (dst) {
-            memcpy(dst, &v0, 8);
-            dst += 8;
-        }
-        sum = carry_add(sum, v0);
+    if (off)
+        sum = carry_add(carry_add(carry_add(sum, s0), carry_add(s1, s2)), carry_add(s3, c0 + c1));
+    for (; len - off >= 8; off += 8)
+        sum = carry_add(sum, pass64(dst, src, off));
+    if (len & 4) {
+        sum = carry_add(sum, pass32(dst, src, off));
+        off += 4;
     }
-    if (len) {
-        memcpy(&tail, src, len);
+    if (len & 2) {
+        sum = carry_add(sum, pass16(dst, src, off));
+        off += 2;
+    }
+    if (len & 1) { /* padded with a zero octet on the right */
+        memcpy(&last, src + off, 1);
         if (dst)
-            memcpy(dst, src, len);
-        sum = carry_add(sum, tail);
+            dst[off] = src[off];
+        sum = carry_add(sum, last);
     }
     return sum;
 }

@@ -255,7 +255,7 @@ static bool hash_reserve(struct hash *h)
     }
     if (!h->next)
         return h->used < size - size / 16;
-    do {
+    do { /* more than once only where memory was refused for long */
         growth_clear_some(h);
     } while (h->next && h->used >= size - size / 16);
     return true;

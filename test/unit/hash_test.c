@@ -252,6 +252,7 @@ static void a_refused_allocation_changes_nothing(void **state)
     m->t.fail_at = 0;
     for (; ref < 3000; ref++) {
         model_add(m, ref, (uint32_t)test_rand(&m->t));
+        assert_true(m->h.used <= ((uint64_t)m->h.mask + 1) * 15 / 16); /* although it came late */
         if (ref < at_refusal + 200)
             model_check(m);
     }

@@ -142,6 +142,13 @@ static uint32_t stored_end(const struct world *x)
     return end;
 }
 
+static void write_both(struct world *x, const struct pieces *t)
+{
+    assert_int_equal(ring_write(&x->r, &x->pool, t), 0);
+    model_put(x, x->len, t);
+    x->len += t->len;
+}
+
 static void an_empty_ring_holds_no_memory(void **state)
 {
     struct world *x = world_new(1, 0);
@@ -205,6 +212,29 @@ static void memory_returns_to_the_pool_and_is_bounded(void **state)
     t = one_piece(x, CHUNK);
     assert_int_equal(ring_write(&x->r, &x->pool, &t), 0);
     assert_int_equal(x->t.allocs, allocs);
+    world_free(x);
+}
+
+static void a_chunk_goes_as_soon_as_nothing_in_it_is_wanted(void **state)
+{
+    struct world *x = world_new(1, 0);
+    struct pieces t = one_piece(x, 5 * CHUNK);
+    size_t full;
+
+    (void)state;
+    assert_int_equal(ring_write(&x->r, &x->pool, &t), 0);
+    full = ring_mem(&x->r);
+    ring_drop(&x->r, &x->pool, CHUNK - 1, false);
+    assert_int_equal(ring_mem(&x->r), full);
+    ring_drop(&x->r, &x->pool, 1, false);
+    assert_int_equal(ring_mem(&x->r), full - CHUNK);
+    ring_unwrite(&x->r, &x->pool, CHUNK - 1);
+    assert_int_equal(ring_mem(&x->r), full - CHUNK);
+    ring_unwrite(&x->r, &x->pool, 1);
+    assert_int_equal(ring_mem(&x->r), full - 2 * CHUNK);
+    assert_int_equal(x->t.live, ring_mem(&x->r));
+    memcpy(x->text, x->src + CHUNK, x->r.len);
+    check_peek(x, 0, x->r.len);
     world_free(x);
 }
 
@@ -285,7 +315,11 @@ static void put_while_memory_runs_out(struct world *x, uint32_t off, const struc
         x->t.fail_at = x->t.allocs + nth;
         if (ring_put(&x->r, &x->pool, off, t) == 0)
             break;
-        assert_memory_equal(&before, &x->r, sizeof(before));
+        assert_ptr_equal(x->r.u.one, before.u.one);
+        assert_int_equal(x->r.head, before.head);
+        assert_int_equal(x->r.first, before.first);
+        assert_int_equal(x->r.shift, before.shift);
+        assert_int_equal(x->r.table_shift, before.table_shift);
         if (nth == 1 || !test_rand_below(&x->t, 8))
             check_all(x);
     }
@@ -377,39 +411,36 @@ static void a_refused_allocation_changes_nothing(void **state)
         random_life(100 + seed, 300, (uint32_t)(seed % 3), true, 12);
 }
 
-/* Every place at which a full-sized small ring may be when it becomes large. */
+/* A full, wrapped small ring of every size becomes large by a put at any distance. */
 static void becoming_large_keeps_what_wrapped(void **state)
 {
-    static const uint32_t heads[] = {0, 1, 511, 16384, CHUNK - 512, CHUNK - 1};
     static const uint32_t offs[] = {CHUNK - 1,     CHUNK,     CHUNK + 1, 2 * CHUNK - 3,
-                                    2 * CHUNK + 5, 5 * CHUNK, 0};
+                                    2 * CHUNK + 5, 5 * CHUNK, 9 * CHUNK, 0};
     struct world *x;
     struct pieces t;
-    size_t i, j;
+    uint32_t size, h, head;
+    size_t j;
 
     (void)state;
-    for (i = 0; i < sizeof(heads) / sizeof(heads[0]); i++) {
-        for (j = 0; j < sizeof(offs) / sizeof(offs[0]); j++) {
-            x = world_new(i * 7 + j, 1);
-            t = random_pieces(x, CHUNK);
-            assert_int_equal(ring_put(&x->r, &x->pool, 0, &t), 0);
-            model_put(x, 0, &t);
-            ring_extend(&x->r, CHUNK);
-            x->len = CHUNK;
-            ring_drop(&x->r, &x->pool, heads[i], false);
-            model_drop(x, heads[i], false);
-            t = random_pieces(x, heads[i]);
-            assert_int_equal(ring_put(&x->r, &x->pool, x->len, &t), 0);
-            model_put(x, x->len, &t);
-            ring_extend(&x->r, heads[i]);
-            x->len += heads[i];
-            assert_int_equal(x->r.table_shift, 0); /* still small, full, and wrapped */
-            t = random_pieces(x, offs[j] ? 10 : CHUNK + 1);
-            assert_int_equal(ring_put(&x->r, &x->pool, offs[j], &t), 0);
-            model_put(x, offs[j], &t);
-            assert_int_not_equal(x->r.table_shift, 0);
-            check_all(x);
-            world_free(x);
+    for (size = 512; size <= CHUNK; size *= 2) {
+        for (h = 0; h < 5; h++) {
+            head = h < 2 ? h : h == 2 ? size / 2 : size - (h - 2);
+            for (j = 0; j < sizeof(offs) / sizeof(offs[0]); j++) {
+                x = world_new(size + h * 7 + j, 1);
+                t = random_pieces(x, size);
+                write_both(x, &t);
+                ring_drop(&x->r, &x->pool, head, false);
+                model_drop(x, head, false);
+                t = random_pieces(x, head);
+                write_both(x, &t);
+                assert_int_equal(ring_mem(&x->r), size); /* still small, full, and wrapped */
+                t = random_pieces(x, offs[j] ? 10 : CHUNK + 1);
+                assert_int_equal(ring_put(&x->r, &x->pool, offs[j], &t), 0);
+                model_put(x, offs[j], &t);
+                assert_true(ring_mem(&x->r) > size);
+                check_all(x);
+                world_free(x);
+            }
         }
     }
 }
@@ -420,6 +451,7 @@ int main(void)
         cmocka_unit_test(an_empty_ring_holds_no_memory),
         cmocka_unit_test(grows_by_doubling_and_then_by_chunks),
         cmocka_unit_test(memory_returns_to_the_pool_and_is_bounded),
+        cmocka_unit_test(a_chunk_goes_as_soon_as_nothing_in_it_is_wanted),
         cmocka_unit_test(a_moving_queue_holds_what_it_needs),
         cmocka_unit_test(a_frame_lies_in_three_pieces),
         cmocka_unit_test(holes_cost_nothing),
