@@ -198,10 +198,9 @@ static void put_last(struct ctl *ctl, struct client *c)
     put_line(c, line,
              snprintf(line, sizeof line,
                       "{\"end\":true,\"sockets\":%llu,\"mem_used\":%zu,\"mem_peak\":%zu,"
-                      "\"frames_in\":%llu,\"frames_out\":%llu,\"drops\":%llu}\n",
+                      "\"frames_in\":%llu,\"frames_out\":%llu}\n",
                       (unsigned long long)c->count, info.mem_used, info.mem_peak,
-                      (unsigned long long)info.frames_in, (unsigned long long)info.frames_out,
-                      (unsigned long long)info.drops));
+                      (unsigned long long)info.frames_in, (unsigned long long)info.frames_out));
 }
 
 static bool read_ask(struct ctl *ctl, struct client *c)

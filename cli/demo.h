@@ -50,6 +50,7 @@ struct demo {
 
     /* the run */
     int signals, signal;
+    bool lost; /* the device is gone */
     struct ladder *ladder;
     FILE *rows; /* what the ladder wrote since the last turn: a memory stream */
     char *rows_text;

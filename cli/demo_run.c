@@ -115,7 +115,8 @@ static int turn(struct demo *d, char *err)
         snprintf(err, ESTAB_ERRLEN, "cannot write the output");
         return -1;
     }
-    return rc == -1 ? -1 : 0;
+    d->lost = rc == -1;
+    return d->lost ? -1 : 0;
 }
 
 /* ---- one transfer's peer or client ---- */
@@ -241,11 +242,11 @@ static int run_curl(struct demo *d, const struct plan *p, const char *host, cons
     return rc;
 }
 
-/* A connection inside the kernel, to see whether the server listens yet. */
+/* A connection inside the kernel, to see whether the server listens yet: answered at once. */
 static bool kernel_answers(void)
 {
     struct sockaddr_in sin = {.sin_family = AF_INET, .sin_port = htons(DEMO_PEER_PORT)};
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     bool yes;
 
     sin.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
@@ -371,6 +372,7 @@ static int transfer(struct demo *d, size_t i, char *err)
     struct demo_transfer *t = &d->transfer[i];
     struct ladder_count before, after;
     estab_time began_at = node_now(&d->node);
+    char closing[ESTAB_ERRLEN] = "";
     int rc;
 
     ladder_counts(d->ladder, &before);
@@ -380,12 +382,14 @@ static int transfer(struct demo *d, size_t i, char *err)
     t->took = node_now(&d->node) - began_at;
     d->progress_at = ESTAB_NEVER;
     clear_progress(d);
+    if (d->signal || d->lost)
+        return -1;
+    if (wait_closed(d, closing) < 0) {
+        memcpy(err, closing, sizeof closing);
+        return -1;
+    }
     if (rc == 0)
         rc = check(d, t, err);
-    if (d->signal)
-        return -1;
-    if (wait_closed(d, err) < 0)
-        return -1;
     ladder_flush(d->ladder);
     show_rows(d);
     ladder_counts(d->ladder, &after);
@@ -401,6 +405,7 @@ int demo_run(struct demo *d, char *err)
     size_t i;
     int rc = 0;
 
+    show_rows(d);
     for (i = 0; i < DEMO_TRANSFERS && rc == 0; i++) {
         if (!plans[i].serves && !d->peer.stack && d->child.pid == 0)
             rc = start_python(d, err);

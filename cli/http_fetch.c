@@ -247,9 +247,7 @@ void http_fetch_free(struct http_fetch *f)
 {
     if (!f)
         return;
-    if (f->state == FETCH_DONE)
-        estab_close(f->config.stack, f->sock);
-    else
+    if (f->state != FETCH_DONE || estab_close(f->config.stack, f->sock) == ESTAB_E_NOMEM)
         estab_abort(f->config.stack, f->sock);
     free(f->request);
     free(f);

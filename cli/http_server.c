@@ -154,7 +154,8 @@ static void conn_forget(struct http_conn *c)
 
 static void conn_close(struct http_conn *c)
 {
-    estab_close(c->server->config.stack, c->sock);
+    if (estab_close(c->server->config.stack, c->sock) == ESTAB_E_NOMEM)
+        estab_abort(c->server->config.stack, c->sock);
     conn_forget(c);
 }
 

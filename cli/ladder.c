@@ -7,9 +7,9 @@
  * Folding.  Plain segments (text or a bare ACK, sent for the first time, in order, with an open
  * window) that follow one another are a run.  The first `head` rows of a run are written at once.
  * Later ones wait in `held`, which keeps the last `tail` of them; what it pushes out is only
- * counted.  When something else happens, or at a flush, the run ends: one line for what was
- * counted, then the held rows.  Memory and output are therefore bounded by events other than plain
- * text, however long the transfer.
+ * counted; a later run begins with one row only.  When something else happens, or at a flush, the
+ * run ends: one line for what was counted, then the held rows.  Memory and output are therefore
+ * bounded by events other than plain text, however long the transfer.
  *
  * Connections are told apart by their four-tuple, since compact entries (SYN-RECEIVED, TIME-WAIT)
  * have no lasting handle; one that reached CLOSED is forgotten, and the next on the same tuple is
@@ -48,7 +48,9 @@ struct conn {
     bool known[2];          /* whether `initial` is: [0] of the peer, [1] ours */
     uint32_t initial[2];    /* initial sequence numbers */
     uint32_t highest[2];    /* SEG.SEQ + SEG.LEN, the furthest seen */
+    uint8_t wscale[2];      /* the last that was not 0: compact entries do not keep it */
     char name[2][NAME_LEN]; /* [0] the peer's, [1] ours */
+    bool ran;               /* a run went beyond its head: later ones have a head of one row */
     struct run run;
 };
 
@@ -56,6 +58,7 @@ struct ladder {
     FILE *out;
     struct ladder_style style;
     struct ladder_count count;
+    unsigned numbered;
     struct conn *bucket[BUCKETS];
     const struct conn *shown; /* whose rows were written last */
     char name[2][NAME_LEN];
@@ -93,7 +96,8 @@ static struct conn *conn_new(struct ladder *l, struct conn **at, const struct es
     c->local = t->local;
     c->peer = t->peer;
     c->began_at = t->at;
-    c->number = (unsigned)++l->count.begun;
+    c->number = ++l->numbered;
+    l->count.begun++;
     memcpy(c->name, l->name, sizeof c->name);
     *at = c;
     return c;
@@ -224,7 +228,8 @@ static void segment_text(const struct conn *c, const struct estab_trace *t, char
         append(buf, cap, " ACK %u", (unsigned)relative(c, !out, t->ack));
     if (t->len > 0)
         append(buf, cap, " LEN %u", (unsigned)t->len);
-    append(buf, cap, " WND %llu", (unsigned long long)t->wnd << t->wscale);
+    append(buf, cap, " WND %llu",
+           (unsigned long long)t->wnd << (t->flags & ESTAB_SYN ? 0 : c->wscale[out]));
 }
 
 static void write_segment(struct ladder *l, const struct conn *c, const struct estab_trace *t,
@@ -291,7 +296,8 @@ static void fold_text(const struct ladder *l, const struct run *r, char *buf, si
             append(buf, cap, "%s%s %s ACK%s", buf[0] ? "; " : "", arrow, say_count(r->acks[d], a),
                    r->acks[d] == 1 ? "" : "s");
     }
-    append(buf, cap, "; %s", say_span(r->last_folded_at - r->first_folded.at, a));
+    if (r->last_folded_at > r->first_folded.at)
+        append(buf, cap, "; %s", say_span(r->last_folded_at - r->first_folded.at, a));
 }
 
 static void end_run(struct ladder *l, struct conn *c)
@@ -317,6 +323,7 @@ static void end_run(struct ladder *l, struct conn *c)
     }
     for (i = 0; i < r->nheld; i++)
         write_segment(l, c, &r->held[i], NULL);
+    c->ran = c->ran || r->rows >= l->style.head;
     memset(r, 0, sizeof *r);
 }
 
@@ -339,7 +346,7 @@ static void add_plain(struct ladder *l, struct conn *c, const struct estab_trace
 {
     struct run *r = &c->run;
 
-    if (r->rows < l->style.head) {
+    if (r->rows < (c->ran ? 1 : l->style.head)) {
         r->rows++;
         write_segment(l, c, t, NULL);
         return;
@@ -397,6 +404,8 @@ static void learn(struct conn *c, const struct estab_trace *t)
     unsigned out = t->kind == ESTAB_TR_SEG_OUT;
     uint32_t end = segment_end(t);
 
+    if (t->wscale > 0)
+        c->wscale[out] = t->wscale;
     if ((t->flags & ESTAB_SYN) && !c->known[out]) {
         c->initial[out] = t->seq;
         c->highest[out] = end;
