@@ -10,7 +10,7 @@
 /* Parses from an allocation that ends where the options end. */
 static enum rule parse(struct tcp_opts *o, const uint8_t *p, size_t len)
 {
-    uint8_t *exact = malloc(len + 1);
+    uint8_t *exact = calloc(1, len + 1);
     enum rule r;
 
     memcpy(exact + 1, p, len);
