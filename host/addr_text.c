@@ -82,9 +82,10 @@ char *estab_addr_format(const struct estab_addr *a, bool with_port, char *buf)
     bool is_v4 = memcmp(a->ip, mapped, sizeof mapped) == 0;
 
     inet_ntop(is_v4 ? AF_INET : AF_INET6, is_v4 ? a->ip + 12 : a->ip, ip, sizeof ip);
-    if (!with_port)
-        return strcpy(buf, ip);
-    snprintf(buf, 56, is_v4 ? "%s:%u" : "[%s]:%u", ip, (unsigned)a->port);
+    if (with_port)
+        snprintf(buf, 56, is_v4 ? "%s:%u" : "[%s]:%u", ip, (unsigned)a->port);
+    else
+        snprintf(buf, 56, "%s", ip);
     return buf;
 }
 

@@ -235,11 +235,13 @@ static int parse_stage(struct stage *s, char *text, bool innermost, char *err)
     for (size_t i = 0; s->args && i < sizeof kinds / sizeof *kinds; i++)
         if (strcmp(text, kinds[i].name) == 0)
             s->kind = &kinds[i];
-    if (!s->kind)
-        return link_say(err,
-                        "\"%.40s\": no such kind of link; there is tun:NAME, tap:NAME, and in "
-                        "front of them with a | pcap:FILE and fault:loss=1%%,...",
-                        text);
+    if (!s->kind) {
+        link_say(err,
+                 "\"%.40s\": no such kind of link; there is tun:NAME, tap:NAME, and in "
+                 "front of them with a | pcap:FILE and fault:loss=1%%,...",
+                 text);
+        return -1;
+    }
     if (innermost && !s->kind->innermost)
         return link_say(err, "\"%s:%.40s\" leads nowhere; put |tun:NAME or |tap:NAME behind it",
                         text, s->args);

@@ -291,8 +291,9 @@ int estab_link_fault(estab_link **out, estab_link *under, const struct estab_fau
     if (t->cfg.rate) {
         t->departs = calloc(t->cfg.queue, sizeof *t->departs);
         if (!t->departs) {
+            link_say(err, "fault: queue=%" PRIu32 ": out of memory", t->cfg.queue);
             fault_close(&t->link);
-            return link_say(err, "fault: queue=%" PRIu32 ": out of memory", t->cfg.queue);
+            return -1;
         }
     }
     *out = &t->link;

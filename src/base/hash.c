@@ -225,6 +225,7 @@ static void growth_move_some(struct hash *h)
     const struct circle tab = circle_tab(h);
     uint32_t n;
 
+    assert(tab.e);
     for (n = 0; n < MOVE_STEP && h->old_used; n++, h->moved++) {
         if (h->old[h->moved].ref == HASH_NONE)
             continue;
@@ -269,6 +270,7 @@ int hash_add(struct hash *h, uint32_t tag, uint32_t ref)
     if (!hash_reserve(h))
         return ESTAB_E_NOMEM;
     c = circle_tab(h);
+    assert(c.e);
     circle_put(&c, (struct hash_entry){tag, ref});
     h->used++;
     return 0;

@@ -86,6 +86,7 @@ static uint8_t *chain_pop(void **chain)
 {
     uint8_t *chunk = *chain;
 
+    assert(chunk);
     memcpy(chain, chunk, sizeof(*chain));
     return chunk;
 }
@@ -218,8 +219,10 @@ static int small_to_large(struct ring *r, struct ring_pool *p, uint32_t off, uin
         if (!table[i])
             table[i] = chain_pop(&chain);
     if (has_first) {
-        if (head)
+        if (head) {
+            assert(one && table[1]);
             memcpy(table[1], one, head);
+        }
     } else if (old_shift) {
         copy_small(r, 0, table[0], 1u << old_shift);
         piece_put(p, old_shift, one);

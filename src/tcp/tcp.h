@@ -314,8 +314,8 @@ struct tcb *tcp_demux_listener(struct tcp_layer *l, uint16_t local, uint16_t lpo
 uint32_t tcp_demux_tag(const struct tcp_layer *l, const struct tcp_tuple *k);
 int tcp_demux_add(struct tcb *t); /* under its tuple; pport 0: bound or listening */
 void tcp_demux_del(struct tcb *t);
-int tcp_bind(struct tcb *t, const struct estab_addr *local); /* estab_bind's results */
-int tcp_port_choose(struct tcb *t);                          /* RFC 6056; sets t->lport */
+int tcp_bind(struct tcb *t, const struct estab_addr *a); /* estab_bind's results */
+int tcp_port_choose(struct tcb *t);                      /* RFC 6056; sets t->lport */
 
 /* ---- tcp_isn.c ---- */
 seq_t tcp_isn(const struct tcp_layer *l, const struct tcp_tuple *k);
@@ -401,8 +401,7 @@ bool synq_pull(struct tcp_layer *l, uint8_t port, struct estab_frame *f, uint8_t
 bool synq_has_output(const struct tcp_layer *l, uint8_t port);
 int synq_expire(struct tcp_layer *l);
 estab_time synq_next(const struct tcp_layer *l);
-void synq_new(struct tcb *listener, const struct seg *g, const struct ip_dgram *d,
-              const seq_t *newer);
+void synq_new(struct tcb *t, const struct seg *g, const struct ip_dgram *d, const seq_t *newer);
 void timewait_enter(
     struct tcb *t); /* gives t's tuple to an entry; t loses its place in the demux */
 int timewait_expire(struct tcp_layer *l);
