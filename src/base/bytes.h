@@ -126,6 +126,21 @@ struct pieces {
     uint32_t n;
     uint32_t len; /* of all pieces together */
 };
+/* All of src behind its first off octets; off <= src->len. */
+static inline void pieces_after(struct pieces *t, const struct pieces *src, uint32_t off)
+{
+    uint32_t i = 0;
+
+    t->len = src->len - off;
+    t->n = 0;
+    while (i < src->n && off >= src->v[i].len)
+        off -= (uint32_t)src->v[i++].len;
+    if (i == src->n)
+        return;
+    t->v[t->n++] = (struct estab_iov){(uint8_t *)src->v[i].base + off, src->v[i].len - off};
+    while (++i < src->n)
+        t->v[t->n++] = src->v[i];
+}
 void pieces_trim_head(struct pieces *t, uint32_t len); /* len <= t->len */
 void pieces_trim_tail(struct pieces *t, uint32_t len); /* len <= t->len */
 void pieces_copy(void *dst, const struct pieces *t, uint32_t off,

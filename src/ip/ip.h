@@ -98,7 +98,8 @@ struct ip_dgram { /* borrowed from the frame */
                        transport's to set) */
     uint16_t gso_size;
     const uint8_t *head;   /* contiguous octets of the transport's header ... */
-    size_t head_len;       /* ... at least min(60, payload) of them */
+    size_t head_len;       /* ... all of it, if it is there: TCP's by its data offset, else min(60,
+                              payload) */
     struct pieces payload; /* the transport's header and text, exactly ip.payload_len octets */
     uint8_t scratch[320];  /* headers that came in pieces, made contiguous */
 };

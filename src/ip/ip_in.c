@@ -66,10 +66,22 @@ static uint32_t header_want(const struct pieces *t, uint8_t version)
     const uint8_t *p = t->v[0].base;
 
     if (version == 4)
-        return 60;
+        return (p[0] & 0xf) > 5 ? (p[0] & 0xfu) * 4 : IP4_HDR_LEN;
     if (t->v[0].len > 6 && (p[6] == IPPROTO_TCP_ || p[6] == IPPROTO_UDP_))
         return IP6_HDR_LEN;
     return IP_HDR_RUN;
+}
+
+/* How many octets of the payload are its header.  What a frame's first piece holds is read in
+ * place: a sender's headers and text mostly lie apart, and copying 60 octets to have 32 took 20 ns
+ * a segment. */
+static uint32_t transport_want(const struct ip_dgram *d)
+{
+    const struct estab_iov *v = &d->payload.v[0];
+
+    if (d->ip.proto == IPPROTO_TCP_ && d->payload.n > 0 && v->len > 12)
+        return (uint32_t)(((const uint8_t *)v->base)[12] >> 4) * 4;
+    return IP_HEAD_RUN;
 }
 
 static enum rule header_in(struct ip_layer *l, struct ip_dgram *d, uint8_t version)
@@ -89,7 +101,7 @@ static enum rule header_in(struct ip_layer *l, struct ip_dgram *d, uint8_t versi
         return r;
     pieces_trim_head(t, d->ip.hdr_len);
     pieces_trim_tail(t, t->len - d->ip.payload_len);
-    d->head = ip_run(t, IP_HEAD_RUN, d->scratch + IP_HDR_RUN, &d->head_len);
+    d->head = ip_run(t, transport_want(d), d->scratch + IP_HDR_RUN, &d->head_len);
     return RULE_NONE;
 }
 

@@ -17,9 +17,7 @@ struct estab_stack {
     struct tcp_layer tcp;
     uint64_t frames_in, frames_out;
     bool inside; /* a public call runs: none may begin (from a trace hook, say) */
-    struct {
-        uint8_t b[TCP_HDR_BUF];
-    } hdrs[STACK_BATCH]; /* headers of the frames lent */
+    struct gso_hdr hdrs[STACK_BATCH]; /* headers of the frames lent */
 };
 
 void stack_enter(estab_stack *s); /* latches the clock; what was lent is no longer */

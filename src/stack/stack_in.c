@@ -49,7 +49,8 @@ static uint8_t timewait_wscale(const struct tcp_layer *l, uint32_t slot)
 
 static void to_tcb(struct tcb *t, const struct tcp_tuple *k, struct seg *g)
 {
-    tcp_trace_in(t->layer, k, tcb_handle(t), (enum estab_tcp_state)t->state, g, t->snd_wscale);
+    if (t->layer->env->cb.trace)
+        tcp_trace_in(t->layer, k, tcb_handle(t), (enum estab_tcp_state)t->state, g, t->snd_wscale);
     tcp_segment_arrives(t, g);
 }
 

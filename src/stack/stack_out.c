@@ -5,6 +5,7 @@
 
 int estab_output(estab_stack *s, int port, struct estab_frame *f, size_t n)
 {
+    struct tcp_frames out;
     size_t i = 0;
 
     if (port < 0 || (uint32_t)port >= s->ip.nports)
@@ -14,8 +15,9 @@ int estab_output(estab_stack *s, int port, struct estab_frame *f, size_t n)
     stack_enter(s);
     while (i < n && ip_pull(&s->ip, (uint8_t)port, &f[i]))
         i++;
-    while (i < n && tcp_pull(&s->tcp, (uint8_t)port, &f[i], s->hdrs[i].b))
-        i++;
+    out = (struct tcp_frames){.f = f, .hdrs = s->hdrs, .n = (uint32_t)i, .room = (uint32_t)n};
+    tcp_pull(&s->tcp, (uint8_t)port, &out);
+    i = out.n;
     /* What TCP asked of the internet layer meanwhile: a neighbour's address. */
     while (i < n && ip_pull(&s->ip, (uint8_t)port, &f[i]))
         i++;

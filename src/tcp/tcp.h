@@ -22,12 +22,14 @@
 #include "base/hash.h"
 #include "base/ring.h"
 #include "base/wheel.h"
+#include "ip/gso.h"
 #include "ip/ip.h"
 #include "tcp/tcp_cc.h"
 #include "tcp/tcp_rtt.h"
 #include "wire/tcp.h"
 
 struct tcp_layer;
+struct tcp_frames;
 
 enum tcp_timer { /* due in this order when due together */
                  TCP_T_REXMT,
@@ -397,7 +399,7 @@ int tcp_dispose(
 
 /* ---- tcp_listen.c, tcp_synq.c, tcp_timewait.c ---- */
 void tcp_listener_free(struct tcb *t);
-bool synq_pull(struct tcp_layer *l, uint8_t port, struct estab_frame *f, uint8_t *hdr);
+void synq_pull(struct tcp_layer *l, uint8_t port, struct tcp_frames *out);
 bool synq_has_output(const struct tcp_layer *l, uint8_t port);
 int synq_expire(struct tcp_layer *l);
 estab_time synq_next(const struct tcp_layer *l);
@@ -429,8 +431,13 @@ estab_time tcp_next(const struct tcp_layer *l);
 enum estab_timer tcp_next_timer(const struct tcb *t, estab_time *at);
 
 /* ---- tcp_output.c, tcp_emit.c ---- */
-#define TCP_HDR_BUF 128 /* link, IP and TCP headers of one frame */
-bool tcp_pull(struct tcp_layer *l, uint8_t port, struct estab_frame *f, uint8_t *hdr);
+struct tcp_frames { /* room for frames to hand out, and for their headers; what has been filled */
+    struct estab_frame *f;
+    struct gso_hdr *hdrs;
+    uint32_t n, room;
+};
+/* Fills out with what this port owes, as far as there is room. */
+void tcp_pull(struct tcp_layer *l, uint8_t port, struct tcp_frames *out);
 bool tcp_has_output(const struct tcp_layer *l, uint8_t port);
 struct seg_out {
     const struct ip_path *path;
@@ -445,7 +452,9 @@ struct seg_out {
     enum rule rule;
     uint8_t state, wscale;
 };
-void tcp_emit(struct tcp_layer *l, const struct seg_out *o, struct estab_frame *f, uint8_t *hdr);
+/* One frame, or where the port cannot take o->gso_size, as many as that makes; out has room for
+ * them. */
+void tcp_emit(struct tcp_layer *l, const struct seg_out *o, struct tcp_frames *out);
 /* Queues an answer; refused and counted when the ring is full. */
 void tcp_reply(struct tcp_layer *l, uint8_t port, const struct tcp_reply *r);
 /* Answers a segment that has no connection, or must not have one, with RST (section 3.10.7.1). */

@@ -24,12 +24,34 @@ static void checksum(struct tcp_layer *l, const struct seg_out *o, uint32_t tcp_
     memcpy(tcp + 16, &folded, 2);
 }
 
-void tcp_emit(struct tcp_layer *l, const struct seg_out *o, struct estab_frame *f, uint8_t *hdr)
+/* One record a frame, whoever cuts the super-segment. */
+static void trace_frames(struct tcp_layer *l, const struct seg_out *o)
 {
-    uint32_t ip_len = ip_emit_len(l->ip, o->path, o->peer);
+    uint32_t mss = o->gso_size ? o->gso_size : o->text_len, left = o->text_len;
+    struct seg_out part;
+
+    if (!l->env->cb.trace)
+        return;
+    part = *o;
+    while (left > mss) {
+        part.text_len = mss;
+        part.g.flags = o->g.flags & (uint8_t) ~(SEG_PSH | SEG_FIN);
+        tcp_trace_out(l, &part);
+        part.g.seq = seq_add(part.g.seq, mss);
+        left -= mss;
+    }
+    part.text_len = left;
+    part.g.flags = o->g.flags;
+    tcp_trace_out(l, &part);
+}
+
+void tcp_emit(struct tcp_layer *l, const struct seg_out *o, struct tcp_frames *out)
+{
+    struct estab_frame super, *f = o->gso_size ? &super : &out->f[out->n];
+    uint8_t *hdr = out->hdrs[out->n].b, kinds[TCP_KINDS_MAX];
+    uint32_t ip_len = ip_emit_len(l->ip, o->path, o->peer), opts_len, hdr_len;
     struct ip_send how = {.proto = IPPROTO_TCP_, .hop_limit = o->hop_limit};
-    uint8_t *tcp = hdr + ip_len, kinds[TCP_KINDS_MAX];
-    uint32_t opts_len, hdr_len;
+    uint8_t *tcp = hdr + ip_len;
 
     tcp_opt_layout(&o->g.opt, kinds);
     opts_len = (uint32_t)tcp_opts_emit(&o->g.opt, kinds, tcp + TCP_HDR_LEN);
@@ -47,5 +69,15 @@ void tcp_emit(struct tcp_layer *l, const struct seg_out *o, struct estab_frame *
         f->off.hdr_len = (uint16_t)(ip_len + hdr_len);
     }
     checksum(l, o, hdr_len + o->text_len, hdr_len, tcp, f);
-    tcp_trace_out(l, o);
+    if (!o->gso_size) {
+        out->n++;
+    } else if (l->ip->ports[o->path->port].caps.gso_max) {
+        out->f[out->n++] = super;
+    } else {
+        uint32_t n = (o->text_len + o->gso_size - 1) / o->gso_size;
+
+        gso_split(l->ip, o->path->port, &super, &out->f[out->n], &out->hdrs[out->n], n);
+        out->n += n;
+    }
+    trace_frames(l, o);
 }

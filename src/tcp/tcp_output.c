@@ -13,7 +13,8 @@
  * The connections of a port take turns, a burst of frames each.  Nothing here changes a state. */
 #include "tcp/tcp.h"
 
-#define BURST 16u /* frames in a row before the next connection has its turn */
+#define BURST     16u /* frames in a row before the next connection has its turn */
+#define SUPER_MAX 65000u
 
 /* ---- answers without a connection ---- */
 
@@ -28,11 +29,11 @@ void tcp_reply(struct tcp_layer *l, uint8_t port, const struct tcp_reply *r)
     p->replies[p->reply_tail++ % TCP_REPLIES] = *r;
 }
 
-static bool reply_pull(struct tcp_layer *l, uint8_t port, struct estab_frame *f, uint8_t *hdr)
+static void reply_pull(struct tcp_layer *l, uint8_t port, struct tcp_frames *out)
 {
     struct tcp_port *p = &l->ports[port];
 
-    while (p->reply_head != p->reply_tail) {
+    while (out->n < out->room && p->reply_head != p->reply_tail) {
         struct tcp_reply *r = &p->replies[p->reply_head++ % TCP_REPLIES];
         struct seg_out o = {.path = &r->path,
                             .peer = r->peer,
@@ -55,10 +56,8 @@ static bool reply_pull(struct tcp_layer *l, uint8_t port, struct estab_frame *f,
             o.g.opt.ts_val = r->ts_val;
             o.g.opt.ts_ecr = r->ts_ecr;
         }
-        tcp_emit(l, &o, f, hdr);
-        return true;
+        tcp_emit(l, &o, out);
     }
-    return false;
 }
 
 /* ---- one segment of a connection ---- */
@@ -68,7 +67,7 @@ static void begin(struct tcb *t, struct seg_out *o, seq_t seq, uint8_t flags)
     *o = (struct seg_out){.path = &t->path,
                           .peer = t->peer,
                           .hop_limit = t->hop_limit,
-                          .sock = tcb_handle(t),
+                          .sock = t->layer->env->cb.trace ? tcb_handle(t) : 0,
                           .state = t->state,
                           .wscale = t->rcv_wscale};
     o->g.sport = t->lport;
@@ -85,7 +84,7 @@ static void begin(struct tcb *t, struct seg_out *o, seq_t seq, uint8_t flags)
 }
 
 /* Every segment with ACK acknowledges all, and announces the window. */
-static void finish(struct tcb *t, struct seg_out *o, struct estab_frame *f, uint8_t *hdr)
+static void finish(struct tcb *t, struct seg_out *o, struct tcp_frames *out)
 {
     bool syn = (o->g.flags & SEG_SYN) != 0;
 
@@ -107,10 +106,10 @@ static void finish(struct tcb *t, struct seg_out *o, struct estab_frame *f, uint
         }
     }
     t->segs_out++;
-    tcp_emit(t->layer, o, f, hdr);
+    tcp_emit(t->layer, o, out);
 }
 
-static bool send_rst(struct tcb *t, struct estab_frame *f, uint8_t *hdr)
+static bool send_rst(struct tcb *t, struct tcp_frames *out)
 {
     struct seg_out o;
 
@@ -118,11 +117,11 @@ static bool send_rst(struct tcb *t, struct estab_frame *f, uint8_t *hdr)
     begin(t, &o, t->snd.nxt,
           SEG_RST | SEG_ACK); /* with ACK: RFC 5961 lets an exact number through either way */
     o.rule = RULE_ABORT;
-    finish(t, &o, f, hdr);
+    finish(t, &o, out);
     return true;
 }
 
-static bool send_syn(struct tcb *t, struct estab_frame *f, uint8_t *hdr)
+static bool send_syn(struct tcb *t, struct tcp_frames *out)
 {
     bool reply = t->state == ESTAB_SYN_RECEIVED;
     struct seg_out o;
@@ -143,13 +142,13 @@ static bool send_syn(struct tcb *t, struct estab_frame *f, uint8_t *hdr)
         t->w->rtt_at = ESTAB_NEVER;
     }
     tcp_rexmt_arm(t, false);
-    finish(t, &o, f, hdr);
+    finish(t, &o, out);
     return true;
 }
 
 /* Text [seq, seq + n) and perhaps the FIN behind it. */
 static void send_text(struct tcb *t, seq_t seq, uint32_t n, bool fin, enum rule why,
-                      struct estab_frame *f, uint8_t *hdr)
+                      struct tcp_frames *out)
 {
     struct tcp_work *w = t->w;
     uint32_t mss = tcp_eff_mss(t);
@@ -176,11 +175,11 @@ static void send_text(struct tcb *t, seq_t seq, uint32_t n, bool fin, enum rule 
     t->sent_ms = ms_of(t->layer->env->now);
     if (w->stalled_at == ESTAB_NEVER)
         w->stalled_at = t->layer->env->now;
-    finish(t, &o, f, hdr);
+    finish(t, &o, out);
 }
 
 /* What is lost goes first, a segment at a time, when the congestion window has room for it. */
-static bool send_lost(struct tcb *t, struct estab_frame *f, uint8_t *hdr)
+static bool send_lost(struct tcb *t, struct tcp_frames *out)
 {
     struct tcp_work *w = t->w;
     uint32_t mss = tcp_eff_mss(t), pipe = tcp_pipe(t), n = 0;
@@ -202,7 +201,7 @@ static bool send_lost(struct tcb *t, struct estab_frame *f, uint8_t *hdr)
     t->retrans++;
     rule_count(t->layer->rules, w->rto_recovering ? RULE_RTO : RULE_FAST_RETRANSMIT);
     tcp_rexmt_arm(t, false);
-    send_text(t, seq, n, fin, w->rto_recovering ? RULE_RTO : RULE_FAST_RETRANSMIT, f, hdr);
+    send_text(t, seq, n, fin, w->rto_recovering ? RULE_RTO : RULE_FAST_RETRANSMIT, out);
     return true;
 }
 
@@ -238,13 +237,25 @@ static bool worth_sending(const struct tcb *t, uint32_t n, uint32_t unsent)
     return w->sws_override; /* (4) */
 }
 
-/* Octets of new text that may go in one frame; 0: none now. */
-static uint32_t sendable(struct tcb *t, uint32_t unsent)
+/* A run ends at what the link cuts up itself, or at the frames that the driver has room for; at
+ * SUPER_MAX, so that it lies in three pieces of the ring. */
+static uint32_t run_max(const struct estab_port_caps *caps, uint32_t mss, uint32_t frames)
+{
+    const uint32_t hdrs = 120;
+    uint32_t most = caps->gso_max > hdrs ? caps->gso_max - hdrs : frames * mss;
+
+    if (most > SUPER_MAX)
+        most = SUPER_MAX;
+    return most > mss ? most - most % mss : mss;
+}
+
+/* Octets of new text that may go in one run of at most `frames` segments; 0: none now. */
+static uint32_t sendable(struct tcb *t, uint32_t unsent, uint32_t frames)
 {
     struct tcp_work *w = t->w;
     const struct estab_port_caps *caps = &t->layer->ip->ports[t->path.port].caps;
     uint32_t mss = tcp_eff_mss(t), pipe = tcp_pipe(t), room;
-    uint32_t most = caps->gso_max > 2 * mss ? (caps->gso_max - 120) / mss * mss : mss;
+    uint32_t most = run_max(caps, mss, frames);
     uint32_t n = unsent < most ? unsent : most;
     uint32_t usable = tcp_window_usable(t);
 
@@ -264,7 +275,7 @@ static uint32_t sendable(struct tcb *t, uint32_t unsent)
     return n;
 }
 
-static bool send_new(struct tcb *t, struct estab_frame *f, uint8_t *hdr)
+static bool send_new(struct tcb *t, struct tcp_frames *out)
 {
     struct tcp_work *w = t->w;
     uint32_t unsent = tcp_unsent(t), n = 0;
@@ -275,7 +286,7 @@ static bool send_new(struct tcb *t, struct estab_frame *f, uint8_t *hdr)
         return false;
     if (unsent > 0) {
         restart_after_idle(t);
-        n = sendable(t, unsent);
+        n = sendable(t, unsent, out->room - out->n);
         if (n > 0 && !worth_sending(t, n, unsent))
             n = 0;
     }
@@ -299,13 +310,13 @@ static bool send_new(struct tcb *t, struct estab_frame *f, uint8_t *hdr)
     t->fin_sent |= fin;
     tcp_cancel(t, TCP_T_SWS);
     tcp_rexmt_arm(t, false);
-    send_text(t, seq, n, fin, RULE_NONE, f, hdr);
+    send_text(t, seq, n, fin, RULE_NONE, out);
     return true;
 }
 
 /* RFC 9293 section 3.8.6.1 [MUST-36]: one octet of new text (or the FIN) beyond the closed window,
  * the same one until it is taken. */
-static bool send_window_probe(struct tcb *t, struct estab_frame *f, uint8_t *hdr)
+static bool send_window_probe(struct tcb *t, struct tcp_frames *out)
 {
     struct tcp_work *w = t->w;
     seq_t seq = t->snd.una;
@@ -328,12 +339,12 @@ static bool send_window_probe(struct tcb *t, struct estab_frame *f, uint8_t *hdr
     w->resend = w->lost_to = t->snd.nxt;
     w->rtt_at = ESTAB_NEVER;
     rule_count(t->layer->rules, RULE_ZERO_WINDOW_PROBE);
-    send_text(t, seq, text ? 1 : 0, !text, RULE_ZERO_WINDOW_PROBE, f, hdr);
+    send_text(t, seq, text ? 1 : 0, !text, RULE_ZERO_WINDOW_PROBE, out);
     return true;
 }
 
 /* RFC 9293 section 3.8.4: SEG.SEQ = SND.NXT - 1, no text [SHLD-12]: the peer must answer. */
-static bool send_keepalive(struct tcb *t, struct estab_frame *f, uint8_t *hdr)
+static bool send_keepalive(struct tcb *t, struct tcp_frames *out)
 {
     struct seg_out o;
 
@@ -343,11 +354,11 @@ static bool send_keepalive(struct tcb *t, struct estab_frame *f, uint8_t *hdr)
     rule_count(t->layer->rules, RULE_KEEPALIVE);
     begin(t, &o, seq_sub(t->snd.nxt, 1), SEG_ACK);
     o.rule = RULE_KEEPALIVE;
-    finish(t, &o, f, hdr);
+    finish(t, &o, out);
     return true;
 }
 
-static bool send_ack(struct tcb *t, struct estab_frame *f, uint8_t *hdr)
+static bool send_ack(struct tcb *t, struct tcp_frames *out)
 {
     struct seg_out o;
 
@@ -356,14 +367,14 @@ static bool send_ack(struct tcb *t, struct estab_frame *f, uint8_t *hdr)
     if (t->owed.dup_acks > 0)
         t->owed.dup_acks--;
     begin(t, &o, t->snd.nxt, SEG_ACK);
-    finish(t, &o, f, hdr);
+    finish(t, &o, out);
     return true;
 }
 
-static bool output(struct tcb *t, struct estab_frame *f, uint8_t *hdr)
+static bool output(struct tcb *t, struct tcp_frames *out)
 {
     if (t->owed.rst)
-        return send_rst(t, f, hdr);
+        return send_rst(t, out);
     switch ((enum estab_tcp_state)t->state) {
     case ESTAB_CLOSED:
     case ESTAB_LISTEN:
@@ -371,19 +382,19 @@ static bool output(struct tcb *t, struct estab_frame *f, uint8_t *hdr)
         return false;
     case ESTAB_SYN_SENT:
     case ESTAB_SYN_RECEIVED:
-        return send_syn(t, f, hdr) || (t->state == ESTAB_SYN_RECEIVED && send_ack(t, f, hdr));
+        return send_syn(t, out) || (t->state == ESTAB_SYN_RECEIVED && send_ack(t, out));
     default:
         break;
     }
-    if (t->w && (send_lost(t, f, hdr) || send_new(t, f, hdr) || send_window_probe(t, f, hdr)))
+    if (t->w && (send_lost(t, out) || send_new(t, out) || send_window_probe(t, out)))
         return true;
-    return send_keepalive(t, f, hdr) || send_ack(t, f, hdr);
+    return send_keepalive(t, out) || send_ack(t, out);
 }
 
 /* ---- whose turn it is ---- */
 
 /* Off the send list; a connection that only owed an RST ends here. */
-static void turn_over(struct tcp_layer *l, struct tcp_port *p, struct tcb *t)
+static void turn_over(struct tcp_port *p, struct tcb *t)
 {
     p->burst = 0;
     tcp_unlist(t);
@@ -391,7 +402,6 @@ static void turn_over(struct tcp_layer *l, struct tcp_port *p, struct tcb *t)
         tcb_release(t);
     else
         tcb_rest(t);
-    (void)l;
 }
 
 static void to_back(struct tcp_layer *l, struct tcp_port *p, struct tcb *t)
@@ -422,33 +432,35 @@ static void unstall(struct tcp_layer *l, struct tcp_port *p)
     slot_splice(&l->tcbs, &p->send, &p->stalled, SEND_LINK);
 }
 
-static bool tcb_pull(struct tcp_layer *l, uint8_t port, struct estab_frame *f, uint8_t *hdr)
+static void tcb_pull(struct tcp_layer *l, uint8_t port, struct tcp_frames *out)
 {
     struct tcp_port *p = &l->ports[port];
 
     unstall(l, p);
-    while (p->send.head != SLAB_NONE) {
+    while (out->n < out->room && p->send.head != SLAB_NONE) {
         struct tcb *t = tcb_at(l, p->send.head);
         enum ip_ready ready = ip_path_ready(l->ip, &t->path, t->peer);
+        uint32_t before = out->n;
         bool sent;
 
         if (ready == IP_WAIT) {
             stall(l, p, t);
             continue;
         }
-        if (ready == IP_LOST && t->soft_err == 0)
-            t->soft_err = ESTAB_E_UNREACH;
-        sent = output(t, f, hdr);
+        sent = output(t, out);
+        p->burst += out->n - before;
         if (!sent || !tcp_wants(t))
-            turn_over(l, p, t);
-        else if (++p->burst >= BURST)
+            turn_over(p, t);
+        else if (p->burst >= BURST)
             to_back(l, p, t);
-        if (sent && ready == IP_READY)
-            return true;
-        if (sent) /* handed to nobody: lost, as far as the connection can tell */
+        if (sent &&
+            ready == IP_LOST) { /* handed to nobody: lost, as far as the connection can tell */
+            out->n = before;
             rule_count(l->rules, RULE_NEIGHBOUR_UNKNOWN);
+            if (t->soft_err == 0)
+                t->soft_err = ESTAB_E_UNREACH;
+        }
     }
-    return false;
 }
 
 bool tcp_has_output(const struct tcp_layer *l, uint8_t port)
@@ -460,7 +472,9 @@ bool tcp_has_output(const struct tcp_layer *l, uint8_t port)
            (p->stalled.head != SLAB_NONE && p->resolved != l->ip->resolved);
 }
 
-bool tcp_pull(struct tcp_layer *l, uint8_t port, struct estab_frame *f, uint8_t *hdr)
+void tcp_pull(struct tcp_layer *l, uint8_t port, struct tcp_frames *out)
 {
-    return reply_pull(l, port, f, hdr) || synq_pull(l, port, f, hdr) || tcb_pull(l, port, f, hdr);
+    reply_pull(l, port, out);
+    synq_pull(l, port, out);
+    tcb_pull(l, port, out);
 }

@@ -302,7 +302,7 @@ void synq_segment_arrives(struct tcp_layer *l, uint32_t slot, struct seg *g,
 /* ---- the SYN,ACK ---- */
 
 static void emit_synack(struct tcp_layer *l, const struct tcp_synq *q, const struct tcb *listener,
-                        struct estab_frame *f, uint8_t *hdr)
+                        struct tcp_frames *out)
 {
     struct tcp_tuple k = synq_tuple(q);
     struct seg_out o = {.path = &q->path,
@@ -323,7 +323,7 @@ static void emit_synack(struct tcp_layer *l, const struct tcp_synq *q, const str
     o.g.opt.ws = tcp_wscale_for(listener->rcvbuf);
     o.g.opt.ts_val = tcp_ts_now(l) + tcp_ts_offset(l, &k);
     o.g.opt.ts_ecr = q->ts_recent;
-    tcp_emit(l, &o, f, hdr);
+    tcp_emit(l, &o, out);
 }
 
 bool synq_has_output(const struct tcp_layer *l, uint8_t port)
@@ -331,11 +331,11 @@ bool synq_has_output(const struct tcp_layer *l, uint8_t port)
     return l->synq_send[port].head != SLAB_NONE;
 }
 
-bool synq_pull(struct tcp_layer *l, uint8_t port, struct estab_frame *f, uint8_t *hdr)
+void synq_pull(struct tcp_layer *l, uint8_t port, struct tcp_frames *out)
 {
     struct slot_list *list = &l->synq_send[port];
 
-    while (list->head != SLAB_NONE) {
+    while (out->n < out->room && list->head != SLAB_NONE) {
         uint32_t slot = list->head;
         struct tcp_synq *q = synq_at(l, slot);
         struct tcb *listener;
@@ -357,10 +357,8 @@ bool synq_pull(struct tcp_layer *l, uint8_t port, struct estab_frame *f, uint8_t
             rule_count(l->rules, RULE_NEIGHBOUR_UNKNOWN);
             continue;
         }
-        emit_synack(l, q, listener, f, hdr);
-        return true;
+        emit_synack(l, q, listener, out);
     }
-    return false;
 }
 
 /* ---- its timer ---- */
