@@ -84,6 +84,18 @@ static void begin(struct tcb *t, struct seg_out *o, seq_t seq, uint8_t flags)
     }
 }
 
+/* SACK blocks that fit beside the text: RFC 6691 section 3 counts options against the MSS. */
+static uint32_t sack_room(const struct tcb *t, uint32_t text_len)
+{
+    const uint32_t most = t->ts_ok ? 3 : TCP_SACK_MAX; /* in 40 octets of options */
+    uint32_t mss = tcp_eff_mss(t), n;
+
+    if (text_len + 4 > mss)
+        return 0;
+    n = (mss - text_len - 4) / 8;
+    return n < most ? n : most;
+}
+
 /* Every segment with ACK acknowledges all, and announces the window. */
 static void finish(struct tcb *t, struct seg_out *o, struct estab_frame *f, uint8_t *hdr)
 {
@@ -91,20 +103,17 @@ static void finish(struct tcb *t, struct seg_out *o, struct estab_frame *f, uint
 
     o->g.wnd = tcp_window_field(t, syn);
     if (o->g.flags & SEG_ACK && !syn) {
-        struct range *b = o->g.opt.sack;
-        uint32_t max = t->ts_ok ? 3 : TCP_SACK_MAX;
-
-        o->g.opt.nsack = (uint8_t)tcp_sack_blocks(t, b, max);
-        if (o->g.opt.nsack)
+        o->g.opt.nsack = (uint8_t)tcp_sack_blocks(t, o->g.opt.sack, sack_room(t, o->text_len));
+        if (o->g.opt.nsack) {
             o->g.opt.has |= OPT_SACK;
+            t->w->dsack.lo = t->w->dsack.hi;
+        }
     }
     if (o->g.flags & SEG_ACK) {
         t->owed.ack_now = false;
         t->rcv.acked = t->rcv.nxt;
-        if (t->w) {
+        if (t->w)
             t->w->due[TCP_T_DELACK] = ESTAB_NEVER;
-            t->w->dsack.lo = t->w->dsack.hi;
-        }
     }
     t->segs_out++;
     tcp_emit(t->layer, o, f, hdr);
