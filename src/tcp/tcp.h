@@ -67,7 +67,8 @@ struct tcp_work {
     seq_t fin_at;            /* fin_ahead: its number */
     uint8_t dupacks;         /* in a row */
     uint8_t retries;         /* expiries in a row: the RTO's back-off */
-    uint8_t probes;          /* zero-window probes in a row */
+    uint8_t probes;          /* zero-window probes in a row: their back-off */
+    uint8_t unanswered;      /* ... and how many of the last had no answer */
     bool recovering : 1;     /* fast recovery */
     bool rto_recovering : 1; /* what was in flight at the last RTO is not yet acknowledged */
     bool cwnd_limited : 1;

@@ -245,6 +245,8 @@ static enum verdict check_ack(struct tcb *t, const struct seg *g)
         return STOP;
     if (check_ack_range(t, g) == STOP)
         return STOP;
+    if (t->w)
+        t->w->unanswered = 0;
     tcp_ack_advance(t, g);
     tcp_window_update(t, g);
 

@@ -119,12 +119,20 @@ static void finish(struct tcb *t, struct seg_out *o, struct estab_frame *f, uint
     tcp_emit(t->layer, o, f, hdr);
 }
 
+/* The number of a segment without text: SND.NXT, but none beyond the peer's window, where it would
+ * not be acceptable.  What lies there is a probe's octet, or what a peer that shrank its window will
+ * not have. */
+static seq_t empty_seq(const struct tcb *t)
+{
+    return seq_min(t->snd.nxt, seq_add(tcp_text_una(t), t->snd.wnd));
+}
+
 static bool send_rst(struct tcb *t, struct estab_frame *f, uint8_t *hdr)
 {
     struct seg_out o;
 
     t->owed.rst = false;
-    begin(t, &o, t->snd.nxt,
+    begin(t, &o, empty_seq(t),
           SEG_RST | SEG_ACK); /* with ACK: RFC 5961 lets an exact number through either way */
     o.rule = RULE_ABORT;
     finish(t, &o, f, hdr);
@@ -196,7 +204,7 @@ static bool send_lost(struct tcb *t, struct estab_frame *f, uint8_t *hdr)
     seq_t seq = w->resend, text_end;
     bool fin;
 
-    if (!seq_lt(seq, w->lost_to))
+    if (!seq_lt(seq, w->lost_to) || t->snd.wnd == 0)
         return false;
     if (pipe > 0 && pipe + mss > t->cc.cwnd)
         return false;
@@ -365,7 +373,7 @@ static bool send_ack(struct tcb *t, struct estab_frame *f, uint8_t *hdr)
         return false;
     if (t->owed.dup_acks > 0)
         t->owed.dup_acks--;
-    begin(t, &o, t->snd.nxt, SEG_ACK);
+    begin(t, &o, empty_seq(t), SEG_ACK);
     finish(t, &o, f, hdr);
     return true;
 }

@@ -119,17 +119,20 @@ static void rexmt_timeout(struct tcb *t)
 }
 
 /* RFC 9293 section 3.8.6.1: probes at growing intervals [SHLD-30], for as long as they are answered
- * [MUST-37]. */
+ * [MUST-37].  Once nobody holds the connection, answers alone do not keep it: RFC 9293 section 3.8.3
+ * leaves that to the user, and there is none. */
 static void persist_timeout(struct tcb *t)
 {
     struct tcp_work *w = t->w;
 
     fired(t, ESTAB_T_PERSIST);
-    if (w->probes >= t->layer->set.max_retries) {
+    if ((t->orphan ? w->probes : w->unanswered) >= t->layer->set.max_retries) {
         give_up(t, RULE_RETRIES);
         return;
     }
-    w->probes++;
+    if (w->probes < UINT8_MAX)
+        w->probes++;
+    w->unanswered++;
     t->owed.probe = true;
     tcp_rexmt_arm(t, false);
 }
