@@ -135,6 +135,7 @@ void stack_enter(estab_stack *s)
     if (now > s->env.now)
         s->env.now = now;
     ip_reap(&s->ip);
+    tcp_reap(&s->tcp);
 }
 
 void stack_leave(estab_stack *s)

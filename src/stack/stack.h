@@ -20,7 +20,8 @@ struct estab_stack {
     struct gso_hdr hdrs[STACK_BATCH]; /* headers of the frames lent */
 };
 
-void stack_enter(estab_stack *s); /* latches the clock; what was lent is no longer */
+/* Latches the clock; what was lent is no longer, so what died in estab_output() is freed. */
+void stack_enter(estab_stack *s);
 void stack_leave(estab_stack *s); /* frees the dead */
 void stack_recv(estab_stack *s, uint8_t port, const struct estab_frame *f);
 

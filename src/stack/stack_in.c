@@ -88,7 +88,7 @@ static void tcp_in(estab_stack *s, const struct ip_dgram *d)
         break;
     case TCP_REF_SYNQ:
         tcp_trace_in(l, &k, 0, ESTAB_SYN_RECEIVED, &g, synq_wscale(l, TCP_REF_SLOT(ref)));
-        synq_segment_arrives(l, TCP_REF_SLOT(ref), &g, d);
+        synq_segment_arrives(l, TCP_REF_SLOT(ref), &g);
         break;
     case TCP_REF_TIMEWAIT:
         tcp_trace_in(l, &k, 0, ESTAB_TIME_WAIT, &g, timewait_wscale(l, TCP_REF_SLOT(ref)));

@@ -69,7 +69,8 @@ struct tcp_work {
     seq_t fin_at;            /* fin_ahead: its number */
     uint8_t dupacks;         /* in a row */
     uint8_t retries;         /* expiries in a row: the RTO's back-off */
-    uint8_t probes;          /* zero-window probes in a row */
+    uint8_t probes;          /* zero-window probes in a row: their back-off */
+    uint8_t unanswered;      /* ... and how many of the last had no answer */
     bool recovering : 1;     /* fast recovery */
     bool rto_recovering : 1; /* what was in flight at the last RTO is not yet acknowledged */
     bool cwnd_limited : 1;
@@ -165,10 +166,10 @@ struct tcp_synq { /* passive SYN-RECEIVED */
     uint16_t mss; /* the SYN's */
     seq_t irs, iss;
     uint32_t ts_recent;
-    uint32_t listener; /* slot ... */
-    uint8_t lgen;      /* ... and the low octet of its generation */
+    uint32_t listener; /* slot; the entry ends with it at the latest */
     uint8_t retries;
-    uint8_t snd_wscale;
+    uint8_t challenge_s; /* tcp_second() of the last challenge ACK */
+    uint8_t snd_wscale : 4, rcv_wscale : 4;
     bool ts_ok : 1, ws_ok : 1, sack_ok : 1;
     bool in_send : 1; /* owes a SYN,ACK */
     bool dead : 1;    /* freed when it leaves the send list */
@@ -189,7 +190,8 @@ struct tcp_timewait {
     uint32_t owner;  /* slot of the tcb whose handle outlived it, or SLAB_NONE */
     uint16_t wnd;    /* the field last sent */
     uint8_t wscales; /* for the trace: snd, rcv in four bits each */
-    bool ts_ok;
+    bool ts_ok : 1;
+    uint8_t challenge_s : 7; /* tcp_second() of the last challenge ACK */
 };
 _Static_assert(sizeof(struct tcp_timewait) <= 64, "a TIME-WAIT is an entry of 64 octets");
 
@@ -335,8 +337,7 @@ void tcp_syn_acked(struct tcb *t, const struct seg *g); /* SYN-RECEIVED becomes 
 void tcp_arrive_listen(struct tcb *t, struct seg *g, const struct ip_dgram *d, const seq_t *newer);
 void tcp_arrive_syn_sent(struct tcb *t, struct seg *g);
 void tcp_arrive_closed(struct tcp_layer *l, const struct seg *g, const struct ip_dgram *d);
-void synq_segment_arrives(struct tcp_layer *l, uint32_t slot, struct seg *g,
-                          const struct ip_dgram *d);
+void synq_segment_arrives(struct tcp_layer *l, uint32_t slot, struct seg *g);
 /* true: the entry is gone and the segment, a provably newer SYN, is for the listener; *newer: its
  * ISN's floor. */
 bool timewait_segment_arrives(struct tcp_layer *l, uint32_t slot, struct seg *g, seq_t *newer);
@@ -404,12 +405,20 @@ bool synq_has_output(const struct tcp_layer *l, uint8_t port);
 int synq_expire(struct tcp_layer *l);
 estab_time synq_next(const struct tcp_layer *l);
 void synq_new(struct tcb *t, const struct seg *g, const struct ip_dgram *d, const seq_t *newer);
+void synq_end_all(struct tcb *t); /* the listener closes: its half-open connections end with it */
 void timewait_enter(
     struct tcb *t); /* gives t's tuple to an entry; t loses its place in the demux */
 int timewait_expire(struct tcp_layer *l);
 estab_time timewait_next(const struct tcp_layer *l);
 struct tcp_tuple timewait_tuple(const struct tcp_timewait *w);
 struct tcp_tuple synq_tuple(const struct tcp_synq *q);
+/* A compact entry sends at most one challenge ACK a second (RFC 5961 section 7): between two ends
+ * out of step each would answer the other's for ever. */
+#define TCP_SECOND_NEVER 127
+static inline uint8_t tcp_second(const struct tcp_layer *l)
+{
+    return (uint8_t)(l->env->now / 1000000000u % TCP_SECOND_NEVER);
+}
 /* Compact entries keep their deadlines in circular milliseconds. */
 static inline uint32_t ms_of(estab_time t)
 {

@@ -31,10 +31,9 @@ void tcp_rexmt_arm(struct tcb *t, bool restart)
     uint32_t flight = seq_diff(t->snd.nxt, t->snd.una);
     bool shut = t->snd.wnd == 0 && t->syn_acked;
 
-    if (shut && flight <= 1 &&
-        (flight > 0 || tcp_unsent(t) > 0 || (t->fin_queued && !t->fin_sent))) {
-        tcp_cancel(t, TCP_T_REXMT); /* RFC 9293 section 3.8.6.1: probing, not retransmitting */
-        arm_persist(t);
+    if (shut && (flight > 0 || tcp_unsent(t) > 0 || (t->fin_queued && !t->fin_sent))) {
+        tcp_cancel(t, TCP_T_REXMT); /* RFC 9293 section 3.8.6.1: probing, not retransmitting; */
+        arm_persist(t);             /* also if the peer shrank its window [MUST-34, MUST-35] */
         return;
     }
     if (flight == 0) {

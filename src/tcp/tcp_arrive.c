@@ -245,6 +245,8 @@ static enum verdict check_ack(struct tcb *t, const struct seg *g)
         return STOP;
     if (check_ack_range(t, g) == STOP)
         return STOP;
+    if (t->w)
+        t->w->unanswered = 0;
     tcp_ack_advance(t, g);
     tcp_window_update(t, g);
 
@@ -253,6 +255,7 @@ static enum verdict check_ack(struct tcb *t, const struct seg *g)
     switch ((enum estab_tcp_state)t->state) {
     case ESTAB_FIN_WAIT_1:
         tcp_enter(t, ESTAB_FIN_WAIT_2, ESTAB_BY_SEGMENT);
+        t->idle_at = ESTAB_NEVER;
         tcp_idle_arm(t);
         return GO_ON;
     case ESTAB_CLOSING:

@@ -53,8 +53,8 @@ struct tcb *tcp_accept(struct tcb *t)
     return child;
 }
 
-/* CLOSE of a LISTEN, section 3.10.4: what nobody will accept is reset; half-open entries find their
- * listener gone. */
+/* CLOSE of a LISTEN, section 3.10.4: what nobody will accept is reset; a peer whose half-open
+ * connection has ended is answered as by any closed port. */
 void tcp_listener_free(struct tcb *t)
 {
     struct tcp_layer *l = t->layer;
@@ -65,6 +65,7 @@ void tcp_listener_free(struct tcb *t)
         tcp_orphan(child);
         tcp_abort(child);
     }
+    synq_end_all(t);
     tcp_demux_del(t);
     tcp_enter(t, ESTAB_CLOSED, ESTAB_BY_USER);
     slab_put(&l->listeners, listener->slot);

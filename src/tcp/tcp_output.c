@@ -83,6 +83,18 @@ static void begin(struct tcb *t, struct seg_out *o, seq_t seq, uint8_t flags)
     }
 }
 
+/* SACK blocks that fit beside the text: RFC 6691 section 3 counts options against the MSS. */
+static uint32_t sack_room(const struct tcb *t, uint32_t text_len)
+{
+    const uint32_t most = t->ts_ok ? 3 : TCP_SACK_MAX; /* in 40 octets of options */
+    uint32_t mss = tcp_eff_mss(t), n;
+
+    if (text_len + 4 > mss)
+        return 0;
+    n = (mss - text_len - 4) / 8;
+    return n < most ? n : most;
+}
+
 /* Every segment with ACK acknowledges all, and announces the window. */
 static void finish(struct tcb *t, struct seg_out *o, struct tcp_frames *out)
 {
@@ -90,23 +102,28 @@ static void finish(struct tcb *t, struct seg_out *o, struct tcp_frames *out)
 
     o->g.wnd = tcp_window_field(t, syn);
     if (o->g.flags & SEG_ACK && !syn) {
-        struct range *b = o->g.opt.sack;
-        uint32_t max = t->ts_ok ? 3 : TCP_SACK_MAX;
-
-        o->g.opt.nsack = (uint8_t)tcp_sack_blocks(t, b, max);
-        if (o->g.opt.nsack)
+        o->g.opt.nsack = (uint8_t)tcp_sack_blocks(t, o->g.opt.sack, sack_room(t, o->text_len));
+        if (o->g.opt.nsack) {
             o->g.opt.has |= OPT_SACK;
+            t->w->dsack.lo = t->w->dsack.hi;
+        }
     }
     if (o->g.flags & SEG_ACK) {
         t->owed.ack_now = false;
         t->rcv.acked = t->rcv.nxt;
-        if (t->w) {
+        if (t->w)
             t->w->due[TCP_T_DELACK] = ESTAB_NEVER;
-            t->w->dsack.lo = t->w->dsack.hi;
-        }
     }
     t->segs_out++;
     tcp_emit(t->layer, o, out);
+}
+
+/* The number of a segment without text: SND.NXT, but none beyond the peer's window, where it would
+ * not be acceptable.  What lies there is a probe's octet, or what a peer that shrank its window will
+ * not have. */
+static seq_t empty_seq(const struct tcb *t)
+{
+    return seq_min(t->snd.nxt, seq_add(tcp_text_una(t), t->snd.wnd));
 }
 
 static bool send_rst(struct tcb *t, struct tcp_frames *out)
@@ -114,7 +131,7 @@ static bool send_rst(struct tcb *t, struct tcp_frames *out)
     struct seg_out o;
 
     t->owed.rst = false;
-    begin(t, &o, t->snd.nxt,
+    begin(t, &o, empty_seq(t),
           SEG_RST | SEG_ACK); /* with ACK: RFC 5961 lets an exact number through either way */
     o.rule = RULE_ABORT;
     finish(t, &o, out);
@@ -186,7 +203,7 @@ static bool send_lost(struct tcb *t, struct tcp_frames *out)
     seq_t seq = w->resend, text_end;
     bool fin;
 
-    if (!seq_lt(seq, w->lost_to))
+    if (!seq_lt(seq, w->lost_to) || t->snd.wnd == 0)
         return false;
     if (pipe > 0 && pipe + mss > t->cc.cwnd)
         return false;
@@ -293,9 +310,10 @@ static bool send_new(struct tcb *t, struct tcp_frames *out)
     if (t->fin_queued && !t->fin_sent && n == unsent)
         fin = tcp_window_usable(t) > n;
     if (n == 0 && !fin) {
-        if (tcp_window_usable(t) < tcp_eff_mss(t) && unsent > tcp_window_usable(t) &&
-            seq_eq(t->snd.una, t->snd.nxt) && t->snd.wnd > 0 && w->due[TCP_T_SWS] == ESTAB_NEVER)
-            tcp_arm(t, TCP_T_SWS, time_add(t->layer->env->now, ESTAB_MS(200))); /* 0.1 to 1 s */
+        /* (4): what is held back for a better moment (more text, a wider window) waits 0.1 to 1 s,
+         * unless an ACK or a probe ends that wait. */
+        if (seq_eq(t->snd.una, t->snd.nxt) && t->snd.wnd > 0 && w->due[TCP_T_SWS] == ESTAB_NEVER)
+            tcp_arm(t, TCP_T_SWS, time_add(t->layer->env->now, ESTAB_MS(200)));
         tcp_rexmt_arm(t, false); /* a closed window is probed */
         return false;
     }
@@ -366,7 +384,7 @@ static bool send_ack(struct tcb *t, struct tcp_frames *out)
         return false;
     if (t->owed.dup_acks > 0)
         t->owed.dup_acks--;
-    begin(t, &o, t->snd.nxt, SEG_ACK);
+    begin(t, &o, empty_seq(t), SEG_ACK);
     finish(t, &o, out);
     return true;
 }

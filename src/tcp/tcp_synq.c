@@ -7,6 +7,7 @@
  * first stands first.  An entry that owes a SYN,ACK is on its port's send list; one that ends while
  * there is freed when it leaves it. */
 #include "tcp/tcp.h"
+#include <assert.h>
 
 #define SYNQ_LINK offsetof(struct tcp_synq, link)
 
@@ -22,12 +23,10 @@ struct tcp_tuple synq_tuple(const struct tcp_synq *q)
 
 static struct tcb *listener_of(const struct tcp_layer *l, const struct tcp_synq *q)
 {
-    struct tcb *t;
+    struct tcb *t = tcb_at(l, q->listener);
 
-    if ((uint8_t)slab_gen(&l->tcbs, q->listener) != q->lgen)
-        return NULL;
-    t = tcb_at(l, q->listener);
-    return t->state == ESTAB_LISTEN && !t->dead ? t : NULL;
+    assert(t->state == ESTAB_LISTEN);
+    return t;
 }
 
 static void owe_synack(struct tcp_layer *l, uint32_t slot)
@@ -62,11 +61,9 @@ static void schedule(struct tcp_layer *l, uint32_t slot)
 static void synq_free(struct tcp_layer *l, uint32_t slot)
 {
     struct tcp_synq *q = synq_at(l, slot);
-    struct tcb *listener = listener_of(l, q);
 
     slot_del(&l->synqs, &l->synq_by_retries[q->retries], slot, SYNQ_LINK);
-    if (listener)
-        listener->l->nsynq--;
+    listener_of(l, q)->l->nsynq--;
     if (q->in_send)
         q->dead = true;
     else
@@ -82,6 +79,16 @@ static void synq_end(struct tcp_layer *l, uint32_t slot, enum estab_tcp_state to
     tcp_enter_compact(l, &k, ESTAB_SYN_RECEIVED, to, by);
     hash_del(&l->demux, tcp_demux_tag(l, &k), TCP_REF(TCP_REF_SYNQ, slot));
     synq_free(l, slot);
+}
+
+void synq_end_all(struct tcb *t)
+{
+    struct tcp_layer *l = t->layer;
+    uint32_t i = 0;
+
+    for (; t->l->nsynq > 0 && (i = slab_next(&l->synqs, i)) != SLAB_NONE; i++)
+        if (synq_at(l, i)->listener == t->slot && !synq_at(l, i)->dead)
+            synq_end(l, i, ESTAB_CLOSED, ESTAB_BY_USER);
 }
 
 void synq_new(struct tcb *t, const struct seg *g, const struct ip_dgram *d, const seq_t *newer)
@@ -120,7 +127,7 @@ void synq_new(struct tcb *t, const struct seg *g, const struct ip_dgram *d, cons
                            .irs = g->seq,
                            .iss = newer ? *newer : tcp_isn(l, &k),
                            .listener = t->slot,
-                           .lgen = (uint8_t)slab_gen(&l->tcbs, t->slot),
+                           .challenge_s = TCP_SECOND_NEVER,
                            .ws_ok = set->window_scale && (g->opt.has & OPT_WS),
                            .ts_ok = set->timestamps && (g->opt.has & OPT_TS),
                            .sack_ok = set->sack && (g->opt.has & OPT_SACK_OK)};
@@ -128,8 +135,10 @@ void synq_new(struct tcb *t, const struct seg *g, const struct ip_dgram *d, cons
     own = tcp_mss_announce(l, &path, q->peer);
     if (q->mss > own)
         q->mss = own;
-    if (q->ws_ok)
-        q->snd_wscale = g->opt.ws;
+    if (q->ws_ok) {
+        q->snd_wscale = g->opt.ws & 0xfu;
+        q->rcv_wscale = tcp_wscale_for(t->rcvbuf) & 0xfu;
+    }
     if (q->ts_ok)
         q->ts_recent = g->opt.ts_val;
     t->l->nsynq++;
@@ -184,7 +193,7 @@ static struct tcb *promote(struct tcp_layer *l, uint32_t slot, struct tcb *liste
         t->snd_mss = t->user_mss;
     t->ws_ok = q->ws_ok;
     t->snd_wscale = q->snd_wscale;
-    t->rcv_wscale = q->ws_ok ? tcp_wscale_for(listener->rcvbuf) : 0;
+    t->rcv_wscale = q->rcv_wscale;
     t->sack_ok = q->sack_ok;
     t->ts_ok = q->ts_ok;
     t->ts_recent = q->ts_recent;
@@ -210,9 +219,10 @@ static struct tcb *promote(struct tcp_layer *l, uint32_t slot, struct tcb *liste
     return t;
 }
 
-static void synq_ack(struct tcp_layer *l, const struct tcp_synq *q, enum rule why)
+static void synq_challenge(struct tcp_layer *l, struct tcp_synq *q, enum rule why)
 {
     struct tcp_tuple k = synq_tuple(q);
+    uint16_t wnd = synq_window(listener_of(l, q));
     struct tcp_reply r = {.path = q->path,
                           .lport = q->lport,
                           .pport = q->pport,
@@ -221,28 +231,29 @@ static void synq_ack(struct tcp_layer *l, const struct tcp_synq *q, enum rule wh
                           .ts = q->ts_ok,
                           .ts_val = tcp_ts_now(l) + tcp_ts_offset(l, &k),
                           .ts_ecr = q->ts_recent,
+                          .wnd = (uint16_t)(wnd >> q->rcv_wscale),
                           .flags = SEG_ACK,
                           .state = ESTAB_SYN_RECEIVED,
+                          .wscale = q->rcv_wscale,
                           .rule = (uint16_t)why};
 
+    if (q->challenge_s == tcp_second(l)) {
+        rule_count(l->rules, RULE_CHALLENGE_LIMIT);
+        return;
+    }
+    q->challenge_s = tcp_second(l);
     memcpy(r.peer, q->peer, 16);
     tcp_reply(l, q->path.port, &r);
 }
 
-void synq_segment_arrives(struct tcp_layer *l, uint32_t slot, struct seg *g,
-                          const struct ip_dgram *d)
+void synq_segment_arrives(struct tcp_layer *l, uint32_t slot, struct seg *g)
 {
     struct tcp_synq *q = synq_at(l, slot);
     struct tcp_tuple k = synq_tuple(q);
     struct tcb *listener = listener_of(l, q), *t;
     seq_t nxt = seq_add(q->irs, 1);
-    uint16_t wnd = listener ? synq_window(listener) : UINT16_MAX;
+    uint16_t wnd = synq_window(listener);
 
-    if (!listener) { /* closed meanwhile: its half-open connections end with it */
-        synq_end(l, slot, ESTAB_CLOSED, ESTAB_BY_USER);
-        tcp_arrive_closed(l, g, d);
-        return;
-    }
     /* The SYN once more: its answer was lost. */
     if ((g->flags & (SEG_SYN | SEG_ACK | SEG_RST)) == SEG_SYN && seq_eq(g->seq, q->irs)) {
         owe_synack(l, slot);
@@ -257,7 +268,7 @@ void synq_segment_arrives(struct tcp_layer *l, uint32_t slot, struct seg *g,
     }
     if (!seq_in(g->seq, nxt, wnd)) {
         if (!(g->flags & SEG_RST))
-            synq_ack(l, q, RULE_UNACCEPTABLE);
+            synq_challenge(l, q, RULE_UNACCEPTABLE);
         tcp_drop_tuple(l, &k, g, ESTAB_SYN_RECEIVED,
                        g->flags & SEG_RST ? RULE_RST_OUTSIDE : RULE_UNACCEPTABLE);
         return;
@@ -268,7 +279,7 @@ void synq_segment_arrives(struct tcp_layer *l, uint32_t slot, struct seg *g,
             rule_count(l->rules, RULE_RST_ACCEPTED);
             synq_end(l, slot, ESTAB_LISTEN, ESTAB_BY_SEGMENT);
         } else {
-            synq_ack(l, q, RULE_BLIND_RST);
+            synq_challenge(l, q, RULE_BLIND_RST);
             tcp_drop_tuple(l, &k, g, ESTAB_SYN_RECEIVED, RULE_BLIND_RST);
         }
         return;
@@ -276,7 +287,7 @@ void synq_segment_arrives(struct tcp_layer *l, uint32_t slot, struct seg *g,
     /* Third, check security: not implemented. */
     /* Fourth, check the SYN bit. */
     if (g->flags & SEG_SYN) {
-        synq_ack(l, q, RULE_BLIND_SYN);
+        synq_challenge(l, q, RULE_BLIND_SYN);
         tcp_drop_tuple(l, &k, g, ESTAB_SYN_RECEIVED, RULE_BLIND_SYN);
         return;
     }
@@ -320,7 +331,7 @@ static void emit_synack(struct tcp_layer *l, const struct tcp_synq *q, const str
     o.g.opt.has = (uint8_t)(OPT_MSS | (q->ws_ok ? OPT_WS : 0) | (q->sack_ok ? OPT_SACK_OK : 0) |
                             (q->ts_ok ? OPT_TS : 0));
     o.g.opt.mss = tcp_mss_announce(l, &q->path, q->peer);
-    o.g.opt.ws = tcp_wscale_for(listener->rcvbuf);
+    o.g.opt.ws = q->rcv_wscale;
     o.g.opt.ts_val = tcp_ts_now(l) + tcp_ts_offset(l, &k);
     o.g.opt.ts_ecr = q->ts_recent;
     tcp_emit(l, &o, out);
@@ -338,7 +349,6 @@ void synq_pull(struct tcp_layer *l, uint8_t port, struct tcp_frames *out)
     while (out->n < out->room && list->head != SLAB_NONE) {
         uint32_t slot = list->head;
         struct tcp_synq *q = synq_at(l, slot);
-        struct tcb *listener;
 
         list->head = q->send_next;
         if (list->head == SLAB_NONE)
@@ -349,15 +359,12 @@ void synq_pull(struct tcp_layer *l, uint8_t port, struct tcp_frames *out)
             slab_put(&l->synqs, slot);
             continue;
         }
-        listener = listener_of(l, q);
-        if (!listener)
-            continue;
         /* A next hop that is not known yet: the SYN,ACK is sent at its retransmission. */
         if (ip_path_ready(l->ip, &q->path, q->peer) != IP_READY) {
             rule_count(l->rules, RULE_NEIGHBOUR_UNKNOWN);
             continue;
         }
-        emit_synack(l, q, listener, out);
+        emit_synack(l, q, listener_of(l, q), out);
     }
 }
 
@@ -380,7 +387,7 @@ static void synack_timeout(struct tcp_layer *l, uint32_t slot)
     struct tcp_tuple k = synq_tuple(q);
 
     tcp_trace_timer(l, &k, 0, ESTAB_SYN_RECEIVED, ESTAB_T_SYNACK);
-    if (!listener_of(l, q) || q->retries >= l->set.synack_retries) {
+    if (q->retries >= l->set.synack_retries) {
         rule_count(l->rules, RULE_RETRIES);
         synq_end(l, slot, ESTAB_CLOSED, ESTAB_BY_TIMEOUT);
         return;

@@ -19,23 +19,32 @@ void tcp_cancel(struct tcb *t, enum tcp_timer which)
         t->w->due[which] = ESTAB_NEVER;
 }
 
-/* What a connection at rest waits for: the next keepalive, or the end of an orphan's FIN-WAIT-2. */
+/* Nobody holds it any more, and its wait for the peer's FIN is bounded. */
+static bool is_bounded(const struct tcb *t)
+{
+    return t->state == ESTAB_FIN_WAIT_2 && t->orphan && t->layer->set.fin_wait_2;
+}
+
+/* What a connection at rest waits for: the next keepalive, which every segment puts off, or the end
+ * of an orphan's FIN-WAIT-2, which nothing does: a peer that goes on talking cannot prolong it. */
 void tcp_idle_arm(struct tcb *t)
 {
     estab_time now = t->layer->env->now;
 
-    t->idle_at = ESTAB_NEVER;
     switch ((enum estab_tcp_state)t->state) {
+    case ESTAB_FIN_WAIT_2:
+        if (is_bounded(t)) {
+            if (t->idle_at == ESTAB_NEVER)
+                t->idle_at = time_add(now, t->layer->set.fin_wait_2);
+            break;
+        }
+        /* fall through */
     case ESTAB_ESTABLISHED:
     case ESTAB_CLOSE_WAIT:
-        if (t->keepidle_ms)
-            t->idle_at = time_add(now, ESTAB_MS(t->keepidle_ms));
-        break;
-    case ESTAB_FIN_WAIT_2:
-        if (t->orphan && t->layer->set.fin_wait_2)
-            t->idle_at = time_add(now, t->layer->set.fin_wait_2);
+        t->idle_at = t->keepidle_ms ? time_add(now, ESTAB_MS(t->keepidle_ms)) : ESTAB_NEVER;
         break;
     default:
+        t->idle_at = ESTAB_NEVER;
         break;
     }
     if (t->idle_at != ESTAB_NEVER && (!t->node.armed || wheel_due(&t->node) > t->idle_at))
@@ -110,17 +119,20 @@ static void rexmt_timeout(struct tcb *t)
 }
 
 /* RFC 9293 section 3.8.6.1: probes at growing intervals [SHLD-30], for as long as they are answered
- * [MUST-37]. */
+ * [MUST-37].  Once nobody holds the connection, answers alone do not keep it: RFC 9293 section 3.8.3
+ * leaves that to the user, and there is none. */
 static void persist_timeout(struct tcb *t)
 {
     struct tcp_work *w = t->w;
 
     fired(t, ESTAB_T_PERSIST);
-    if (w->probes >= t->layer->set.max_retries) {
+    if ((t->orphan ? w->probes : w->unanswered) >= t->layer->set.max_retries) {
         give_up(t, RULE_RETRIES);
         return;
     }
-    w->probes++;
+    if (w->probes < UINT8_MAX)
+        w->probes++;
+    w->unanswered++;
     t->owed.probe = true;
     tcp_rexmt_arm(t, false);
 }
@@ -139,10 +151,14 @@ static void sws_timeout(struct tcb *t)
 
 static void idle_timeout(struct tcb *t)
 {
-    if (t->state == ESTAB_FIN_WAIT_2) {
+    if (is_bounded(t)) {
         fired(t, ESTAB_T_FINWAIT2);
         rule_count(t->layer->rules, RULE_FIN_WAIT_2_LIMIT);
         tcp_fail(t, ESTAB_E_TIMEOUT, ESTAB_BY_TIMEOUT, false);
+        return;
+    }
+    if (!seq_eq(t->snd.una, t->snd.nxt) || tcp_unsent(t) > 0) {
+        tcp_idle_arm(t); /* [MUST-26]: never while sent data is outstanding, whose timers ask too */
         return;
     }
     fired(t, ESTAB_T_KEEPALIVE);
@@ -230,7 +246,7 @@ enum estab_timer tcp_next_timer(const struct tcb *t, estab_time *at)
         return which;
     if (t->idle_at != ESTAB_NEVER) {
         *at = t->idle_at;
-        which = t->state == ESTAB_FIN_WAIT_2 ? ESTAB_T_FINWAIT2 : ESTAB_T_KEEPALIVE;
+        which = is_bounded(t) ? ESTAB_T_FINWAIT2 : ESTAB_T_KEEPALIVE;
     }
     for (int i = 0; t->w && i < TCP_TIMERS; i++) {
         if (t->w->due[i] >= *at)

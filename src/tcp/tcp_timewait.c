@@ -95,6 +95,7 @@ void timewait_enter(struct tcb *t)
                                .ts_recent = t->ts_recent,
                                .ts_offset = t->ts_offset,
                                .ts_ok = t->ts_ok,
+                               .challenge_s = TCP_SECOND_NEVER,
                                .wnd = tcp_window_field(t, false),
                                .wscales = (uint8_t)(t->snd_wscale << 4 | t->rcv_wscale),
                                .owner = t->orphan ? SLAB_NONE : t->slot};
@@ -135,6 +136,16 @@ static void timewait_ack(struct tcp_layer *l, const struct tcp_timewait *w, enum
     tcp_reply(l, w->path.port, &r);
 }
 
+static void timewait_challenge(struct tcp_layer *l, struct tcp_timewait *w, enum rule why)
+{
+    if (w->challenge_s == tcp_second(l)) {
+        rule_count(l->rules, RULE_CHALLENGE_LIMIT);
+        return;
+    }
+    w->challenge_s = tcp_second(l) & 0x7fu;
+    timewait_ack(l, w, why);
+}
+
 /* RFC 6191 section 2: timestamps decide if both incarnations have them, sequence numbers otherwise.
  */
 static bool syn_is_newer(const struct tcp_timewait *w, const struct seg *g)
@@ -166,7 +177,7 @@ bool timewait_segment_arrives(struct tcp_layer *l, uint32_t slot, struct seg *g,
             timewait_end(l, slot, ESTAB_BY_SEGMENT);
             return true;
         }
-        timewait_ack(l, w, RULE_BLIND_SYN);
+        timewait_challenge(l, w, RULE_BLIND_SYN);
         tcp_drop_tuple(l, &k, g, ESTAB_TIME_WAIT, RULE_BLIND_SYN);
         return false;
     }
@@ -179,8 +190,10 @@ bool timewait_segment_arrives(struct tcp_layer *l, uint32_t slot, struct seg *g,
         rule_count(l->rules, RULE_TIME_WAIT_FIN);
         return false;
     }
-    if (!expected || g->len > 0)
+    if (g->len > 0)
         timewait_ack(l, w, RULE_TIME_WAIT_OTHER);
+    else if (!expected)
+        timewait_challenge(l, w, RULE_TIME_WAIT_OTHER);
     /* Fifth, check the ACK field; sixth, URG; seventh, text: nothing to do. */
     tcp_drop_tuple(l, &k, g, ESTAB_TIME_WAIT, RULE_TIME_WAIT_OTHER);
     return false;

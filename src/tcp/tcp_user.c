@@ -311,8 +311,10 @@ void tcp_orphan(struct tcb *t)
         slot_del(&l->tcbs, &l->ready, t->slot, READY_LINK);
         t->in_ready = false;
     }
-    if (t->state == ESTAB_FIN_WAIT_2)
+    if (t->state == ESTAB_FIN_WAIT_2) {
+        t->idle_at = ESTAB_NEVER;
         tcp_idle_arm(t);
+    }
 }
 
 void tcp_shut_read(struct tcb *t)
