@@ -55,6 +55,7 @@ struct tcp_work {
     estab_time due[TCP_TIMERS];
     seq_t resend, lost_to; /* octets to send again, next first; equal: none */
     seq_t recover;         /* RFC 6582: fast recovery lasts until this is acknowledged */
+    seq_t small_end;       /* end of the last segment smaller than the MSS */
     seq_t rtt_seq;         /* the octet being timed, where there are no timestamps */
     estab_time rtt_at;     /* ... since; ESTAB_NEVER: none is */
     estab_time stalled_at; /* the oldest octet in flight has waited since: for the user timeout */
