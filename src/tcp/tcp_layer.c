@@ -6,6 +6,8 @@
 #include "tcp/tcp.h"
 #include <assert.h>
 
+#define QUICK_ACKS 16u /* segments that a new connection acknowledges at once */
+
 void slot_list_init(struct slot_list *q)
 {
     *q = (struct slot_list){SLAB_NONE, SLAB_NONE, 0};
@@ -171,6 +173,8 @@ struct tcb *tcb_new(struct tcp_layer *l)
     t->rcvbuf = l->set.rcvbuf;
     t->timewait = SLAB_NONE;
     t->idle_at = ESTAB_NEVER;
+    t->quick_acks = QUICK_ACKS;
+    t->quick_next = 2 * QUICK_ACKS;
     t->keepcnt = 9;
     t->keepintvl_ms = 75000;
     tcp_rtt_init(&t->rtt, &l->set.rto);
