@@ -128,7 +128,7 @@ uint32_t pcapng_interface(struct pcapng *p, const char *name, const struct estab
     begin_block(p, BLOCK_IDB);
     put_le(&p->block, caps->medium == ESTAB_MEDIUM_ETHERNET ? LINKTYPE_ETHERNET : LINKTYPE_RAW, 2);
     put_le(&p->block, 0, 2);
-    put_le(&p->block, 0, 4); /* frames are never cut */
+    put_le(&p->block, 0, 4); /* no limit that holds for all of the file */
     put_option(&p->block, OPT_IF_NAME, name, strlen(name));
     put_option(&p->block, OPT_IF_TSRESOL, &nanoseconds, 1);
     end_block(p);
@@ -146,7 +146,7 @@ void pcapng_write(struct pcapng *p, const struct pcapng_packet *k)
     put_le(&p->block, k->at >> 32, 4);
     put_le(&p->block, k->at & UINT32_MAX, 4);
     put_le(&p->block, k->frame.len, 4); /* captured */
-    put_le(&p->block, k->frame.len, 4); /* on the wire */
+    put_le(&p->block, k->len, 4);       /* on the wire */
     octets_put(&p->block, k->frame.at, k->frame.len);
     put_padding(&p->block, k->frame.len);
     put_option(&p->block, OPT_EPB_FLAGS, direction, sizeof direction);

@@ -28,6 +28,7 @@ struct pcapng_packet {
     uint32_t interface;
     bool inbound;
     uint64_t at; /* ns of UNIX time */
+    size_t len;  /* on the wire; frame may have fewer of its octets */
     struct octets frame;
     struct octets comments; /* strings, each with its zero */
 };

@@ -37,6 +37,7 @@ struct waiting {
 struct estab_pcap {
     struct pcapng out;
     uint64_t epoch;
+    uint32_t snap;       /* octets kept of a frame; 0: all */
     bool holds, current; /* a frame is held back; the stack works on it */
     struct pcapng_packet held;
     uint64_t unsaid; /* comments on it beyond NOTES_MAX */
@@ -207,6 +208,7 @@ void recorder_frame(estab_pcap *p, uint32_t number, const estab_link *l, bool in
         return;
     }
     estab_frame_copy(to, f);
+    p->held.len = p->held.frame.len;
     p->holds = true;
     p->current = p->held.inbound = inbound;
     p->held.interface = number;
@@ -215,6 +217,8 @@ void recorder_frame(estab_pcap *p, uint32_t number, const estab_link *l, bool in
         note_held(p, note);
     if (!inbound)
         note_outbound(p, l->caps.medium);
+    if (p->snap && p->held.len > p->snap)
+        p->held.frame.len = p->snap;
 }
 
 /* ---- records ---- */
@@ -320,6 +324,11 @@ int estab_pcap_open(estab_pcap **out, const char *path, uint64_t epoch, char *er
     p->epoch = epoch;
     *out = p;
     return 0;
+}
+
+void estab_pcap_snap(estab_pcap *p, uint32_t octets)
+{
+    p->snap = octets;
 }
 
 int estab_pcap_flush(estab_pcap *p, char *err)

@@ -126,6 +126,9 @@ typedef struct estab_pcap estab_pcap;
 /* Writes a file that Wireshark and tshark open; "-" is standard output.  epoch: what virtual or
  * monotonic time 0 is in UNIX ns (0: the time stamps are the stack's own). */
 int estab_pcap_open(estab_pcap **out, const char *path, uint64_t epoch, char *err);
+/* Keeps only the first `octets` of each frame from now on (0: all of it, as in the beginning); how
+ * long it was is recorded. */
+void estab_pcap_snap(estab_pcap *p, uint32_t octets);
 /* A change of state, a drop, a timer becomes the comment of the packet that caused it, or of the
  * next one. Has the signature of env.trace with ctx = the recorder. */
 void estab_pcap_trace(void *pcap, const struct estab_trace *t);

@@ -57,6 +57,7 @@ struct tcp_work {
     estab_time due[TCP_TIMERS];
     seq_t resend, lost_to; /* octets to send again, next first; equal: none */
     seq_t recover;         /* RFC 6582: fast recovery lasts until this is acknowledged */
+    seq_t small_end;       /* end of the last segment smaller than the MSS */
     seq_t rtt_seq;         /* the octet being timed, where there are no timestamps */
     estab_time rtt_at;     /* ... since; ESTAB_NEVER: none is */
     estab_time stalled_at; /* the oldest octet in flight has waited since: for the user timeout */
@@ -78,6 +79,7 @@ struct tcp_work {
     bool fin_ahead : 1;    /* a FIN waits behind a gap */
     bool syn_lost : 1;     /* RFC 6298 (5.7), RFC 5681 section 3.1 */
     bool more : 1;         /* the user said that more follows */
+    bool delack_more : 1;  /* the delayed ACK stands for more than one segment */
     bool sws_override : 1; /* RFC 9293 section 3.8.6.2.1 (4) */
     uint32_t slot;
 };
@@ -149,6 +151,8 @@ struct tcb {
     int8_t err, soft_err;
     uint16_t user_mss;  /* ESTAB_O_MAXSEG */
     uint8_t challenges; /* in the second challenge_s */
+    uint8_t quick_acks; /* segments with text still to be acknowledged at once */
+    uint8_t quick_next; /* how many, after the next delayed ACK that was waited for */
     uint8_t keep_probes, keepcnt;
     uint32_t challenge_s;
     uint32_t keepidle_ms, keepintvl_ms;

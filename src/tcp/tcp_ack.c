@@ -180,6 +180,7 @@ void tcp_ack_advance(struct tcb *t, const struct seg *g)
     t->octets_acked += text;
     w->resend = seq_max(w->resend, t->snd.una);
     w->lost_to = seq_max(w->lost_to, t->snd.una);
+    w->small_end = seq_max(w->small_end, t->snd.una);
     w->retries = w->probes = 0;
     w->stalled_at = seq_eq(t->snd.una, t->snd.nxt) ? ESTAB_NEVER : t->layer->env->now;
     if (w->snd_urgent && !seq_lt(t->snd.una, w->snd_up))

@@ -6,6 +6,8 @@
 #include "tcp/tcp.h"
 #include <assert.h>
 
+#define QUICK_ACKS 16u /* segments that a new connection acknowledges at once */
+
 void slot_list_init(struct slot_list *q)
 {
     *q = (struct slot_list){SLAB_NONE, SLAB_NONE, 0};
@@ -171,6 +173,8 @@ struct tcb *tcb_new(struct tcp_layer *l)
     t->rcvbuf = l->set.rcvbuf;
     t->timewait = SLAB_NONE;
     t->idle_at = ESTAB_NEVER;
+    t->quick_acks = QUICK_ACKS;
+    t->quick_next = 2 * QUICK_ACKS;
     t->keepcnt = 9;
     t->keepintvl_ms = 75000;
     tcp_rtt_init(&t->rtt, &l->set.rto);
@@ -201,7 +205,7 @@ bool tcb_work(struct tcb *t)
     w->stalled_at = ESTAB_NEVER;
     w->resend = w->lost_to = t->snd.nxt;
     w->recover = seq_sub(t->snd.una, 1);
-    w->snd_up = t->snd.una;
+    w->snd_up = w->small_end = t->snd.una;
     t->w = w;
     return true;
 }

@@ -237,11 +237,14 @@ static void restart_after_idle(struct tcb *t)
                               cc_initial_window(t->layer->set.initial_window, tcp_eff_mss(t)));
 }
 
-/* RFC 9293 section 3.8.6.2.1 and 3.7.4: whether n octets of D unsent are worth a segment. */
+/* RFC 9293 section 3.8.6.2.1 and 3.7.4: whether n octets of D unsent are worth a segment.
+ * Nagle's condition is the variation of appendix A.3: the last piece of an answer waits for small
+ * segments in flight, not for full ones, which a peer that delays its ACKs may leave
+ * unacknowledged if their number is odd. */
 static bool worth_sending(const struct tcb *t, uint32_t n, uint32_t unsent)
 {
     const struct tcp_work *w = t->w;
-    bool idle = seq_eq(t->snd.una, t->snd.nxt);
+    bool idle = seq_le(w->small_end, t->snd.una);
 
     if (n >= tcp_eff_mss(t)) /* (1) */
         return true;
@@ -323,6 +326,8 @@ static bool send_new(struct tcb *t, struct tcp_frames *out)
         w->rtt_seq = seq_add(seq, n + (fin ? 1 : 0));
     }
     t->snd.nxt = seq_add(seq, n + (fin ? 1 : 0));
+    if (n % tcp_eff_mss(t))
+        w->small_end = t->snd.nxt;
     if (!seq_lt(w->resend, w->lost_to))
         w->resend = w->lost_to = t->snd.nxt; /* nothing lost: the mark moves along */
     t->fin_sent |= fin;

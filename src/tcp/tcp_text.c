@@ -86,14 +86,24 @@ static uint32_t take_ahead(struct tcb *t, seq_t nxt)
 }
 
 /* RFC 9293 section 3.8.6.3, RFC 5681 section 4.2: at least every second full-sized segment
- * [SHLD-19], within delack [MUST-40], and at once while or when a gap is there. */
+ * [SHLD-19], within delack [MUST-40], and at once while or when a gap is there.  Delaying is for
+ * peers that go on without the ACK: one that sends a lone segment and then nothing until it was
+ * acknowledged (Nagle's algorithm, or a window of one segment) would stand still, so a delayed ACK
+ * of a lone segment that found nothing to ride on (tcp_timeout.c) makes the next ones prompt; a new
+ * connection begins so. */
 static void decide_ack(struct tcb *t, bool gap)
 {
-    if (gap || t->quickack || seq_diff(t->rcv.nxt, t->rcv.acked) > t->rcv_mss) {
+    struct tcp_work *w = t->w;
+    bool quick = t->quickack || t->quick_acks > 0;
+
+    if (t->quick_acks > 0)
+        t->quick_acks--;
+    if (gap || quick || seq_diff(t->rcv.nxt, t->rcv.acked) > t->rcv_mss) {
         t->owed.ack_now = true;
         return;
     }
-    if (t->w->due[TCP_T_DELACK] == ESTAB_NEVER)
+    w->delack_more = w->due[TCP_T_DELACK] != ESTAB_NEVER;
+    if (!w->delack_more)
         tcp_arm(t, TCP_T_DELACK, time_add(t->layer->env->now, t->layer->set.delack));
 }
 

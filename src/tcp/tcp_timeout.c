@@ -137,9 +137,17 @@ static void persist_timeout(struct tcb *t)
     tcp_rexmt_arm(t, false);
 }
 
+/* The peer may have waited for the ACK of a lone segment: the more often, the longer none is
+ * delayed. */
 static void delack_timeout(struct tcb *t)
 {
+    const uint8_t most = 240;
+
     fired(t, ESTAB_T_DELACK);
+    if (!t->w->delack_more) {
+        t->quick_acks = t->quick_next;
+        t->quick_next = t->quick_next > most / 2 ? most : (uint8_t)(2 * t->quick_next);
+    }
     t->owed.ack_now = true;
 }
 

@@ -496,6 +496,23 @@ static void tshark_reads_ethernet_and_ipv6(void **state)
                   want);
 }
 
+static void tshark_reads_how_long_a_cut_frame_was(void **state)
+{
+    struct tape t;
+
+    (void)state;
+    if (!has_tshark())
+        skip();
+    tape_open(&t, &kit_ip);
+    goes_out(&t, &theirs, 1, ESTAB_SYN);
+    estab_pcap_snap(t.pcap, 36);
+    goes_out(&t, &theirs, 2, ESTAB_ACK);
+    estab_pcap_snap(t.pcap, 0);
+    goes_out(&t, &theirs, 3, ESTAB_ACK);
+    assert_tshark(&t, "-e frame.len -e frame.cap_len -e tcp.dstport",
+                  "40 40 5000\n40 36 5000\n40 40 5000\n");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -513,6 +530,7 @@ int main(void)
         cmocka_unit_test(a_full_disk_ends_the_recording_not_the_link),
         cmocka_unit_test(tshark_reads_time_direction_and_comments),
         cmocka_unit_test(tshark_reads_ethernet_and_ipv6),
+        cmocka_unit_test(tshark_reads_how_long_a_cut_frame_was),
     };
 
     return cmocka_run_group_tests_name("link_pcap", tests, NULL, NULL);
