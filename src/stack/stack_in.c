@@ -31,9 +31,9 @@ static bool tcp_segment_of(estab_stack *s, const struct ip_dgram *d, struct seg 
         return false;
     }
     g->tos = d->ip.tos;
-    g->nsegs = d->gso_size ? (uint16_t)((g->text.len + d->gso_size - 1u) / d->gso_size) : 1;
-    if (g->nsegs == 0)
-        g->nsegs = 1;
+    g->nsegs = 1;
+    if (d->gso_size && g->text.len > d->gso_size)
+        g->nsegs = (uint16_t)((g->text.len + d->gso_size - 1u) / d->gso_size);
     return true;
 }
 
