@@ -300,7 +300,7 @@ static int parse_request_line(struct http_request *r, struct text line)
 ptrdiff_t http_parse_request(struct http_request *r, const char *buf, size_t len)
 {
     size_t start, end = head_length(buf, len, &start);
-    struct text rest, line, name, value;
+    struct text rest, line = {NULL, 0}, name, value;
     struct framing f = {0};
     unsigned hosts = 0;
     int err;
@@ -339,7 +339,7 @@ ptrdiff_t http_parse_request(struct http_request *r, const char *buf, size_t len
 ptrdiff_t http_parse_response(struct http_response *r, const char *buf, size_t len)
 {
     size_t start, end = head_length(buf, len, &start);
-    struct text rest, line, name, value;
+    struct text rest, line = {NULL, 0}, name, value;
     struct framing f = {0};
     uint64_t status;
 
@@ -405,7 +405,8 @@ static bool chunk_framing(struct http_body *b, char c)
             return false;
         b->phase = CHUNK_EXTENSION;
         b->trailer_len = 0;
-        return chunk_framing(b, c);
+        /* the octet that ends the size is the extension's first */
+        /* fall through */
     case CHUNK_EXTENSION:
         if (c != '\n')
             return ++b->trailer_len < HTTP_HEAD_MAX;
