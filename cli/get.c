@@ -367,6 +367,7 @@ static void finish_closing(struct get *g)
     estab_time end_at = node_now(&g->node) + ESTAB_S(3);
     struct estab_stack_info info = {.size = sizeof info};
 
+    estab_loop_flush(g->node.loop); /* an abort's RST */
     while (node_busy(&g->node) && node_now(&g->node) < end_at)
         if (turn(g, ESTAB_MS(20)) != 0)
             return;

@@ -12,8 +12,8 @@
  * bounded by events other than plain text, however long the transfer.
  *
  * Connections are told apart by their four-tuple, since compact entries (SYN-RECEIVED, TIME-WAIT)
- * have no lasting handle; one that reached CLOSED is forgotten, and the next on the same tuple is
- * a new ladder. */
+ * have no lasting handle.  The last few that reached CLOSED are remembered, since an abort's RST
+ * leaves after the change of state; the next SYN on the tuple is a new ladder. */
 #include "ladder.h"
 #include "say.h"
 
@@ -26,7 +26,8 @@
 enum {
     BUCKETS = 1024,
     HELD_MAX = 8,
-    RUNG = 64, /* columns between the two lifelines */
+    ENDED = 64, /* connections remembered after CLOSED */
+    RUNG = 64,  /* columns between the two lifelines */
     NAME_LEN = 32,
 };
 
@@ -44,6 +45,7 @@ struct conn {
     struct estab_addr local, peer;
     unsigned number;
     estab_time began_at;
+    bool ended;             /* reached CLOSED */
     bool confirmed;         /* a change of state was seen, not only a SYN */
     bool known[2];          /* whether `initial` is: [0] of the peer, [1] ours */
     uint32_t initial[2];    /* initial sequence numbers */
@@ -59,6 +61,8 @@ struct ladder {
     struct ladder_style style;
     struct ladder_count count;
     unsigned numbered;
+    struct conn *ended[ENDED]; /* a ring */
+    unsigned nended;           /* since the beginning */
     struct conn *bucket[BUCKETS];
     const struct conn *shown; /* whose rows were written last */
     char name[2][NAME_LEN];
@@ -111,6 +115,35 @@ static void conn_del(struct ladder *l, struct conn **at)
     if (l->shown == c)
         l->shown = NULL;
     free(c);
+}
+
+static struct conn **conn_find(struct ladder *l, const struct conn *c)
+{
+    const struct estab_trace t = {.local = c->local, .peer = c->peer};
+
+    return conn_slot(l, &t);
+}
+
+static void conn_end(struct ladder *l, struct conn *c)
+{
+    struct conn **oldest = &l->ended[l->nended++ % ENDED];
+
+    if (*oldest)
+        conn_del(l, conn_find(l, *oldest));
+    *oldest = c;
+    c->ended = true;
+    l->count.closed++;
+}
+
+/* A new incarnation takes the tuple over. */
+static void conn_succeed(struct ladder *l, struct conn **at)
+{
+    size_t i;
+
+    for (i = 0; i < ENDED; i++)
+        if (l->ended[i] == *at)
+            l->ended[i] = NULL;
+    conn_del(l, at);
 }
 
 /* A SYN that was refused: no connection came of it. */
@@ -435,6 +468,10 @@ static void add_segment(struct ladder *l, const struct estab_trace *t)
     const char *mark;
     char buf[64];
 
+    if (c && c->ended && (t->flags & ESTAB_SYN)) {
+        conn_succeed(l, at);
+        c = NULL;
+    }
     if (!c && (t->flags & ESTAB_SYN) && !(t->flags & ESTAB_RST))
         c = conn_new(l, at, t);
     if (!c) {
@@ -485,6 +522,10 @@ static void add_state(struct ladder *l, const struct estab_trace *t)
     }
     at = conn_slot(l, t);
     c = *at;
+    if (c && c->ended) {
+        conn_succeed(l, at);
+        c = NULL;
+    }
     if (!c)
         c = conn_new(l, at, t);
     if (!c)
@@ -497,10 +538,8 @@ static void add_state(struct ladder *l, const struct estab_trace *t)
         append(text, sizeof text, ": %s", event);
     rule_text(t, text, sizeof text);
     write_note(l, c, t->at, STATE, text);
-    if (t->to != ESTAB_CLOSED && t->to != ESTAB_LISTEN)
-        return;
-    l->count.closed++;
-    conn_del(l, at);
+    if (t->to == ESTAB_CLOSED || t->to == ESTAB_LISTEN)
+        conn_end(l, c);
 }
 
 /* Delayed ACKs and silly-window overrides pass all the time; what 2 MSL and FIN-WAIT-2 do when

@@ -256,6 +256,8 @@ static int serve(struct serve *v)
     print_totals(v);
 out:
     http_server_free(v->server);
+    if (v->node.loop)
+        estab_loop_flush(v->node.loop); /* an abort's RST */
     ctl_close(v->ctl);
     node_close(&v->node);
     ladder_free(v->config.trace);

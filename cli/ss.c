@@ -174,6 +174,8 @@ static char *more(const json_t *o)
     if (strcmp(string(o, "state"), "LISTEN") == 0)
         return text("backlog %llu, half open %llu", (unsigned long long)number(o, "backlog"),
                     (unsigned long long)number(o, "half_open"));
+    if (number(o, "snd_mss") == 0)
+        return text("a compact entry: no buffers, no estimates");
     return text(
         "rtt %.3f ms (%.3f) rto %.0f ms mss %llu cwnd %llu wnd %llu/%llu "
         "acked %llu received %llu segs %llu/%llu retrans %llu %s%s%s%s",

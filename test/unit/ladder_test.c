@@ -238,6 +238,38 @@ static void a_connection_ends_in_closed(void **state)
     has(f, "\n#2 ");
 }
 
+static void the_rst_of_an_abort_belongs_to_its_connection(void **state)
+{
+    struct fixture *f = *state;
+
+    open_connection(f);
+    enter(f, ESTAB_ESTABLISHED, ESTAB_CLOSED, ESTAB_BY_USER);
+    out(f, ESTAB_RST | ESTAB_ACK, 1, 1, 0);
+    has(f, "RST,ACK SEQ 1 ACK 1");
+    lacks(f, "no connection");
+}
+
+static void many_connections_can_come_and_go(void **state)
+{
+    struct fixture *f = *state;
+    struct estab_trace t;
+    struct ladder_count count;
+    uint16_t i;
+
+    for (i = 1; i <= 500; i++) {
+        t = record(f, ESTAB_TR_STATE);
+        t.peer.port = i % 100 + 1;
+        t.to = ESTAB_SYN_SENT;
+        ladder_add(f->ladder, &t);
+        t.from = ESTAB_SYN_SENT;
+        t.to = ESTAB_CLOSED;
+        ladder_add(f->ladder, &t);
+    }
+    ladder_counts(f->ladder, &count);
+    assert_int_equal(count.begun, 500);
+    assert_int_equal(count.closed, 500);
+}
+
 static void a_refused_syn_is_no_connection(void **state)
 {
     struct fixture *f = *state;
@@ -313,6 +345,8 @@ int main(void)
         CASE(what_is_sent_again_is_marked_with_its_rule),
         CASE(the_peers_repeats_and_gaps_are_marked),
         CASE(a_connection_ends_in_closed),
+        CASE(the_rst_of_an_abort_belongs_to_its_connection),
+        CASE(many_connections_can_come_and_go),
         CASE(a_refused_syn_is_no_connection),
         CASE(connections_that_alternate_are_told_apart),
         CASE(listeners_and_strays_get_a_line),
