@@ -71,8 +71,8 @@ struct ip_layer {
     estab_time next_at; /* earliest deadline of the layer, or ESTAB_NEVER */
     uint8_t *pkt_mem;   /* pool of packets of our own, ip_queue.c */
     size_t pkt_mem_len;
-    uint32_t pkt_cap; /* octets of IP packet that fit into one */
-    uint32_t pkt_nfree;
+    uint32_t pkt_cap;              /* octets of IP packet that fit into one */
+    uint32_t pkt_nfree, pkt_nwait; /* free; waiting for neighbours */
     struct ip_pkt *pkt_free;
     struct ip_pkt *pkt_lent; /* handed out by ip_pull() since the last ip_reap() */
 };
