@@ -218,17 +218,16 @@ static void neigh_probe(struct ip_layer *l, struct ip_neigh *n)
 struct ip_neigh *ip_neigh_want(struct ip_layer *l, const struct ip_hop *hop, uint16_t local)
 {
     struct ip_neigh *n = ip_neigh_find(l, hop->port, hop->addr);
+    bool fresh = !n;
 
-    if (!n) {
+    if (fresh)
         n = neigh_make(l, hop->port, hop->addr, WORTH_MOST);
-        if (!n)
-            return NULL;
-        n->local = local;
-        n->wanted = true;
-        neigh_resolve(l, n);
-    }
+    if (!n)
+        return NULL;
     n->local = local;
     n->wanted = true;
+    if (fresh)
+        neigh_resolve(l, n);
     if (hop->gateway && !n->gateway) {
         n->gateway = true;
         l->path_gen++;
