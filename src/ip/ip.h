@@ -59,8 +59,7 @@ struct ip_layer {
                         because transports keep it */
     uint16_t addr_index[IP_ADDRS_MAX * 2]; /* open addressing: index in addrs + 1, 0: empty */
     struct ip_route routes[IP_ROUTES_MAX];
-    uint32_t
-        path_gen; /* changes when an address, a route or a neighbour's death makes paths stale */
+    uint32_t path_gen; /* changes when an address, a route or a gateway makes paths stale */
     uint32_t resolved; /* counts neighbours that became known or were given up: those who wait ask
                           again */
     struct ip_neigh *neigh; /* table of IP_NEIGH_MAX, allocated with the first Ethernet port */
@@ -71,8 +70,8 @@ struct ip_layer {
     estab_time next_at; /* earliest deadline of the layer, or ESTAB_NEVER */
     uint8_t *pkt_mem;   /* pool of packets of our own, ip_queue.c */
     size_t pkt_mem_len;
-    uint32_t pkt_cap; /* octets of IP packet that fit into one */
-    uint32_t pkt_nfree;
+    uint32_t pkt_cap;              /* octets of IP packet that fit into one */
+    uint32_t pkt_nfree, pkt_nwait; /* free; waiting for neighbours */
     struct ip_pkt *pkt_free;
     struct ip_pkt *pkt_lent; /* handed out by ip_pull() since the last ip_reap() */
 };

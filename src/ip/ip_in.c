@@ -26,6 +26,12 @@ bool ip_frame_pieces(struct pieces *t, const struct estab_frame *f)
     uint32_t i;
 
     t->n = t->len = 0;
+    if (f->niov == 1 && f->iov[0].len > 0 && f->iov[0].len <= IP_FRAME_MAX) { /* most are */
+        t->v[0] = f->iov[0];
+        t->n = 1;
+        t->len = (uint32_t)f->iov[0].len;
+        return true;
+    }
     for (i = 0; i < f->niov && i < ESTAB_IOVS; i++) {
         if (f->iov[i].len == 0)
             continue;
@@ -35,6 +41,20 @@ bool ip_frame_pieces(struct pieces *t, const struct estab_frame *f)
         t->len += (uint32_t)f->iov[i].len;
     }
     return true;
+}
+
+/* Headers taken off, padding cut off: mostly within the first piece, and mostly no padding. */
+static inline void cut_to(struct pieces *t, uint32_t head, uint32_t len)
+{
+    if (head < t->v[0].len) {
+        t->v[0].base = (uint8_t *)t->v[0].base + head;
+        t->v[0].len -= head;
+        t->len -= head;
+    } else {
+        pieces_trim_head(t, head);
+    }
+    if (t->len > len)
+        pieces_trim_tail(t, t->len - len);
 }
 
 /* Takes the Ethernet header off.  *group: sent to everybody on the link, or to some. */
@@ -55,7 +75,7 @@ static enum rule link_in(const struct ip_layer *l, struct ip_dgram *d, uint16_t 
     *group = h.dst[0] & IP_GROUP_BIT;
     if ((!*group && memcmp(h.dst, mac, 6) != 0) || memcmp(h.src, mac, 6) == 0)
         return RULE_NOT_OURS;
-    pieces_trim_head(&d->payload, ETH_HDR_LEN);
+    cut_to(&d->payload, ETH_HDR_LEN, UINT32_MAX);
     d->link_len = ETH_HDR_LEN;
     return RULE_NONE;
 }
@@ -99,8 +119,7 @@ static enum rule header_in(struct ip_layer *l, struct ip_dgram *d, uint8_t versi
         r = ip6_parse(&d->ip, p, len, t->len);
     if (r != RULE_NONE)
         return r;
-    pieces_trim_head(t, d->ip.hdr_len);
-    pieces_trim_tail(t, t->len - d->ip.payload_len);
+    cut_to(t, d->ip.hdr_len, d->ip.payload_len);
     d->head = ip_run(t, transport_want(d), d->scratch + IP_HDR_RUN, &d->head_len);
     return RULE_NONE;
 }

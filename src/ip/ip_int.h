@@ -65,9 +65,10 @@ estab_time ip_route_next(const struct ip_layer *l);
 
 /* ---- neighbours, ip_neigh.c ---- */
 
-#define IP_NEIGH_MAX  512
-#define IP_NEIGH_NONE UINT16_MAX
-#define IP_NEIGH_WAIT 3 /* packets of our own that wait for one neighbour */
+#define IP_NEIGH_MAX      512
+#define IP_NEIGH_NONE     UINT16_MAX
+#define IP_NEIGH_WAIT     3  /* packets of our own that wait for one neighbour */
+#define IP_NEIGH_WAIT_ALL 16 /* ... and for all of them: forged sources must not take the pool */
 
 /* RFC 4861 section 7.3.2, used for ARP as well; in the order of what is lost with an entry. */
 enum neigh_state {

@@ -65,17 +65,32 @@ struct ip_neigh *ip_neigh_find(const struct ip_layer *l, uint8_t port, const uin
     return NULL;
 }
 
+static struct ip_pkt *pop_waiting(struct ip_layer *l, struct ip_neigh *n)
+{
+    struct ip_pkt *k = n->wait_head;
+
+    if (!k)
+        return NULL;
+    n->wait_head = k->next;
+    if (!n->wait_head)
+        n->wait_tail = NULL;
+    n->nwait--;
+    l->pkt_nwait--;
+    return k;
+}
+
+static void lose_packet(struct ip_layer *l, struct ip_pkt *k)
+{
+    ip_drop(l, NULL, RULE_NEIGHBOUR_UNKNOWN);
+    ip_own_free(l, k);
+}
+
 static void lose_waiting(struct ip_layer *l, struct ip_neigh *n)
 {
     struct ip_pkt *k;
 
-    while ((k = n->wait_head)) {
-        n->wait_head = k->next;
-        ip_drop(l, NULL, RULE_NEIGHBOUR_UNKNOWN);
-        ip_own_free(l, k);
-    }
-    n->wait_tail = NULL;
-    n->nwait = 0;
+    while ((k = pop_waiting(l, n)))
+        lose_packet(l, k);
 }
 
 void ip_neigh_drop_waiting(struct ip_layer *l)
@@ -203,17 +218,16 @@ static void neigh_probe(struct ip_layer *l, struct ip_neigh *n)
 struct ip_neigh *ip_neigh_want(struct ip_layer *l, const struct ip_hop *hop, uint16_t local)
 {
     struct ip_neigh *n = ip_neigh_find(l, hop->port, hop->addr);
+    bool fresh = !n;
 
-    if (!n) {
+    if (fresh)
         n = neigh_make(l, hop->port, hop->addr, WORTH_MOST);
-        if (!n)
-            return NULL;
-        n->local = local;
-        n->wanted = true;
-        neigh_resolve(l, n);
-    }
+    if (!n)
+        return NULL;
     n->local = local;
     n->wanted = true;
+    if (fresh)
+        neigh_resolve(l, n);
     if (hop->gateway && !n->gateway) {
         n->gateway = true;
         l->path_gen++;
@@ -270,13 +284,10 @@ static void release_waiting(struct ip_layer *l, struct ip_neigh *n)
 {
     struct ip_pkt *k;
 
-    while ((k = n->wait_head)) {
-        n->wait_head = k->next;
+    while ((k = pop_waiting(l, n))) {
         memcpy(k->data + k->start, n->mac, 6);
         ip_own_queue(l, n->port, k);
     }
-    n->wait_tail = NULL;
-    n->nwait = 0;
 }
 
 void ip_neigh_known(struct ip_layer *l, struct ip_neigh *n, const uint8_t mac[6], bool reachable)
@@ -303,24 +314,23 @@ void ip_neigh_doubt(struct ip_layer *l, struct ip_neigh *n)
         neigh_probe(l, n);
 }
 
+/* RFC 1122 section 2.3.2.2: the latest is kept. */
 void ip_neigh_wait(struct ip_layer *l, struct ip_neigh *n, struct ip_pkt *k)
 {
-    struct ip_pkt *oldest;
-
-    if (n->nwait == IP_NEIGH_WAIT) {
-        oldest = n->wait_head;
-        n->wait_head = oldest->next;
-        n->nwait--;
-        ip_drop(l, NULL, RULE_NEIGHBOUR_UNKNOWN);
-        ip_own_free(l, oldest);
+    if (n->nwait == IP_NEIGH_WAIT || (n->nwait && l->pkt_nwait == IP_NEIGH_WAIT_ALL))
+        lose_packet(l, pop_waiting(l, n));
+    if (l->pkt_nwait == IP_NEIGH_WAIT_ALL) {
+        lose_packet(l, k);
+        return;
     }
     k->next = NULL;
-    if (n->wait_head)
+    if (n->wait_tail)
         n->wait_tail->next = k;
     else
         n->wait_head = k;
     n->wait_tail = k;
     n->nwait++;
+    l->pkt_nwait++;
 }
 
 /* A gateway that fails makes its paths look for another one. */

@@ -70,7 +70,7 @@ struct ip_pkt *ip_own_new(struct ip_layer *l, uint32_t payload_len, enum ip_own 
 {
     struct ip_pkt *k = l->pkt_free;
 
-    if (payload_len + IP6_HDR_LEN > l->pkt_cap ||
+    if (payload_len + IP4_HDR_LEN > l->pkt_cap ||
         l->pkt_nfree <= (what == IP_OWN_NEEDED ? 0 : OWN_RESERVED))
         return NULL;
     l->pkt_free = k->next;

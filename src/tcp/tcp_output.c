@@ -119,8 +119,8 @@ static void finish(struct tcb *t, struct seg_out *o, struct tcp_frames *out)
 }
 
 /* The number of a segment without text: SND.NXT, but none beyond the peer's window, where it would
- * not be acceptable.  What lies there is a probe's octet, or what a peer that shrank its window will
- * not have. */
+ * not be acceptable.  What lies there is a probe's octet, or what a peer that shrank its window
+ * will not have. */
 static seq_t empty_seq(const struct tcb *t)
 {
     return seq_min(t->snd.nxt, seq_add(tcp_text_una(t), t->snd.wnd));

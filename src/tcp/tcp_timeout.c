@@ -119,8 +119,8 @@ static void rexmt_timeout(struct tcb *t)
 }
 
 /* RFC 9293 section 3.8.6.1: probes at growing intervals [SHLD-30], for as long as they are answered
- * [MUST-37].  Once nobody holds the connection, answers alone do not keep it: RFC 9293 section 3.8.3
- * leaves that to the user, and there is none. */
+ * [MUST-37].  Once nobody holds the connection, answers alone do not keep it: RFC 9293
+ * section 3.8.3 leaves that to the user, and there is none. */
 static void persist_timeout(struct tcb *t)
 {
     struct tcp_work *w = t->w;

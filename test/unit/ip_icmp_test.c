@@ -39,13 +39,13 @@ static void test_echo_of_every_length(void **state)
     struct packet k;
     size_t len;
 
-    for (len = 0; len <= 1472; len += 1 + len / 40) {
+    for (len = 0; len <= 1472; len += len < 1400 ? 1 + len / 40 : 1) {
         packet_echo(&k, "10.0.0.2", "10.0.0.1", len);
         give_cut(n, TUN, &k, 1 + len % 30, 35 + len % 7, 0);
         assert_echoed(n, &k, "10.0.0.1", "10.0.0.2");
         pass(n, ESTAB_MS(100));
     }
-    for (len = 0; len <= 1452; len += 1 + len / 40) {
+    for (len = 0; len <= 1452; len += len < 1400 ? 1 + len / 40 : 1) {
         packet_echo(&k, "2001:db8::2", "2001:db8::1", len);
         give_cut(n, TUN, &k, 40, 45, 50);
         assert_echoed(n, &k, "2001:db8::1", "2001:db8::2");

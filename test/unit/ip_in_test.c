@@ -652,6 +652,10 @@ static void test_drops_are_traced(void **state)
     give(n, TAP, &k);
     assert_int_equal(n->traced.rule, RULE_RUNT);
     assert_true(ip_is_any(n->traced.peer.ip));
+
+    n->env.cb.trace = NULL; /* nobody listens */
+    give(n, TAP, &k);
+    assert_rule(n, RULE_RUNT, 2);
 }
 
 int main(void)

@@ -228,6 +228,32 @@ static void test_answers_are_dropped_with_the_neighbour(void **state)
     assert_int_equal(n->l.pkt_nfree, nfree);
 }
 
+/* Forged sources cannot take the whole pool: who is known is still answered. */
+static void test_waiting_answers_are_bounded(void **state)
+{
+    struct net *n = *state;
+    struct icmp m;
+    char who[20];
+    uint32_t i;
+
+    resolve(n, HIM, MAC_N(2));
+    for (i = 10; i < 110; i++) {
+        n->env.now += ESTAB_MS(10);
+        snprintf(who, sizeof who, "10.0.1.%u", i);
+        ping_from(n, who, 10);
+        ping_from(n, who, 10);
+        take_all(n, TAP);
+    }
+    assert_int_equal(n->l.pkt_nwait, IP_NEIGH_WAIT_ALL);
+    ping_from(n, HIM, 10);
+    assert_true(take(n, TAP));
+    out_icmp(n, TAP, &m);
+    assert_int_equal(m.type, ICMP4_ECHO_REPLY);
+    pass(n, ESTAB_S(5));
+    take_all(n, TAP);
+    assert_int_equal(n->l.pkt_nwait, 0);
+}
+
 /* ---- being asked ---- */
 
 static void test_questions_are_answered(void **state)
@@ -355,6 +381,89 @@ static void test_vanished_neighbour_is_asked_for_again(void **state)
     assert_goes_to(n, HIM, MAC_N(3));
 }
 
+/* What an ARP packet about a neighbour changes, by the state he is in. */
+static void test_arp_table(void **state)
+{
+    enum { REPLY, FOR_US, GRATUITOUS };
+    static const struct {
+        enum neigh_state from;
+        int what;
+        bool same; /* the address we know */
+        enum neigh_state to;
+        bool taken; /* the other one is used from now on */
+    } cases[] = {
+        {NEIGH_INCOMPLETE, REPLY, false, NEIGH_REACHABLE, true},
+        {NEIGH_INCOMPLETE, FOR_US, false, NEIGH_STALE, true},
+        {NEIGH_INCOMPLETE, GRATUITOUS, false, NEIGH_STALE, true},
+        {NEIGH_FAILED, REPLY, false, NEIGH_FAILED, false},
+        {NEIGH_FAILED, GRATUITOUS, false, NEIGH_FAILED, false},
+        {NEIGH_FAILED, FOR_US, false, NEIGH_STALE, true},
+        {NEIGH_STALE, REPLY, true, NEIGH_STALE, false},
+        {NEIGH_STALE, REPLY, false, NEIGH_PROBE, false},
+        {NEIGH_STALE, GRATUITOUS, false, NEIGH_PROBE, false},
+        {NEIGH_STALE, FOR_US, true, NEIGH_STALE, false},
+        {NEIGH_STALE, FOR_US, false, NEIGH_STALE, true},
+        {NEIGH_DELAY, REPLY, true, NEIGH_DELAY, false},
+        {NEIGH_DELAY, REPLY, false, NEIGH_DELAY, false},
+        {NEIGH_DELAY, FOR_US, false, NEIGH_DELAY, false},
+        {NEIGH_PROBE, REPLY, true, NEIGH_REACHABLE, false},
+        {NEIGH_PROBE, REPLY, false, NEIGH_PROBE, false},
+        {NEIGH_PROBE, FOR_US, true, NEIGH_PROBE, false},
+        {NEIGH_PROBE, FOR_US, false, NEIGH_PROBE, false},
+        {NEIGH_REACHABLE, REPLY, true, NEIGH_REACHABLE, false},
+        {NEIGH_REACHABLE, REPLY, false, NEIGH_PROBE, false},
+        {NEIGH_REACHABLE, FOR_US, false, NEIGH_PROBE, false},
+        {NEIGH_REACHABLE, GRATUITOUS, false, NEIGH_PROBE, false},
+    };
+    struct net *n = *state;
+    struct ip_neigh *e;
+    struct ip_path p;
+    struct mac mac;
+    char who[20];
+    size_t i;
+
+    for (i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        snprintf(who, sizeof who, "10.0.1.%zu", 10 + i);
+        p = path_to(n, who);
+        ready(n, &p, who);
+        e = ip_neigh_find(&n->l, TAP, ip(who).b);
+        if (cases[i].from != NEIGH_INCOMPLETE)
+            ip_neigh_known(&n->l, e, MAC_N(2).b, true);
+        e->state = (uint8_t)cases[i].from;
+        mac = cases[i].same ? MAC_N(2) : MAC_N(3);
+        hear(n, cases[i].what == REPLY ? ARP_REPLY : ARP_REQUEST, mac, who,
+             cases[i].what == GRATUITOUS ? who : "10.0.1.1");
+        take_all(n, TAP);
+        assert_int_equal(e->state, cases[i].to);
+        if (e->state != NEIGH_FAILED)
+            assert_memory_equal(e->mac, cases[i].taken ? MAC_N(3).b : MAC_N(2).b, 6);
+    }
+}
+
+/* A neighbour on a port that has no address of that family is asked for from another port's. */
+static void test_asked_from_another_ports_address(void **state)
+{
+    struct estab_port_caps caps = tap_caps();
+    struct net *n = *state;
+    struct ip_path p;
+    struct arp a;
+    int port;
+
+    caps.mac[5] = 9;
+    port = ip_port_add(&n->l, &caps);
+    assert_int_equal(ip_route_add(&n->l, port, ip("192.0.2.0").b, 120, NULL), 0);
+    assert_int_equal(ip_path_find(&n->l, ip("192.0.2.5").b, ip("10.0.0.1").b, -1, &p), 0);
+    assert_int_equal(ready(n, &p, "192.0.2.5"), IP_WAIT);
+    assert_true(take(n, (uint8_t)port));
+    a = out_arp(n);
+    assert_memory_equal(a.spa, ip("10.0.0.1").b + 12, 4);
+    assert_int_equal(ip_route_add(&n->l, port, ip("2001:db8:9::").b, 64, NULL), 0);
+    assert_int_equal(ip_path_find(&n->l, ip("2001:db8:9::5").b, ip("2001:db8::1").b, -1, &p), 0);
+    assert_int_equal(ready(n, &p, "2001:db8:9::5"), IP_WAIT);
+    assert_true(take(n, (uint8_t)port));
+    assert_addr(out_ip(n, TAP).src, "2001:db8::1");
+}
+
 /* ---- P7: lies ---- */
 
 static void test_P7_malformed(void **state)
@@ -402,17 +511,25 @@ static void test_P7_impossible_senders(void **state)
          "10.0.1.1"); /* the broadcast address learns nobody */
     take_all(n, TAP);
     assert_null(ip_neigh_find(&n->l, TAP, ip("10.0.1.255").b));
+    hear(n, ARP_REPLY, MAC_N(2), "0.0.0.0", "10.0.1.1");
+    assert_rule(n, RULE_ARP_MALFORMED, 8);
 }
 
 static void test_P7_claims_our_address(void **state)
 {
     struct net *n = *state;
+    struct packet k;
 
     hear(n, ARP_REQUEST, MAC_N(2), "10.0.1.1", "10.0.1.1");
     hear(n, ARP_REPLY, MAC_N(2), "10.0.1.1", HIM);
     hear(n, ARP_REQUEST, MAC_N(2), "10.0.1.1", HIM);
     assert_rule(n, RULE_ARP_CONFLICT, 3);
     assert_null(ip_neigh_find(&n->l, TAP, ip("10.0.1.1").b));
+    assert_false(take(n, TAP));
+    packet_arp(&k, ARP_REQUEST, OUR_MAC, "10.0.1.1", HIM, ALL_MAC); /* our own, come back */
+    memcpy(k.b + 6, MAC_N(2).b, 6);
+    give(n, TAP, &k);
+    assert_rule(n, RULE_ARP_CONFLICT, 3);
     assert_false(take(n, TAP));
 }
 
@@ -580,6 +697,9 @@ int main(void)
         T(test_slot_changes_hands),
         T(test_answers_wait_for_the_neighbour),
         T(test_answers_are_dropped_with_the_neighbour),
+        T(test_waiting_answers_are_bounded),
+        T(test_arp_table),
+        T(test_asked_from_another_ports_address),
         T(test_questions_are_answered),
         T(test_question_from_outside_the_subnet),
         T(test_probe_is_answered),

@@ -37,6 +37,9 @@ static void test_port_limits(void **state)
     memset(eth.mac, 0, 6);
     assert_int_equal(ip_port_add(&n->l, &eth), ESTAB_E_INVAL);
     caps.mtu = 65535;
+    eth = tap_caps();
+    eth.medium = (enum estab_medium)7;
+    assert_int_equal(ip_port_add(&n->l, &eth), ESTAB_E_INVAL);
     for (i = 2; i < IP_PORTS_MAX; i++)
         assert_int_equal(ip_port_add(&n->l, &caps), i);
     assert_int_equal(ip_port_add(&n->l, &caps), ESTAB_E_NOMEM);
@@ -271,6 +274,22 @@ static void test_link_local_destinations(void **state)
     assert_int_equal(find(n, "fe80::2", "fe80::ff:fe00:1", TUN, &p), ESTAB_E_ADDRNOTAVAIL);
 }
 
+/* With one port there is no question which link is meant. */
+static void test_link_local_with_one_port(void **state)
+{
+    struct estab_port_caps eth = tap_caps();
+    struct net *n = *state, one;
+    struct ip_path p;
+
+    (void)n;
+    net_empty(&one);
+    assert_int_equal(ip_port_add(&one.l, &eth), 0);
+    assert_int_equal(ip_addr_add(&one.l, 0, ip("2001:db8::1").b, 64), 0);
+    assert_int_equal(find(&one, "fe80::2", NULL, -1, &p), 0);
+    assert_addr(ip_local(&one.l, p.local), "fe80::ff:fe00:1");
+    ip_fini(&one.l);
+}
+
 static void test_bare_path_is_always_ready(void **state)
 {
     struct net *n = *state;
@@ -355,6 +374,7 @@ int main(void)
         T(test_source_is_chosen),
         T(test_port_without_an_address),
         T(test_link_local_destinations),
+        T(test_link_local_with_one_port),
         T(test_bare_path_is_always_ready),
         T(test_path_follows_the_routes),
         T(test_emit4),
