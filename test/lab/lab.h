@@ -1,0 +1,398 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* lab.h - two hosts and an impaired network between them, in virtual time, in one process.
+ *
+ * A run is a function of its settings and one seed: the hosts' randomness, the fate of each frame,
+ * the order in which hosts are served at one instant and the size of each batch come from it, and
+ * nothing else does.  Everything that either stack traces goes into a hash, so that two runs can be
+ * compared, and on demand onto a terminal.
+ *
+ * Time stands still while anything can still happen at that instant, then jumps to the earliest
+ * deadline of a stack, a link or a user.  No deadline before the end is a failure: nothing waits
+ * for ever. */
+#ifndef TEST_LAB_LAB_H
+#define TEST_LAB_LAB_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <estab/host.h>
+
+#include "lab/edges.h"
+#include "stack/stack.h"
+
+struct lab;
+
+struct lab_host {
+    struct estab_virtual v; /* first: it is what the callbacks of env get */
+    struct estab_env env;
+    struct lab *lab;
+    estab_stack *s;
+    estab_link *link;
+    struct estab_addr addr; /* port 0 */
+};
+struct lab_conf {
+    uint64_t seed;
+    struct estab_config cfg[2];
+    struct estab_port_caps caps;
+    struct estab_fault fault[2]; /* of what each host sends; seed, now and ctx are filled in */
+    bool ip6;
+    uint32_t batch_max;  /* frames handed over at once, at most */
+    estab_time until;    /* virtual time by which all must be over */
+    uint32_t rounds_max; /* and rounds */
+    struct edges *edges; /* NULL: nobody counts them */
+    FILE *dump;          /* NULL: nobody reads them */
+};
+struct lab {
+    struct lab_conf conf;
+    estab_time now;
+    struct estab_virtual rng; /* of the network's order and the users' whims */
+    struct lab_host host[2];
+    uint64_t hash; /* of all that was traced */
+    uint64_t records;
+    /* The users of a host act: true if they did anything. */
+    bool (*act)(struct lab *l, struct lab_host *h);
+    /* When a user wants to act by itself. */
+    estab_time (*wake)(struct lab *l);
+    bool (*done)(struct lab *l);
+    void *ctx;
+    char what[64]; /* how the run is repeated */
+};
+
+static inline uint64_t lab_rand(struct lab *l)
+{
+    return estab_virtual_random(&l->rng);
+}
+/* 0 to n - 1 */
+static inline uint32_t lab_below(struct lab *l, uint32_t n)
+{
+    return (uint32_t)((lab_rand(l) >> 32) * n >> 32);
+}
+static inline uint32_t lab_between(struct lab *l, uint32_t lo, uint32_t hi)
+{
+    return lo + lab_below(l, hi - lo + 1);
+}
+/* true once in n times */
+static inline bool lab_once_in(struct lab *l, uint32_t n)
+{
+    return lab_below(l, n) == 0;
+}
+
+static inline estab_time lab_now(void *ctx)
+{
+    return ((struct lab *)ctx)->now;
+}
+
+static inline void lab_set_time(struct lab *l, estab_time at)
+{
+    l->now = l->host[0].v.now = l->host[1].v.now = at;
+}
+
+/* ---- what is traced ---- */
+
+static inline void lab_print(FILE *to, int host, const struct estab_trace *t)
+{
+    static const char letters[] = "FSRPAUEC";
+    static const char *const kinds[] = {"state", "in", "out", "drop", "timer", "cc"};
+    char flags[9];
+    size_t n = 0;
+
+    for (size_t i = 0; i < 8; i++)
+        if (t->flags & 1u << i)
+            flags[n++] = letters[i];
+    flags[n] = 0;
+    fprintf(to, "%14.6f %c %5u>%-5u %-5s %-12s ", (double)t->at / 1e9, 'A' + host, t->local.port,
+            t->peer.port, kinds[t->kind], estab_state_name(t->from));
+    switch (t->kind) {
+    case ESTAB_TR_STATE:
+        fprintf(to, "-> %s (%s)", estab_state_name(t->to),
+                estab_edge_event(t->from, t->to, t->cause));
+        break;
+    case ESTAB_TR_TIMER:
+        fprintf(to, "%s", estab_timer_name(t->timer));
+        break;
+    case ESTAB_TR_CC:
+        fprintf(to, "cwnd %u", t->len);
+        break;
+    default:
+        fprintf(to, "%-4s seq %u ack %u len %u wnd %u<<%u", flags, t->seq, t->ack, t->len, t->wnd,
+                t->wscale);
+    }
+    if (t->rule)
+        fprintf(to, " %s", estab_rule_name(t->rule));
+    fputc('\n', to);
+}
+
+static inline void lab_mix(struct lab *l, uint64_t x)
+{
+    l->hash = (l->hash ^ x) * 0x9e3779b97f4a7c15u;
+    l->hash ^= l->hash >> 29;
+}
+
+static inline void lab_mix_addr(struct lab *l, const struct estab_addr *a)
+{
+    uint64_t part[2];
+
+    memcpy(part, a->ip, 16);
+    lab_mix(l, part[0] ^ part[1] << 1);
+    lab_mix(l, (uint64_t)a->port << 16 | a->scope);
+}
+
+static inline void lab_trace(void *ctx, const struct estab_trace *t)
+{
+    struct lab_host *h = ctx;
+    struct lab *l = h->lab;
+
+    l->records++;
+    lab_mix(l, t->at);
+    lab_mix(l, t->sock ^ (uint64_t)(h - l->host));
+    lab_mix_addr(l, &t->local);
+    lab_mix_addr(l, &t->peer);
+    lab_mix(l, (uint64_t)t->kind | (uint64_t)t->cause << 4 | (uint64_t)t->from << 8 |
+                   (uint64_t)t->to << 12 | (uint64_t)t->timer << 16 | (uint64_t)t->rule << 24 |
+                   (uint64_t)t->wnd << 40 | (uint64_t)t->flags << 56);
+    lab_mix(l, (uint64_t)t->seq << 32 | t->ack);
+    lab_mix(l, (uint64_t)t->len << 8 | t->wscale);
+    if (l->conf.edges && !edges_count(l->conf.edges, t))
+        fail_msg("%s: no such edge: %s to %s", l->what, estab_state_name(t->from),
+                 estab_state_name(t->to));
+    if (l->conf.dump)
+        lab_print(l->conf.dump, (int)(h - l->host), t);
+}
+
+/* ---- failure: everything needed to see it again ---- */
+
+static inline void lab_describe(struct lab *l)
+{
+    for (int i = 0; i < 2; i++) {
+        struct lab_host *h = &l->host[i];
+        uint64_t cursor = 0;
+        estab_sock k;
+
+        while (h->s && estab_conn_next(h->s, &cursor, &k)) {
+            struct estab_tcp_info n = {.size = sizeof n};
+
+            if (estab_tcp_info(h->s, k, &n) != 0)
+                continue;
+            fprintf(stderr,
+                    "  %c :%u > :%u %s%s flight %u unsent %u unread %u snd_wnd %u rcv_wnd %u cwnd "
+                    "%u timer %s at %.6f\n",
+                    'A' + i, n.local.port, n.peer.port, estab_state_name(n.state),
+                    n.orphan ? " (orphan)" : "", n.flight, n.unsent, n.unread, n.snd_wnd, n.rcv_wnd,
+                    n.cwnd, estab_timer_name(n.timer),
+                    n.timer_at == ESTAB_NEVER ? -1. : (double)n.timer_at / 1e9);
+        }
+    }
+}
+
+#define lab_fail(l, ...)                                                                           \
+    do {                                                                                           \
+        fprintf(stderr, "\n%s at %.6f s: ", (l)->what, (double)(l)->now / 1e9);                    \
+        fprintf(stderr, __VA_ARGS__);                                                              \
+        fputc('\n', stderr);                                                                       \
+        lab_describe(l);                                                                           \
+        fail();                                                                                    \
+    } while (0)
+
+/* ---- the hosts ---- */
+
+static inline void lab_conf_init(struct lab_conf *c, uint64_t seed)
+{
+    *c = (struct lab_conf){.seed = seed,
+                           .caps = {.medium = ESTAB_MEDIUM_IP, .mtu = 1500},
+                           .batch_max = 16,
+                           .until = ESTAB_S(100u * 86400u),
+                           .rounds_max = 4000000};
+    for (int i = 0; i < 2; i++)
+        estab_config_init(&c->cfg[i]);
+}
+
+static inline void lab_addr(struct estab_addr *a, bool ip6, uint8_t host)
+{
+    assert_int_equal(estab_addr_parse(a, ip6 ? "fd00::" : "10.0.0.0", NULL), 0);
+    a->ip[15] = (uint8_t)(host + 1);
+}
+
+/* Everything of a host that takes memory; 0, or E_NOMEM, and then there is no stack. */
+static inline int lab_host_open(struct lab *l, int i)
+{
+    struct lab_host *h = &l->host[i];
+    int port, err = estab_stack_new(&h->s, &h->env, &l->conf.cfg[i]);
+
+    if (err)
+        return err;
+    port = estab_port_add(h->s, &h->link->caps);
+    if (port >= 0)
+        err = estab_addr_add(h->s, port, h->addr.ip, l->conf.ip6 ? 64 : 120);
+    if (port == 0 && !err)
+        return 0;
+    estab_stack_free(h->s);
+    h->s = NULL;
+    return err ? err : port;
+}
+
+static inline void lab_open(struct lab *l, const struct lab_conf *c)
+{
+    estab_link *end[2];
+
+    *l = (struct lab){.conf = *c, .hash = c->seed};
+    estab_virtual_env(&l->host[0].env, &l->rng, c->seed);
+    assert_int_equal(estab_link_pair(end, &c->caps, 1024), 0);
+    for (int i = 0; i < 2; i++) {
+        struct lab_host *h = &l->host[i];
+        struct estab_fault f = c->fault[i];
+        char err[ESTAB_ERRLEN];
+
+        estab_virtual_env(&h->env, &h->v, lab_rand(l));
+        h->env.trace = lab_trace;
+        h->lab = l;
+        f.seed = lab_rand(l);
+        f.now = lab_now;
+        f.ctx = l;
+        if (estab_link_fault(&h->link, end[i], &f, err) != 0)
+            fail_msg("%s", err);
+        lab_addr(&h->addr, c->ip6, (uint8_t)i);
+    }
+    lab_set_time(l, ESTAB_S(1000));
+}
+
+/* What nobody must find when all is over: both hosts hold nothing any more. */
+static inline void lab_check_empty(struct lab *l)
+{
+    for (int i = 0; i < 2; i++) {
+        const struct tcp_layer *t = &l->host[i].s->tcp;
+
+        if (t->nconns || t->tcbs.used || t->works.used || t->listeners.used || t->synqs.used ||
+            t->timewaits.used || t->ranges.used || t->wheel.count || t->demux.used ||
+            t->demux.old_used || t->dead.n || t->ready.n)
+            lab_fail(l,
+                     "host %c keeps %u tcbs %u works %u listeners %u synqs %u timewaits %u "
+                     "ranges %u timers %u tuples",
+                     'A' + i, t->tcbs.used, t->works.used, t->listeners.used, t->synqs.used,
+                     t->timewaits.used, t->ranges.used, t->wheel.count,
+                     t->demux.used + t->demux.old_used);
+    }
+}
+
+static inline void lab_close(struct lab *l)
+{
+    for (int i = 0; i < 2; i++) {
+        struct lab_host *h = &l->host[i];
+
+        estab_stack_free(h->s);
+        h->s = NULL;
+        if (h->v.live)
+            lab_fail(l, "host %c leaks %zu octets", 'A' + i, h->v.live);
+    }
+    for (int i = 0; i < 2; i++)
+        estab_link_close(l->host[i].link);
+}
+
+/* ---- the run ---- */
+
+static inline uint32_t lab_batch(struct lab *l)
+{
+    return l->conf.batch_max > 1 ? lab_between(l, 1, l->conf.batch_max) : 1;
+}
+
+static inline bool lab_deliver(struct lab *l, struct lab_host *h)
+{
+    struct estab_frame f[64];
+    int n = estab_link_recv(h->link, f, lab_batch(l));
+
+    if (n < 0)
+        lab_fail(l, "%s", h->link->error);
+    if (n > 0)
+        assert_int_equal(estab_input(h->s, 0, f, (size_t)n), 0);
+    return n > 0;
+}
+
+static inline bool lab_collect(struct lab *l, struct lab_host *h)
+{
+    struct estab_frame f[64];
+    int n = estab_output(h->s, 0, f, lab_batch(l));
+    size_t most = l->conf.caps.mtu + (l->conf.caps.medium == ESTAB_MEDIUM_ETHERNET ? 14u : 0u);
+
+    for (int i = 0; i < n; i++)
+        if (estab_frame_len(&f[i]) > most)
+            lab_fail(l, "host %c sends %zu octets over a link of %zu", 'A' + (int)(h - l->host),
+                     estab_frame_len(&f[i]), most);
+    if (n > 0 && estab_link_send(h->link, f, (size_t)n) < 0)
+        lab_fail(l, "%s", h->link->error);
+    return n > 0;
+}
+
+/* One turn of each host, in either order; false: at this instant nothing happens any more. */
+static inline bool lab_round(struct lab *l)
+{
+    uint32_t first = lab_below(l, 2);
+    bool busy = false;
+
+    for (uint32_t i = 0; i < 2; i++) {
+        struct lab_host *h = &l->host[i ^ first];
+
+        if (estab_deadline(h->s) <= l->now) {
+            (void)estab_expire(h->s);
+            busy = true;
+        }
+        busy |= lab_deliver(l, h);
+        busy |= l->act && l->act(l, h);
+        busy |= lab_collect(l, h);
+    }
+    return busy;
+}
+
+static inline estab_time lab_next(struct lab *l)
+{
+    estab_time next = l->wake ? l->wake(l) : ESTAB_NEVER;
+
+    for (int i = 0; i < 2; i++) {
+        next = time_min(next, estab_deadline(l->host[i].s));
+        next = time_min(next, estab_link_deadline(l->host[i].link));
+    }
+    return next;
+}
+
+/* Until done() says so. */
+static inline void lab_run(struct lab *l)
+{
+    uint32_t rounds = 0;
+
+    for (;;) {
+        estab_time next;
+
+        while (lab_round(l))
+            if (++rounds > l->conf.rounds_max)
+                lab_fail(l, "no end in sight");
+        if (l->done(l))
+            return;
+        next = lab_next(l);
+        if (next == ESTAB_NEVER)
+            lab_fail(l, "waits for ever");
+        if (next > l->conf.until)
+            lab_fail(l, "is not over yet");
+        if (next > l->now)
+            lab_set_time(l, next);
+    }
+}
+
+/* No connection, half-open entry or TIME-WAIT is left, and nothing is under way. */
+static inline bool lab_is_quiet(struct lab *l)
+{
+    for (int i = 0; i < 2; i++) {
+        struct estab_stack_info n = {.size = sizeof n};
+
+        estab_stack_info(l->host[i].s, &n);
+        if (n.conns || n.synq || n.timewait || estab_link_deadline(l->host[i].link) != ESTAB_NEVER)
+            return false;
+    }
+    return true;
+}
+
+#endif

@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* pair_test.c - a client and a server over a bad network: every octet arrives once and in order,
+ * both ends reach CLOSED, nothing leaks, nothing waits for ever, and a seed says all of it.
+ *
+ *   ESTAB_SEEDS=N    how many seeds (default 3000)
+ *   ESTAB_FIRST=N    the first of them (default 1)
+ *   ESTAB_SEED=N     that one only, with all that happens on the terminal */
+#include "lab/talk.h"
+
+static struct talks talks; /* large */
+static uint64_t acted[RULE_COUNT];
+
+/* ---- what a seed means ---- */
+
+static uint32_t pick(struct lab *l, const uint32_t *from, uint32_t n)
+{
+    return from[lab_below(l, n)];
+}
+#define PICK(l, ...)                                                                               \
+    pick(l, (const uint32_t[]){__VA_ARGS__}, sizeof((const uint32_t[]){__VA_ARGS__}) / 4)
+
+static double chance(struct lab *l, uint32_t percent_max)
+{
+    return lab_once_in(l, 2) ? 0 : lab_between(l, 1, percent_max) / 100.;
+}
+
+static void network_of(struct lab *l, struct lab_conf *c)
+{
+    const bool ethernet = lab_once_in(l, 3);
+    /* What Ethernet corrupts its FCS drops, and ARP, which has no checksum, relies on that. */
+    const bool corruptible = !ethernet || c->ip6;
+
+    c->caps.medium = ethernet ? ESTAB_MEDIUM_ETHERNET : ESTAB_MEDIUM_IP;
+    c->caps.mtu =
+        c->ip6 ? PICK(l, 1280, 1280, 1500, 9000) : PICK(l, 68, 296, 576, 1500, 1500, 9000);
+    memcpy(c->caps.mac, "\x02\0\0\0\0\x10", 6);
+    for (int i = 0; i < 2; i++) {
+        struct estab_fault *f = &c->fault[i];
+
+        f->loss = chance(l, 30);
+        f->duplicate = chance(l, 20);
+        f->reorder = chance(l, 20);
+        f->reorder_by = ESTAB_MS(lab_between(l, 1, 50));
+        f->corrupt = corruptible ? chance(l, 5) : 0;
+        f->delay = ESTAB_US(PICK(l, 0, 10, 1000, 20000, 20000, 300000));
+        f->jitter = lab_once_in(l, 2) ? f->delay / lab_between(l, 1, 10) : 0;
+        f->late = chance(l, 10);
+        f->late_by = ESTAB_MS(lab_between(l, 100, 30000));
+        if (lab_once_in(l, 4)) {
+            f->rate = PICK(l, 20000, 200000, 10000000);
+            f->queue = lab_between(l, 5, 200);
+        }
+    }
+}
+
+/* R2 is out of the way: a network that loses a third would reach it now and then, rightly. */
+static void host_of(struct lab *l, struct estab_config *c)
+{
+    c->timestamps = !lab_once_in(l, 3);
+    c->window_scale = !lab_once_in(l, 3);
+    c->sack = !lab_once_in(l, 3);
+    c->sndbuf = PICK(l, 2048, 4096, 16384, 65536, 512 << 10);
+    c->rcvbuf = PICK(l, 2048, 4096, 16384, 65536, 512 << 10, 2 << 20);
+    c->msl = ESTAB_S(31); /* longer than anything wanders, as RFC 9293 section 3.4.2 wants */
+    c->rto_max = ESTAB_S(lab_between(l, 4, 60));
+    c->rto_min = ESTAB_MS(PICK(l, 5, 200, 200, 1000));
+    c->delack = ESTAB_MS(PICK(l, 0, 1, 40, 40, 500));
+    c->initial_window = (uint8_t)PICK(l, 1, 2, 4, 10, 10);
+    c->fin_wait_2 = 0;
+    c->syn_retries = c->max_retries = 255;
+    c->synack_retries = 15;
+}
+
+static uint32_t amount(struct lab *l, uint32_t mtu)
+{
+    const uint32_t most = mtu < 500 ? 20000 : 300000;
+
+    switch (lab_below(l, 6)) {
+    case 0:
+        return 0;
+    case 1:
+        return lab_between(l, 1, 10);
+    case 2:
+    case 3:
+        return lab_between(l, 1, 3000);
+    case 4:
+        return lab_between(l, 1, most / 10);
+    default:
+        return lab_between(l, 1, most);
+    }
+}
+
+static void side_of(struct lab *l, struct talk_plan *p, uint32_t hears)
+{
+    p->chunk_max = PICK(l, 1 + p->say / 200, 1000, 10000, TALK_CHUNK);
+    p->read_max = PICK(l, 1 + hears / 200, 1000, 10000, TALK_CHUNK);
+    p->think_in = PICK(l, 0, 1, 10, 100);
+    p->think_max = ESTAB_MS(PICK(l, 1, 10, 100, 3000));
+    p->nodelay = lab_once_in(l, 3);
+    p->quickack = lab_once_in(l, 5);
+    p->urgent = lab_once_in(l, 8);
+    p->more = lab_once_in(l, 8);
+    p->peek = lab_once_in(l, 8);
+    p->sndbuf = lab_once_in(l, 4) ? lab_between(l, 2048, 20000) : 0;
+    p->rcvbuf = lab_once_in(l, 4) ? lab_between(l, 2048, 20000) : 0;
+    p->maxseg = lab_once_in(l, 8) ? lab_between(l, 88, 1500) : 0;
+    p->keepidle = lab_once_in(l, 8) ? ESTAB_S(lab_between(l, 1, 20)) : 0;
+}
+
+/* Never both waiting for the other to begin. */
+static void ends_of(struct lab *l, struct talk *w, bool aborts)
+{
+    static const enum talk_end ends[][2] = {
+        {TALK_SHUTS, TALK_SHUTS},  {TALK_SHUTS, TALK_WAITS},  {TALK_WAITS, TALK_SHUTS},
+        {TALK_CLOSES, TALK_WAITS}, {TALK_WAITS, TALK_CLOSES}, {TALK_CLOSES, TALK_CLOSES},
+        {TALK_SHUTS, TALK_CLOSES}, {TALK_CLOSES, TALK_SHUTS},
+    };
+    uint32_t which = lab_below(l, sizeof ends / sizeof *ends);
+
+    for (int i = 0; i < 2; i++)
+        w->plan[i].end = ends[which][i];
+    if (aborts) {
+        struct talk_plan *p = &w->plan[lab_below(l, 2)];
+
+        p->end = TALK_ABORTS;
+        p->abort_after = lab_below(l, w->plan[0].say + w->plan[1].say + 1);
+        w->plan[0].keepidle = w->plan[1].keepidle = ESTAB_S(10); /* an RST may be lost */
+    }
+}
+
+static void talks_of(struct lab *l, struct talks *a)
+{
+    uint32_t n = PICK(l, 1, 1, 1, 2, 5);
+
+    a->may_fail = lab_once_in(l, 10);
+    for (uint32_t i = 0; i < n; i++) {
+        struct talk *w = talk_add(a);
+
+        w->start_at += lab_once_in(l, 2) ? 0 : lab_rand(l) % ESTAB_S(2);
+        w->port[0] = lab_once_in(l, 2) ? (uint16_t)(5000 + i) : 0;
+        for (int side = 0; side < 2; side++)
+            w->plan[side].say = amount(l, l->conf.caps.mtu);
+        for (int side = 0; side < 2; side++)
+            side_of(l, &w->plan[side], w->plan[!side].say);
+        ends_of(l, w, a->may_fail);
+        if (!a->may_fail && lab_once_in(l, 10)) {
+            w->simultaneous = true;
+            w->port[0] = (uint16_t)(6000 + i);
+            w->port[1] = (uint16_t)(7000 + i);
+        } else if (w->port[0] && lab_once_in(l, 4)) {
+            w->again = lab_between(l, 1, 3);
+            w->pause_max = ESTAB_MS(PICK(l, 1, 1000, 60000));
+        }
+    }
+}
+
+static uint64_t run(uint64_t seed, struct edges *edges, FILE *dump, uint64_t *records)
+{
+    struct lab_conf c;
+    struct lab l = {0}, choice = {0};
+    struct estab_env unused;
+
+    lab_conf_init(&c, seed);
+    c.edges = edges;
+    c.dump = dump;
+    c.batch_max = 32;
+    estab_virtual_env(&unused, &choice.rng, seed * 2 + 1);
+    c.ip6 = lab_once_in(&choice, 2);
+    network_of(&choice, &c);
+    for (int i = 0; i < 2; i++)
+        host_of(&choice, &c.cfg[i]);
+    lab_open(&l, &c);
+    snprintf(l.what, sizeof l.what, "ESTAB_SEED=%llu pair_test", (unsigned long long)seed);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(lab_host_open(&l, i), 0);
+    talks_init(&talks, &l);
+    talks_of(&l, &talks);
+    assert_int_equal(talks_listen(&talks), 0);
+    lab_run(&l);
+    assert_int_equal(estab_close(l.host[1].s, talks.listener), 0);
+    lab_check_empty(&l);
+    for (unsigned i = 0; i < RULE_COUNT; i++)
+        acted[i] += estab_rule_count(l.host[0].s, i) + estab_rule_count(l.host[1].s, i);
+    lab_close(&l);
+    *records += l.records;
+    return l.hash;
+}
+
+/* ---- */
+
+static uint64_t number(const char *name, uint64_t otherwise)
+{
+    const char *v = getenv(name);
+
+    return v ? strtoull(v, NULL, 10) : otherwise;
+}
+
+static void every_seed_ends_well(void **state)
+{
+    uint64_t only = number("ESTAB_SEED", 0), records = 0;
+    uint64_t first = only ? only : number("ESTAB_FIRST", 1);
+    uint64_t n = only ? 1 : number("ESTAB_SEEDS", 3000);
+
+    (void)state;
+    for (uint64_t seed = first; seed < first + n; seed++)
+        (void)run(seed, NULL, only ? stderr : NULL, &records);
+    print_message("%llu seeds, %llu trace records, and how often which rule acted:\n",
+                  (unsigned long long)n, (unsigned long long)records);
+    for (unsigned i = 0; i < RULE_COUNT; i++)
+        if (acted[i])
+            print_message("%12llu %s\n", (unsigned long long)acted[i], estab_rule_name(i));
+}
+
+static void a_seed_says_all(void **state)
+{
+    uint64_t only = number("ESTAB_SEED", 0), records = 0;
+    uint64_t first = only ? only : number("ESTAB_FIRST", 1);
+    uint64_t n = only ? 1 : number("ESTAB_SEEDS", 3000) / 10;
+
+    (void)state;
+    for (uint64_t seed = first; seed < first + n; seed++) {
+        uint64_t once = run(seed, NULL, NULL, &records);
+
+        if (run(seed, NULL, NULL, &records) != once)
+            fail_msg("ESTAB_SEED=%llu: two runs differ", (unsigned long long)seed);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_seed_ends_well),
+        cmocka_unit_test(a_seed_says_all),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
