@@ -39,9 +39,11 @@ bool child_available(const char *program)
 static void become(const char *const argv[], int output, pid_t parent, int report)
 {
     int null = open("/dev/null", O_RDWR);
+    char *const *args; /* execvp(3) leaves the strings alone, whatever its type says */
     sigset_t none;
     int error;
 
+    memcpy(&args, &argv, sizeof args);
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     signal(SIGPIPE, SIG_DFL);
@@ -51,7 +53,7 @@ static void become(const char *const argv[], int output, pid_t parent, int repor
         _exit(127);
     if (dup2(null, 0) >= 0 && dup2(output < 0 ? null : output, 1) >= 0 &&
         dup2(output < 0 ? null : output, 2) >= 0)
-        execvp(argv[0], (char *const *)(uintptr_t)argv);
+        execvp(argv[0], args);
     error = errno;
     if (write(report, &error, sizeof error) < 0)
         _exit(126);

@@ -175,12 +175,26 @@ static bool has_room(struct output *o)
     return false;
 }
 
-/* A pipe that polls writable takes PIPE_BUF octets without blocking: pipe(7). */
+/* A pipe that polls writable takes PIPE_BUF octets without blocking: pipe(7).  Returns what was
+ * written, 0: no room, or -1. */
+static ptrdiff_t write_some(struct output *o, const char *data, size_t len)
+{
+    ssize_t n;
+
+    if (o->may_block && !has_room(o))
+        return 0;
+    n = write(o->fd, data, o->may_block && len > PIPE_BUF ? PIPE_BUF : len);
+    if (n >= 0)
+        return n;
+    o->error = errno;
+    return errno == EAGAIN || errno == EINTR ? 0 : -1;
+}
+
 static ptrdiff_t sink(void *ctx, const char *data, size_t len)
 {
     struct get *g = ctx;
     struct output *o = &g->out;
-    ssize_t n;
+    ptrdiff_t n, taken = 0;
 
     if (http_fetch_response(g->fetch)->status / 100 != 2)
         return (ptrdiff_t)len;
@@ -188,14 +202,11 @@ static ptrdiff_t sink(void *ctx, const char *data, size_t len)
         o->error = errno;
         return -1;
     }
-    if (o->may_block && !has_room(o))
-        return 0;
-    n = write(o->fd, data, o->may_block && len > PIPE_BUF ? PIPE_BUF : len);
-    if (n < 0 && errno != EAGAIN && errno != EINTR) {
-        o->error = errno;
-        return -1;
-    }
-    return n < 0 ? 0 : n;
+    do {
+        n = write_some(o, data + taken, len - (size_t)taken);
+        taken += n;
+    } while (n > 0 && (size_t)taken < len);
+    return n < 0 ? -1 : taken;
 }
 
 /* An answer without a body makes an empty file, too. */

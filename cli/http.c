@@ -300,7 +300,7 @@ static int parse_request_line(struct http_request *r, struct text line)
 ptrdiff_t http_parse_request(struct http_request *r, const char *buf, size_t len)
 {
     size_t start, end = head_length(buf, len, &start);
-    struct text rest, line = {NULL, 0}, name, value;
+    struct text rest, line, name, value;
     struct framing f = {0};
     unsigned hosts = 0;
     int err;
@@ -311,7 +311,8 @@ ptrdiff_t http_parse_request(struct http_request *r, const char *buf, size_t len
         return -431;
     memset(r, 0, sizeof *r);
     rest = (struct text){buf + start, end - start};
-    next_line(&rest, &line);
+    if (!next_line(&rest, &line))
+        return -400;
     err = parse_request_line(r, line);
     if (err < 0)
         return err;
@@ -339,7 +340,7 @@ ptrdiff_t http_parse_request(struct http_request *r, const char *buf, size_t len
 ptrdiff_t http_parse_response(struct http_response *r, const char *buf, size_t len)
 {
     size_t start, end = head_length(buf, len, &start);
-    struct text rest, line = {NULL, 0}, name, value;
+    struct text rest, line, name, value;
     struct framing f = {0};
     uint64_t status;
 
@@ -347,8 +348,8 @@ ptrdiff_t http_parse_response(struct http_response *r, const char *buf, size_t l
         return len >= HTTP_HEAD_MAX ? -1 : 0;
     memset(r, 0, sizeof *r);
     rest = (struct text){buf + start, end - start};
-    next_line(&rest, &line);
-    if (line.len < 12 || line.p[8] != ' ' || (line.len > 12 && line.p[12] != ' '))
+    if (!next_line(&rest, &line) || line.len < 12 || line.p[8] != ' ' ||
+        (line.len > 12 && line.p[12] != ' '))
         return -1;
     r->minor = parse_version((struct text){line.p, 8});
     if (r->minor < 0 || !parse_decimal((struct text){line.p + 9, 3}, &status) || status < 100)
@@ -388,6 +389,12 @@ void http_body_init(struct http_body *b, const struct http_response *r, enum htt
     b->done = b->framing == HTTP_NO_BODY || (b->framing == HTTP_LENGTH && b->left == 0);
 }
 
+static void chunk_size_ends(struct http_body *b)
+{
+    b->phase = b->left > 0 ? CHUNK_TEXT : CHUNK_TRAILER;
+    b->trailer_len = 0;
+}
+
 /* One octet of what frames the chunks: RFC 9112 section 7.1.  False: broken. */
 static bool chunk_framing(struct http_body *b, char c)
 {
@@ -405,13 +412,13 @@ static bool chunk_framing(struct http_body *b, char c)
             return false;
         b->phase = CHUNK_EXTENSION;
         b->trailer_len = 0;
-        /* the octet that ends the size is the extension's first */
-        /* fall through */
+        if (c == '\n')
+            chunk_size_ends(b);
+        return true;
     case CHUNK_EXTENSION:
         if (c != '\n')
             return ++b->trailer_len < HTTP_HEAD_MAX;
-        b->phase = b->left > 0 ? CHUNK_TEXT : CHUNK_TRAILER;
-        b->trailer_len = 0;
+        chunk_size_ends(b);
         return true;
     case CHUNK_TEXT_END:
         if (c == '\r')

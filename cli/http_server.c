@@ -48,11 +48,17 @@ struct exchange {
     uint64_t sent;
 };
 
+/* In the order in which they got on. */
+struct conn_list {
+    struct http_conn *oldest, *newest;
+};
+
 struct http_conn {
     struct watch watch;
     struct http_server *server;
-    struct http_conn *prev, *next; /* in the order in which they got on, oldest first */
-    struct exchange *x;            /* NULL: idle */
+    struct conn_list *in;
+    struct http_conn *prev, *next;
+    struct exchange *x; /* NULL: idle */
     estab_sock sock;
     struct estab_addr peer;
     estab_time since; /* when it last got on */
@@ -71,8 +77,8 @@ struct http_server {
     struct http_server_totals totals;
     int folder;
     struct listener *listeners;
-    struct http_conn *oldest, *newest; /* in HEAD or ANSWER */
-    struct http_conn *first_drain, *last_drain;
+    struct conn_list busy;     /* in HEAD or ANSWER */
+    struct conn_list finished; /* in DRAIN */
     size_t live;
     bool draining;
     char chunk[CHUNK];
@@ -80,46 +86,54 @@ struct http_server {
 
 /* ---- the two lists ---- */
 
-static struct http_conn **list_head(struct http_conn *c)
+static void list_add(struct conn_list *l, struct http_conn *c)
 {
-    return c->phase == PHASE_DRAIN ? &c->server->first_drain : &c->server->oldest;
-}
-
-static struct http_conn **list_tail(struct http_conn *c)
-{
-    return c->phase == PHASE_DRAIN ? &c->server->last_drain : &c->server->newest;
-}
-
-static void list_add(struct http_conn *c)
-{
-    struct http_conn **tail = list_tail(c);
-
     c->since = c->server->config.now(c->server->config.ctx);
+    c->in = l;
     c->next = NULL;
-    c->prev = *tail;
-    if (*tail)
-        (*tail)->next = c;
+    c->prev = l->newest;
+    if (l->newest)
+        l->newest->next = c;
     else
-        *list_head(c) = c;
-    *tail = c;
+        l->oldest = c;
+    l->newest = c;
 }
 
 static void list_del(struct http_conn *c)
 {
-    if (c->prev)
+    struct conn_list *l = c->in;
+
+    if (!l)
+        return;
+    c->in = NULL;
+    if (l->oldest == c)
+        l->oldest = c->next;
+    else
         c->prev->next = c->next;
+    if (l->newest == c)
+        l->newest = c->prev;
     else
-        *list_head(c) = c->next;
-    if (c->next)
         c->next->prev = c->prev;
-    else
-        *list_tail(c) = c->prev;
+}
+
+/* Takes the oldest out if it has not got on for `limit`. */
+static struct http_conn *list_pop_late(struct conn_list *l, estab_dur limit, estab_time now)
+{
+    struct http_conn *c = l->oldest;
+
+    if (!c || now - c->since < limit)
+        return NULL;
+    l->oldest = c->next;
+    if (!c->next)
+        l->newest = NULL;
+    c->in = NULL;
+    return c;
 }
 
 static void got_on(struct http_conn *c)
 {
     list_del(c);
-    list_add(c);
+    list_add(&c->server->busy, c);
 }
 
 /* ---- one connection ---- */
@@ -171,7 +185,7 @@ static void conn_drain(struct http_conn *c)
     exchange_free(c);
     list_del(c);
     c->phase = PHASE_DRAIN;
-    list_add(c);
+    list_add(&c->server->finished, c);
 }
 
 static void answer_begin(struct http_conn *c)
@@ -355,7 +369,7 @@ static void take(struct http_server *h, estab_sock sock, const struct estab_addr
     c->phase = PHASE_HEAD;
     h->live++;
     h->totals.connections++;
-    list_add(c);
+    list_add(&h->busy, c);
     estab_setopt(h->config.stack, sock, ESTAB_O_NODELAY, 1);
     estab_watch(h->config.stack, sock, ESTAB_EV_IN | ESTAB_EV_OUT | ESTAB_EV_RDHUP, &c->watch);
 }
@@ -438,39 +452,32 @@ int http_server_new(struct http_server **out, const struct http_server_config *c
     return 0;
 }
 
-static bool is_late(const struct http_conn *c, estab_dur limit, estab_time now)
-{
-    return c && now - c->since >= limit;
-}
-
-/* The analyzer does not see that a connection leaves its server's list before it is freed.
- * NOLINTBEGIN(clang-analyzer-unix.Malloc) */
 void http_server_expire(struct http_server *h)
 {
     estab_time now = h->config.now(h->config.ctx);
     struct listener *li;
+    struct http_conn *c;
 
-    while (is_late(h->oldest, idle_limit, now)) {
-        if (h->oldest->phase == PHASE_HEAD)
-            conn_drain(h->oldest);
+    while ((c = list_pop_late(&h->busy, idle_limit, now))) {
+        if (c->phase == PHASE_HEAD)
+            conn_drain(c);
         else
-            conn_abort(h->oldest);
+            conn_abort(c);
     }
-    while (is_late(h->first_drain, drain_limit, now)) /* the stack goes on with what is queued */
-        conn_close(h->first_drain);
-    if (!h->draining) /* those that waited while CONNS_MAX were here */
-        for (li = h->listeners; li; li = li->next)
-            accept_some(h, li->sock);
+    while ((c = list_pop_late(&h->finished, drain_limit, now)))
+        conn_close(c);                         /* the stack goes on with what is queued */
+    for (li = h->listeners; li; li = li->next) /* those that waited while CONNS_MAX were here */
+        accept_some(h, li->sock);
 }
 
 estab_time http_server_deadline(const struct http_server *h)
 {
     estab_time at = ESTAB_NEVER;
 
-    if (h->oldest)
-        at = h->oldest->since + idle_limit;
-    if (h->first_drain && h->first_drain->since + drain_limit < at)
-        at = h->first_drain->since + drain_limit;
+    if (h->busy.oldest)
+        at = h->busy.oldest->since + idle_limit;
+    if (h->finished.oldest && h->finished.oldest->since + drain_limit < at)
+        at = h->finished.oldest->since + drain_limit;
     return at;
 }
 
@@ -480,7 +487,7 @@ void http_server_drain(struct http_server *h)
 
     h->draining = true;
     stop_listening(h);
-    for (c = h->oldest; c; c = next) {
+    for (c = h->busy.oldest; c; c = next) {
         next = c->next;
         if (c->phase == PHASE_HEAD && !c->x)
             conn_drain(c);
@@ -499,14 +506,15 @@ void http_server_totals(const struct http_server *h, struct http_server_totals *
 
 void http_server_free(struct http_server *h)
 {
+    struct http_conn *c;
+
     if (!h)
         return;
     stop_listening(h);
-    while (h->oldest)
-        conn_abort(h->oldest);
-    while (h->first_drain)
-        conn_abort(h->first_drain);
+    while ((c = list_pop_late(&h->busy, 0, ESTAB_NEVER)))
+        conn_abort(c);
+    while ((c = list_pop_late(&h->finished, 0, ESTAB_NEVER)))
+        conn_abort(c);
     close(h->folder);
     free(h);
 }
-/* NOLINTEND(clang-analyzer-unix.Malloc) */

@@ -3,8 +3,18 @@
 #include "interrupt.h"
 
 #include <signal.h>
+#include <stdbool.h>
+#include <stddef.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
+
+/* nohup(1) has it ignored: it must stay so. */
+static bool is_ignored(int sig)
+{
+    struct sigaction old;
+
+    return sigaction(sig, NULL, &old) == 0 && old.sa_handler == SIG_IGN;
+}
 
 int interrupt_open(void)
 {
@@ -14,7 +24,8 @@ int interrupt_open(void)
     sigemptyset(&set);
     sigaddset(&set, SIGINT);
     sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGHUP);
+    if (!is_ignored(SIGHUP))
+        sigaddset(&set, SIGHUP);
     sigaddset(&set, SIGCHLD);
     if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
         return -1;

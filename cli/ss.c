@@ -17,10 +17,13 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+static const char *const title[] = {"State",      "Recv-Q",    "Send-Q",
+                                    "Local Addr", "Peer Addr", "Timer"};
+enum { COLUMNS = sizeof title / sizeof title[0] };
+
 struct row {
-    enum estab_tcp_state state;
-    char *cell[6]; /* State, Recv-Q, Send-Q, Local, Peer, Timer */
-    char *more;    /* -i */
+    char *cell[COLUMNS];
+    char *more; /* -i */
 };
 
 struct ss {
@@ -42,9 +45,6 @@ static const struct option options[] = {{"ctl", required_argument, NULL, OPT_CTL
                                         {"summary", no_argument, NULL, 's'},
                                         {"info", no_argument, NULL, 'i'},
                                         {0}};
-static const char *const title[] = {"State",      "Recv-Q",    "Send-Q",
-                                    "Local Addr", "Peer Addr", "Timer"};
-enum { COLUMNS = sizeof title / sizeof title[0] };
 
 /* ---- the command line ---- */
 
@@ -190,22 +190,41 @@ static char *more(const json_t *o)
         json_is_true(json_object_get(o, "orphan")) ? " orphan" : "");
 }
 
-static bool add_row(struct ss *q, const json_t *o, enum estab_tcp_state st)
+static struct row *row_new(struct ss *q)
 {
-    struct row *row;
-
     if (q->nrows == q->cap) {
         size_t cap = q->cap ? 2 * q->cap : 256;
         struct row *rows = realloc(q->rows, cap * sizeof *rows);
 
         if (!rows)
-            return false;
+            return NULL;
         q->rows = rows;
         q->cap = cap;
     }
-    row = &q->rows[q->nrows++];
-    row->state = st;
-    row->cell[0] = text("%s", estab_state_name(st));
+    q->rows[q->nrows].more = NULL;
+    return &q->rows[q->nrows++];
+}
+
+static bool add_heading(struct ss *q)
+{
+    struct row *row = row_new(q);
+    size_t i;
+
+    for (i = 0; row && i < COLUMNS; i++)
+        row->cell[i] = text("%s", title[i]);
+    return row != NULL;
+}
+
+static bool add_row(struct ss *q, const json_t *o)
+{
+    struct row *row;
+
+    if (q->nrows == 0 && !add_heading(q))
+        return false;
+    row = row_new(q);
+    if (!row)
+        return false;
+    row->cell[0] = text("%s", string(o, "state"));
     row->cell[1] = text("%llu", (unsigned long long)number(o, "recv_q"));
     row->cell[2] = text("%llu", (unsigned long long)number(o, "send_q"));
     row->cell[3] = address(string(o, "local"));
@@ -245,7 +264,7 @@ static bool use_line(struct ss *q, const char *line, json_t **stack, bool *compl
             json_object_set(o, "command", json_object_get(*stack, "command"));
             json_dumpf(o, stdout, JSON_COMPACT | JSON_PRESERVE_ORDER);
             putchar('\n');
-        } else if (!add_row(q, o, (enum estab_tcp_state)st)) {
+        } else if (!add_row(q, o)) {
             json_decref(o);
             return false;
         }
@@ -342,17 +361,12 @@ static void print_row(char *const cell[COLUMNS], const size_t width[COLUMNS])
 
 static void print_table(const struct ss *q)
 {
-    size_t width[COLUMNS], i, r;
-    char *heads[COLUMNS];
+    size_t width[COLUMNS] = {0}, i, r;
 
-    for (i = 0; i < COLUMNS; i++) {
-        heads[i] = (char *)(uintptr_t)title[i];
-        width[i] = strlen(title[i]);
-        for (r = 0; r < q->nrows; r++)
+    for (r = 0; r < q->nrows; r++)
+        for (i = 0; i < COLUMNS; i++)
             if (q->rows[r].cell[i] && strlen(q->rows[r].cell[i]) > width[i])
                 width[i] = strlen(q->rows[r].cell[i]);
-    }
-    print_row(heads, width);
     for (r = 0; r < q->nrows; r++) {
         print_row(q->rows[r].cell, width);
         if (q->rows[r].more)
@@ -403,7 +417,7 @@ static int run(int argc, char *argv[])
     }
     if (q.summary)
         print_summary(&q);
-    else if (!q.json)
+    else if (!q.json && (q.nrows > 0 || add_heading(&q)))
         print_table(&q);
     for (r = 0; r < q.nrows; r++) {
         for (i = 0; i < COLUMNS; i++)

@@ -40,6 +40,16 @@ static inline uint32_t be32_at(const uint8_t *p)
 {
     return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
 }
+/* Two 32-bit words as they follow each other in memory, for one store: what is written in parts and
+ * soon read as a whole stalls the reader. */
+static inline uint64_t u64_of_words(uint32_t first, uint32_t second)
+{
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    return (uint64_t)second << 32 | first;
+#else
+    return (uint64_t)first << 32 | second;
+#endif
+}
 static inline void be16_put(uint8_t *p, uint16_t v)
 {
     p[0] = (uint8_t)(v >> 8);

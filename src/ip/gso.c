@@ -51,6 +51,13 @@ static uint64_t addresses_sum(const uint8_t *ip)
     return ip[0] >> 4 == 6 ? csum_add(0, ip + 8, 32) : csum_add(0, ip + 12, 8);
 }
 
+static uint8_t frame_flags(uint8_t flags, uint32_t i, uint32_t n)
+{
+    if (i > 0)
+        flags &= (uint8_t)~SEG_CWR;
+    return i + 1 < n ? flags & (uint8_t) ~(SEG_PSH | SEG_FIN) : flags;
+}
+
 void gso_split(const struct ip_layer *l, uint8_t port, const struct estab_frame *super,
                struct estab_frame *f, struct gso_hdr *hdrs, uint32_t n)
 {
@@ -61,7 +68,8 @@ void gso_split(const struct ip_layer *l, uint8_t port, const struct estab_frame 
     struct gso_cut cut = {&super->iov[1], 0};
     struct gso_hdr first;
     uint32_t left = 0, seq;
-    uint64_t common;
+    uint64_t common, pseudo;
+    uint8_t flags;
 
     for (uint32_t i = 1; i < super->niov; i++)
         left += (uint32_t)super->iov[i].len;
@@ -69,7 +77,13 @@ void gso_split(const struct ip_layer *l, uint8_t port, const struct estab_frame 
     memset(first.b + at + 16, 0, 2);
     set_ip_length(first.b + ip_at, tcp_len + mss);
     seq = be32_at(first.b + at + 4);
+    /* What all frames have in common is summed once, without what differs: number, flags. */
+    flags = first.b[at + 13];
+    memset(first.b + at + 4, 0, 4);
+    first.b[at + 13] = 0;
     common = csum_u16(addresses_sum(first.b + ip_at), IPPROTO_TCP_);
+    pseudo = common;
+    common = csum_add(common, first.b + at, tcp_len);
     for (uint32_t i = 0; i < n; i++) {
         uint32_t len = left < mss ? left : mss;
         uint8_t *h = hdrs[i].b;
@@ -81,19 +95,17 @@ void gso_split(const struct ip_layer *l, uint8_t port, const struct estab_frame 
         if (len != mss)
             set_ip_length(h + ip_at, tcp_len + len);
         be32_put(h + at + 4, seq + i * mss);
-        if (i > 0)
-            h[at + 13] &= (uint8_t)~SEG_CWR;
-        if (i + 1 < n)
-            h[at + 13] &= (uint8_t) ~(SEG_PSH | SEG_FIN);
+        h[at + 13] = frame_flags(flags, i, n);
         cut_text(&cut, len, &text);
         sum = csum_u32(common, tcp_len + len);
         if (l->ports[port].caps.tx_csum) {
             f[i].off = (struct estab_offload){
                 .flags = ESTAB_OFF_NEEDS_CSUM, .csum_start = (uint16_t)at, .csum_offset = 16};
-            folded = csum_fold(sum);
+            folded = csum_fold(csum_u32(pseudo, tcp_len + len));
         } else {
             f[i].off = (struct estab_offload){0};
-            folded = (uint16_t)~csum_fold(csum_pieces(csum_add(sum, h + at, tcp_len), &text));
+            sum = csum_u16(csum_u32(sum, seq + i * mss), h[at + 13]);
+            folded = (uint16_t)~csum_fold(csum_pieces(sum, &text));
         }
         memcpy(h + at + 16, &folded, sizeof folded);
         f[i].iov[0] = (struct estab_iov){h, hdr_len};

@@ -31,9 +31,15 @@ static inline bool ip_is4(const uint8_t a[16])
 }
 static inline void ip_map4(uint8_t out[16], const uint8_t v4[4])
 {
-    memset(out, 0, 10);
-    out[10] = out[11] = 0xff;
-    memcpy(out + 12, v4, 4);
+    static const uint8_t prefix[4] = {0, 0, 0xff, 0xff};
+    uint32_t first, second;
+    uint64_t half = 0;
+
+    memcpy(&first, prefix, 4);
+    memcpy(&second, v4, 4);
+    memcpy(out, &half, 8);
+    half = u64_of_words(first, second);
+    memcpy(out + 8, &half, 8);
 }
 static inline bool ip_is_any(const uint8_t a[16]) /* :: or ::ffff:0.0.0.0 */
 {
