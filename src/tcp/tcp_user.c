@@ -73,7 +73,7 @@ int tcp_open_active(struct tcb *t, const struct estab_addr *peer)
         t->rcv_mss = t->user_mss;
     t->snd_mss = t->rcv_mss;
     t->rcv_wscale = l->set.window_scale ? tcp_wscale_for(t->rcvbuf) : 0;
-    t->w->resend = t->w->lost_to = t->w->snd_up = t->snd.nxt;
+    t->w->resend = t->w->lost_to = t->w->snd_up = t->w->small_end = t->snd.nxt;
     t->owed.syn = true;
     tcp_enter(t, ESTAB_SYN_SENT, ESTAB_BY_USER);
     tcp_owe(t);
