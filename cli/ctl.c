@@ -37,6 +37,7 @@ struct client {
     char ask[ASK_MAX];
     size_t ask_len;
     uint64_t cursor, count;
+    uint64_t turn; /* when it came */
     size_t out_at, out_len;
     char out[OUT_LEN];
 };
@@ -46,6 +47,7 @@ struct ctl {
     const char *command;
     int listener, set;
     char path[CTL_PATH_MAX];
+    uint64_t turns;
     struct client client[CLIENTS];
 };
 
@@ -274,24 +276,38 @@ static bool may_ask(int fd)
            (who.uid == geteuid() || who.uid == 0);
 }
 
+/* A free one, or that of the client who has been here longest. */
+static struct client *client_slot(struct ctl *ctl)
+{
+    struct client *c = &ctl->client[0];
+    size_t i;
+
+    for (i = 0; i < CLIENTS; i++) {
+        if (ctl->client[i].phase == FREE)
+            return &ctl->client[i];
+        if (ctl->client[i].turn < c->turn)
+            c = &ctl->client[i];
+    }
+    client_close(c);
+    return c;
+}
+
 static void take_client(struct ctl *ctl)
 {
     int fd = accept4(ctl->listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
     struct epoll_event ev = {.events = EPOLLIN};
-    struct client *c = NULL;
-    size_t i;
+    struct client *c;
 
     if (fd < 0)
         return;
-    for (i = 0; i < CLIENTS; i++)
-        if (ctl->client[i].phase == FREE)
-            c = &ctl->client[i];
+    c = client_slot(ctl);
     ev.data.ptr = c;
-    if (!c || !may_ask(fd) || epoll_ctl(ctl->set, EPOLL_CTL_ADD, fd, &ev) < 0) {
+    if (!may_ask(fd) || epoll_ctl(ctl->set, EPOLL_CTL_ADD, fd, &ev) < 0) {
         close(fd);
         return;
     }
     c->fd = fd;
+    c->turn = ++ctl->turns;
     c->phase = ASKED_NOTHING;
     c->ask_len = 0;
     c->cursor = c->count = 0;

@@ -126,7 +126,8 @@ static void announce(const struct demo *d)
             printf("          because %s\n", d->refused[i]);
     printf("  ends    estab: 10.77.0.2, fd77::2; %s: 10.77.0.1, fd77::1; %s, MTU %u\n",
            d->peer.stack ? "second stack" : "kernel", link->name, (unsigned)link->caps.mtu);
-    printf("  file    %s/%s, SHA-256 %.16s...\n", d->www, d->name, d->digest);
+    printf("  file    %s/%s, %s, SHA-256 %.16s...\n", d->www, d->name, say_octets(d->size, a),
+           d->digest);
     printf("  MSL     %s, so that TIME-WAIT lasts %s here (RFC 9293 proposes an MSL of 2 min)\n",
            say_span(d->msl, a), say_span(2 * d->msl, b));
     if (d->pcap)

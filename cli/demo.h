@@ -32,7 +32,7 @@ struct demo {
     const char *folder; /* NULL: one is made */
     const char *pcap;
     estab_dur msl;
-    uint64_t size; /* of the file that is made */
+    uint64_t size; /* of the file: wanted if it is made, then what it is */
     bool colour, utf8, json, keep;
 
     /* the place */

@@ -73,6 +73,7 @@ int demo_files_make(struct demo *d, char *err)
 {
     const char *tmp = getenv("TMPDIR");
     char file[PATH_MAX];
+    struct stat st;
 
     snprintf(d->dir, sizeof d->dir, "%.900s/estab-demo-XXXXXX",
              tmp && tmp[0] == '/' ? tmp : "/tmp");
@@ -99,6 +100,9 @@ int demo_files_make(struct demo *d, char *err)
             return -1;
     }
     snprintf(file, sizeof file, "%s/%s", d->www, d->name);
+    if (stat(file, &st) < 0)
+        return failed("use", file, err);
+    d->size = (uint64_t)st.st_size;
     return child_sha256(file, d->digest, err);
 }
 

@@ -57,7 +57,7 @@ static void show_rows(struct demo *d)
 
 static void show_progress(struct demo *d)
 {
-    char a[SAY_LEN];
+    char a[SAY_LEN], b[SAY_LEN];
     struct stat st;
 
     if (d->json || !isatty(STDERR_FILENO) || node_now(&d->node) < d->progress_at)
@@ -66,7 +66,8 @@ static void show_progress(struct demo *d)
     if (stat(d->arrived, &st) < 0)
         return;
     d->progress_shown = true;
-    fprintf(stderr, "\r\033[K  %s so far", say_octets((uint64_t)st.st_size, a));
+    fprintf(stderr, "\r\033[K  %s of %s", say_octets((uint64_t)st.st_size, a),
+            say_octets(d->size, b));
 }
 
 /* ---- driving ---- */

@@ -69,7 +69,7 @@ enum { NODE_OPT_FIRST = 0xff, NODE_OPTIONS(NODE_OPT_CODE) NODE_OPT_LAST };
 #define NODE_USAGE                                                                                 \
     "  --dev LINK            the link: tun:NAME, tap:NAME, or a pipeline such as\n"                \
     "                        'fault:loss=1%|tun:estab0' (default: tun:estab0)\n"                   \
-    "  --addr ADDR/PREFIX    an address of the stack; give it once per address\n"                  \
+    "  --addr ADDR/PREFIX    an address of the stack; once for each\n"                             \
     "  --gw ADDR             the default gateway; once for IPv4, once for IPv6\n"                  \
     "  --kernel-addr ADDR/PREFIX\n"                                                                \
     "                        give the kernel's end of the device this address, and set\n"          \

@@ -52,6 +52,24 @@ static int parse_listen(struct serve *v, const char *value)
     return 0;
 }
 
+/* Without --addr: what --listen names, in a network of the customary size. */
+static void addresses_from_listen(struct serve *v)
+{
+    static const uint8_t any[16], mapped[12] = {[10] = 0xff, [11] = 0xff};
+    struct node_config *c = &v->config;
+    char addr[56], prefix[64], err[ESTAB_ERRLEN];
+    size_t i;
+
+    for (i = 0; i < v->nlisten; i++) {
+        if (memcmp(v->listen[i].ip, any, 16) == 0)
+            continue;
+        estab_addr_format(&v->listen[i], false, addr);
+        snprintf(prefix, sizeof prefix, "%s/%s", addr,
+                 memcmp(v->listen[i].ip, mapped, sizeof mapped) == 0 ? "24" : "64");
+        node_option(c, NODE_OPT_ADDR, prefix, err);
+    }
+}
+
 static int parse(struct serve *v, int argc, char *argv[])
 {
     char err[ESTAB_ERRLEN];
@@ -91,6 +109,8 @@ static int parse(struct serve *v, int argc, char *argv[])
     if (optind + 1 < argc)
         return say_usage("serve", "one folder, not also '%s'", argv[optind + 1]);
     v->folder = argv[optind];
+    if (v->config.naddrs == 0)
+        addresses_from_listen(v);
     if (v->config.naddrs == 0)
         return say_usage("serve", "the stack needs an address, such as --addr 10.77.0.2/24");
     if (v->nlisten == 0)
@@ -276,7 +296,7 @@ static int run(int argc, char *argv[])
 const struct command command_serve = {
     "serve",
     "serve a folder over HTTP/1.1 from a stack on a TUN or TAP device",
-    "usage: estab serve DIR --addr ADDR/PREFIX ... [--listen ADDR:PORT ...] [OPTION ...]\n"
+    "usage: estab serve DIR [--listen ADDR:PORT ...] [--addr ADDR/PREFIX ...] [OPTION ...]\n"
     "\n"
     "  --listen ADDR:PORT    where to listen; :PORT is any address (default: :80)\n" NODE_USAGE
     "  --trace               print each connection as a ladder while it happens\n"

@@ -110,6 +110,20 @@ if command -v tshark >/dev/null; then
         fail "no state in the capture's comments"
 fi
 
+# The shortest command line: the addresses are those of --listen.
+"$estab" serve "$tmp/www" --listen 10.77.0.2:80 --listen '[fd77::2]:80' --kernel-addr 10.77.0.1/24 \
+    --kernel-addr fd77::1/64 --trace --ctl "$tmp/ctl" >"$tmp/log" 2>&1 &
+server=$!
+children=$server
+await "the control socket" test -S "$tmp/ctl"
+expect "the shortest command line" hello "$(curl -s http://10.77.0.2/a.txt)"
+expect "the shortest command line, IPv6" hello "$(curl -s -g 'http://[fd77::2]/a.txt')"
+kill -TERM $server
+wait $server
+expect "its exit status" 0 $?
+children=
+expect_in "the ladder" 'LISTEN .* SYN-RECEIVED: rcv SYN' "$tmp/log"
+
 # What is wrong is said, with what to do.
 refused()
 {
