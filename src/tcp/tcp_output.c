@@ -195,7 +195,8 @@ static void send_text(struct tcb *t, seq_t seq, uint32_t n, bool fin, enum rule 
     finish(t, &o, out);
 }
 
-/* What is lost goes first, a segment at a time, when the congestion window has room for it. */
+/* What is lost goes first, a segment at a time, when the congestion window has room for it; but
+ * what fast recovery knows to be lost goes at once (RFC 5681 section 3.2, step 3). */
 static bool send_lost(struct tcb *t, struct tcp_frames *out)
 {
     struct tcp_work *w = t->w;
@@ -205,8 +206,10 @@ static bool send_lost(struct tcb *t, struct tcp_frames *out)
 
     if (!seq_lt(seq, w->lost_to) || t->snd.wnd == 0)
         return false;
-    if (pipe > 0 && pipe + mss > t->cc.cwnd)
+    if (!(w->recovering && seq_eq(seq, t->snd.una)) && pipe > 0 && pipe + mss > t->cc.cwnd) {
+        w->cwnd_limited = true;
         return false;
+    }
     text_end = seq_add(tcp_text_una(t), w->snd.len);
     if (seq_lt(seq, text_end))
         n = seq_diff(seq_min(w->lost_to, text_end), seq);
