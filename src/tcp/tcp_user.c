@@ -175,6 +175,12 @@ static uint32_t dequeue(struct tcb *t, const struct estab_iov *iov, size_t niov)
     return total;
 }
 
+/* A window update [section 3.8.6.2.2], to a peer that can still send text. */
+static bool has_window_to_tell(const struct tcb *t)
+{
+    return !t->fin_rcvd && t->syn_acked && t->state != ESTAB_CLOSED && tcp_window_worth(t);
+}
+
 ptrdiff_t tcp_receive(struct tcb *t, const struct estab_iov *iov, size_t niov, uint32_t flags)
 {
     uint32_t n;
@@ -186,8 +192,8 @@ ptrdiff_t tcp_receive(struct tcb *t, const struct estab_iov *iov, size_t niov, u
         if (flags & ESTAB_MSG_PEEK)
             return (ptrdiff_t)n;
         ring_drop(&t->w->rcv, &t->layer->pool, n, t->w->ahead != NULL);
-        if (!t->fin_rcvd && t->state != ESTAB_CLOSED && tcp_window_worth(t)) {
-            t->owed.ack_now = true; /* a window update */
+        if (has_window_to_tell(t)) {
+            t->owed.ack_now = true;
             tcp_owe(t);
         }
         tcb_rest(t);
@@ -324,6 +330,7 @@ void tcp_shut_read(struct tcb *t)
         ring_fini(&t->w->rcv, &t->layer->pool);
         ring_init(&t->w->rcv);
     }
+    t->owed.ack_now |= has_window_to_tell(t);
     tcp_raise(t, ESTAB_EV_IN);
     tcp_settle(t);
 }
