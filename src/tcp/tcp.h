@@ -378,7 +378,9 @@ uint32_t tcp_unsent(const struct tcb *t);
 seq_t tcp_text_una(const struct tcb *t); /* number of the first octet in the send queue */
 
 /* ---- tcp_opt.c ---- */
-uint16_t tcp_mss_announce(const struct tcp_layer *l, const struct ip_path *p, const uint8_t *peer);
+/* What is announced, and the bound of what is sent: the path's, and the user's (0: none). */
+uint16_t tcp_mss_announce(const struct tcp_layer *l, const struct ip_path *p, const uint8_t *peer,
+                          uint16_t user_mss);
 void tcp_opt_syn(struct tcb *t,
                  const struct seg *g); /* the peer's SYN, or SYN,ACK, settles the options */
 void tcp_opt_offer(const struct tcb *t, struct tcp_opts *o, bool reply);
