@@ -214,6 +214,8 @@ static int set_option(struct tcb *t, enum estab_opt opt, uint64_t val)
         if (val != 0 && (val < 88 || val > UINT16_MAX))
             return ESTAB_E_INVAL;
         t->user_mss = (uint16_t)val;
+        if (val != 0 && t->snd_mss > val)
+            t->snd_mss = t->user_mss;
         return 0;
     case ESTAB_O_ERROR:
         break;

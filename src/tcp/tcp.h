@@ -56,7 +56,6 @@ struct tcp_work {
     struct ring rcv; /* unread; what is out of order already lies in its place */
     estab_time due[TCP_TIMERS];
     seq_t resend, lost_to; /* octets to send again, next first; equal: none */
-    seq_t recover;         /* RFC 6582: fast recovery lasts until this is acknowledged */
     seq_t small_end;       /* end of the last segment smaller than the MSS */
     seq_t rtt_seq;         /* the octet being timed, where there are no timestamps */
     estab_time rtt_at;     /* ... since; ESTAB_NEVER: none is */
@@ -69,7 +68,7 @@ struct tcp_work {
     seq_t snd_up;            /* urgent pointer */
     seq_t fin_at;            /* fin_ahead: its number */
     uint8_t dupacks;         /* in a row */
-    uint8_t retries;         /* expiries in a row: the RTO's back-off */
+    uint8_t retries;         /* expiries since something new was acknowledged: against R2 */
     uint8_t probes;          /* zero-window probes in a row: their back-off */
     uint8_t unanswered;      /* ... and how many of the last had no answer */
     bool recovering : 1;     /* fast recovery */
@@ -143,6 +142,7 @@ struct tcb {
     struct cc cc;
     struct tcp_rtt rtt;
     uint32_t sndbuf, rcvbuf;
+    seq_t recover;    /* RFC 6582: a recovery lasts until this is acknowledged */
     uint32_t sent_ms; /* when text was last sent: RFC 5681 section 4.1 */
 
     /* the user's, and for those who look */
@@ -153,6 +153,7 @@ struct tcb {
     uint8_t challenges; /* in the second challenge_s */
     uint8_t quick_acks; /* segments with text still to be acknowledged at once */
     uint8_t quick_next; /* how many, after the next delayed ACK that was waited for */
+    uint8_t backoff;    /* doublings of the RTO since it was last measured */
     uint8_t keep_probes, keepcnt;
     uint32_t challenge_s;
     uint32_t keepidle_ms, keepintvl_ms;
@@ -377,7 +378,9 @@ uint32_t tcp_unsent(const struct tcb *t);
 seq_t tcp_text_una(const struct tcb *t); /* number of the first octet in the send queue */
 
 /* ---- tcp_opt.c ---- */
-uint16_t tcp_mss_announce(const struct tcp_layer *l, const struct ip_path *p, const uint8_t *peer);
+/* What is announced, and the bound of what is sent: the path's, and the user's (0: none). */
+uint16_t tcp_mss_announce(const struct tcp_layer *l, const struct ip_path *p, const uint8_t *peer,
+                          uint16_t user_mss);
 void tcp_opt_syn(struct tcb *t,
                  const struct seg *g); /* the peer's SYN, or SYN,ACK, settles the options */
 void tcp_opt_offer(const struct tcb *t, struct tcp_opts *o, bool reply);

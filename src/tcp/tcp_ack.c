@@ -42,7 +42,7 @@ void tcp_rexmt_arm(struct tcb *t, bool restart)
     }
     if (restart || w->due[TCP_T_REXMT] == ESTAB_NEVER) /* (5.1), (5.3) */
         tcp_arm(t, TCP_T_REXMT,
-                time_add(t->layer->env->now, tcp_rtt_rto(&t->rtt, &t->layer->set.rto, w->retries)));
+                time_add(t->layer->env->now, tcp_rtt_rto(&t->rtt, &t->layer->set.rto, t->backoff)));
 }
 
 /* RFC 6298 section 3 (Karn): an octet sent once is timed; else the timestamp's echo, where there is
@@ -59,8 +59,10 @@ static estab_dur rtt_sample(struct tcb *t, const struct seg *g)
     } else if (w->rtt_at == ESTAB_NEVER && t->ts_ok && (g->opt.has & OPT_TS) && g->opt.ts_ecr) {
         rtt = ESTAB_MS((uint32_t)(tcp_ts_now(t->layer) + t->ts_offset - g->opt.ts_ecr));
     }
-    if (rtt != ESTAB_NEVER && rtt < absurd)
+    if (rtt != ESTAB_NEVER && rtt < absurd) {
         tcp_rtt_sample(&t->rtt, &t->layer->set.rto, rtt);
+        t->backoff = 0; /* RFC 6298 section 5: a measurement ends it, an ACK alone does not */
+    }
     return rtt;
 }
 
@@ -71,10 +73,11 @@ void tcp_established(struct tcb *t)
     bool lost = w && w->syn_lost;
 
     t->established = true;
+    t->backoff = 0;
+    t->recover = seq_sub(t->snd.una, 1);
     if (w) {
         w->retries = 0;
         w->resend = w->lost_to = t->snd.nxt;
-        w->recover = seq_sub(t->snd.una, 1);
         if (lost)
             tcp_rtt_syn_lost(&t->rtt);
         tcp_rexmt_arm(t, true);
@@ -109,12 +112,12 @@ static void fast_retransmit(struct tcb *t)
     struct tcp_work *w = t->w;
     struct cc_sample s = sample_of(t, 0, seq_diff(t->snd.nxt, t->snd.una), ESTAB_NEVER);
 
-    if (!seq_le(w->recover, t->snd.una))
-        return; /* step 2: still within an earlier episode */
+    if (!seq_lt(t->recover, t->snd.una))
+        return; /* step 1: of an earlier episode, or of what its RTO sent twice */
     t->layer->set.cc->on_loss(&t->cc, &s);
     t->cc.cwnd += 3 * s.mss;
     w->recovering = true;
-    w->recover = t->snd.nxt;
+    t->recover = t->snd.nxt;
     lose_head(t);
     tcp_trace_cc(t, RULE_FAST_RETRANSMIT);
 }
@@ -143,7 +146,7 @@ static void recovering_ack(struct tcb *t, uint32_t acked)
     struct tcp_work *w = t->w;
     uint32_t mss = tcp_eff_mss(t), flight = seq_diff(t->snd.nxt, t->snd.una);
 
-    if (!seq_lt(t->snd.una, w->recover)) { /* full acknowledgment */
+    if (!seq_lt(t->snd.una, t->recover)) { /* full acknowledgment */
         uint32_t level = (flight > mss ? flight : mss) + mss;
 
         t->cc.cwnd = t->cc.ssthresh < level ? t->cc.ssthresh : level;
@@ -191,8 +194,10 @@ void tcp_ack_advance(struct tcb *t, const struct seg *g)
             tcp_ranges_free(t->layer, &w->sacked);
     }
     t->soft_err = 0;
-    if (w->rto_recovering && !seq_lt(t->snd.una, w->recover))
+    if (w->rto_recovering && !seq_lt(t->snd.una, t->recover))
         w->rto_recovering = false;
+    if (seq_lt(t->recover, t->snd.una))
+        t->recover = seq_sub(t->snd.una, 1); /* or it would seem to lie ahead, 2 GiB later */
     if (w->recovering) {
         recovering_ack(t, acked);
     } else {

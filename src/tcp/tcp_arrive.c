@@ -322,8 +322,8 @@ static bool predicted(const struct tcb *t, const struct seg *g)
 {
     return t->state == ESTAB_ESTABLISHED && (g->flags & ~SEG_PSH) == SEG_ACK &&
            seq_eq(g->seq, t->rcv.nxt) && seq_eq(g->ack, t->snd.una) && t->w && !t->w->ahead &&
-           g->len > 0 && g->len <= tcp_rcv_wnd(t) && g->wnd << t->snd_wscale == t->snd.wnd &&
-           !t->orphan && !(g->opt.has & OPT_SACK) &&
+           !t->w->fin_ahead && g->len > 0 && g->len <= tcp_rcv_wnd(t) &&
+           g->wnd << t->snd_wscale == t->snd.wnd && !t->orphan && !(g->opt.has & OPT_SACK) &&
            (!t->ts_ok || ((g->opt.has & OPT_TS) && (int32_t)(g->opt.ts_val - t->ts_recent) >= 0));
 }
 

@@ -34,7 +34,7 @@ void tcp_info(const struct tcb *t, struct estab_tcp_info *i)
         i->timer = ESTAB_T_2MSL;
         i->timer_at = ms_to_time(t->layer->env->now, w->due);
     }
-    i->rto = tcp_rtt_rto(&t->rtt, &t->layer->set.rto, t->w ? t->w->retries : 0);
+    i->rto = tcp_rtt_rto(&t->rtt, &t->layer->set.rto, t->backoff);
     i->srtt = ESTAB_US(t->rtt.srtt);
     i->rttvar = ESTAB_US(t->rtt.rttvar);
     i->rtt_min = t->rtt.srtt ? ESTAB_US(t->rtt.min) : 0;

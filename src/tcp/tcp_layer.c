@@ -204,7 +204,6 @@ bool tcb_work(struct tcb *t)
     w->rtt_at = ESTAB_NEVER;
     w->stalled_at = ESTAB_NEVER;
     w->resend = w->lost_to = t->snd.nxt;
-    w->recover = seq_sub(t->snd.una, 1);
     w->snd_up = w->small_end = t->snd.una;
     t->w = w;
     return true;

@@ -5,10 +5,13 @@
 #define MSS_FLOOR 88u /* against peers that would have us send headers only */
 #define TS_LEN    12u /* NOP NOP TS: RFC 7323 appendix A */
 
-uint16_t tcp_mss_announce(const struct tcp_layer *l, const struct ip_path *p, const uint8_t *peer)
+uint16_t tcp_mss_announce(const struct tcp_layer *l, const struct ip_path *p, const uint8_t *peer,
+                          uint16_t user_mss)
 {
     uint32_t mss = ip_mtu(l->ip, p) - ip_hdr_len_of(peer) - TCP_HDR_LEN; /* RFC 6691 section 2 */
 
+    if (user_mss && mss > user_mss)
+        return user_mss;
     return mss > UINT16_MAX ? UINT16_MAX : (uint16_t)mss;
 }
 
@@ -26,13 +29,9 @@ void tcp_opt_syn(struct tcb *t, const struct seg *g)
     const struct tcp_settings *set = &t->layer->set;
     const struct tcp_opts *o = &g->opt;
     uint16_t mss = tcp_mss_of(o, t->peer);
-    uint16_t own = tcp_mss_announce(t->layer, &t->path, t->peer);
+    uint16_t own = tcp_mss_announce(t->layer, &t->path, t->peer, t->user_mss);
 
-    if (mss > own)
-        mss = own;
-    if (t->user_mss && mss > t->user_mss)
-        mss = t->user_mss;
-    t->snd_mss = mss;
+    t->snd_mss = mss < own ? mss : own;
     t->ws_ok = set->window_scale && (o->has & OPT_WS);
     if (t->ws_ok) {
         t->snd_wscale = o->ws;

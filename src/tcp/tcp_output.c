@@ -195,7 +195,8 @@ static void send_text(struct tcb *t, seq_t seq, uint32_t n, bool fin, enum rule 
     finish(t, &o, out);
 }
 
-/* What is lost goes first, a segment at a time, when the congestion window has room for it. */
+/* What is lost goes first, a segment at a time, when the congestion window has room for it; but
+ * what fast recovery knows to be lost goes at once (RFC 5681 section 3.2, step 3). */
 static bool send_lost(struct tcb *t, struct tcp_frames *out)
 {
     struct tcp_work *w = t->w;
@@ -205,8 +206,10 @@ static bool send_lost(struct tcb *t, struct tcp_frames *out)
 
     if (!seq_lt(seq, w->lost_to) || t->snd.wnd == 0)
         return false;
-    if (pipe > 0 && pipe + mss > t->cc.cwnd)
+    if (!(w->recovering && seq_eq(seq, t->snd.una)) && pipe > 0 && pipe + mss > t->cc.cwnd) {
+        w->cwnd_limited = true;
         return false;
+    }
     text_end = seq_add(tcp_text_una(t), w->snd.len);
     if (seq_lt(seq, text_end))
         n = seq_diff(seq_min(w->lost_to, text_end), seq);
@@ -237,17 +240,15 @@ static void restart_after_idle(struct tcb *t)
                               cc_initial_window(t->layer->set.initial_window, tcp_eff_mss(t)));
 }
 
-/* RFC 9293 section 3.8.6.2.1 and 3.7.4: whether n octets of D unsent are worth a segment.
- * Nagle's condition is the variation of appendix A.3: the last piece of an answer waits for small
- * segments in flight, not for full ones, which a peer that delays its ACKs may leave
- * unacknowledged if their number is odd. */
+/* RFC 9293 section 3.8.6.2.1 and 3.7.4: whether n octets of D unsent, less than (1) Eff.snd.MSS,
+ * are worth a segment. Nagle's condition is the variation of appendix A.3: the last piece of an
+ * answer waits for small segments in flight, not for full ones, which a peer that delays its ACKs
+ * may leave unacknowledged if their number is odd. */
 static bool worth_sending(const struct tcb *t, uint32_t n, uint32_t unsent)
 {
     const struct tcp_work *w = t->w;
     bool idle = seq_le(w->small_end, t->snd.una);
 
-    if (n >= tcp_eff_mss(t)) /* (1) */
-        return true;
     if (t->fin_queued && n == unsent) /* the FIN pushes, and nothing will ever be added */
         return true;
     if ((idle || t->nodelay) && !w->more && n == unsent) /* (2), Nagle */
@@ -275,7 +276,8 @@ static uint32_t sendable(struct tcb *t, uint32_t unsent, uint32_t frames)
     struct tcp_work *w = t->w;
     const struct estab_port_caps *caps = &t->layer->ip->ports[t->path.port].caps;
     uint32_t mss = tcp_eff_mss(t), pipe = tcp_pipe(t), room;
-    uint32_t most = run_max(caps, mss, frames);
+    /* The urgent pointer counts from each segment's own number: no run of segments has one. */
+    uint32_t most = w->snd_urgent ? mss : run_max(caps, mss, frames);
     uint32_t n = unsent < most ? unsent : most;
     uint32_t usable = tcp_window_usable(t);
 
@@ -290,15 +292,13 @@ static uint32_t sendable(struct tcb *t, uint32_t unsent, uint32_t frames)
     } else if (n == unsent) {
         w->cwnd_limited = false;
     }
-    if (n > mss && n < most && n % mss && n < unsent)
-        n -= n % mss;
     return n;
 }
 
 static bool send_new(struct tcb *t, struct tcp_frames *out)
 {
     struct tcp_work *w = t->w;
-    uint32_t unsent = tcp_unsent(t), n = 0;
+    uint32_t unsent = tcp_unsent(t), n = 0, tail;
     seq_t seq = t->snd.nxt;
     bool fin = false;
 
@@ -307,8 +307,9 @@ static bool send_new(struct tcb *t, struct tcp_frames *out)
     if (unsent > 0) {
         restart_after_idle(t);
         n = sendable(t, unsent, out->room - out->n);
-        if (n > 0 && !worth_sending(t, n, unsent))
-            n = 0;
+        tail = n % tcp_eff_mss(t);
+        if (tail > 0 && !worth_sending(t, tail, unsent - (n - tail)))
+            n -= tail;
     }
     if (t->fin_queued && !t->fin_sent && n == unsent)
         fin = tcp_window_usable(t) > n;

@@ -132,7 +132,7 @@ void synq_new(struct tcb *t, const struct seg *g, const struct ip_dgram *d, cons
                            .ts_ok = set->timestamps && (g->opt.has & OPT_TS),
                            .sack_ok = set->sack && (g->opt.has & OPT_SACK_OK)};
     memcpy(q->peer, d->ip.src, 16);
-    own = tcp_mss_announce(l, &path, q->peer);
+    own = tcp_mss_announce(l, &path, q->peer, t->user_mss);
     if (q->mss > own)
         q->mss = own;
     if (q->ws_ok) {
@@ -187,10 +187,8 @@ static struct tcb *promote(struct tcp_layer *l, uint32_t slot, struct tcb *liste
     t->snd.nxt = seq_add(q->iss, 1);
     t->rcv.nxt = t->rcv.acked = seq_add(q->irs, 1);
     t->rcv.adv = seq_add(t->rcv.nxt, synq_window(listener));
-    t->rcv_mss = tcp_mss_announce(l, &q->path, q->peer);
+    t->rcv_mss = tcp_mss_announce(l, &q->path, q->peer, t->user_mss);
     t->snd_mss = q->mss;
-    if (t->user_mss && t->snd_mss > t->user_mss)
-        t->snd_mss = t->user_mss;
     t->ws_ok = q->ws_ok;
     t->snd_wscale = q->snd_wscale;
     t->rcv_wscale = q->rcv_wscale;
@@ -330,7 +328,7 @@ static void emit_synack(struct tcp_layer *l, const struct tcp_synq *q, const str
     o.g.wnd = synq_window(listener);
     o.g.opt.has = (uint8_t)(OPT_MSS | (q->ws_ok ? OPT_WS : 0) | (q->sack_ok ? OPT_SACK_OK : 0) |
                             (q->ts_ok ? OPT_TS : 0));
-    o.g.opt.mss = tcp_mss_announce(l, &q->path, q->peer);
+    o.g.opt.mss = tcp_mss_announce(l, &q->path, q->peer, listener->user_mss);
     o.g.opt.ws = q->rcv_wscale;
     o.g.opt.ts_val = tcp_ts_now(l) + tcp_ts_offset(l, &k);
     o.g.opt.ts_ecr = q->ts_recent;

@@ -178,12 +178,13 @@ uint32_t tcp_sack_blocks(const struct tcb *t, struct range out[TCP_SACK_MAX], ui
 {
     const struct tcp_work *w = t->w;
     const struct ranges *r;
-    uint32_t n = 0;
+    uint32_t n = 0, ndsack;
 
     if (!t->sack_ok || !w)
         return 0;
     if (n < max && !seq_eq(w->dsack.lo, w->dsack.hi))
         out[n++] = w->dsack;
+    ndsack = n; /* the block that it lies in follows, even if it is the same: RFC 2883 section 4 */
     if (!w->ahead)
         return n;
     r = &w->ahead->r;
@@ -197,7 +198,7 @@ uint32_t tcp_sack_blocks(const struct tcb *t, struct range out[TCP_SACK_MAX], ui
             for (uint32_t j = 0; j < r->n; j++)
                 if (seq_le(r->v[j].lo, w->recent[i]) && seq_lt(w->recent[i], r->v[j].hi))
                     pick = &r->v[j];
-        for (uint32_t j = 0; pick && j < n; j++)
+        for (uint32_t j = ndsack; pick && j < n; j++)
             seen |= seq_eq(out[j].lo, pick->lo) && seq_eq(out[j].hi, pick->hi);
         if (pick && !seen)
             out[n++] = *pick;

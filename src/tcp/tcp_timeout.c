@@ -66,6 +66,12 @@ static void give_up(struct tcb *t, enum rule why)
     tcp_fail(t, t->soft_err ? (enum estab_err)t->soft_err : ESTAB_E_TIMEOUT, ESTAB_BY_TIMEOUT, rst);
 }
 
+static void back_off(struct tcb *t)
+{
+    if (t->backoff < 32)
+        t->backoff++;
+}
+
 static void syn_timeout(struct tcb *t)
 {
     struct tcp_work *w = t->w;
@@ -75,6 +81,7 @@ static void syn_timeout(struct tcb *t)
         return;
     }
     w->retries++;
+    back_off(t);
     w->syn_lost = true;
     w->rtt_at = ESTAB_NEVER;
     t->rto_fired++;
@@ -107,8 +114,9 @@ static void rexmt_timeout(struct tcb *t)
     t->rto_fired++;
     set->cc->on_rto(&t->cc, &s, w->retries == 0);
     w->retries++;
+    back_off(t);
     w->resend = t->snd.una;
-    w->lost_to = w->recover = t->snd.nxt;
+    w->lost_to = t->recover = t->snd.nxt;
     w->rto_recovering = true;
     w->recovering = false;
     w->dupacks = 0;

@@ -68,9 +68,7 @@ int tcp_open_active(struct tcb *t, const struct estab_addr *peer)
     t->active = true;
     t->snd.una = t->snd.nxt = tcp_isn(l, &k);
     t->ts_offset = tcp_ts_offset(l, &k);
-    t->rcv_mss = tcp_mss_announce(l, &t->path, t->peer);
-    if (t->user_mss && t->rcv_mss > t->user_mss)
-        t->rcv_mss = t->user_mss;
+    t->rcv_mss = tcp_mss_announce(l, &t->path, t->peer, t->user_mss);
     t->snd_mss = t->rcv_mss;
     t->rcv_wscale = l->set.window_scale ? tcp_wscale_for(t->rcvbuf) : 0;
     t->w->resend = t->w->lost_to = t->w->snd_up = t->w->small_end = t->snd.nxt;
@@ -175,6 +173,12 @@ static uint32_t dequeue(struct tcb *t, const struct estab_iov *iov, size_t niov)
     return total;
 }
 
+/* A window update [section 3.8.6.2.2], to a peer that can still send text. */
+static bool has_window_to_tell(const struct tcb *t)
+{
+    return !t->fin_rcvd && t->syn_acked && t->state != ESTAB_CLOSED && tcp_window_worth(t);
+}
+
 ptrdiff_t tcp_receive(struct tcb *t, const struct estab_iov *iov, size_t niov, uint32_t flags)
 {
     uint32_t n;
@@ -186,8 +190,8 @@ ptrdiff_t tcp_receive(struct tcb *t, const struct estab_iov *iov, size_t niov, u
         if (flags & ESTAB_MSG_PEEK)
             return (ptrdiff_t)n;
         ring_drop(&t->w->rcv, &t->layer->pool, n, t->w->ahead != NULL);
-        if (!t->fin_rcvd && t->state != ESTAB_CLOSED && tcp_window_worth(t)) {
-            t->owed.ack_now = true; /* a window update */
+        if (has_window_to_tell(t)) {
+            t->owed.ack_now = true;
             tcp_owe(t);
         }
         tcb_rest(t);
@@ -324,6 +328,7 @@ void tcp_shut_read(struct tcb *t)
         ring_fini(&t->w->rcv, &t->layer->pool);
         ring_init(&t->w->rcv);
     }
+    t->owed.ack_now |= has_window_to_tell(t);
     tcp_raise(t, ESTAB_EV_IN);
     tcp_settle(t);
 }

@@ -101,12 +101,14 @@ uint32_t tcp_window_usable(const struct tcb *t)
 }
 
 /* RFC 9293 section 3.10.7.4, fifth: SND.WND is taken from a segment not older than the last it was
- * taken from. */
+ * taken from, and only if SND.UNA =< SEG.ACK: one that was overtaken counts from further left. */
 void tcp_window_update(struct tcb *t, const struct seg *g)
 {
     uint32_t wnd = g->wnd << (g->flags & SEG_SYN ? 0 : t->snd_wscale);
     bool was_shut = t->snd.wnd == 0;
 
+    if (seq_lt(g->ack, t->snd.una))
+        return;
     if (!(seq_lt(t->snd.wl1, g->seq) || (seq_eq(t->snd.wl1, g->seq) && seq_le(t->snd.wl2, g->ack))))
         return;
     t->snd.wl1 = g->seq;

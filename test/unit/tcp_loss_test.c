@@ -1,0 +1,424 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* tcp_loss_test.c - what is lost is sent again: fast retransmit, NewReno, the retransmission timer
+ * and its limits (RFC 5681, 6582, 6298). */
+#include "unit/peer.h"
+
+/* Ten segments of 1000 octets are out, number 1 first. */
+static void ten_out(struct peer *p)
+{
+    user_connects_with(p, SEG(.mss = 1000));
+    user_sends(p, 1, 10000);
+    for (uint32_t i = 0; i < 10; i++)
+        (void)gets(p, SEG(.flags = ACK, .seq = 1 + 1000 * i, .ack = 1, .len = 1000));
+    gets_nothing(p);
+}
+
+static void dup_acks(struct peer *p, uint32_t ack, int n)
+{
+    while (n--)
+        sends(p, SEG(.flags = ACK, .seq = 1, .ack = ack));
+}
+
+/* RFC 6928 section 2: ten segments, no more, before the first acknowledgment. */
+static void the_initial_window_is_ten_segments(void **state)
+{
+    struct peer *p = *state;
+
+    user_connects_with(p, SEG(.mss = 1000));
+    user_sends(p, 1, 30000);
+    for (uint32_t i = 0; i < 10; i++)
+        (void)gets(p, SEG(.flags = ACK, .seq = 1 + 1000 * i, .ack = 1, .len = 1000));
+    gets_nothing(p);
+}
+
+/* ... but not more than 14600 octets, or two segments. */
+static void the_initial_window_is_bounded_in_octets(void **state)
+{
+    struct peer *p = *state;
+
+    p->caps.mtu = 9000;
+    peer_restarts(p);
+    user_connects_with(p, SEG(.mss = 8000));
+    assert_int_equal(info_of(p).cwnd, 16000);
+    peer_restarts(p);
+    user_connects_with(p, SEG(.mss = 2000));
+    assert_int_equal(info_of(p).cwnd, 14600);
+}
+
+/* RFC 5681 section 3.1: after a lost SYN, one segment. */
+static void after_a_lost_syn_it_is_one_segment(void **state)
+{
+    struct peer *p = *state;
+
+    bring_to(p, ESTAB_SYN_SENT);
+    waits(p, ESTAB_S(1) + ESTAB_MS(1));
+    (void)gets(p, SEG(.flags = SYN));
+    sends(p, SEG(.flags = SYN | ACK, .ack = 1, .mss = 1000));
+    (void)gets(p, SEG(.flags = ACK, .seq = 1, .ack = 1));
+    user_sends(p, 1, 3000);
+    (void)gets(p, SEG(.flags = ACK, .seq = 1, .ack = 1, .len = 1000));
+    gets_nothing(p);
+    assert_int_equal(info_of(p).rto, ESTAB_S(3)); /* RFC 6298 (5.7) */
+}
+
+/* RFC 5681 section 3.2: the third duplicate, and at once. */
+static void the_third_duplicate_ack_retransmits(void **state)
+{
+    struct peer *p = *state;
+
+    ten_out(p);
+    dup_acks(p, 1, 2);
+    gets_nothing(p);
+    dup_acks(p, 1, 1);
+    (void)gets(p, SEG(.flags = ACK, .seq = 1, .ack = 1, .len = 1000));
+    gets_nothing(p);
+    assert_int_equal(info_of(p).ssthresh, 5000);
+    assert_int_equal(info_of(p).cwnd, 8000);
+    assert_int_equal(info_of(p).retrans, 1);
+    assert_int_equal(counted(p, RULE_RTO), 0);
+}
+
+/* An ACK with a new window, with text, or of nothing outstanding is no duplicate. */
+static void what_is_not_a_duplicate_ack(void **state)
+{
+    struct peer *p = *state;
+
+    ten_out(p);
+    for (uint32_t i = 0; i < 5; i++)
+        sends(p, SEG(.flags = ACK, .seq = 1, .ack = 1, .wnd = (uint16_t)(60000 + i)));
+    for (uint32_t i = 0; i < 5; i++)
+        sends(p, SEG(.flags = ACK, .seq = 1 + i, .ack = 1, .len = 1, .wnd = 60004));
+    for (uint32_t i = 0; i < 5; i++)
+        (void)gets(p, SEG(.flags = ACK, .seq = 10001, .ack = 2 + i));
+    sends(p, SEG(.flags = ACK, .seq = 6, .ack = 10001));
+    for (uint32_t i = 0; i < 5; i++)
+        sends(p, SEG(.flags = ACK, .seq = 6, .ack = 10001));
+    gets_nothing(p);
+    assert_int_equal(info_of(p).retrans, 0);
+}
+
+/* RFC 6582 section 3.2: a partial ACK retransmits the next hole; a full one ends the recovery. */
+static void a_partial_ack_retransmits_the_next_hole(void **state)
+{
+    struct peer *p = *state;
+
+    ten_out(p); /* 1 and 3001 are lost */
+    dup_acks(p, 1, 3);
+    (void)gets(p, SEG(.flags = ACK, .seq = 1, .ack = 1, .len = 1000));
+    dup_acks(p, 1, 5);
+    gets_nothing(p);
+    sends(p, SEG(.flags = ACK, .seq = 1, .ack = 3001));
+    (void)gets(p, SEG(.flags = ACK, .seq = 3001, .ack = 1, .len = 1000));
+    gets_nothing(p);
+    assert_int_equal(counted(p, RULE_PARTIAL_ACK), 1);
+    sends(p, SEG(.flags = ACK, .seq = 1, .ack = 10001));
+    assert_int_equal(counted(p, RULE_RECOVERED), 1);
+    assert_int_equal(info_of(p).retrans, 2);
+    assert_true(info_of(p).cwnd <= info_of(p).ssthresh);
+    assert_int_equal(counted(p, RULE_RTO), 0);
+}
+
+/* Step 3: each further duplicate says that a segment has left the network. */
+static void duplicates_in_recovery_let_new_text_out(void **state)
+{
+    struct peer *p = *state;
+
+    ten_out(p);
+    user_sends(p, 10001, 5000);
+    dup_acks(p, 1, 3);
+    (void)gets(p, SEG(.flags = ACK, .seq = 1, .ack = 1, .len = 1000));
+    dup_acks(p, 1, 2);
+    gets_nothing(p); /* cwnd 10000, flight 10000 */
+    dup_acks(p, 1, 1);
+    (void)gets(p, SEG(.flags = ACK, .seq = 10001, .ack = 1, .len = 1000));
+    dup_acks(p, 1, 1);
+    (void)gets(p, SEG(.flags = ACK, .seq = 11001, .ack = 1, .len = 1000));
+}
+
+/* RFC 6582 section 3.2, step 1 and 4.1: duplicates caused by what an RTO sent again are no loss. */
+static void duplicates_after_an_rto_are_no_new_loss(void **state)
+{
+    struct peer *p = *state;
+
+    ten_out(p);
+    waits(p, ESTAB_MS(201));
+    (void)gets(p, SEG(.flags = ACK, .seq = 1, .ack = 1, .len = 1000));
+    sends(p, SEG(.flags = ACK, .seq = 1, .ack = 10001)); /* they had only been late */
+    user_sends(p, 10001, 2000);
+    ignores_all(p);
+    dup_acks(p, 10001, 4);
+    gets_nothing(p);
+    assert_int_equal(counted(p, RULE_FAST_RETRANSMIT), 0);
+}
+
+/* Sequence numbers are compared modulo 2^32: what an old recovery left must not lie ahead one day.
+ */
+static void after_two_gibibytes_duplicates_still_count(void **state)
+{
+    struct peer *p = *state;
+    uint32_t at = 1;
+
+    p->caps.mtu = 9000;
+    p->wnd = 65535;
+    peer_restarts(p);
+    user_connects_with(p, SEG(.mss = 8960));
+    while (at < 0x80000000u + 100000u) {
+        uint32_t n = 0;
+
+        assert_true(user_sends_with(p, p->frame, 60000, 0) == 60000);
+        while (has_got(p))
+            n += got(p)->len;
+        at += n;
+        sends(p, SEG(.flags = ACK, .seq = 1, .ack = at));
+    }
+    assert_int_equal(info_of(p).retrans, 0);
+    user_sends(p, at, 30000);
+    ignores_all(p);
+    dup_acks(p, at, 3);
+    (void)gets(p, SEG(.flags = ACK, .seq = at, .ack = 1, .len = 8960));
+}
+
+/* RFC 6298 (5.5), (5.6): the earliest octets, at doubled intervals, up to the bound. */
+static void the_timer_backs_off(void **state)
+{
+    struct peer *p = *state;
+    estab_dur rto = ESTAB_MS(200);
+    estab_time last;
+
+    p->cfg.rto_max = ESTAB_S(10);
+    p->cfg.max_retries = 9;
+    peer_restarts(p);
+    user_connects_with(p, SEG(.mss = 1000));
+    user_sends(p, 1, 100);
+    last = gets(p, SEG(.flags = ACK, .seq = 1, .ack = 1, .len = 100))->at;
+    waits(p, ESTAB_S(100));
+    for (int i = 0; i < 9; i++) {
+        const struct pkt *k = gets(p, SEG(.flags = ACK, .seq = 1, .ack = 1, .len = 100));
+
+        assert_in_range(k->at - last, rto, rto + ESTAB_MS(1));
+        last = k->at;
+        rto = 2 * rto < p->cfg.rto_max ? 2 * rto : p->cfg.rto_max;
+    }
+    (void)gets(p, SEG(.flags = RST | ACK, .seq = 101, .ack = 1));
+    gets_nothing(p);
+    assert_int_equal(info_of(p).state, ESTAB_CLOSED);
+    assert_int_equal(user_error(p), ESTAB_E_TIMEOUT);
+    assert_int_equal(counted(p, RULE_RETRIES), 1);
+}
+
+/* RFC 6298 section 5, last paragraph, and Karn: the back-off stays until something was measured. */
+static void the_back_off_stays_until_a_measurement(void **state)
+{
+    struct peer *p = *state;
+
+    user_connects_with(p, SEG(.mss = 1000));
+    user_sends(p, 1, 100);
+    waits(p, ESTAB_MS(700)); /* sent again after 200 and 600 ms */
+    ignores_all(p);
+    sends(p, SEG(.flags = ACK, .seq = 1, .ack = 101)); /* of which sending? */
+    assert_int_equal(info_of(p).rto, ESTAB_MS(800));
+    user_sends(p, 101, 100);
+    (void)gets(p, SEG(.flags = ACK, .seq = 101, .ack = 1, .len = 100));
+    waits(p, ESTAB_MS(10));
+    sends(p, SEG(.flags = ACK, .seq = 1, .ack = 201));
+    assert_int_equal(info_of(p).rto, ESTAB_MS(200));
+}
+
+/* ... nor is it measured by what was sent twice. */
+static void what_was_sent_twice_is_not_measured(void **state)
+{
+    struct peer *p = *state;
+    estab_dur srtt;
+
+    user_connects_with(p, SEG(.mss = 1000));
+    user_sends(p, 1, 100);
+    waits(p, ESTAB_MS(20));
+    sends(p, SEG(.flags = ACK, .seq = 1, .ack = 101));
+    srtt = info_of(p).srtt;
+    user_sends(p, 101, 100);
+    waits(p, ESTAB_MS(300));
+    sends(p, SEG(.flags = ACK, .seq = 1, .ack = 201));
+    assert_int_equal(info_of(p).srtt, srtt);
+}
+
+/* With timestamps each ACK measures, retransmission or not (RFC 7323 section 4). */
+static void timestamps_measure_retransmissions(void **state)
+{
+    struct peer *p = *state;
+    const struct pkt *k;
+
+    user_connects_with(p, SEG(.mss = 1000, .ts = true));
+    user_sends(p, 1, 100);
+    k = gets(p, SEG(.flags = ACK, .seq = 1, .ack = 1, .len = 100));
+    waits(p, ESTAB_MS(300));
+    (void)gets(p, SEG(.flags = ACK, .seq = 1, .ack = 1, .len = 100));
+    sends(p, SEG(.flags = ACK, .seq = 1, .ack = 101, .ts_ecr = k->ts_val)); /* the first's */
+    assert_in_range(info_of(p).srtt, ESTAB_MS(30), ESTAB_MS(60));
+    assert_in_range(info_of(p).rtt_min, 0, ESTAB_MS(1));
+}
+
+/* After an RTO the loss window is one segment, and it opens again in slow start: all that was in
+ * flight goes again, in order. */
+static void after_an_rto_everything_goes_again(void **state)
+{
+    struct peer *p = *state;
+
+    ten_out(p);
+    waits(p, ESTAB_MS(201));
+    (void)gets(p, SEG(.flags = ACK, .seq = 1, .ack = 1, .len = 1000));
+    gets_nothing(p);
+    assert_int_equal(info_of(p).cwnd, 1000);
+    assert_int_equal(info_of(p).ssthresh, 5000);
+    sends(p, SEG(.flags = ACK, .seq = 1, .ack = 1001));
+    (void)gets(p, SEG(.flags = ACK, .seq = 1001, .ack = 1, .len = 1000));
+    (void)gets(p, SEG(.flags = ACK, .seq = 2001, .ack = 1, .len = 1000));
+    gets_nothing(p);
+    sends(p, SEG(.flags = ACK, .seq = 1, .ack = 3001));
+    for (uint32_t i = 3; i < 7; i++)
+        (void)gets(p, SEG(.flags = ACK, .seq = 1 + 1000 * i, .ack = 1, .len = 1000));
+    gets_nothing(p);
+    sends(p, SEG(.flags = ACK, .seq = 1, .ack = 10001)); /* the rest had arrived */
+    gets_nothing(p);
+    assert_int_equal(info_of(p).flight, 0);
+}
+
+/* RFC 5681 equation 4 is for the first expiry; repeated ones leave ssthresh alone. */
+static void a_repeated_rto_leaves_ssthresh(void **state)
+{
+    struct peer *p = *state;
+
+    ten_out(p);
+    waits(p, ESTAB_MS(201));
+    assert_int_equal(info_of(p).ssthresh, 5000);
+    waits(p, ESTAB_MS(401));
+    assert_int_equal(info_of(p).ssthresh, 5000);
+    assert_int_equal(info_of(p).rto_fired, 2);
+}
+
+/* RFC 5681 section 4.1: after more than an RTO of silence the old window means nothing. */
+static void after_silence_the_window_is_the_initial_one(void **state)
+{
+    struct peer *p = *state;
+
+    user_connects_with(p, SEG(.mss = 1000));
+    for (uint32_t i = 0; i < 3; i++) {
+        user_sends(p, 1 + 60000 * i, 60000);
+        while (has_got(p)) {
+            const struct pkt *k = got(p);
+
+            sends(p, SEG(.flags = ACK, .seq = 1, .ack = k->seq + k->len));
+        }
+    }
+    assert_true(info_of(p).cwnd > 20000);
+    waits(p, ESTAB_S(2));
+    user_sends(p, 180001, 30000);
+    for (uint32_t i = 0; i < 10; i++)
+        (void)gets(p, SEG(.flags = ACK, .seq = 180001 + 1000 * i, .ack = 1, .len = 1000));
+    gets_nothing(p);
+    assert_int_equal(counted(p, RULE_IDLE_RESTART), 1);
+}
+
+/* A lost SYN: 1, 2, 4 ... s, and the user is told in the end (RFC 9293 section 3.8.3 [MUST-23]: not
+ * before three minutes). */
+static void a_syn_is_given_up_after_three_minutes(void **state)
+{
+    struct peer *p = *state;
+    estab_time began = p->v.now, last;
+    estab_dur rto = ESTAB_S(1);
+
+    user_connects(p);
+    last = gets(p, SEG(.flags = SYN))->at;
+    for (int i = 0; i < 7; i++) {
+        const struct pkt *k;
+
+        waits(p, rto + ESTAB_MS(1));
+        k = gets(p, SEG(.flags = SYN));
+        assert_in_range(k->at - last, rto, rto + ESTAB_MS(1));
+        last = k->at;
+        rto = 2 * rto < p->cfg.rto_max ? 2 * rto : p->cfg.rto_max;
+    }
+    assert_state(p, SYN_SENT);
+    waits(p, rto + ESTAB_MS(1));
+    gets_nothing(p);
+    assert_state(p, CLOSED);
+    assert_true(p->v.now - began > ESTAB_S(180));
+    assert_int_equal(user_error(p), ESTAB_E_TIMEOUT);
+}
+
+/* RFC 9293 section 3.8.3: R2 for data is more than 100 s by default [SHLD-11]. */
+static void data_is_not_given_up_before_100_seconds(void **state)
+{
+    struct peer *p = *state;
+
+    user_connects_with(p, SEG(.mss = 1000));
+    user_sends(p, 1, 10);
+    waits(p, ESTAB_S(100));
+    assert_state(p, ESTABLISHED);
+    waits(p, ESTAB_S(3600));
+    assert_int_equal(info_of(p).state, ESTAB_CLOSED);
+}
+
+/* The user's own limit. */
+static void the_user_timeout_ends_the_wait(void **state)
+{
+    struct peer *p = *state;
+
+    p->cfg.user_timeout = ESTAB_S(5);
+    peer_restarts(p);
+    user_connects_with(p, SEG(.mss = 1000));
+    waits(p, ESTAB_S(100)); /* nothing was outstanding: no limit runs */
+    user_sends(p, 1, 10);
+    waits(p, ESTAB_S(4));
+    assert_state(p, ESTABLISHED);
+    waits(p, ESTAB_S(6));
+    assert_int_equal(info_of(p).state, ESTAB_CLOSED);
+    assert_int_equal(user_error(p), ESTAB_E_TIMEOUT);
+}
+
+/* A lost FIN is sent again, alone and behind text. */
+static void a_fin_is_sent_again(void **state)
+{
+    struct peer *p = *state;
+
+    user_connects_with(p, SEG(.mss = 1000));
+    user_sends(p, 1, 500);
+    (void)gets(p, SEG(.flags = ACK, .seq = 1, .ack = 1, .len = 500));
+    user_shuts(p);
+    (void)gets(p, SEG(.flags = FIN | ACK, .seq = 501, .ack = 1));
+    waits(p, ESTAB_MS(201));
+    (void)gets(p, SEG(.flags = FIN | ACK, .seq = 1, .ack = 1, .len = 500));
+    sends(p, SEG(.flags = ACK, .seq = 1, .ack = 501));
+    gets_nothing(p);
+    waits(p, ESTAB_MS(401));
+    (void)gets(p, SEG(.flags = FIN | ACK, .seq = 501, .ack = 1));
+    sends(p, SEG(.flags = ACK, .seq = 1, .ack = 502));
+    assert_state(p, FIN_WAIT_2);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        PEER_TEST(the_initial_window_is_ten_segments),
+        PEER_TEST(the_initial_window_is_bounded_in_octets),
+        PEER_TEST(after_a_lost_syn_it_is_one_segment),
+        PEER_TEST(the_third_duplicate_ack_retransmits),
+        PEER_TEST(what_is_not_a_duplicate_ack),
+        PEER_TEST(a_partial_ack_retransmits_the_next_hole),
+        PEER_TEST(duplicates_in_recovery_let_new_text_out),
+        PEER_TEST(duplicates_after_an_rto_are_no_new_loss),
+        PEER_TEST(after_two_gibibytes_duplicates_still_count),
+        PEER_TEST(the_timer_backs_off),
+        PEER_TEST(the_back_off_stays_until_a_measurement),
+        PEER_TEST(what_was_sent_twice_is_not_measured),
+        PEER_TEST(timestamps_measure_retransmissions),
+        PEER_TEST(after_an_rto_everything_goes_again),
+        PEER_TEST(a_repeated_rto_leaves_ssthresh),
+        PEER_TEST(after_silence_the_window_is_the_initial_one),
+        PEER_TEST(a_syn_is_given_up_after_three_minutes),
+        PEER_TEST(data_is_not_given_up_before_100_seconds),
+        PEER_TEST(the_user_timeout_ends_the_wait),
+        PEER_TEST(a_fin_is_sent_again),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
