@@ -280,6 +280,16 @@ static bool may_send(const struct world *w, unsigned end)
            (estab_ready(a->s, a->conn) & (ESTAB_EV_OUT | ESTAB_EV_ERR)) == ESTAB_EV_OUT;
 }
 
+/* From SYN-RECEIVED on: before, CLOSE only deletes what there is. */
+static bool may_shut(const struct world *w, unsigned end)
+{
+    const struct app *a = &w->app[end];
+    struct estab_tcp_info i = {.size = sizeof i};
+
+    return a->open && !a->shut && estab_tcp_info(a->s, a->conn, &i) == 0 &&
+           i.state >= ESTAB_SYN_RECEIVED;
+}
+
 static void app_send(struct world *w, unsigned end)
 {
     struct app *a = &w->app[end];
@@ -407,7 +417,7 @@ unsigned world_acts(const struct world *w, struct act out[ACTS_MAX])
         }
         if (may_send(w, end))
             add_act(out, &n, ACT_SEND, end, 0);
-        if (a->open && !a->shut && (estab_ready(a->s, a->conn) & ESTAB_EV_OUT))
+        if (may_shut(w, end))
             add_act(out, &n, ACT_SHUT, end, 0);
         if (a->open && b->aborts)
             add_act(out, &n, ACT_ABORT, end, 0);
@@ -518,7 +528,7 @@ void world_finish(struct world *w)
             if (a->open && w->aborted)
                 app_done(w,
                          end); /* the peer may be gone without a word: nobody waits for its FIN */
-            else if (a->open && !a->shut && (estab_ready(a->s, a->conn) & ESTAB_EV_OUT))
+            else if (may_shut(w, end))
                 app_shut(w, end);
             if (w->way[end].n) {
                 deliver(w, end, 0, false);

@@ -105,8 +105,7 @@ static enum verdict check_seq(struct tcb *t, struct seg *g)
         return STOP;
     /* Figure 8, line 5: the peer's SYN,ACK carries the SYN that we have, and the ACK that we need.
      */
-    if (t->state == ESTAB_SYN_RECEIVED && (g->flags & SEG_SYN) &&
-        seq_eq(seq_add(g->seq, 1), t->rcv.nxt)) {
+    if (!t->syn_acked && (g->flags & SEG_SYN) && seq_eq(seq_add(g->seq, 1), t->rcv.nxt)) {
         g->flags &= (uint8_t)~SEG_SYN;
         g->seq = t->rcv.nxt;
         g->len--;
@@ -216,9 +215,10 @@ void tcp_syn_acked(struct tcb *t, const struct seg *g)
     t->snd.wnd_max = t->snd.wnd;
     t->snd.wl1 = g->seq;
     t->snd.wl2 = g->ack;
-    tcp_enter(t, ESTAB_ESTABLISHED, ESTAB_BY_SEGMENT);
+    if (t->state == ESTAB_SYN_RECEIVED)
+        tcp_enter(t, ESTAB_ESTABLISHED, ESTAB_BY_SEGMENT);
     tcp_established(t);
-    if (t->fin_queued) /* CLOSE came in SYN-RECEIVED and waited */
+    if (t->fin_queued && t->state == ESTAB_ESTABLISHED) /* CLOSE waited for what was queued */
         tcp_enter(t, ESTAB_FIN_WAIT_1, ESTAB_BY_USER);
 }
 
@@ -227,7 +227,8 @@ void tcp_syn_acked(struct tcb *t, const struct seg *g)
 static enum verdict check_ack_of_syn(struct tcb *t, const struct seg *g)
 {
     if (!seq_lt(t->snd.una, g->ack) || seq_lt(t->snd.nxt, g->ack)) {
-        tcp_reply_rst(t->layer, &t->path, t->peer, g, ESTAB_SYN_RECEIVED, RULE_SYN_RECEIVED_ACK);
+        tcp_reply_rst(t->layer, &t->path, t->peer, g, (enum estab_tcp_state)t->state,
+                      RULE_SYN_RECEIVED_ACK);
         return STOP;
     }
     tcp_syn_acked(t, g);
@@ -241,7 +242,7 @@ static enum verdict check_ack(struct tcb *t, const struct seg *g)
         tcp_drop(t, g, RULE_NO_ACK);
         return STOP;
     }
-    if (t->state == ESTAB_SYN_RECEIVED && check_ack_of_syn(t, g) == STOP)
+    if (!t->syn_acked && check_ack_of_syn(t, g) == STOP)
         return STOP;
     if (check_ack_range(t, g) == STOP)
         return STOP;

@@ -140,7 +140,7 @@ static bool send_rst(struct tcb *t, struct tcp_frames *out)
 
 static bool send_syn(struct tcb *t, struct tcp_frames *out)
 {
-    bool reply = t->state == ESTAB_SYN_RECEIVED;
+    bool reply = t->state != ESTAB_SYN_SENT;
     struct seg_out o;
 
     if (!t->owed.syn)
@@ -405,11 +405,13 @@ static bool output(struct tcb *t, struct tcp_frames *out)
     case ESTAB_TIME_WAIT:
         return false;
     case ESTAB_SYN_SENT:
-    case ESTAB_SYN_RECEIVED:
-        return send_syn(t, out) || (t->state == ESTAB_SYN_RECEIVED && send_ack(t, out));
+        return send_syn(t, out);
     default:
         break;
     }
+    if (!t->syn_acked) /* SYN-RECEIVED, or FIN-WAIT-1 by a CLOSE in it: the FIN waits for the SYN's
+                          ACK */
+        return send_syn(t, out) || send_ack(t, out);
     if (t->w && (send_lost(t, out) || send_new(t, out) || send_window_probe(t, out)))
         return true;
     return send_keepalive(t, out) || send_ack(t, out);

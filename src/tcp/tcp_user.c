@@ -234,12 +234,15 @@ int tcp_close(struct tcb *t)
     case ESTAB_SYN_SENT: /* "Delete the TCB and return 'error: closing' responses" */
         tcp_fail(t, ESTAB_OK, ESTAB_BY_USER, false);
         return 0;
-    case ESTAB_SYN_RECEIVED: /* queued until ESTABLISHED is entered */
+    case ESTAB_SYN_RECEIVED: /* with text queued, "queue for processing after entering ESTABLISHED"
+                              */
         if (t->fin_queued)
             return ESTAB_E_PIPE;
         if (!tcb_work(t))
             return ESTAB_E_NOMEM;
         queue_fin(t);
+        if (tcp_queued(t) == 0)
+            tcp_enter(t, ESTAB_FIN_WAIT_1, ESTAB_BY_USER);
         return 0;
     case ESTAB_ESTABLISHED:
         if (!tcb_work(t))
