@@ -25,7 +25,9 @@ static void newreno_on_ack(struct cc *c, const struct cc_sample *s)
 
     if (!s->cwnd_limited) /* RFC 9293 section 3.8.2, RFC 7661: no credit for what was not tried */
         return;
-    if (c->cwnd < c->ssthresh) { /* slow start, RFC 3465 section 2.2, L as the ACK covers */
+    /* Slow start.  Departs from RFC 3465 section 2.2, which wants at most L = 2*SMSS an ACK: one
+     * ACK stands for a whole batch here, as on hosts at large, and is none the worse for it. */
+    if (c->cwnd < c->ssthresh) {
         uint32_t room = c->ssthresh - c->cwnd;
         uint32_t by = acked < room ? acked : room;
 

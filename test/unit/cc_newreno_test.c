@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* cc_newreno_test.c - the congestion window of RFC 5681, event by event. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "tcp/tcp_cc.h"
+
+#define MSS 1000u
+
+static const struct cc_ops *cc(void)
+{
+    return cc_find("newreno");
+}
+
+static struct cc begun(uint32_t cwnd)
+{
+    struct cc c;
+
+    cc()->init(&c, cwnd);
+    return c;
+}
+
+static void acks(struct cc *c, uint32_t acked, bool limited)
+{
+    struct cc_sample s = {.acked = acked, .flight = c->cwnd, .mss = MSS, .cwnd_limited = limited};
+
+    s.rtt = ESTAB_NEVER;
+    cc()->on_ack(c, &s);
+}
+
+static struct cc_sample lost(uint32_t flight)
+{
+    return (struct cc_sample){.rtt = ESTAB_NEVER, .flight = flight, .mss = MSS};
+}
+
+static void there_is_no_other_algorithm_yet(void **state)
+{
+    (void)state;
+    assert_non_null(cc());
+    assert_null(cc_find("cubic"));
+    assert_null(cc_find(""));
+}
+
+/* RFC 6928 section 2: min (10*MSS, max (2*MSS, 14600)). */
+static void the_initial_window(void **state)
+{
+    (void)state;
+    assert_int_equal(cc_initial_window(10, 536), 5360);
+    assert_int_equal(cc_initial_window(10, 1460), 14600);
+    assert_int_equal(cc_initial_window(10, 5000), 14600);
+    assert_int_equal(cc_initial_window(10, 8960), 17920);
+    assert_int_equal(cc_initial_window(2, 1460), 2920);
+    assert_int_equal(cc_initial_window(1, 1460), 1460);
+}
+
+static void slow_start_doubles_each_round(void **state)
+{
+    struct cc c = begun(10 * MSS);
+
+    (void)state;
+    for (int i = 0; i < 10; i++)
+        acks(&c, MSS, true);
+    assert_int_equal(c.cwnd, 20 * MSS);
+}
+
+/* Slow start ends at ssthresh, even within one ACK. */
+static void slow_start_ends_at_ssthresh(void **state)
+{
+    struct cc c = begun(10 * MSS);
+
+    (void)state;
+    c.ssthresh = 12500;
+    acks(&c, 4 * MSS, true);
+    assert_int_equal(c.cwnd, 12500);
+}
+
+/* RFC 5681 section 3.1: a segment each round, by octets (RFC 3465). */
+static void congestion_avoidance_adds_a_segment_each_round(void **state)
+{
+    struct cc c = begun(10 * MSS);
+
+    (void)state;
+    c.ssthresh = 10 * MSS;
+    for (int i = 0; i < 9; i++)
+        acks(&c, MSS, true);
+    assert_int_equal(c.cwnd, 10 * MSS);
+    acks(&c, MSS, true);
+    assert_int_equal(c.cwnd, 11 * MSS);
+    for (int i = 0; i < 110; i++)
+        acks(&c, MSS / 10, true);
+    assert_int_equal(c.cwnd, 12 * MSS);
+}
+
+/* A window that was not used says nothing about the path. */
+static void what_was_not_tried_does_not_grow(void **state)
+{
+    struct cc c = begun(10 * MSS);
+
+    (void)state;
+    acks(&c, 5 * MSS, false);
+    assert_int_equal(c.cwnd, 10 * MSS);
+}
+
+/* Equation 4: half of what is in flight, not of the window; at least two segments. */
+static void a_loss_halves_the_flight(void **state)
+{
+    struct cc c = begun(20 * MSS);
+    struct cc_sample s = lost(12 * MSS);
+
+    (void)state;
+    cc()->on_loss(&c, &s);
+    assert_int_equal(c.ssthresh, 6 * MSS);
+    assert_int_equal(c.cwnd, 6 * MSS);
+    s = lost(MSS);
+    cc()->on_loss(&c, &s);
+    assert_int_equal(c.ssthresh, 2 * MSS);
+}
+
+/* The loss window is one segment; only the first expiry sets ssthresh. */
+static void a_timeout_begins_with_one_segment(void **state)
+{
+    struct cc c = begun(20 * MSS);
+    struct cc_sample s = lost(20 * MSS);
+
+    (void)state;
+    cc()->on_rto(&c, &s, true);
+    assert_int_equal(c.cwnd, MSS);
+    assert_int_equal(c.ssthresh, 10 * MSS);
+    s = lost(MSS);
+    cc()->on_rto(&c, &s, false);
+    assert_int_equal(c.cwnd, MSS);
+    assert_int_equal(c.ssthresh, 10 * MSS);
+}
+
+/* Section 4.1: min (IW, cwnd). */
+static void silence_never_widens(void **state)
+{
+    struct cc c = begun(20 * MSS);
+
+    (void)state;
+    cc()->on_idle(&c, 10 * MSS);
+    assert_int_equal(c.cwnd, 10 * MSS);
+    c.cwnd = 3 * MSS;
+    cc()->on_idle(&c, 10 * MSS);
+    assert_int_equal(c.cwnd, 3 * MSS);
+}
+
+static void it_does_not_wrap(void **state)
+{
+    struct cc c = begun(UINT32_MAX / 2 - 10);
+
+    (void)state;
+    for (int i = 0; i < 10; i++)
+        acks(&c, 1u << 30, true);
+    assert_true(c.cwnd <= UINT32_MAX / 2);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(there_is_no_other_algorithm_yet),
+        cmocka_unit_test(the_initial_window),
+        cmocka_unit_test(slow_start_doubles_each_round),
+        cmocka_unit_test(slow_start_ends_at_ssthresh),
+        cmocka_unit_test(congestion_avoidance_adds_a_segment_each_round),
+        cmocka_unit_test(what_was_not_tried_does_not_grow),
+        cmocka_unit_test(a_loss_halves_the_flight),
+        cmocka_unit_test(a_timeout_begins_with_one_segment),
+        cmocka_unit_test(silence_never_widens),
+        cmocka_unit_test(it_does_not_wrap),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
