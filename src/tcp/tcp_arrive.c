@@ -212,7 +212,7 @@ void tcp_syn_acked(struct tcb *t, const struct seg *g)
 {
     t->syn_acked = true;
     t->snd.una = seq_add(t->snd.una, 1);
-    t->snd.wnd = g->wnd << t->snd_wscale;
+    t->snd.wnd = tcp_seg_wnd(t, g);
     t->snd.wnd_max = t->snd.wnd;
     t->snd.wl1 = g->seq;
     t->snd.wl2 = g->ack;
@@ -356,6 +356,8 @@ void tcp_segment_arrives(struct tcb *t, struct seg *g)
     else
         arrive_synchronized(t, g);
     if (t->dead)
+    if (g->opt.has & (OPT_MSS | OPT_WS | OPT_SACK_OK) && !g->syn_wnd)
+        rule_count(t->layer->rules, RULE_OPTION_OUTSIDE_SYN);
         return;
     tcp_idle_arm(t);
     tcp_settle(t);

@@ -104,7 +104,7 @@ uint32_t tcp_window_usable(const struct tcb *t)
  * taken from. */
 void tcp_window_update(struct tcb *t, const struct seg *g)
 {
-    uint32_t wnd = g->wnd << (g->flags & SEG_SYN ? 0 : t->snd_wscale);
+    uint32_t wnd = tcp_seg_wnd(t, g);
     bool was_shut = t->snd.wnd == 0;
 
     if (!(seq_lt(t->snd.wl1, g->seq) || (seq_eq(t->snd.wl1, g->seq) && seq_le(t->snd.wl2, g->ack))))
