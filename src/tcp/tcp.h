@@ -335,6 +335,10 @@ static inline uint32_t tcp_ts_now(const struct tcp_layer *l) /* ms, RFC 7323 sec
 
 /* ---- segments: tcp_arrive.c, tcp_arrive_init.c, tcp_synq.c, tcp_timewait.c, tcp_icmp.c ---- */
 void tcp_segment_arrives(struct tcb *t, struct seg *g);
+/* Section 3.10.7.4, first: against the window [nxt, nxt + wnd). */
+bool tcp_acceptable(seq_t nxt, uint32_t wnd, const struct seg *g);
+/* Leaves of an acceptable segment what begins at or after RCV.NXT and ends inside the window. */
+void tcp_trim(struct tcb *t, struct seg *g);
 void tcp_arrive_text(struct tcb *t, struct seg *g);     /* sixth to eighth */
 void tcp_syn_acked(struct tcb *t, const struct seg *g); /* SYN-RECEIVED becomes ESTABLISHED */
 /* newer: NULL, or where the ISN must begin (RFC 6191). */
