@@ -103,6 +103,7 @@ static void syn_arrives(struct tcb *t, struct seg *g)
     g->flags &= (uint8_t)~SEG_SYN;
     g->seq = t->rcv.nxt;
     g->len--;
+    tcp_trim(t, g);
     if (g->len > 0) /* "If there are other controls or text in the segment" */
         tcp_arrive_text(t, g);
 }
