@@ -73,7 +73,7 @@ void tcp_trim(struct tcb *t, struct seg *g)
 static enum verdict check_paws(struct tcb *t, const struct seg *g)
 {
     if (!(g->opt.has & OPT_TS)) {
-        if (g->flags & SEG_RST)
+        if (g->flags & (SEG_RST | SEG_SYN)) /* a peer that restarted may have none */
             return GO_ON;
         tcp_drop(t, g, RULE_TS_MISSING);
         return STOP;
@@ -109,10 +109,6 @@ static enum verdict check_seq(struct tcb *t, struct seg *g)
         return GO_ON;
     if (tcp_acceptable(t->rcv.nxt, tcp_rcv_wnd(t), g)) {
         tcp_trim(t, g);
-        if (t->ts_ok && (g->opt.has & OPT_TS) && seq_le(g->seq, t->rcv.acked)) {
-            t->ts_recent = g->opt.ts_val; /* RFC 7323 section 4.3 (2) */
-            t->ts_recent_s = (uint32_t)(t->layer->env->now / 1000000000u);
-        }
         return GO_ON;
     }
     if (tcp_rcv_wnd(t) == 0 && seq_eq(g->seq, t->rcv.nxt)) {
@@ -232,6 +228,16 @@ static enum verdict check_ack_of_syn(struct tcb *t, const struct seg *g)
     return GO_ON;
 }
 
+/* RFC 7323 section 4.3 (2), once the segment is known to be acceptable, ACK and all: whoever can
+ * set TS.Recent can make PAWS refuse the peer. */
+static void remember_ts(struct tcb *t, const struct seg *g)
+{
+    if (!t->ts_ok || !(g->opt.has & OPT_TS) || !seq_le(g->seq, t->rcv.acked))
+        return;
+    t->ts_recent = g->opt.ts_val;
+    t->ts_recent_s = (uint32_t)(t->layer->env->now / 1000000000u);
+}
+
 /* Fifth, check the ACK field. */
 static enum verdict check_ack(struct tcb *t, const struct seg *g)
 {
@@ -243,6 +249,7 @@ static enum verdict check_ack(struct tcb *t, const struct seg *g)
         return STOP;
     if (check_ack_range(t, g) == STOP)
         return STOP;
+    remember_ts(t, g);
     if (t->w)
         t->w->unanswered = 0;
     tcp_ack_advance(t, g);
@@ -321,16 +328,13 @@ static bool predicted(const struct tcb *t, const struct seg *g)
     return t->state == ESTAB_ESTABLISHED && (g->flags & ~SEG_PSH) == SEG_ACK &&
            seq_eq(g->seq, t->rcv.nxt) && seq_eq(g->ack, t->snd.una) && t->w && !t->w->ahead &&
            g->len > 0 && g->len <= tcp_rcv_wnd(t) && g->wnd << t->snd_wscale == t->snd.wnd &&
-           !t->orphan && !(g->opt.has & OPT_SACK) &&
+           !t->orphan && (g->opt.has & ~OPT_TS) == 0 &&
            (!t->ts_ok || ((g->opt.has & OPT_TS) && (int32_t)(g->opt.ts_val - t->ts_recent) >= 0));
 }
 
 static void arrive_predicted(struct tcb *t, struct seg *g)
 {
-    if (t->ts_ok && seq_le(g->seq, t->rcv.acked)) { /* RFC 7323 section 4.3 (2) */
-        t->ts_recent = g->opt.ts_val;
-        t->ts_recent_s = (uint32_t)(t->layer->env->now / 1000000000u);
-    }
+    remember_ts(t, g);
     t->snd.wl1 = g->seq;
     t->snd.wl2 = g->ack;
     (void)tcp_text(t, g);
