@@ -563,7 +563,7 @@ static struct outcome text_and_fin(const struct facts *f, enum estab_tcp_state s
                                 ONE_ACK};
     if (len > 0 && !in_order) /* RFC 5681 section 4.2 */
         return (struct outcome){st, ONE_ACK};
-    return (struct outcome){st, NOTHING}; /* what is acknowledged later */
+    return (struct outcome){st, len > 0 ? ANYTHING : NOTHING}; /* acknowledged now, or later */
 }
 
 static struct outcome when_synchronized(const struct facts *f, const struct sg *s)
