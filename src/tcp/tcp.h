@@ -336,6 +336,10 @@ static inline uint32_t tcp_ts_now(const struct tcp_layer *l) /* ms, RFC 7323 sec
 
 /* ---- segments: tcp_arrive.c, tcp_arrive_init.c, tcp_synq.c, tcp_timewait.c, tcp_icmp.c ---- */
 void tcp_segment_arrives(struct tcb *t, struct seg *g);
+/* Section 3.10.7.4, first: against the window [nxt, nxt + wnd). */
+bool tcp_acceptable(seq_t nxt, uint32_t wnd, const struct seg *g);
+/* Leaves of an acceptable segment what begins at or after RCV.NXT and ends inside the window. */
+void tcp_trim(struct tcb *t, struct seg *g);
 void tcp_arrive_text(struct tcb *t, struct seg *g);     /* sixth to eighth */
 void tcp_syn_acked(struct tcb *t, const struct seg *g); /* SYN-RECEIVED becomes ESTABLISHED */
 /* newer: NULL, or where the ISN must begin (RFC 6191). */
@@ -362,11 +366,15 @@ void tcp_challenge_ack(struct tcb *t);       /* RFC 5961 section 7: limited */
 bool tcp_text(struct tcb *t, struct seg *g); /* tcp_text.c; true: FIN has its turn */
 void tcp_dsack(struct tcb *t, seq_t lo, seq_t hi);
 uint32_t tcp_sack_blocks(const struct tcb *t, struct range out[TCP_SACK_MAX], uint32_t max);
-void tcp_sack_arrives(struct tcb *t, const struct seg *g);  /* tcp_sack.c */
-void tcp_window_update(struct tcb *t, const struct seg *g); /* tcp_window.c */
-uint16_t tcp_window_field(struct tcb *t, bool syn);         /* moves RCV.ADV: called when sent */
-bool tcp_window_worth(const struct tcb *t);      /* is an update worth a segment of its own */
-uint32_t tcp_window_usable(const struct tcb *t); /* U of section 3.8.6.2.1 */
+void tcp_sack_arrives(struct tcb *t, const struct seg *g);                   /* tcp_sack.c */
+void tcp_window_update(struct tcb *t, const struct seg *g);                  /* tcp_window.c */
+static inline uint32_t tcp_seg_wnd(const struct tcb *t, const struct seg *g) /* octets */
+{
+    return g->syn_wnd ? g->wnd : g->wnd << t->snd_wscale;
+}
+uint16_t tcp_window_field(struct tcb *t, bool syn); /* moves RCV.ADV: called when sent */
+bool tcp_window_worth(const struct tcb *t);         /* is an update worth a segment of its own */
+uint32_t tcp_window_usable(const struct tcb *t);    /* U of section 3.8.6.2.1 */
 uint8_t tcp_wscale_for(uint32_t rcvbuf);
 static inline uint32_t tcp_rcv_wnd(const struct tcb *t)
 {

@@ -129,7 +129,7 @@ static void duplicate_ack(struct tcb *t, const struct seg *g)
     struct tcp_work *w = t->w;
 
     if (!w || seq_eq(t->snd.una, t->snd.nxt) || !seq_eq(g->ack, t->snd.una) || g->len > 0 ||
-        g->wnd << t->snd_wscale != t->snd.wnd || t->snd.wnd == 0)
+        tcp_seg_wnd(t, g) != t->snd.wnd || t->snd.wnd == 0)
         return;
     t->dup_acks_in++;
     if (w->dupacks < UINT8_MAX)

@@ -37,35 +37,24 @@ void tcp_challenge_ack(struct tcb *t)
 }
 
 /* Table 6: four cases, by SEG.LEN and RCV.WND. */
-static bool acceptable(const struct tcb *t, const struct seg *g)
+bool tcp_acceptable(seq_t nxt, uint32_t wnd, const struct seg *g)
 {
-    uint32_t wnd = tcp_rcv_wnd(t);
-
     if (g->len == 0)
-        return wnd == 0 ? seq_eq(g->seq, t->rcv.nxt) : seq_in(g->seq, t->rcv.nxt, wnd);
-    return wnd != 0 && (seq_in(g->seq, t->rcv.nxt, wnd) ||
-                        seq_in(seq_add(g->seq, g->len - 1), t->rcv.nxt, wnd));
+        return wnd == 0 ? seq_eq(g->seq, nxt) : seq_in(g->seq, nxt, wnd);
+    return wnd != 0 && (seq_in(g->seq, nxt, wnd) || seq_in(seq_add(g->seq, g->len - 1), nxt, wnd));
 }
 
-/* Leaves of the segment what begins at or after RCV.NXT and ends inside the window. */
-static void trim(struct tcb *t, struct seg *g)
+void tcp_trim(struct tcb *t, struct seg *g)
 {
     seq_t end;
     uint32_t n;
 
     if (seq_lt(g->seq, t->rcv.nxt)) {
-        if (g->flags & SEG_SYN) {
-            g->flags &= (uint8_t)~SEG_SYN;
-            g->seq = seq_add(g->seq, 1);
-            g->len--;
-        }
         n = seq_diff(t->rcv.nxt, g->seq);
-        if (n > 0) {
-            tcp_dsack(t, g->seq, t->rcv.nxt);
-            pieces_trim_head(&g->text, n);
-            g->seq = t->rcv.nxt;
-            g->len -= n;
-        }
+        tcp_dsack(t, g->seq, t->rcv.nxt);
+        pieces_trim_head(&g->text, n);
+        g->seq = t->rcv.nxt;
+        g->len -= n;
     }
     end = seq_add(g->seq, g->len);
     if (!seq_lt(t->rcv.adv, end))
@@ -84,7 +73,7 @@ static void trim(struct tcb *t, struct seg *g)
 static enum verdict check_paws(struct tcb *t, const struct seg *g)
 {
     if (!(g->opt.has & OPT_TS)) {
-        if (g->flags & SEG_RST)
+        if (g->flags & (SEG_RST | SEG_SYN)) /* a peer that restarted may have none */
             return GO_ON;
         tcp_drop(t, g, RULE_TS_MISSING);
         return STOP;
@@ -98,37 +87,36 @@ static enum verdict check_paws(struct tcb *t, const struct seg *g)
 
 /* First, check the sequence number.  Against a closed window the text is refused but ACK and RST
  * still count
- * ("special allowance should be made ...") [MUST-66]. */
+ * ("special allowance should be made ...") [MUST-66].  RST and SYN are judged by the number they
+ * came with (RFC 5961 sections 3.2 and 4.2), so nothing is trimmed off in front of one. */
 static enum verdict check_seq(struct tcb *t, struct seg *g)
 {
     if (t->ts_ok && check_paws(t, g) == STOP)
         return STOP;
     /* Figure 8, line 5: the peer's SYN,ACK carries the SYN that we have, and the ACK that we need.
      */
-    if (!t->syn_acked && (g->flags & SEG_SYN) && seq_eq(seq_add(g->seq, 1), t->rcv.nxt)) {
+    if (!t->syn_acked && (g->flags & (SEG_SYN | SEG_RST)) == SEG_SYN &&
+        seq_eq(seq_add(g->seq, 1), t->rcv.nxt)) {
+        if (!(g->flags & SEG_ACK)) { /* its SYN again: our answer was lost */
+            t->owed.syn = true;
+            return STOP;
+        }
         g->flags &= (uint8_t)~SEG_SYN;
         g->seq = t->rcv.nxt;
         g->len--;
-        t->owed.ack_now = true;
     }
-    if (acceptable(t, g)) {
-        trim(t, g);
-        if (t->ts_ok && (g->opt.has & OPT_TS) && seq_le(g->seq, t->rcv.acked)) {
-            t->ts_recent = g->opt.ts_val; /* RFC 7323 section 4.3 (2) */
-            t->ts_recent_s = (uint32_t)(t->layer->env->now / 1000000000u);
-        }
+    if (g->flags & (SEG_RST | SEG_SYN))
+        return GO_ON;
+    if (tcp_acceptable(t->rcv.nxt, tcp_rcv_wnd(t), g)) {
+        tcp_trim(t, g);
         return GO_ON;
     }
     if (tcp_rcv_wnd(t) == 0 && seq_eq(g->seq, t->rcv.nxt)) {
         g->text.len = g->text.n = 0;
         g->len = 0;
-        g->flags &= (uint8_t) ~(SEG_FIN | SEG_SYN);
+        g->flags &= (uint8_t)~SEG_FIN;
         t->owed.ack_now = true;
         return GO_ON;
-    }
-    if (g->flags & SEG_RST) {
-        tcp_drop(t, g, RULE_RST_OUTSIDE); /* RFC 5961 section 3.2 */
-        return STOP;
     }
     if (g->text.len > 0 && seq_le(seq_add(g->seq, g->len), t->rcv.nxt)) {
         tcp_dsack(t, g->seq, seq_add(g->seq, g->text.len));
@@ -144,13 +132,19 @@ static enum verdict check_seq(struct tcb *t, struct seg *g)
     return STOP;
 }
 
-/* Second, check the RST bit; RFC 5961 section 3.2 wants SEG.SEQ = RCV.NXT exactly. */
+/* Second, check the RST bit; RFC 5961 section 3.2: outside the window it is dropped, inside it must
+ * have SEG.SEQ = RCV.NXT exactly. */
 static enum verdict check_rst(struct tcb *t, const struct seg *g)
 {
     enum estab_err err = ESTAB_E_RESET;
+    uint32_t wnd = tcp_rcv_wnd(t);
 
     if (!(g->flags & SEG_RST))
         return GO_ON;
+    if (!seq_eq(g->seq, t->rcv.nxt) && !seq_in(g->seq, t->rcv.nxt, wnd)) {
+        tcp_drop(t, g, RULE_RST_OUTSIDE);
+        return STOP;
+    }
     if (!seq_eq(g->seq, t->rcv.nxt)) {
         tcp_challenge_ack(t);
         tcp_drop(t, g, RULE_BLIND_RST);
@@ -174,7 +168,7 @@ static enum verdict check_rst(struct tcb *t, const struct seg *g)
 
 /* Third, check security: not implemented, as RFC 9293 appendix A.1 allows. */
 
-/* Fourth, check the SYN bit; RFC 5961 section 4.2. */
+/* Fourth, check the SYN bit; RFC 5961 section 4.2: "irrespective of the sequence number". */
 static enum verdict check_syn(struct tcb *t, const struct seg *g)
 {
     if (!(g->flags & SEG_SYN))
@@ -211,7 +205,7 @@ void tcp_syn_acked(struct tcb *t, const struct seg *g)
 {
     t->syn_acked = true;
     t->snd.una = seq_add(t->snd.una, 1);
-    t->snd.wnd = g->wnd << t->snd_wscale;
+    t->snd.wnd = tcp_seg_wnd(t, g);
     t->snd.wnd_max = t->snd.wnd;
     t->snd.wl1 = g->seq;
     t->snd.wl2 = g->ack;
@@ -232,7 +226,18 @@ static enum verdict check_ack_of_syn(struct tcb *t, const struct seg *g)
         return STOP;
     }
     tcp_syn_acked(t, g);
+    t->owed.ack_now |= g->syn_wnd; /* a SYN,ACK: the peer may not have had ours */
     return GO_ON;
+}
+
+/* RFC 7323 section 4.3 (2), once the segment is known to be acceptable, ACK and all: whoever can
+ * set TS.Recent can make PAWS refuse the peer. */
+static void remember_ts(struct tcb *t, const struct seg *g)
+{
+    if (!t->ts_ok || !(g->opt.has & OPT_TS) || !seq_le(g->seq, t->rcv.acked))
+        return;
+    t->ts_recent = g->opt.ts_val;
+    t->ts_recent_s = (uint32_t)(t->layer->env->now / 1000000000u);
 }
 
 /* Fifth, check the ACK field. */
@@ -246,6 +251,7 @@ static enum verdict check_ack(struct tcb *t, const struct seg *g)
         return STOP;
     if (check_ack_range(t, g) == STOP)
         return STOP;
+    remember_ts(t, g);
     if (t->w)
         t->w->unanswered = 0;
     tcp_ack_advance(t, g);
@@ -324,16 +330,13 @@ static bool predicted(const struct tcb *t, const struct seg *g)
     return t->state == ESTAB_ESTABLISHED && (g->flags & ~SEG_PSH) == SEG_ACK &&
            seq_eq(g->seq, t->rcv.nxt) && seq_eq(g->ack, t->snd.una) && t->w && !t->w->ahead &&
            !t->w->fin_ahead && g->len > 0 && g->len <= tcp_rcv_wnd(t) &&
-           g->wnd << t->snd_wscale == t->snd.wnd && !t->orphan && !(g->opt.has & OPT_SACK) &&
+           g->wnd << t->snd_wscale == t->snd.wnd && !t->orphan && (g->opt.has & ~OPT_TS) == 0 &&
            (!t->ts_ok || ((g->opt.has & OPT_TS) && (int32_t)(g->opt.ts_val - t->ts_recent) >= 0));
 }
 
 static void arrive_predicted(struct tcb *t, struct seg *g)
 {
-    if (t->ts_ok && seq_le(g->seq, t->rcv.acked)) { /* RFC 7323 section 4.3 (2) */
-        t->ts_recent = g->opt.ts_val;
-        t->ts_recent_s = (uint32_t)(t->layer->env->now / 1000000000u);
-    }
+    remember_ts(t, g);
     t->snd.wl1 = g->seq;
     t->snd.wl2 = g->ack;
     (void)tcp_text(t, g);
@@ -352,6 +355,8 @@ void tcp_segment_arrives(struct tcb *t, struct seg *g)
         arrive_predicted(t, g);
         return;
     }
+    if (g->opt.has & (OPT_MSS | OPT_WS | OPT_SACK_OK) && !g->syn_wnd)
+        rule_count(t->layer->rules, RULE_OPTION_OUTSIDE_SYN);
     if (t->state == ESTAB_SYN_SENT)
         tcp_arrive_syn_sent(t, g);
     else

@@ -82,8 +82,7 @@ static void syn_arrives(struct tcb *t, struct seg *g)
     t->rcv.adv = seq_add(t->rcv.nxt, promised);
     t->rcv.acked = t->rcv.nxt;
     tcp_opt_syn(t, g);
-    t->snd.wnd = g->wnd; /* a SYN's window is never scaled, RFC 7323 section 2.2 */
-    t->snd.wnd_max = g->wnd;
+    t->snd.wnd = t->snd.wnd_max = tcp_seg_wnd(t, g);
     t->snd.wl1 = g->seq;
     t->snd.wl2 = g->ack;
     if (!(g->flags & SEG_ACK)) { /* simultaneous open */
@@ -104,6 +103,7 @@ static void syn_arrives(struct tcb *t, struct seg *g)
     g->flags &= (uint8_t)~SEG_SYN;
     g->seq = t->rcv.nxt;
     g->len--;
+    tcp_trim(t, g);
     if (g->len > 0) /* "If there are other controls or text in the segment" */
         tcp_arrive_text(t, g);
 }

@@ -264,11 +264,9 @@ void synq_segment_arrives(struct tcp_layer *l, uint32_t slot, struct seg *g)
                        g->opt.has & OPT_TS ? RULE_PAWS : RULE_TS_MISSING);
         return;
     }
-    if (!seq_in(g->seq, nxt, wnd)) {
-        if (!(g->flags & SEG_RST))
-            synq_challenge(l, q, RULE_UNACCEPTABLE);
-        tcp_drop_tuple(l, &k, g, ESTAB_SYN_RECEIVED,
-                       g->flags & SEG_RST ? RULE_RST_OUTSIDE : RULE_UNACCEPTABLE);
+    if (!(g->flags & SEG_RST) && !tcp_acceptable(nxt, wnd, g)) {
+        synq_challenge(l, q, RULE_UNACCEPTABLE);
+        tcp_drop_tuple(l, &k, g, ESTAB_SYN_RECEIVED, RULE_UNACCEPTABLE);
         return;
     }
     /* Second, check the RST bit: "return this connection to the LISTEN state". */
@@ -276,6 +274,8 @@ void synq_segment_arrives(struct tcp_layer *l, uint32_t slot, struct seg *g)
         if (seq_eq(g->seq, nxt)) {
             rule_count(l->rules, RULE_RST_ACCEPTED);
             synq_end(l, slot, ESTAB_LISTEN, ESTAB_BY_SEGMENT);
+        } else if (!seq_in(g->seq, nxt, wnd)) {
+            tcp_drop_tuple(l, &k, g, ESTAB_SYN_RECEIVED, RULE_RST_OUTSIDE);
         } else {
             synq_challenge(l, q, RULE_BLIND_RST);
             tcp_drop_tuple(l, &k, g, ESTAB_SYN_RECEIVED, RULE_BLIND_RST);
@@ -283,7 +283,10 @@ void synq_segment_arrives(struct tcp_layer *l, uint32_t slot, struct seg *g)
         return;
     }
     /* Third, check security: not implemented. */
-    /* Fourth, check the SYN bit. */
+    /* Fourth, check the SYN bit.
+     * Departs from RFC 9293 section 3.10.7.4: the connection is not given up for LISTEN but
+     * answered as RFC 5961 section 4.2 has it for synchronized states, so that a forged SYN in the
+     * window cannot end an opening; who has restarted resets it. */
     if (g->flags & SEG_SYN) {
         synq_challenge(l, q, RULE_BLIND_SYN);
         tcp_drop_tuple(l, &k, g, ESTAB_SYN_RECEIVED, RULE_BLIND_SYN);

@@ -104,7 +104,7 @@ uint32_t tcp_window_usable(const struct tcb *t)
  * taken from, and only if SND.UNA =< SEG.ACK: one that was overtaken counts from further left. */
 void tcp_window_update(struct tcb *t, const struct seg *g)
 {
-    uint32_t wnd = g->wnd << (g->flags & SEG_SYN ? 0 : t->snd_wscale);
+    uint32_t wnd = tcp_seg_wnd(t, g);
     bool was_shut = t->snd.wnd == 0;
 
     if (seq_lt(g->ack, t->snd.una))

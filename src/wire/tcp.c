@@ -19,6 +19,7 @@ enum rule tcp_parse(struct seg *g, const uint8_t *hdr, size_t hdr_len, const str
     g->reserved = hdr[12] & 0xf;
     g->flags = hdr[13];
     g->wnd = be16_at(hdr + 14);
+    g->syn_wnd = (g->flags & SEG_SYN) != 0;
     g->up = be16_at(hdr + 18);
     g->tos = 0;
     g->nsegs = 1;

@@ -49,6 +49,7 @@ struct seg {
     uint8_t flags;
     uint8_t reserved; /* the four bits after the data offset; AE (RFC 9768) is 0x1 */
     uint8_t tos;      /* of the IP header: ECN marks */
+    bool syn_wnd;     /* the window came on a SYN: never scaled, RFC 7323 section 2.2 */
     uint16_t nsegs;   /* segments this stands for: 1, or what GRO or the link merged */
     struct tcp_opts opt;
     struct pieces text; /* borrowed from the frame */

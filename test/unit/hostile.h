@@ -410,7 +410,8 @@ static inline void bring_to(struct peer *p, enum estab_tcp_state st)
         peer_shuts(p);
 }
 
-/* What a netstat shows of this connection; false: nothing. */
+/* What a netstat shows of this connection, unless it is a socket whose connection is gone; false:
+ * nothing. */
 static inline bool peer_info(const struct peer *p, struct estab_tcp_info *i)
 {
     uint64_t cursor = 0;
@@ -419,7 +420,7 @@ static inline bool peer_info(const struct peer *p, struct estab_tcp_info *i)
     while (estab_conn_next(p->h->s, &cursor, &k)) {
         i->size = sizeof *i;
         assert_int_equal(estab_tcp_info(p->h->s, k, i), 0);
-        if (i->peer.port == p->pport && i->local.port == p->lport &&
+        if (i->state != ESTAB_CLOSED && i->peer.port == p->pport && i->local.port == p->lport &&
             memcmp(i->peer.ip, p->ip.b, 16) == 0 && memcmp(i->local.ip, p->host_ip.b, 16) == 0)
             return true;
     }
