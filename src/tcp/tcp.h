@@ -361,7 +361,7 @@ void tcp_challenge_ack(struct tcb *t);       /* RFC 5961 section 7: limited */
 bool tcp_text(struct tcb *t, struct seg *g); /* tcp_text.c; true: FIN has its turn */
 void tcp_dsack(struct tcb *t, seq_t lo, seq_t hi);
 uint32_t tcp_sack_blocks(const struct tcb *t, struct range out[TCP_SACK_MAX], uint32_t max);
-void tcp_sack_arrives(struct tcb *t, const struct seg *g);  /* tcp_sack.c */
+bool tcp_sack_arrives(struct tcb *t, const struct seg *g);  /* tcp_sack.c; true: it has news */
 void tcp_window_update(struct tcb *t, const struct seg *g); /* tcp_window.c */
 uint16_t tcp_window_field(struct tcb *t, bool syn);         /* moves RCV.ADV: called when sent */
 bool tcp_window_worth(const struct tcb *t);      /* is an update worth a segment of its own */
