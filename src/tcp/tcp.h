@@ -366,8 +366,8 @@ void tcp_challenge_ack(struct tcb *t);       /* RFC 5961 section 7: limited */
 bool tcp_text(struct tcb *t, struct seg *g); /* tcp_text.c; true: FIN has its turn */
 void tcp_dsack(struct tcb *t, seq_t lo, seq_t hi);
 uint32_t tcp_sack_blocks(const struct tcb *t, struct range out[TCP_SACK_MAX], uint32_t max);
-void tcp_sack_arrives(struct tcb *t, const struct seg *g);                   /* tcp_sack.c */
-void tcp_window_update(struct tcb *t, const struct seg *g);                  /* tcp_window.c */
+bool tcp_sack_arrives(struct tcb *t, const struct seg *g);  /* tcp_sack.c; true: it has news */
+void tcp_window_update(struct tcb *t, const struct seg *g); /* tcp_window.c */
 static inline uint32_t tcp_seg_wnd(const struct tcb *t, const struct seg *g) /* octets */
 {
     return g->syn_wnd ? g->wnd : g->wnd << t->snd_wscale;

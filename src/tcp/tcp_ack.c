@@ -123,14 +123,21 @@ static void fast_retransmit(struct tcb *t)
 }
 
 /* RFC 5681 section 2: nothing new acknowledged, something outstanding, no text, SYN or FIN, the
- * same window. */
-static void duplicate_ack(struct tcb *t, const struct seg *g)
+ * same window; but where SACK blocks say what has arrived they decide (RFC 6675 section 2): peers
+ * change their window with each segment, or send text of their own. */
+static bool is_duplicate(const struct tcb *t, const struct seg *g, bool sack_news)
+{
+    if (!t->w || seq_eq(t->snd.una, t->snd.nxt) || !seq_eq(g->ack, t->snd.una))
+        return false;
+    if (t->sack_ok && g->opt.nsack > 0)
+        return sack_news;
+    return g->len == 0 && tcp_seg_wnd(t, g) == t->snd.wnd && t->snd.wnd != 0;
+}
+
+static void duplicate_ack(struct tcb *t)
 {
     struct tcp_work *w = t->w;
 
-    if (!w || seq_eq(t->snd.una, t->snd.nxt) || !seq_eq(g->ack, t->snd.una) || g->len > 0 ||
-        tcp_seg_wnd(t, g) != t->snd.wnd || t->snd.wnd == 0)
-        return;
     t->dup_acks_in++;
     if (w->dupacks < UINT8_MAX)
         w->dupacks++;
@@ -167,11 +174,11 @@ void tcp_ack_advance(struct tcb *t, const struct seg *g)
     struct tcp_work *w = t->w;
     uint32_t acked, text, flight;
     estab_dur rtt;
+    bool sack_news = w && (g->opt.has & OPT_SACK) && tcp_sack_arrives(t, g);
 
-    if ((g->opt.has & OPT_SACK) && w)
-        tcp_sack_arrives(t, g);
     if (!seq_lt(t->snd.una, g->ack)) {
-        duplicate_ack(t, g);
+        if (is_duplicate(t, g, sack_news))
+            duplicate_ack(t);
         return;
     }
     flight = seq_diff(t->snd.nxt, t->snd.una);

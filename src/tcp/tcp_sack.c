@@ -9,12 +9,13 @@ static bool block_possible(const struct tcb *t, const struct range *b)
     return seq_lt(b->lo, b->hi) && seq_lt(t->snd.una, b->lo) && seq_le(b->hi, t->snd.nxt);
 }
 
-void tcp_sack_arrives(struct tcb *t, const struct seg *g)
+bool tcp_sack_arrives(struct tcb *t, const struct seg *g)
 {
     struct tcp_work *w = t->w;
+    bool news = false;
 
     if (!t->sack_ok)
-        return;
+        return false;
     for (uint8_t i = 0; i < g->opt.nsack; i++) {
         const struct range *b = &g->opt.sack[i];
 
@@ -23,9 +24,11 @@ void tcp_sack_arrives(struct tcb *t, const struct seg *g)
             continue;
         }
         if (!tcp_ranges_need(t->layer, &w->sacked))
-            return;
+            return true;
+        news |= !ranges_has(&w->sacked->r, b->lo, b->hi);
         ranges_add(&w->sacked->r, b->lo, b->hi, NULL);
     }
     if (w->sacked && w->sacked->r.n == 0)
         tcp_ranges_free(t->layer, &w->sacked);
+    return news;
 }
