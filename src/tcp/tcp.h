@@ -21,6 +21,7 @@
 
 #include "base/hash.h"
 #include "base/ring.h"
+#include "base/slots.h"
 #include "base/wheel.h"
 #include "ip/gso.h"
 #include "ip/ip.h"
@@ -37,13 +38,6 @@ enum tcp_timer { /* due in this order when due together */
                  TCP_T_DELACK,
                  TCP_T_SWS,
                  TCP_TIMERS
-};
-
-struct link { /* a place in a doubly linked list of slots */
-    uint32_t next, prev;
-};
-struct slot_list {
-    uint32_t head, tail, n;
 };
 
 struct tcp_ranges {
@@ -299,12 +293,6 @@ void tcp_settle(struct tcb *t);            /* end of an event: send list, or res
 void tcp_raise(struct tcb *t, uint8_t ev); /* readiness: onto the ready list */
 uint8_t tcp_level(const struct tcb *t);    /* readiness as a level */
 void tcb_check(const struct tcb *t);       /* asserts the invariants; compiled out with NDEBUG */
-void slot_list_init(struct slot_list *q);
-void slot_push(const struct slab *s, struct slot_list *q, uint32_t slot, size_t link_off);
-void slot_del(const struct slab *s, struct slot_list *q, uint32_t slot, size_t link_off);
-/* Appends all of `from` to q; from is empty afterwards. */
-void slot_splice(const struct slab *s, struct slot_list *q, struct slot_list *from,
-                 size_t link_off);
 #define SEND_LINK  offsetof(struct tcb, send)
 #define READY_LINK offsetof(struct tcb, ready)
 
