@@ -408,6 +408,11 @@ bool synq_has_output(const struct tcp_layer *l, uint8_t port);
 int synq_expire(struct tcp_layer *l);
 estab_time synq_next(const struct tcp_layer *l);
 void synq_new(struct tcb *t, const struct seg *g, const struct ip_dgram *d, const seq_t *newer);
+/* Whether the listener's backlog has room for another half-open connection. */
+static inline bool tcp_backlog_room(const struct tcb *t)
+{
+    return t->l->nsynq + t->l->accepts.n < t->l->backlog;
+}
 void synq_end_all(struct tcb *t); /* the listener closes: its half-open connections end with it */
 void timewait_enter(
     struct tcb *t); /* gives t's tuple to an entry; t loses its place in the demux */

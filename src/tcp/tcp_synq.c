@@ -101,7 +101,7 @@ void synq_new(struct tcb *t, const struct seg *g, const struct ip_dgram *d, cons
     uint32_t slot;
     uint16_t own;
 
-    if (t->l->nsynq + t->l->accepts.n >= t->l->backlog) {
+    if (!tcp_backlog_room(t)) {
         tcp_drop_tuple(l, &k, g, ESTAB_LISTEN, RULE_BACKLOG_FULL);
         return;
     }

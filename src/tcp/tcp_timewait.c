@@ -78,36 +78,35 @@ void timewait_enter(struct tcb *t)
     struct tcp_layer *l = t->layer;
     uint32_t slot = timewait_get(l);
     bool owes = t->owed.ack_now || t->owed.dup_acks;
-    struct tcp_timewait *w;
+    struct tcp_timewait w = {.path = t->path,
+                             .lport = t->lport,
+                             .pport = t->pport,
+                             .snd_nxt = t->snd.nxt,
+                             .rcv_nxt = t->rcv.nxt,
+                             .ts_recent = t->ts_recent,
+                             .ts_offset = t->ts_offset,
+                             .ts_ok = t->ts_ok,
+                             .challenge_s = TCP_SECOND_NEVER,
+                             .wnd = tcp_window_field(t, false),
+                             .wscales = (uint8_t)(t->snd_wscale << 4 | t->rcv_wscale),
+                             .owner = t->orphan ? SLAB_NONE : t->slot};
 
+    memcpy(w.peer, t->peer, 16);
     tcp_enter(t, ESTAB_TIME_WAIT, ESTAB_BY_SEGMENT);
+    if (owes)
+        timewait_ack(l, &w, RULE_NONE);
     if (slot == SLAB_NONE) { /* no memory: the state is given up, not the memory contract */
         rule_count(l->rules, RULE_NO_MEMORY);
         tcp_fail(t, ESTAB_OK, ESTAB_BY_TIMEOUT, false);
         return;
     }
-    w = timewait_at(l, slot);
-    *w = (struct tcp_timewait){.path = t->path,
-                               .lport = t->lport,
-                               .pport = t->pport,
-                               .snd_nxt = t->snd.nxt,
-                               .rcv_nxt = t->rcv.nxt,
-                               .ts_recent = t->ts_recent,
-                               .ts_offset = t->ts_offset,
-                               .ts_ok = t->ts_ok,
-                               .challenge_s = TCP_SECOND_NEVER,
-                               .wnd = tcp_window_field(t, false),
-                               .wscales = (uint8_t)(t->snd_wscale << 4 | t->rcv_wscale),
-                               .owner = t->orphan ? SLAB_NONE : t->slot};
-    memcpy(w->peer, t->peer, 16);
+    *timewait_at(l, slot) = w;
     hash_set(&l->demux, t->tag, TCP_REF(TCP_REF_TCB, t->slot), TCP_REF(TCP_REF_TIMEWAIT, slot));
     t->in_demux = false;
     if (l->hot == t->slot)
         l->hot = SLAB_NONE;
     start_2msl(l, slot);
     stop_work(t);
-    if (owes)
-        timewait_ack(l, w, RULE_NONE);
     if (t->orphan) {
         tcb_release(t);
         return;
@@ -171,15 +170,21 @@ bool timewait_segment_arrives(struct tcp_layer *l, uint32_t slot, struct seg *g,
     /* Fourth, check the SYN bit: it is what a new incarnation begins with, so its number need not
      * be in the window. */
     if ((g->flags & (SEG_SYN | SEG_ACK | SEG_FIN)) == SEG_SYN) {
-        if (syn_is_newer(w, g) && tcp_demux_listener(l, w->path.local, w->lport)) {
-            *newer = seq_add(w->snd_nxt, beyond);
-            rule_count(l->rules, RULE_TIME_WAIT_SYN);
-            timewait_end(l, slot, ESTAB_BY_SEGMENT);
-            return true;
+        const struct tcb *listener = tcp_demux_listener(l, w->path.local, w->lport);
+
+        if (!listener || !syn_is_newer(w, g)) {
+            timewait_challenge(l, w, RULE_BLIND_SYN);
+            tcp_drop_tuple(l, &k, g, ESTAB_TIME_WAIT, RULE_BLIND_SYN);
+            return false;
         }
-        timewait_challenge(l, w, RULE_BLIND_SYN);
-        tcp_drop_tuple(l, &k, g, ESTAB_TIME_WAIT, RULE_BLIND_SYN);
-        return false;
+        if (!tcp_backlog_room(listener)) { /* nothing is given up for what cannot be */
+            tcp_drop_tuple(l, &k, g, ESTAB_TIME_WAIT, RULE_BACKLOG_FULL);
+            return false;
+        }
+        *newer = seq_add(w->snd_nxt, beyond);
+        rule_count(l->rules, RULE_TIME_WAIT_SYN);
+        timewait_end(l, slot, ESTAB_BY_SEGMENT);
+        return true;
     }
     /* First, check the sequence number: an old duplicate is acknowledged.  Eighth, check the FIN
      * bit: only a repeated FIN can have these numbers; it is acknowledged and 2 MSL begin anew. */
