@@ -400,6 +400,33 @@ static inline void waits(struct peer *p, estab_dur d)
     p->v.now = until;
 }
 
+/* An ICMP error from the peer, about a segment of the stack's with the (relative) number seq. */
+static inline void icmp_arrives(struct peer *p, uint8_t type, uint8_t code, uint32_t rest,
+                                uint32_t seq)
+{
+    uint8_t buf[200] = {0}, *msg = buf + 60, *quote = msg + ICMP_HDR_LEN, *packet;
+    struct ip_hdr h = {.version = p->ip6 ? 6 : 4, .proto = IPPROTO_TCP_, .hop_limit = 60};
+    struct seg g = {.sport = p->us.port, .dport = p->them.port, .seq = seq_of(p->iss + seq)};
+    struct icmp m = {type, code, rest};
+    uint32_t len;
+    struct estab_frame f;
+
+    memcpy(h.src, p->us.ip, 16);
+    memcpy(h.dst, p->them.ip, 16);
+    h.payload_len = 1000;
+    if (p->ip6)
+        ip6_emit(&h, quote);
+    else
+        ip4_emit(&h, quote);
+    tcp_hdr_emit(&g, 0, quote + ip_hdr_len_of(h.dst));
+    icmp_emit(&m, msg);
+    len = ICMP_HDR_LEN + ip_hdr_len_of(h.dst) + 8;
+    packet = peer_packet(p, p->ip6 ? IPPROTO_ICMP6 : IPPROTO_ICMP4, msg, len, 2);
+    f = (struct estab_frame){.iov = {{packet, len + (uint32_t)(msg - packet)}}, .niov = 1};
+    assert_int_equal(estab_input(p->s, 0, &f, 1), 0);
+    peer_collect(p);
+}
+
 /* ---- the user ---- */
 
 static inline ptrdiff_t user_sends_with(struct peer *p, const void *text, size_t len,
