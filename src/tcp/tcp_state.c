@@ -101,7 +101,9 @@ const char *estab_edge_event(enum estab_tcp_state from, enum estab_tcp_state to,
     case ESTAB_BY_USER:
         return from == ESTAB_LISTEN || from == ESTAB_SYN_SENT ? "CLOSE, delete TCB" : "ABORT";
     case ESTAB_BY_SEGMENT:
-        return from == ESTAB_LAST_ACK ? "rcv ACK of FIN" : "rcv RST";
+        return from == ESTAB_LAST_ACK    ? "rcv ACK of FIN"
+               : from == ESTAB_TIME_WAIT ? "rcv newer SYN"
+                                         : "rcv RST";
     case ESTAB_BY_TIMEOUT:
         return from == ESTAB_TIME_WAIT ? "timeout=2MSL" : "timeout, given up";
     case ESTAB_BY_ICMP:
