@@ -36,6 +36,13 @@ struct lab_host {
     estab_stack *s;
     estab_link *link;
     struct estab_addr addr; /* port 0 */
+    /* Memory that runs out: the allocation of this number (from 1; 0: none) is refused, and those
+     * that follow it, `refuse_n` together, or all of them for so long; or one in so many. */
+    uint64_t refuse_at, refuse_n, refused;
+    uint32_t refuse_one_in;
+    estab_dur refuse_for;
+    estab_time refuse_until;
+    void *(*alloc)(void *ctx, size_t size, size_t align);
 };
 struct lab_conf {
     uint64_t seed;
@@ -166,6 +173,31 @@ static inline void lab_trace(void *ctx, const struct estab_trace *t)
         lab_print(l->conf.dump, (int)(h - l->host), t);
 }
 
+/* ---- memory ---- */
+
+static inline bool lab_refuses(const struct lab_host *h)
+{
+    if (h->refuse_one_in)
+        return lab_once_in(h->lab, h->refuse_one_in);
+    if (h->refuse_until)
+        return h->v.now < h->refuse_until;
+    return h->refuse_at && h->v.allocs + 1 >= h->refuse_at &&
+           h->v.allocs + 1 < h->refuse_at + h->refuse_n;
+}
+
+static inline void *lab_alloc(void *ctx, size_t size, size_t align)
+{
+    struct lab_host *h = ctx;
+
+    if (h->refuse_for && !h->refuse_until && h->v.allocs + 1 == h->refuse_at)
+        h->refuse_until = h->v.now + h->refuse_for;
+    if (!lab_refuses(h))
+        return h->alloc(ctx, size, align);
+    h->v.allocs++;
+    h->refused++;
+    return NULL;
+}
+
 /* ---- failure: everything needed to see it again ---- */
 
 static inline void lab_describe(struct lab *l)
@@ -250,6 +282,8 @@ static inline void lab_open(struct lab *l, const struct lab_conf *c)
         char err[ESTAB_ERRLEN];
 
         estab_virtual_env(&h->env, &h->v, lab_rand(l));
+        h->alloc = h->env.alloc;
+        h->env.alloc = lab_alloc;
         h->env.trace = lab_trace;
         h->lab = l;
         f.seed = lab_rand(l);

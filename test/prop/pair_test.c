@@ -176,6 +176,8 @@ static uint64_t run(uint64_t seed, struct edges *edges, FILE *dump, uint64_t *re
     talks_init(&talks, &l);
     talks_of(&l, &talks);
     assert_int_equal(talks_listen(&talks), 0);
+    for (int i = 0; i < 2; i++)
+        l.host[i].refuse_one_in = lab_once_in(&l, 10) ? lab_between(&l, 2, 20) : 0;
     lab_run(&l);
     assert_int_equal(estab_close(l.host[1].s, talks.listener), 0);
     lab_check_empty(&l);
