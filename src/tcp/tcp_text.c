@@ -77,7 +77,8 @@ static uint32_t take_ahead(struct tcb *t, seq_t nxt)
 
     if (!w->ahead)
         return 0;
-    if (seq_le(w->ahead->r.v[0].lo, nxt) && seq_lt(nxt, w->ahead->r.v[0].hi))
+    ranges_drop_below(&w->ahead->r, nxt); /* whole ranges may lie under the new text */
+    if (w->ahead->r.n > 0 && seq_eq(w->ahead->r.v[0].lo, nxt))
         more = seq_diff(w->ahead->r.v[0].hi, nxt);
     ranges_drop_below(&w->ahead->r, seq_add(nxt, more));
     if (w->ahead->r.n == 0)
