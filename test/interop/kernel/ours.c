@@ -96,7 +96,7 @@ struct estab_config patient_config(void)
     struct estab_config c;
 
     estab_config_init(&c);
-    c.msl = ESTAB_MS(50);
+    c.msl = ESTAB_MS(10);
     c.rto_init = c.rto_min = ESTAB_S(3);
     return c;
 }
@@ -108,6 +108,7 @@ struct estab_config hasty_config(void)
     estab_config_init(&c);
     c.msl = ESTAB_MS(50);
     c.rto_init = c.rto_min = ESTAB_MS(50);
+    c.rto_max = ESTAB_MS(100);
     c.max_retries = c.syn_retries = c.synack_retries = 3;
     return c;
 }
@@ -164,6 +165,8 @@ static void set_up_device(const struct our_side *s, estab_dur rto_min)
     run("ip link set %s txqueuelen 20000 up", at->device);
     snprintf(how, sizeof how, "dev %s rto_min %ums", at->device, (unsigned)(rto_min / ESTAB_MS(1)));
     ours_route(s, "unicast", how);
+    /* An IPv6 address can be sent from a moment before it can be sent to. */
+    run("until ip route get %s | grep -q ^local; do sleep 0.01; done", at->their_ip);
 }
 
 struct estab_addr our_addr(const char *host, uint16_t port)
