@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
 # kernel.sh - estab against the kernel's TCP on one kind of device, in a namespace of its own.
-# Usage: kernel.sh MEDIUM MTU FAMILY [SCENARIO]
+# Usage: kernel.sh MEDIUM MTU FAMILY [SCENARIO]; with KEEP_RECORDINGS=yes the recordings of
+# scenarios that passed stay as well.
 # Exit status: 0 well, 1 not, 77 may not be tried here (the reason is printed).
 # IPv6 needs an MTU of 1280 (RFC 8200 section 5): at 576 there is IPv4 only.
 # case: tun 1500 v4

@@ -100,7 +100,7 @@ static void simultaneous_open(void **state)
 
     (void)state;
     their_addr(&to, s->at->our_ip, ours);
-    w.fd = their_connect(&to, their);
+    w.fd = their_connect(&to, their, 0);
     assert_true(w.fd >= 0);
     assert_int_equal(estab_socket(s->stack, ESTAB_TCP, &w.sock), 0);
     assert_int_equal(estab_bind(s->stack, w.sock, &local), 0);
@@ -150,7 +150,7 @@ static void refused_by_us(void **state)
 
     (void)state;
     their_addr(&nobody, s->at->our_ip, new_port());
-    fd = their_connect(&nobody, 0);
+    fd = their_connect(&nobody, 0, 0);
     assert_true(fd >= 0);
     UNTIL(s, "our refusal", their_fd_is(fd, POLLOUT));
     assert_int_equal(their_error(fd), ECONNREFUSED);
@@ -297,7 +297,7 @@ static void the_kernel_comes_again_in_our_time_wait(void **state)
     ours_listen(s, new_port());
     their_addr(&to, s->at->our_ip, (uint16_t)(own + 1));
     for (int i = 0; i < 2; i++) {
-        w.fd = their_connect(&to, own);
+        w.fd = their_connect(&to, own, 0);
         assert_true(w.fd >= 0);
         UNTIL(s, "their connection", estab_accept(s->stack, s->listener, &w.sock, NULL) == 0);
         exchange_words(s, &w);
@@ -318,7 +318,7 @@ static void we_come_again_in_the_kernels_time_wait(void **state)
     struct our_side *s = begin_patient("again_2");
     uint16_t port = new_port();
     struct estab_addr local = our_addr(s->at->our_ip, port), peer = our_addr(s->at->their_ip, port);
-    int listener = their_listen(s->at->their_ip, port);
+    int listener = their_listen(s->at->their_ip, port, 0);
     uint32_t before, after, others;
     struct wire w;
 

@@ -8,7 +8,10 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { SOME = 4 << 20 };
+enum {
+    SOME = 4 << 20,
+    NARROW = 64 << 10, /* a buffer of the kernel's */
+};
 
 static struct our_side *begin_hasty(const char *scenario)
 {
@@ -120,11 +123,12 @@ static void there_and_back(struct our_side *s, bool they_open, size_t len)
  * affair, and takes a second. */
 static void any_one_segment(const char *scenario, bool they_open)
 {
-    struct our_side *s = begin_hasty(scenario);
+    struct our_side *s;
     uint32_t n;
 
     if (place.mtu != 1500)
         skip(); /* nothing here depends on it */
+    s = begin_hasty(scenario);
     there_and_back(s, they_open, 3000);
     n = s->gate->segments_out;
     print_message("             %u segments out, %u in\n", n, s->gate->segments_in);
@@ -171,6 +175,8 @@ static void one_way(const char *scenario, bool to_them)
     assert_arrived(SOME);
     ours_settle(s);
     assert_true(rule_seen(s, to_them ? "fast-retransmit" : "text-ahead") > 0);
+    if (place.mtu <= 1500) /* there are duplicates enough to find most losses by */
+        assert_true(s->timers[ESTAB_T_REXMT] <= rule_seen(s, "fast-retransmit") / 4);
     print_message("             again: %u fast, %u by RTO (%u times); the kernel %u\n",
                   (unsigned)rule_seen(s, "fast-retransmit"), (unsigned)rule_seen(s, "rto"),
                   s->timers[ESTAB_T_REXMT],
@@ -215,13 +221,14 @@ static void an_outage(void **state)
 
 /* ---- all, for good ---- */
 
+/* With what ICMP said meanwhile, if it said anything (RFC 9293 section 3.9.2.2 [MUST-56]). */
 static void assert_we_give_up(struct our_side *s, const struct wire *w)
 {
     uint64_t error;
 
     UNTIL(s, "us to give up", estab_ready(s->stack, w->sock) & ESTAB_EV_ERR);
     assert_int_equal(estab_getopt(s->stack, w->sock, ESTAB_O_ERROR, &error), 0);
-    assert_int_equal(error, -ESTAB_E_TIMEOUT);
+    assert_true(error == -ESTAB_E_TIMEOUT || error == -ESTAB_E_UNREACH);
     assert_int_equal(rule_seen(s, "retries"), 1);
 }
 
@@ -311,7 +318,7 @@ static void the_kernel_connects_to_silence(void **state)
     ours_listen(s, port);
     their_addr(&to, s->at->our_ip, port);
     s->gate->one_out = 1;
-    fd = their_connect(&to, 0);
+    fd = their_connect(&to, 0, 0);
     assert_true(fd >= 0);
     UNTIL(s, "the half-open entry's end", s->edges[ESTAB_SYN_RECEIVED][ESTAB_CLOSED] == 1);
     assert_int_equal(rule_seen(s, "syn-again"), 3);
@@ -350,8 +357,8 @@ static void the_kernel_does_not_read(void **state)
 {
     struct estab_config c = patient_config();
     struct our_side *s = ours_open("shut_1", &place, &c);
-    struct wire w = wire_open(s, false);
-    struct flow to_them = flow_to(arrived, BULK / 2);
+    struct wire w = wire_open_narrow(s, false, NARROW);
+    struct flow to_them = flow_to(arrived, SOME);
 
     (void)state;
     to_them.deaf = true;
@@ -389,13 +396,14 @@ static void we_do_not_read(void **state)
 static void the_kernel_is_probed(void **state)
 {
     struct our_side *s = begin_hasty("probed_1");
-    struct wire w = wire_open(s, true);
-    struct flow to_them = flow_to(arrived, BULK / 2);
+    struct wire w = wire_open_narrow(s, true, NARROW);
+    struct flow to_them = flow_to(arrived, SOME);
     uint64_t error;
 
     (void)state;
     to_them.deaf = true;
-    FLOW_UNTIL(s, &w, &to_them, NULL, "six probes", rule_seen(s, "zero-window-probe") >= 6);
+    FLOW_UNTIL(s, &w, &to_them, NULL, "more probes than it would send again",
+               rule_seen(s, "zero-window-probe") >= 6);
     assert_int_equal(estab_getopt(s->stack, w.sock, ESTAB_O_ERROR, &error), 0);
     assert_int_equal(error, 0);
     to_them.deaf = false;
@@ -427,8 +435,8 @@ static void we_are_probed(void **state)
 static void the_kernel_sends_and_does_not_read(void **state)
 {
     struct our_side *s = begin_hasty("probed_3");
-    struct wire w = wire_open(s, true);
-    struct flow to_them = flow_to(arrived, BULK / 2), to_us = flow_to(arrived + BULK / 2, SOME);
+    struct wire w = wire_open_narrow(s, true, NARROW);
+    struct flow to_them = flow_to(arrived, SOME), to_us = flow_to(arrived + SOME, SOME);
     uint64_t again;
 
     (void)state;

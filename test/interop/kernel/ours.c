@@ -96,7 +96,7 @@ struct estab_config patient_config(void)
     struct estab_config c;
 
     estab_config_init(&c);
-    c.msl = ESTAB_MS(50);
+    c.msl = ESTAB_MS(10);
     c.rto_init = c.rto_min = ESTAB_S(3);
     return c;
 }
@@ -108,6 +108,7 @@ struct estab_config hasty_config(void)
     estab_config_init(&c);
     c.msl = ESTAB_MS(50);
     c.rto_init = c.rto_min = ESTAB_MS(50);
+    c.rto_max = ESTAB_MS(100);
     c.max_retries = c.syn_retries = c.synack_retries = 3;
     return c;
 }
@@ -154,16 +155,17 @@ void ours_route(const struct our_side *s, const char *type, const char *how)
 }
 
 /* The kernel's half of the link: a queue that holds a whole window of small segments, and an RTO
- * as patient as ours. */
+ * as patient as ours.  An IPv6 address can be sent from a moment before it can be sent to. */
 static void set_up_device(const struct our_side *s, estab_dur rto_min)
 {
     const struct place *at = s->at;
     char how[64];
 
-    run("ip addr add %s/%s dev %s%s", at->their_ip, at->prefix, at->device, at->v6 ? " nodad" : "");
-    run("ip link set %s txqueuelen 20000 up", at->device);
+    run("ip addr add %s/%s dev %s%s && ip link set %s txqueuelen 20000 up", at->their_ip,
+        at->prefix, at->device, at->v6 ? " nodad" : "", at->device);
     snprintf(how, sizeof how, "dev %s rto_min %ums", at->device, (unsigned)(rto_min / ESTAB_MS(1)));
     ours_route(s, "unicast", how);
+    run("until ip route get %s | grep -q ^local; do sleep 0.01; done", at->their_ip);
 }
 
 struct estab_addr our_addr(const char *host, uint16_t port)
@@ -241,7 +243,7 @@ bool ours_close(void)
     estab_loop_free(s->loop);
     estab_stack_free(s->stack);
     estab_pcap_close(s->pcap);
-    if (s->passed)
+    if (s->passed && !getenv("KEEP_RECORDINGS"))
         unlink(s->recording);
     else if (s->pcap)
         print_error("%s: recorded in %s\n", s->scenario, s->recording);

@@ -69,7 +69,7 @@ double exchange(struct our_side *s, bool they_open, uint32_t n, uint32_t at_once
     s->begun = s->over = 0;
     s->opens = !they_open;
     theirs.opens = they_open;
-    theirs.listener = they_open ? -1 : their_listen(s->at->their_ip, port);
+    theirs.listener = they_open ? -1 : their_listen(s->at->their_ip, port, 0);
     assert_true(they_open || theirs.listener >= 0);
     s->to = our_addr(s->at->their_ip, port);
     their_addr(&theirs.to, s->at->our_ip, port);
@@ -125,24 +125,24 @@ static bool connected(int fd)
     return i.tcpi_state == TCP_ESTABLISHED;
 }
 
-static struct wire wire_of_theirs(struct our_side *s, uint16_t port)
+static struct wire wire_of_theirs(struct our_side *s, uint16_t port, int rcvbuf)
 {
     struct sockaddr_storage to;
     struct wire w;
 
     ours_listen(s, port);
     their_addr(&to, s->at->our_ip, port);
-    w.fd = their_connect(&to, 0);
+    w.fd = their_connect(&to, 0, rcvbuf);
     assert_true(w.fd >= 0);
     UNTIL(s, "the kernel's connection", estab_accept(s->stack, s->listener, &w.sock, NULL) == 0);
     assert_true(connected(w.fd));
     return w;
 }
 
-static struct wire wire_of_ours(struct our_side *s, uint16_t port)
+static struct wire wire_of_ours(struct our_side *s, uint16_t port, int rcvbuf)
 {
     struct estab_addr to = our_addr(s->at->their_ip, port);
-    int listener = their_listen(s->at->their_ip, port);
+    int listener = their_listen(s->at->their_ip, port, rcvbuf);
     struct wire w;
 
     assert_true(listener >= 0);
@@ -155,9 +155,16 @@ static struct wire wire_of_ours(struct our_side *s, uint16_t port)
     return w;
 }
 
+struct wire wire_open_narrow(struct our_side *s, bool they_open, int rcvbuf)
+{
+    uint16_t port = new_port();
+
+    return they_open ? wire_of_theirs(s, port, rcvbuf) : wire_of_ours(s, port, rcvbuf);
+}
+
 struct wire wire_open(struct our_side *s, bool they_open)
 {
-    return they_open ? wire_of_theirs(s, new_port()) : wire_of_ours(s, new_port());
+    return wire_open_narrow(s, they_open, 0);
 }
 
 void wire_close(struct our_side *s, struct wire *w)

@@ -33,6 +33,8 @@ struct wire {
     estab_sock sock;
 };
 struct wire wire_open(struct our_side *s, bool they_open);
+/* The same; the kernel keeps at most `rcvbuf` unread. */
+struct wire wire_open_narrow(struct our_side *s, bool they_open, int rcvbuf);
 /* Closes both ends, the kernel's with an RST if anything is left, and waits until all is gone. */
 void wire_close(struct our_side *s, struct wire *w);
 /* What estab_recv returns, once it is no longer ESTAB_E_AGAIN. */

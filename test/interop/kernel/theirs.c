@@ -42,12 +42,14 @@ void their_option(int fd, int level, int name, int value)
     setsockopt(fd, level, name, &value, sizeof value);
 }
 
-static int open_socket(const struct sockaddr_storage *like)
+static int open_socket(const struct sockaddr_storage *like, int rcvbuf)
 {
     int fd = socket(like->ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
     if (fd >= 0)
         their_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+    if (fd >= 0 && rcvbuf)
+        their_option(fd, SOL_SOCKET, SO_RCVBUF, rcvbuf);
     return fd;
 }
 
@@ -61,22 +63,22 @@ static int give_up(int fd)
     return -1;
 }
 
-int their_listen(const char *host, uint16_t port)
+int their_listen(const char *host, uint16_t port, int rcvbuf)
 {
     struct sockaddr_storage a;
     int fd;
 
     their_addr(&a, host, port);
-    fd = open_socket(&a);
+    fd = open_socket(&a, rcvbuf);
     if (fd < 0 || bind(fd, (struct sockaddr *)&a, addr_len(&a)) || listen(fd, 2 * THEIR_ENDS))
         return give_up(fd);
     return fd;
 }
 
-int their_connect(const struct sockaddr_storage *to, uint16_t own_port)
+int their_connect(const struct sockaddr_storage *to, uint16_t own_port, int rcvbuf)
 {
     struct sockaddr_storage own = {.ss_family = to->ss_family};
-    int fd = open_socket(to);
+    int fd = open_socket(to, rcvbuf);
 
     if (to->ss_family == AF_INET)
         ((struct sockaddr_in *)&own)->sin_port = htons(own_port);
@@ -190,7 +192,7 @@ static void open_more(struct their_side *k)
     int fd;
 
     while (k->opens && k->begun < k->n && under_way(k) < k->at_once) {
-        fd = their_connect(&k->to, 0);
+        fd = their_connect(&k->to, 0, 0);
         if (fd < 0) {
             fail(k, "connect", errno);
             return;

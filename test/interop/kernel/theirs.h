@@ -42,11 +42,11 @@ bool theirs_have_ended(const struct their_side *k);
 /* Ends the thread if it still runs; may be called twice. */
 void theirs_join(struct their_side *k);
 
-/* Sockets, none of which blocks. */
+/* Sockets, none of which blocks; -1: errno.  rcvbuf 0: as the kernel likes. */
 void their_addr(struct sockaddr_storage *a, const char *host, uint16_t port);
-int their_listen(const char *host, uint16_t port); /* -1: errno */
-/* Begins to connect, from `own_port` if it is not 0; -1: errno. */
-int their_connect(const struct sockaddr_storage *to, uint16_t own_port);
+int their_listen(const char *host, uint16_t port, int rcvbuf);
+/* Begins to connect, from own_port if it is not 0. */
+int their_connect(const struct sockaddr_storage *to, uint16_t own_port, int rcvbuf);
 int their_error(int fd); /* SO_ERROR */
 void their_info(int fd, struct tcp_info *info);
 void their_option(int fd, int level, int name, int value);
