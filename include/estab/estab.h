@@ -170,6 +170,12 @@ struct estab_config { /* append-only; `size` tells the library which fields the 
     bool timestamps, window_scale, sack; /* offered and accepted, RFC 7323, RFC 2018 */
     uint16_t port_lo, port_hi;           /* ephemeral ports, RFC 6056 */
     char cc[16];                         /* "newreno" */
+    /* Fragments that wait for the rest of their datagram, RFC 791 section 3.2, RFC 8200
+     * section 4.5: octets in all (with what it takes to keep them; 0: fragments are dropped) and of
+     * one source, datagrams in all and of one source.  At a bound the oldest goes. */
+    uint32_t reass_max, reass_source_max;
+    uint16_t reass_datagrams, reass_source_datagrams;
+    estab_dur reass_timeout;
 };
 #define estab_config_init(cfg) estab_config_init_sized((cfg), sizeof *(cfg))
 void estab_config_init_sized(struct estab_config *cfg, size_t size); /* fills every default */

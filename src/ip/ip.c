@@ -30,11 +30,13 @@ int ip_init(struct ip_layer *l, struct env *env, struct rule_book *rules, uint8_
     l->id_next = (uint16_t)ip_random32(l);
     l->icmp_at = env->now;
     l->icmp_tokens = IP_ICMP_BURST;
+    ip_reass_init(l);
     return ESTAB_OK;
 }
 
 void ip_fini(struct ip_layer *l)
 {
+    ip_reass_fini(l);
     ip_neigh_free(l);
     ip_own_fini(l);
 }
@@ -79,7 +81,8 @@ int ip_port_add(struct ip_layer *l, const struct estab_port_caps *caps)
     return (int)l->nports - 1;
 }
 
-void ip_drop(struct ip_layer *l, const struct ip_dgram *d, enum rule r)
+void ip_drop_of(struct ip_layer *l, const uint8_t src[16], const uint8_t dst[16], uint8_t port,
+                uint32_t len, enum rule r)
 {
     struct estab_trace t;
 
@@ -90,16 +93,24 @@ void ip_drop(struct ip_layer *l, const struct ip_dgram *d, enum rule r)
     t.at = l->env->now;
     t.kind = ESTAB_TR_DROP;
     t.rule = (uint16_t)r;
-    if (d) {
-        memcpy(t.local.ip, d->ip.dst, 16);
-        memcpy(t.peer.ip, d->ip.src, 16);
-        if (ip_is_link_local6(d->ip.dst))
-            t.local.scope = (uint16_t)(d->port + 1);
-        if (ip_is_link_local6(d->ip.src))
-            t.peer.scope = (uint16_t)(d->port + 1);
-        t.len = d->ip.payload_len;
+    t.len = len;
+    if (src) {
+        memcpy(t.local.ip, dst, 16);
+        memcpy(t.peer.ip, src, 16);
+        if (ip_is_link_local6(dst))
+            t.local.scope = (uint16_t)(port + 1);
+        if (ip_is_link_local6(src))
+            t.peer.scope = (uint16_t)(port + 1);
     }
     l->env->cb.trace(l->env->cb.ctx, &t);
+}
+
+void ip_drop(struct ip_layer *l, const struct ip_dgram *d, enum rule r)
+{
+    if (d)
+        ip_drop_of(l, d->ip.src, d->ip.dst, d->port, d->ip.payload_len, r);
+    else
+        ip_drop_of(l, NULL, NULL, 0, 0, r);
 }
 
 /* RFC 4861 section 6.3.7: up to three solicitations, until a router has answered. */
@@ -139,8 +150,10 @@ int ip_expire(struct ip_layer *l)
     if (l->env->now < l->next_at)
         return 0;
     l->next_at = ESTAB_NEVER;
-    n = ip_addr_expire(l) + ip_route_expire(l) + ip_neigh_expire(l) + ports_expire(l);
+    n = ip_addr_expire(l) + ip_route_expire(l) + ip_neigh_expire(l) + ports_expire(l) +
+        ip_reass_expire(l);
     l->next_at = time_min(l->next_at, time_min(ip_addr_next(l), ip_route_next(l)));
     l->next_at = time_min(l->next_at, time_min(ip_neigh_next(l), ports_next(l)));
+    l->next_at = time_min(l->next_at, ip_reass_next(l));
     return n;
 }

@@ -13,6 +13,7 @@
 #define IP_IP_H
 
 #include "base/env.h"
+#include "ip/ip_reass.h"
 #include "wire/icmp.h"
 #include "wire/ip.h"
 
@@ -74,10 +75,13 @@ struct ip_layer {
     uint32_t pkt_nfree, pkt_nwait; /* free; waiting for neighbours */
     struct ip_pkt *pkt_free;
     struct ip_pkt *pkt_lent; /* handed out by ip_pull() since the last ip_reap() */
+    struct ip_reass reass;
 };
 
 int ip_init(struct ip_layer *l, struct env *env, struct rule_book *rules, uint8_t hop_limit);
 void ip_fini(struct ip_layer *l);
+/* After ip_init(), before the first frame. */
+void ip_set_reass(struct ip_layer *l, const struct ip_reass_settings *set);
 /* Behind estab_port_add and its sisters, same results. */
 int ip_port_add(struct ip_layer *l, const struct estab_port_caps *caps);
 int ip_addr_add(struct ip_layer *l, int port, const uint8_t addr[16], uint8_t prefix_len);
@@ -86,7 +90,7 @@ int ip_route_add(struct ip_layer *l, int port, const uint8_t dst[16], uint8_t pr
 
 /* ---- in ---- */
 
-struct ip_dgram { /* borrowed from the frame */
+struct ip_dgram { /* borrowed from the frame, or put together from several until ip_reap() */
     struct ip_hdr ip;
     const struct estab_frame *frame; /* as it arrived: what an ICMP error quotes */
     uint8_t link_len;                /* octets of it in front of the IP header */

@@ -137,7 +137,8 @@ static void send_error(struct ip_layer *l, const struct ip_dgram *d, uint8_t typ
 }
 
 /* RFC 1122 section 3.2.2, RFC 4443 section 2.4 (e): no error about an error, a group, or a source
- * that is not one host.  ip_recv() lets no such source and no fragment through. */
+ * that is not one host.  ip_recv() lets no such source through.  Fragments other than the first are
+ * reported only where RFC 8200 section 4.5 asks for it. */
 static bool may_report(const struct ip_dgram *d)
 {
     return d->local != IP_LOCAL_NONE && !ip_is_any(d->ip.src) && !ip_is_multicast(d->ip.src);
@@ -162,6 +163,42 @@ void ip_icmp_problem(struct ip_layer *l, const struct ip_dgram *d, uint8_t code,
     if (may_report(d) || (code == 2 && ip_is_multicast(d->ip.dst) && !ip_is_any(d->ip.src) &&
                           !ip_is_multicast(d->ip.src)))
         send_error(l, d, ICMP6_PARAM_PROBLEM, code, at);
+}
+
+/* Type and code of what a fragment's ICMP message begins with; false: it holds none. */
+static bool icmp_within(const struct ip_dgram *d, struct icmp *m)
+{
+    uint8_t buf[IP_HDR_RUN], proto = d->ip.proto;
+    const uint8_t *p;
+    uint32_t at = 0;
+    struct rd rd;
+    size_t len;
+
+    p = ip_run(&d->payload, sizeof buf, buf, &len);
+    if (d->ip.version == 6 && !ip6_chain_whole(p, len, &proto, &at))
+        return false;
+    rd = rd_of(p + at, len - at);
+    return proto == (d->ip.version == 4 ? IPPROTO_ICMP4 : IPPROTO_ICMP6) &&
+           icmp_parse(m, &rd) == RULE_NONE;
+}
+
+/* RFC 1122 section 3.2.2, RFC 4443 section 2.4 (e.1), (e.2). */
+static bool icmp_is_error(uint8_t version, const struct icmp *m)
+{
+    if (version == 6)
+        return m->type < ICMP6_ECHO || m->type == ICMP6_REDIRECT;
+    return m->type == ICMP4_UNREACH || m->type == ICMP4_SOURCE_QUENCH ||
+           m->type == ICMP4_REDIRECT || m->type == ICMP4_TIME_EXCEEDED ||
+           m->type == ICMP4_PARAM_PROBLEM;
+}
+
+void ip_icmp_reass_timeout(struct ip_layer *l, const struct ip_dgram *d)
+{
+    struct icmp m;
+
+    if (!may_report(d) || (icmp_within(d, &m) && icmp_is_error(d->ip.version, &m)))
+        return;
+    send_error(l, d, d->ip.version == 4 ? ICMP4_TIME_EXCEEDED : ICMP6_TIME_EXCEEDED, 1, 0);
 }
 
 /* RFC 1191 section 3: nobody has a smaller MTU than 68; 0 is a router that does not say.

@@ -263,6 +263,25 @@ static void frame_in(const struct ip_layer *l, uint8_t port, const struct estab_
                  (f->off.flags & (ESTAB_OFF_DATA_VALID | ESTAB_OFF_NEEDS_CSUM)) != 0;
 }
 
+/* A fragment; true: it was the one that was missing, and the datagram is d now.  Its headers are
+ * parsed like those of any other; a second fragment header among them is nobody's honest work. */
+static bool fragment_in(struct ip_layer *l, struct ip_dgram *d, uint8_t version)
+{
+    enum rule r;
+
+    if (!ip_reass_in(l, d))
+        return false;
+    r = header_in(l, d, version);
+    if (r == RULE_NONE && d->ip.has_frag)
+        r = RULE_IP6_EXT;
+    if (r != RULE_NONE) {
+        refuse_header(l, d, r, false);
+        return false;
+    }
+    d->ip.frag_hdr = true;
+    return true;
+}
+
 enum ip_verdict ip_recv(struct ip_layer *l, uint8_t port, const struct estab_frame *f,
                         struct ip_dgram *d, struct ip_error *e)
 {
@@ -293,12 +312,12 @@ enum ip_verdict ip_recv(struct ip_layer *l, uint8_t port, const struct estab_fra
         return IP_DONE;
     }
     r = addrs_in(l, d, link_group);
-    if (r == RULE_NONE && d->ip.has_frag)
-        r = RULE_IP_FRAGMENT;
     if (r != RULE_NONE) {
         ip_drop(l, d, r);
         return IP_DONE;
     }
+    if (d->ip.has_frag && !fragment_in(l, d, version))
+        return IP_DONE;
     if (d->ip.proto == IPPROTO_TCP_ || d->ip.proto == IPPROTO_UDP_)
         return IP_DELIVER;
     return other_in(l, d, e);

@@ -25,6 +25,10 @@ static inline bool ip_port_is_eth(const struct ip_layer *l, uint8_t port)
     return l->ports[port].caps.medium == ESTAB_MEDIUM_ETHERNET;
 }
 
+/* ip_drop() where there is no datagram to show. */
+void ip_drop_of(struct ip_layer *l, const uint8_t src[16], const uint8_t dst[16], uint8_t port,
+                uint32_t len, enum rule r);
+
 /* ---- addresses, ip_addr.c ---- */
 
 bool ip_prefix_eq(const uint8_t a[16], const uint8_t b[16], uint32_t len);
@@ -134,6 +138,8 @@ void ip_nd_ask_router(struct ip_layer *l, uint8_t port);
 
 enum ip_verdict ip_icmp_recv(struct ip_layer *l, struct ip_dgram *d, struct ip_error *e);
 void ip_icmp_problem(struct ip_layer *l, const struct ip_dgram *d, uint8_t code, uint32_t at);
+/* d: the first fragment of a datagram whose others did not come. */
+void ip_icmp_reass_timeout(struct ip_layer *l, const struct ip_dgram *d);
 
 /* ---- in, ip_in.c ---- */
 
@@ -143,6 +149,17 @@ void ip_icmp_problem(struct ip_layer *l, const struct ip_dgram *d, uint8_t code,
  * buf. */
 const uint8_t *ip_run(const struct pieces *t, uint32_t want, uint8_t *buf, size_t *len);
 bool ip_frame_pieces(struct pieces *t, const struct estab_frame *f); /* false: absurdly long */
+
+/* ---- fragments, ip_reass.c ---- */
+
+void ip_reass_init(struct ip_layer *l);
+void ip_reass_fini(struct ip_layer *l);
+/* d is a fragment, addressed to us.  true: the last that was missing; d->payload is the datagram's
+ * packet now, as if it had come in one piece, still to be parsed. */
+bool ip_reass_in(struct ip_layer *l, struct ip_dgram *d);
+void ip_reass_reap(struct ip_layer *l); /* nobody looks at whole datagrams any more */
+int ip_reass_expire(struct ip_layer *l);
+estab_time ip_reass_next(const struct ip_layer *l);
 
 /* ---- packets of our own, ip_queue.c ---- */
 

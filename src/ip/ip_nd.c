@@ -246,6 +246,8 @@ void ip_nd_recv(struct ip_layer *l, struct ip_dgram *d, const struct icmp *m)
         r = RULE_ICMP_IGNORED; /* no neighbours there; and we are no router */
     else if (d->ip.hop_limit != ND_HOP_LIMIT)
         r = RULE_ND_HOP_LIMIT;
+    else if (d->ip.frag_hdr)
+        r = RULE_ND_FRAGMENT;
     else if (m->code != 0 || (d->payload.len > sizeof buf && d->payload.n > 1))
         r = RULE_ND_MALFORMED;
     if (r == RULE_NONE) {

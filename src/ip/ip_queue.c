@@ -188,4 +188,5 @@ void ip_reap(struct ip_layer *l)
         l->pkt_lent = k->next;
         ip_own_free(l, k);
     }
+    ip_reass_reap(l);
 }

@@ -38,6 +38,11 @@ void estab_config_init_sized(struct estab_config *cfg, size_t size)
         .port_lo = 49152, /* RFC 6335 section 6 */
         .port_hi = 65535,
         .cc = "newreno",
+        .reass_max = 1u << 20,
+        .reass_source_max = 256u << 10,
+        .reass_datagrams = 256,
+        .reass_source_datagrams = 32,
+        .reass_timeout = ESTAB_S(60), /* RFC 1122 section 3.3.2: 60 s to 120 s */
     };
 
     memcpy(cfg, &all, size < sizeof all ? size : sizeof all);
@@ -55,7 +60,17 @@ static bool config_possible(const struct estab_config *c)
            c->rto_init <= c->rto_max && c->rto_max <= ESTAB_S(3600) && c->delack <= ESTAB_MS(500) &&
            c->synack_retries <= TCP_SYNACK_RETRIES_MAX && c->max_retries > 0 &&
            c->initial_window > 0 && c->hop_limit > 0 && c->port_lo > 0 &&
-           c->port_lo <= c->port_hi && memchr(c->cc, 0, sizeof c->cc) && cc_find(c->cc);
+           c->port_lo <= c->port_hi && memchr(c->cc, 0, sizeof c->cc) && cc_find(c->cc) &&
+           c->reass_datagrams > 0 && c->reass_source_datagrams > 0 && c->reass_timeout > 0;
+}
+
+static struct ip_reass_settings reass_settings_of(const struct estab_config *c)
+{
+    return (struct ip_reass_settings){.max = c->reass_max,
+                                      .source_max = c->reass_source_max,
+                                      .datagrams = c->reass_datagrams,
+                                      .source_datagrams = c->reass_source_datagrams,
+                                      .timeout = c->reass_timeout};
 }
 
 static struct tcp_settings tcp_settings_of(const struct estab_config *c)
@@ -84,6 +99,7 @@ static struct tcp_settings tcp_settings_of(const struct estab_config *c)
 int estab_stack_new(estab_stack **out, const struct estab_env *env, const struct estab_config *cfg)
 {
     struct estab_config c;
+    struct ip_reass_settings reass;
     struct tcp_settings set;
     struct env e = {0};
     estab_stack *s;
@@ -104,10 +120,12 @@ int estab_stack_new(estab_stack **out, const struct estab_env *env, const struct
     memset(s, 0, sizeof *s);
     s->env = e;
     set = tcp_settings_of(&c);
+    reass = reass_settings_of(&c);
     if (ip_init(&s->ip, &s->env, &s->rules, c.hop_limit) != 0) {
         env_free(&e, s, sizeof *s, 64);
         return ESTAB_E_NOMEM;
     }
+    ip_set_reass(&s->ip, &reass);
     udp_init(&s->udp, &s->ip, &s->rules);
     tcp_init(&s->tcp, &s->env, &s->ip, &s->rules, &set, c.max_conns);
     *out = s;

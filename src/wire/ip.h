@@ -7,8 +7,9 @@
 #include "base/bytes.h"
 #include "wire/rule.h"
 
-#define IP4_HDR_LEN 20
-#define IP6_HDR_LEN 40
+#define IP4_HDR_LEN  20
+#define IP6_HDR_LEN  40
+#define IP6_FRAG_LEN 8 /* RFC 8200 section 4.5 */
 enum {
     IPPROTO_HOPOPTS_ = 0,
     IPPROTO_ICMP4 = 1,
@@ -70,6 +71,7 @@ struct ip_hdr {
     uint32_t id;                          /* IPv4: 16 bits; or of the fragment header: 32 */
     uint16_t frag_off;                    /* octets */
     bool more_frags, dont_frag, has_frag; /* has_frag: it is a fragment (an atomic one is not) */
+    bool frag_hdr; /* IPv6: has a fragment header, be it an atomic fragment's */
     uint32_t flow;
     uint16_t hdr_len; /* octets up to the payload: with options or extension headers */
     uint32_t
@@ -89,6 +91,15 @@ enum rule ip6_parse(struct ip_hdr *h, const uint8_t *in, size_t in_len, size_t t
 /* Emit the fixed header (no options) for payload_len octets behind it. */
 void ip4_emit(const struct ip_hdr *h, uint8_t out[IP4_HDR_LEN]);
 void ip6_emit(const struct ip_hdr *h, uint8_t out[IP6_HDR_LEN]);
+/* Turns the headers of a first fragment, as one of the two has parsed them, into those of the whole
+ * datagram with payload_len octets behind them; returns how long they are then.  ce: RFC 3168
+ * section 5.3, congestion experienced by another fragment. */
+uint32_t ip4_whole(uint8_t *hdr, uint32_t hdr_len, uint32_t payload_len, bool ce);
+uint32_t ip6_whole(uint8_t *hdr, uint32_t hdr_len, uint32_t payload_len, bool ce);
+/* RFC 7112 section 3: whether in[0..len), which begins with a header of type *proto, holds the rest
+ * of the chain up to and including the upper-layer header; if so *proto is that header's type and
+ * *at where it begins. */
+bool ip6_chain_whole(const uint8_t *in, size_t len, uint8_t *proto, uint32_t *at);
 static inline uint32_t ip_hdr_len_of(const uint8_t dst[16])
 {
     return ip_is4(dst) ? IP4_HDR_LEN : IP6_HDR_LEN;

@@ -65,6 +65,7 @@ enum rule ip4_parse(struct ip_hdr *h, const uint8_t *in, size_t in_len, size_t t
     h->more_frags = (frag & IP4_MF) != 0;
     h->dont_frag = (frag & IP4_DF) != 0;
     h->has_frag = (frag & (IP4_MF | IP4_OFFSET)) != 0;
+    h->frag_hdr = false;
     h->flow = 0;
     h->hdr_len = (uint16_t)hdr_len;
     h->payload_len = len - hdr_len;
@@ -92,4 +93,19 @@ void ip4_emit(const struct ip_hdr *h, uint8_t out[IP4_HDR_LEN])
     memcpy(out + 16, h->dst + 12, 4);
     csum = (uint16_t)~csum_fold(ip_sum_words(out, IP4_HDR_LEN / 4));
     memcpy(out + 10, &csum, 2);
+}
+
+uint32_t ip4_whole(uint8_t *hdr, uint32_t hdr_len, uint32_t payload_len, bool ce)
+{
+    uint16_t csum;
+
+    assert(payload_len <= UINT16_MAX - hdr_len);
+    if (ce)
+        hdr[1] |= 3;
+    be16_put(hdr + 2, (uint16_t)(hdr_len + payload_len));
+    be16_put(hdr + 6, 0);
+    be16_put(hdr + 10, 0);
+    csum = (uint16_t)~csum_fold(ip_sum_words(hdr, hdr_len / 4));
+    memcpy(hdr + 10, &csum, 2);
+    return hdr_len;
 }

@@ -87,7 +87,7 @@ static enum rule walk_extensions(struct ip_hdr *h, const uint8_t *in, uint32_t e
             return ip6_problem(h, PROBLEM_NEXT_HEADER, h->problem_at, RULE_IP6_EXT);
         if (n == EXT_HEADERS_MAX || end - at < 8)
             return RULE_IP6_EXT;
-        len = h->proto == IPPROTO_FRAGMENT_ ? 8 : 8 + 8u * in[at + 1];
+        len = h->proto == IPPROTO_FRAGMENT_ ? IP6_FRAG_LEN : 8 + 8u * in[at + 1];
         if (len > end - at)
             return RULE_IP6_EXT;
         switch (h->proto) {
@@ -99,6 +99,7 @@ static enum rule walk_extensions(struct ip_hdr *h, const uint8_t *in, uint32_t e
             h->frag_off = be16_at(in + at + 2) & 0xfff8;
             h->more_frags = in[at + 3] & 1;
             h->has_frag = h->frag_off > 0 || h->more_frags;
+            h->frag_hdr = true;
             h->id = be32_at(in + at + 4);
             break;
         default:
@@ -140,6 +141,7 @@ enum rule ip6_parse(struct ip_hdr *h, const uint8_t *in, size_t in_len, size_t t
     h->more_frags = false;
     h->dont_frag = true; /* nobody on the way may */
     h->has_frag = false;
+    h->frag_hdr = false;
     h->flow = first & 0xfffff;
     h->hdr_len = IP6_HDR_LEN;
     h->problem_at = 6;
@@ -162,4 +164,54 @@ void ip6_emit(const struct ip_hdr *h, uint8_t out[IP6_HDR_LEN])
     out[7] = h->hop_limit;
     memcpy(out + 8, h->src, 16);
     memcpy(out + 24, h->dst, 16);
+}
+
+uint32_t ip6_whole(uint8_t *hdr, uint32_t hdr_len, uint32_t payload_len, bool ce)
+{
+    uint32_t frag_at = hdr_len - IP6_FRAG_LEN, at = IP6_HDR_LEN, named_at = 6;
+
+    while (at < frag_at) {
+        named_at = at;
+        at += 8 + 8u * hdr[at + 1];
+    }
+    assert(at == frag_at && frag_at - IP6_HDR_LEN + payload_len <= UINT16_MAX);
+    if (ce)
+        hdr[1] |= 0x30;
+    hdr[named_at] = hdr[frag_at];
+    be16_put(hdr + 4, (uint16_t)(frag_at - IP6_HDR_LEN + payload_len));
+    return frag_at;
+}
+
+static uint32_t upper_hdr_len(uint8_t proto)
+{
+    switch (proto) {
+    case IPPROTO_TCP_:
+        return 20;
+    case IPPROTO_UDP_:
+    case IPPROTO_ICMP6:
+        return 8;
+    case IPPROTO_NONE_:
+        return 0;
+    default:
+        return 1;
+    }
+}
+
+bool ip6_chain_whole(const uint8_t *in, size_t len, uint8_t *proto, uint32_t *at)
+{
+    uint8_t p = *proto;
+    uint32_t off = 0, n;
+
+    /* A second fragment header is for whoever parses the whole. */
+    for (n = 0; is_extension(p) && p != IPPROTO_FRAGMENT_; n++) {
+        if (n == EXT_HEADERS_MAX || len - off < 8 || 8 + 8u * in[off + 1] > len - off)
+            return false;
+        p = in[off];
+        off += 8 + 8u * in[off + 1];
+    }
+    if (len - off < upper_hdr_len(p))
+        return false;
+    *proto = p;
+    *at = off;
+    return true;
 }

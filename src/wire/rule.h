@@ -19,7 +19,23 @@
     X(IP_LENGTH, "ip-length", "RFC 791 section 3.1, RFC 8200 section 3: longer than the frame")    \
     X(IP_OPTION, "ip-option", "RFC 791 section 3.1: malformed option")                             \
     X(IP_SOURCE_ROUTE, "source-route", "RFC 7126 section 4.3: dropped by default")                 \
-    X(IP_FRAGMENT, "fragment", "RFC 791 section 3.2: reassembly is not implemented yet")           \
+    X(IP_FRAGMENT, "fragment", "RFC 791 section 3.2, RFC 8200 section 4.5: kept for its datagram") \
+    X(REASSEMBLED, "reassembled", "RFC 791 section 3.2, RFC 8200 section 4.5: none is missing")    \
+    X(REASS_OFF, "reassembly-off", "estab_config.reass_max is 0: fragments are dropped")           \
+    X(REASS_LENGTH, "fragment-length", "RFC 8200 section 4.5: empty, or not a multiple of 8")      \
+    X(REASS_TOO_LONG, "fragment-too-long", "RFC 8200 section 4.5: beyond 65535 octets")            \
+    X(REASS_CHAIN, "fragment-chain", "RFC 7112 section 5: the first holds not all the headers")    \
+    X(REASS_DUPLICATE, "fragment-duplicate", "RFC 8200 section 4.5: came before, exactly so")      \
+    X(REASS_OVERLAP, "fragment-overlap", "RFC 5722 section 4: ends the whole datagram")            \
+    X(REASS_END, "fragment-end", "RFC 5722 section 4: disagrees where the datagram ends")          \
+    X(REASS_REFUSED, "fragment-refused", "RFC 5722 section 4: of a datagram that was ended")       \
+    X(REASS_GAPS, "fragment-gaps", "RFC 8900 section 3.7: gaps in a datagram are bounded")         \
+    X(REASS_PIECES, "fragment-pieces",                                                             \
+      "RFC 8900 section 3.7: fragments of a datagram are bounded")                                 \
+    X(REASS_ECN, "fragment-ecn", "RFC 3168 section 5.3: congestion marks that contradict")         \
+    X(REASS_TIMEOUT, "reassembly-timeout", "RFC 1122 section 3.3.2, RFC 8200 section 4.5")         \
+    X(REASS_SOURCE, "reassembly-source", "RFC 8900 section 3.7: its source's bound; oldest first") \
+    X(REASS_FULL, "reassembly-full", "RFC 8900 section 3.7: everybody's bound; oldest first")      \
     X(IP_SRC, "martian-source", "RFC 1122 section 3.2.1.3, RFC 4291 section 2.7")                  \
     X(IP_DST, "martian-destination", "RFC 1122 section 3.2.1.3")                                   \
     X(IP_LAND, "land", "RFC 4953 section 2.2: source and destination are the same")                \
@@ -37,6 +53,7 @@
     X(ND_MALFORMED, "nd-malformed", "RFC 4861 sections 6.1, 7.1")                                  \
     X(ND_HOP_LIMIT, "nd-hop-limit", "RFC 4861 section 7.1: hop limit must be 255")                 \
     X(ND_UNSOLICITED, "nd-unsolicited", "RFC 4861 section 7.2.5")                                  \
+    X(ND_FRAGMENT, "nd-fragment", "RFC 6980 section 5: neighbour discovery never comes so")        \
     X(ND_DUPLICATE, "nd-duplicate", "RFC 4862 section 5.4: the address is taken")                  \
     X(ICMP_MALFORMED, "icmp-malformed", "RFC 792, RFC 4443 section 2.4")                           \
     X(ICMP_CSUM, "icmp-checksum", "RFC 792, RFC 4443 section 2.3")                                 \

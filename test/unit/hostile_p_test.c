@@ -4,6 +4,7 @@
  *
  * Each test is named after the mark of its line in the list of hostile inputs, which stands above
  * it. */
+#include "frag.h"
 #include "hostile.h"
 #include "wire/udp.h"
 
@@ -319,70 +320,157 @@ static void p3_options_are_not_echoed(void **state)
 
 /* ---- P4: fragments: overlapping, a first one below 8 octets of TCP header, a last one beyond
  * 65535, of no length, MF with a length not a multiple of 8, 1000 datagrams of one fragment each,
- * out of order with different lengths; IP in IP ---- */
+ * out of order with different lengths; IP in IP.  More of it in ip_reass_test.c ---- */
 
-static void fragment4(struct host *h, uint16_t id, uint32_t off, size_t len, bool more)
+/* As hostile(), but a fragment may be kept, within the bounds. */
+static uint32_t hostile_fragment(struct host *h, const struct packet *k, enum rule r)
+{
+    struct footprint before = footprint_of(h), after;
+    uint32_t n;
+
+    mark(h);
+    n = feed(h, TUN, k);
+    assert_only(h, r, 1);
+    after = footprint_of(h);
+    before.all.mem_used = after.all.mem_used;
+    before.allocs = after.allocs;
+    assert_untouched(h, &before);
+    assert_true(h->s->ip.reass.octets <= 1u << 20);
+    assert_in_range(n, 0, 1);
+    return n;
+}
+static uint32_t fragment4(struct host *h, uint16_t id, uint32_t off, size_t len, bool more,
+                          enum rule r)
 {
     static uint8_t text[1480];
     struct packet k;
 
-    packet_ip(&k, ip("10.0.0.2").b, ip("10.0.0.1").b, IPPROTO_UDP_, 64, text, len);
+    packet_ip(&k, ip("10.0.0.2").b, ip("10.0.0.1").b, IPPROTO_TCP_, 64, text, len);
     be16_put(k.b + 4, id);
     be16_put(k.b + 6, (uint16_t)((more ? 0x2000 : 0) | off / 8));
     sum_ip4(&k);
-    assert_int_equal(hostile(h, TUN, &k, RULE_IP_FRAGMENT), 0);
+    return hostile_fragment(h, &k, r);
 }
-static void fragment6(struct host *h, uint32_t id, uint32_t off, size_t len, bool more)
+static uint32_t fragment6(struct host *h, uint32_t id, uint32_t off, size_t len, bool more,
+                          enum rule r)
 {
-    uint8_t text[1500] = {IPPROTO_UDP_};
+    uint8_t text[1500] = {IPPROTO_TCP_};
     struct packet k;
 
     be16_put(text + 2, (uint16_t)(off | more));
     be32_put(text + 4, id);
     packet_ip(&k, ip("2001:db8::2").b, ip("2001:db8::1").b, IPPROTO_FRAGMENT_, 64, text, 8 + len);
-    assert_int_equal(hostile(h, TUN, &k, RULE_IP_FRAGMENT), 0);
+    return hostile_fragment(h, &k, r);
 }
-static void fragment(struct host *h, uint16_t id, uint32_t off, size_t len, bool more)
+static void fragment(struct host *h, uint16_t id, uint32_t off, size_t len, bool more, enum rule r)
 {
-    fragment4(h, id, off, len, more);
-    fragment6(h, id, off, len, more);
+    assert_int_equal(fragment4(h, id, off, len, more, r), 0);
+    assert_int_equal(fragment6(h, id, off, len, more, r), 0);
 }
 
 static void p4_overlapping_fragments(void **state)
 {
-    fragment(*state, 1, 0, 64, true);
-    fragment(*state, 1, 24, 8, false);
-    fragment(*state, 2, 0, 512, true);
-    fragment(*state, 2, 256, 512, true);
-    fragment(*state, 2, 0, 512, true);
-    fragment(*state, 2, 768, 8, false);
+    fragment(*state, 1, 0, 64, true, RULE_IP_FRAGMENT);
+    fragment(*state, 1, 24, 8, false, RULE_REASS_OVERLAP); /* teardrop */
+    fragment(*state, 1, 64, 8, false, RULE_REASS_REFUSED);
+    fragment(*state, 2, 0, 512, true, RULE_IP_FRAGMENT);
+    fragment(*state, 2, 0, 512, true, RULE_REASS_DUPLICATE);
+    fragment(*state, 2, 256, 512, true, RULE_REASS_OVERLAP);
+    fragment(*state, 2, 512, 256, false, RULE_REASS_REFUSED);
+    fragment(*state, 2, 768, 8, false, RULE_REASS_REFUSED);
 }
 
 static void p4_fragments_below_a_tcp_header(void **state)
 {
-    for (size_t len = 0; len <= 24; len++)
-        fragment(*state, 3, 0, len, true);
+    for (uint16_t len = 0; len <= 24; len++) {
+        enum rule r = len && len % 8 == 0 ? RULE_IP_FRAGMENT : RULE_REASS_LENGTH;
+
+        fragment4(*state, 300 + len, 0, len, true, r);
+        fragment6(*state, 300 + len, 0, len, true,
+                  r == RULE_IP_FRAGMENT && len < 20 ? RULE_REASS_CHAIN : r);
+    }
 }
 
 static void p4_fragments_beyond_65535(void **state)
 {
-    fragment(*state, 4, 0, 1480, true);
-    fragment(*state, 4, 65528, 1480, false);
-    fragment(*state, 4, 65528, 8, true);
+    fragment(*state, 4, 0, 1480, true, RULE_IP_FRAGMENT);
+    assert_int_equal(fragment4(*state, 4, 65528, 1480, false, RULE_REASS_TOO_LONG), 0);
+    assert_int_equal(fragment4(*state, 4, 65528, 8, true, RULE_REASS_TOO_LONG), 0);
+    assert_int_equal(fragment6(*state, 4, 65528, 1400, false, RULE_REASS_TOO_LONG), 1);
+    assert_int_equal(fragment6(*state, 4, 65528, 8, true, RULE_REASS_TOO_LONG), 1);
 }
 
 static void p4_fragments_of_odd_and_no_length(void **state)
 {
     for (size_t len = 0; len < 16; len++) {
-        fragment(*state, 5, 8, len, true);
-        fragment(*state, 5, 64, len, false);
+        if (len == 8)
+            continue;
+        fragment4(*state, 5, 8, len, true, RULE_REASS_LENGTH);
+        fragment6(*state, 5, 8, len, true, RULE_REASS_LENGTH);
     }
+    fragment(*state, 5, 64, 0, false, RULE_REASS_LENGTH);
 }
 
+static void p4_out_of_order_with_different_lengths(void **state)
+{
+    static const struct {
+        uint32_t off;
+        size_t len;
+    } parts[] = {{1000, 480}, {96, 8}, {600, 400}, {0, 96}, {112, 488}};
+
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
+        fragment(*state, 6, parts[i].off, parts[i].len, i > 0, RULE_IP_FRAGMENT);
+    fragment(*state, 6, 100 / 8 * 8, 8, true, RULE_REASS_DUPLICATE);
+    fragment(*state, 6, 104, 16, true, RULE_REASS_OVERLAP);
+}
+
+/* FragmentSmack: what one source can have kept is little. */
 static void p4_many_datagrams_of_one_fragment(void **state)
 {
-    for (uint16_t id = 0; id < 1000; id++)
-        fragment(*state, id, id % 2 ? 0 : 800, 800u - id % 7, id % 2);
+    struct host *h = *state;
+
+    for (uint16_t id = 0; id < 1000; id++) {
+        struct packet k;
+        static uint8_t text[1480];
+
+        packet_ip(&k, ip("10.0.0.2").b, ip("10.0.0.1").b, IPPROTO_UDP_, 64, text, 800);
+        be16_put(k.b + 4, id);
+        be16_put(k.b + 6, 0x2000 | (id % 2 ? 100 : 0));
+        sum_ip4(&k);
+        feed(h, TUN, &k);
+        assert_true(h->s->ip.reass.octets <= 256u << 10);
+    }
+    assert_in_range(elapse(h, ESTAB_S(61)), 1, 32); /* time exceeded: the sender's last ones */
+    assert_int_equal(h->s->ip.reass.octets, 0);
+}
+
+/* A good segment is one in fragments, too. */
+static void p4_text_in_fragments_is_delivered(void **state)
+{
+    static const char text[] = "0123456789abcdefghijklmnopqrstuvwxyz";
+    struct host *h = *state;
+    struct packet whole, k;
+    uint8_t buf[64];
+
+    for (int f = 0; f < 2; f++) {
+        struct peer p = f ? peer_at(h, TUN, "2001:db8::5", "2001:db8::1", 5)
+                          : peer_at(h, TUN, "10.0.0.5", "10.0.0.1", 5);
+
+        open_passive(&p);
+        packet_seg(&whole, &p,
+                   (struct sg){.flags = SEG_ACK | SEG_PSH,
+                               .seq = p.seq,
+                               .ack = p.ack,
+                               .wnd = 1000,
+                               .text = text,
+                               .len = 36});
+        packet_fragment(&k, &whole, 77, 24, packet_payload(&whole) - 24, false);
+        assert_int_equal(feed(h, TUN, &k), 0);
+        packet_fragment(&k, &whole, 77, 0, 24, true);
+        feed(h, TUN, &k);
+        assert_int_equal(user_reads(&p, buf, sizeof buf), 36);
+        assert_memory_equal(buf, text, 36);
+    }
 }
 
 static void p4_ip_in_ip(void **state)
@@ -1037,7 +1125,9 @@ int main(void)
         hostile_test(p4_fragments_below_a_tcp_header),
         hostile_test(p4_fragments_beyond_65535),
         hostile_test(p4_fragments_of_odd_and_no_length),
+        hostile_test(p4_out_of_order_with_different_lengths),
         hostile_test(p4_many_datagrams_of_one_fragment),
+        hostile_test(p4_text_in_fragments_is_delivered),
         hostile_test(p4_ip_in_ip),
         hostile_test(p5_extension_length_past_the_packet),
         hostile_test(p5_option_past_the_end),

@@ -315,29 +315,6 @@ static void test_P3_options(void **state)
     }
 }
 
-static void test_P4_fragments_are_dropped(void **state)
-{
-    struct net *n = *state;
-    size_t used = n->env.used;
-    struct packet k;
-    uint16_t csum;
-    unsigned i;
-
-    for (i = 0; i < 1000; i++) {
-        packet_ip(&k, ip("10.0.0.2").b, ip("10.0.0.1").b, i % 2 ? IPPROTO_IPIP : IPPROTO_TCP_, 64,
-                  "12345678", i % 9);
-        be16_put(k.b + 4, (uint16_t)i);
-        be16_put(k.b + 6, (uint16_t)(i % 3 == 0 ? 0x2000 : i % 3 == 1 ? 0x1fff : 0x2000 | i));
-        be16_put(k.b + 10, 0);
-        csum = csum_of(0, k.b, IP4_HDR_LEN);
-        memcpy(k.b + 10, &csum, 2);
-        assert_int_equal(give(n, TUN, &k), IP_DONE);
-    }
-    assert_rule(n, RULE_IP_FRAGMENT, 1000);
-    assert_int_equal(n->env.used, used);
-    assert_false(take(n, TUN));
-}
-
 static void test_P4_tunnels_are_not_opened(void **state)
 {
     static const uint8_t tunnels[] = {IPPROTO_IPIP, IPPROTO_IP6IN};
@@ -371,7 +348,6 @@ static void test_P5_extension_headers(void **state)
     static const uint8_t option_past_end[8] = {IPPROTO_TCP_, 0, 1, 200};
     static const uint8_t rh0[24] = {IPPROTO_TCP_, 2, 0, 1};
     static const uint8_t jumbo[8] = {IPPROTO_TCP_, 0, 0xc2, 4, 0, 1, 0, 0};
-    static const uint8_t fragment[16] = {IPPROTO_TCP_, 0, 0, 1, 0, 0, 0, 9};
     static const uint8_t atomic[28] = {IPPROTO_TCP_, 0, 0, 0, 0, 0, 0, 9};
     uint8_t chain[800];
     struct net *n = *state;
@@ -396,8 +372,6 @@ static void test_P5_extension_headers(void **state)
     take_all(n, TUN);
     give_extension(n, jumbo, sizeof jumbo, IPPROTO_HOPOPTS_);
     assert_rule(n, RULE_IP6_UNKNOWN_OPTION, 2);
-    give_extension(n, fragment, sizeof fragment, IPPROTO_FRAGMENT_);
-    assert_rule(n, RULE_IP_FRAGMENT, 2);
 
     packet_ip(&k, ip("2001:db8::2").b, ip("2001:db8::1").b, IPPROTO_FRAGMENT_, 64, atomic,
               sizeof atomic);
@@ -673,7 +647,6 @@ int main(void)
         T(test_P1_ethertype_and_version),
         T(test_P2_payload_of_any_length),
         T(test_P3_options),
-        T(test_P4_fragments_are_dropped),
         T(test_P4_tunnels_are_not_opened),
         T(test_P5_extension_headers),
         T(test_P8_land),

@@ -91,18 +91,24 @@ static inline struct estab_port_caps tap_caps(void)
 
 /* 10.0.0.1/24 and 2001:db8::1/64 on the bare port, 10.0.1.1/24 and 2001:db8:1::1/64 (and so a
  * link-local address) on the Ethernet port. */
-static inline int net_setup(void **state)
+static inline void net_plug(struct net *n)
 {
     struct estab_port_caps tun = tun_caps(), tap = tap_caps();
-    struct net *n = (struct net *)malloc(sizeof *n);
 
-    net_empty(n);
     assert_int_equal(ip_port_add(&n->l, &tun), TUN);
     assert_int_equal(ip_port_add(&n->l, &tap), TAP);
     assert_int_equal(ip_addr_add(&n->l, TUN, ip("10.0.0.1").b, 120), 0);
     assert_int_equal(ip_addr_add(&n->l, TUN, ip("2001:db8::1").b, 64), 0);
     assert_int_equal(ip_addr_add(&n->l, TAP, ip("10.0.1.1").b, 120), 0);
     assert_int_equal(ip_addr_add(&n->l, TAP, ip("2001:db8:1::1").b, 64), 0);
+}
+
+static inline int net_setup(void **state)
+{
+    struct net *n = (struct net *)malloc(sizeof *n);
+
+    net_empty(n);
+    net_plug(n);
     *state = n;
     return 0;
 }
