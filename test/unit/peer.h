@@ -636,6 +636,11 @@ static inline void peer_addresses(struct peer *p)
 /* A stack with p->cfg, p->caps, p->ip6 as they are now. */
 static inline void peer_starts(struct peer *p)
 {
+    estab_time now = p->v.now;
+
+    estab_virtual_env(&p->env, &p->v, 1);
+    p->env.trace = peer_trace;
+    p->v.now = now;
     peer_addresses(p);
     p->ts = false;
     p->listener = p->k = 0;
@@ -643,7 +648,6 @@ static inline void peer_starts(struct peer *p)
     assert_int_equal(estab_stack_new(&p->s, &p->env, &p->cfg), 0);
     assert_int_equal(estab_port_add(p->s, &p->caps), 0);
     assert_int_equal(estab_addr_add(p->s, 0, p->us.ip, p->ip6 ? 64 : 120), 0);
-    p->v.allocs = p->v.fail_at = 0;
 }
 
 /* Nothing may be left behind. */
@@ -660,19 +664,29 @@ static inline void peer_restarts(struct peer *p)
     peer_starts(p);
 }
 
+/* The stack's initial number grows with time (RFC 6528): the test begins when it is this one. */
+static inline void peer_waits_for_number(struct peer *p, uint32_t iss)
+{
+    user_connects(p);
+    (void)gets(p, SEG(.flags = SYN));
+    p->v.now += ESTAB_US((estab_dur)(iss - p->iss) * 4);
+    p->iss = 0;
+    peer_restarts(p);
+}
+
 static inline int peer_setup(void **state)
 {
     struct peer *p = calloc(1, sizeof *p);
 
-    estab_virtual_env(&p->env, &p->v, 1);
-    p->env.trace = peer_trace;
     p->v.now = ESTAB_S(1000);
     p->caps = (struct estab_port_caps){.medium = ESTAB_MEDIUM_IP, .mtu = 1500};
     estab_config_init(&p->cfg);
-    p->isn = 0xfffffe00; /* numbers wrap early in every test */
+    p->isn = 0xfffffe00; /* numbers wrap early in every test, in both directions */
     p->wnd = 65535;
     p->ts_val = 1000;
     peer_starts(p);
+    peer_waits_for_number(p, 0xffffff00);
+    memset(&p->edges, 0, sizeof p->edges);
     *state = p;
     return 0;
 }
