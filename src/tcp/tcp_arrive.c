@@ -289,6 +289,7 @@ static void check_fin(struct tcb *t)
     t->rcv.adv = seq_max(t->rcv.adv, t->rcv.nxt);
     t->fin_rcvd = true;
     t->owed.ack_now = true;
+    tcp_text_end(t);
     tcp_raise(t, ESTAB_EV_IN | ESTAB_EV_RDHUP);
     switch ((enum estab_tcp_state)t->state) {
     case ESTAB_ESTABLISHED:
@@ -327,8 +328,8 @@ static bool predicted(const struct tcb *t, const struct seg *g)
 {
     return t->state == ESTAB_ESTABLISHED && (g->flags & ~SEG_PSH) == SEG_ACK &&
            seq_eq(g->seq, t->rcv.nxt) && seq_eq(g->ack, t->snd.una) && t->w && !t->w->ahead &&
-           g->len > 0 && g->len <= tcp_rcv_wnd(t) && g->wnd << t->snd_wscale == t->snd.wnd &&
-           !t->orphan && (g->opt.has & ~OPT_TS) == 0 &&
+           !t->w->fin_ahead && g->len > 0 && g->len <= tcp_rcv_wnd(t) &&
+           g->wnd << t->snd_wscale == t->snd.wnd && !t->orphan && (g->opt.has & ~OPT_TS) == 0 &&
            (!t->ts_ok || ((g->opt.has & OPT_TS) && (int32_t)(g->opt.ts_val - t->ts_recent) >= 0));
 }
 
