@@ -352,6 +352,7 @@ void tcp_rexmt_arm(struct tcb *t, bool restart);
 void tcp_established(struct tcb *t);         /* first congestion window, RTO; EV_OUT */
 void tcp_challenge_ack(struct tcb *t);       /* RFC 5961 section 7: limited */
 bool tcp_text(struct tcb *t, struct seg *g); /* tcp_text.c; true: FIN has its turn */
+void tcp_text_end(struct tcb *t);            /* FIN has had its turn: no text follows */
 void tcp_dsack(struct tcb *t, seq_t lo, seq_t hi);
 uint32_t tcp_sack_blocks(const struct tcb *t, struct range out[TCP_SACK_MAX], uint32_t max);
 bool tcp_sack_arrives(struct tcb *t, const struct seg *g);  /* tcp_sack.c; true: it has news */

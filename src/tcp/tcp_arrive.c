@@ -291,6 +291,7 @@ static void check_fin(struct tcb *t)
     t->rcv.adv = seq_max(t->rcv.adv, t->rcv.nxt);
     t->fin_rcvd = true;
     t->owed.ack_now = true;
+    tcp_text_end(t);
     tcp_raise(t, ESTAB_EV_IN | ESTAB_EV_RDHUP);
     switch ((enum estab_tcp_state)t->state) {
     case ESTAB_ESTABLISHED:

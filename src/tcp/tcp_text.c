@@ -173,6 +173,18 @@ bool tcp_text(struct tcb *t, struct seg *g)
            (t->w && t->w->fin_ahead && seq_eq(t->w->fin_at, t->rcv.nxt));
 }
 
+/* Whatever a peer may have sent with numbers behind its FIN. */
+void tcp_text_end(struct tcb *t)
+{
+    struct tcp_work *w = t->w;
+
+    if (!w)
+        return;
+    w->fin_ahead = false;
+    tcp_ranges_free(t->layer, &w->ahead);
+    ring_drop(&w->rcv, &t->layer->pool, 0, false);
+}
+
 /* RFC 2018 section 4, RFC 2883: the duplicate first, then the block of the latest segment, then
  * earlier ones. */
 uint32_t tcp_sack_blocks(const struct tcb *t, struct range out[TCP_SACK_MAX], uint32_t max)

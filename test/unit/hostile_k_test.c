@@ -346,6 +346,39 @@ static void k4_text_beyond_the_window(void **state)
     host_end(h);
 }
 
+/* Text behind the FIN is nobody's: it goes, and with it everything the connection was at work with.
+ */
+static void k4_text_beyond_the_fin(void **state)
+{
+    struct peer p = stranger(*state, 5303);
+    char got[64];
+
+    open_passive(&p);
+    text_at(&p, 5, "garbage", 7);
+    say(&p, SEG_ACK | SEG_FIN, "text", 4);
+    assert_acked(&p);
+    assert_int_equal(state_of(&p), ESTAB_CLOSE_WAIT);
+    assert_int_equal(user_reads(&p, got, sizeof got), 4);
+    assert_null(tcb_of_peer(&p)->w);
+}
+
+static void k4_fin_before_its_text(void **state)
+{
+    struct peer p = stranger(*state, 5304);
+    char got[64];
+
+    open_passive(&p);
+    send_seg(&p,
+             (struct sg){.flags = SEG_ACK | SEG_FIN, .seq = p.seq + 4, .ack = p.ack, .wnd = 60000});
+    assert_int_equal(state_of(&p), ESTAB_ESTABLISHED);
+    say(&p, SEG_ACK, "text", 4);
+    p.seq++;
+    assert_acked(&p);
+    assert_int_equal(state_of(&p), ESTAB_CLOSE_WAIT);
+    assert_int_equal(user_reads(&p, got, sizeof got), 4);
+    assert_null(tcb_of_peer(&p)->w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -360,6 +393,8 @@ int main(void)
         hostile_test(k4_the_first_copy_stays),
         hostile_test(k4_text_over_a_range_up_to_the_next),
         cmocka_unit_test(k4_text_beyond_the_window),
+        hostile_test(k4_text_beyond_the_fin),
+        hostile_test(k4_fin_before_its_text),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
