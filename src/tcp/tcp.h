@@ -208,7 +208,8 @@ struct tcp_reply {
     uint16_t rule;
     bool ts;
 };
-#define TCP_REPLIES 256 /* per port, a power of two */
+#define TCP_REPLIES      256 /* per port, a power of two */
+#define TCP_REPLIES_HELD 8   /* per port: those whose next hop is being resolved, the latest */
 
 struct tcp_port {
     struct slot_list send;     /* tcbs that owe something */
@@ -216,7 +217,9 @@ struct tcp_port {
     uint32_t burst;            /* frames the head of `send` has had in a row */
     struct tcp_reply *replies; /* ring of TCP_REPLIES */
     uint32_t reply_head, reply_tail;
-    uint32_t resolved; /* ip_layer.resolved when `stalled` was last looked at */
+    struct tcp_reply held[TCP_REPLIES_HELD];
+    uint32_t nheld;
+    uint32_t resolved; /* ip_layer.resolved when those who wait for it were last looked at */
 };
 
 /* What the demux index refers to: kind in the top bits of the reference. */
@@ -250,7 +253,8 @@ struct tcp_layer {
     struct slot_list ready; /* tcbs with events for the user */
     struct slot_list dead;  /* tcbs to free at the end of the call */
     struct slot_list synq_by_retries[TCP_SYNACK_RETRIES_MAX + 1]; /* due in order */
-    struct slot_list synq_send[IP_PORTS_MAX]; /* owe a SYN,ACK; through send_next */
+    struct slot_list synq_send[IP_PORTS_MAX];    /* owe a SYN,ACK; through send_next */
+    struct slot_list synq_stalled[IP_PORTS_MAX]; /* ... and their next hop is being resolved */
     struct slot_list timewait_due;
     struct hash_key key;    /* demux */
     struct hash_key secret; /* ISNs, timestamp offsets */
@@ -406,6 +410,7 @@ int tcp_dispose(
 void tcp_listener_free(struct tcb *t);
 void synq_pull(struct tcp_layer *l, uint8_t port, struct tcp_frames *out);
 bool synq_has_output(const struct tcp_layer *l, uint8_t port);
+void synq_unstall(struct tcp_layer *l, uint8_t port); /* a next hop has become known, or lost */
 int synq_expire(struct tcp_layer *l);
 estab_time synq_next(const struct tcp_layer *l);
 void synq_new(struct tcb *t, const struct seg *g, const struct ip_dgram *d, const seq_t *newer);

@@ -36,6 +36,7 @@ int tcp_init(struct tcp_layer *l, struct env *env, struct ip_layer *ip, struct r
         slot_list_init(&l->ports[i].send);
         slot_list_init(&l->ports[i].stalled);
         slot_list_init(&l->synq_send[i]);
+        slot_list_init(&l->synq_stalled[i]);
     }
     env_random(env, &l->key, sizeof l->key);
     env_random(env, &l->secret, sizeof l->secret);

@@ -29,6 +29,25 @@ void tcp_reply(struct tcp_layer *l, uint8_t port, const struct tcp_reply *r)
     p->replies[p->reply_tail++ % TCP_REPLIES] = *r;
 }
 
+/* RFC 1122 section 2.3.2.2: the latest of what waits for a next hop's address is kept. */
+static void reply_hold(struct tcp_layer *l, struct tcp_port *p, const struct tcp_reply *r)
+{
+    if (p->nheld == TCP_REPLIES_HELD) {
+        rule_count(l->rules, RULE_NEIGHBOUR_UNKNOWN);
+        memmove(p->held, p->held + 1, --p->nheld * sizeof *p->held);
+    }
+    p->held[p->nheld++] = *r;
+}
+
+static void reply_unstall(struct tcp_layer *l, uint8_t port)
+{
+    struct tcp_port *p = &l->ports[port];
+
+    for (uint32_t i = 0; i < p->nheld; i++)
+        tcp_reply(l, port, &p->held[i]);
+    p->nheld = 0;
+}
+
 static void reply_pull(struct tcp_layer *l, uint8_t port, struct tcp_frames *out)
 {
     struct tcp_port *p = &l->ports[port];
@@ -40,9 +59,14 @@ static void reply_pull(struct tcp_layer *l, uint8_t port, struct tcp_frames *out
                             .rule = (enum rule)r->rule,
                             .state = r->state,
                             .wscale = r->wscale};
+        enum ip_ready ready = ip_path_ready(l->ip, &r->path, r->peer);
 
-        if (ip_path_ready(l->ip, &r->path, r->peer) != IP_READY) {
-            rule_count(l->rules, RULE_NEIGHBOUR_UNKNOWN); /* whoever asked will ask again */
+        if (ready == IP_WAIT) {
+            reply_hold(l, p, r);
+            continue;
+        }
+        if (ready == IP_LOST) { /* whoever asked will ask again */
+            rule_count(l->rules, RULE_NEIGHBOUR_UNKNOWN);
             continue;
         }
         o.g.sport = r->lport;
@@ -446,8 +470,10 @@ static void stall(struct tcp_layer *l, struct tcp_port *p, struct tcb *t)
     slot_push(&l->tcbs, &p->stalled, t->slot, SEND_LINK);
 }
 
-static void unstall(struct tcp_layer *l, struct tcp_port *p)
+static void unstall(struct tcp_layer *l, uint8_t port)
 {
+    struct tcp_port *p = &l->ports[port];
+
     if (p->resolved == l->ip->resolved)
         return;
     p->resolved = l->ip->resolved;
@@ -456,13 +482,14 @@ static void unstall(struct tcp_layer *l, struct tcp_port *p)
         tcb_at(l, i)->in_send = true;
     }
     slot_splice(&l->tcbs, &p->send, &p->stalled, SEND_LINK);
+    synq_unstall(l, port);
+    reply_unstall(l, port);
 }
 
 static void tcb_pull(struct tcp_layer *l, uint8_t port, struct tcp_frames *out)
 {
     struct tcp_port *p = &l->ports[port];
 
-    unstall(l, p);
     while (out->n < out->room && p->send.head != SLAB_NONE) {
         struct tcb *t = tcb_at(l, p->send.head);
         enum ip_ready ready = ip_path_ready(l->ip, &t->path, t->peer);
@@ -495,11 +522,14 @@ bool tcp_has_output(const struct tcp_layer *l, uint8_t port)
 
     return p->send.head != SLAB_NONE || p->reply_head != p->reply_tail ||
            synq_has_output(l, port) ||
-           (p->stalled.head != SLAB_NONE && p->resolved != l->ip->resolved);
+           (p->resolved != l->ip->resolved &&
+            (p->stalled.head != SLAB_NONE || l->synq_stalled[port].head != SLAB_NONE ||
+             p->nheld > 0));
 }
 
 void tcp_pull(struct tcp_layer *l, uint8_t port, struct tcp_frames *out)
 {
+    unstall(l, port);
     reply_pull(l, port, out);
     synq_pull(l, port, out);
     tcb_pull(l, port, out);

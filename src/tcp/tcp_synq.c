@@ -29,21 +29,37 @@ static struct tcb *listener_of(const struct tcp_layer *l, const struct tcp_synq 
     return t;
 }
 
-static void owe_synack(struct tcp_layer *l, uint32_t slot)
+/* Through send_next; while an entry is in a list, in_send is set. */
+static void send_push(struct tcp_layer *l, struct slot_list *list, uint32_t slot)
 {
-    struct tcp_synq *q = synq_at(l, slot);
-    struct slot_list *list = &l->synq_send[q->path.port];
-
-    if (q->in_send)
-        return;
-    q->in_send = true;
-    q->send_next = SLAB_NONE;
+    synq_at(l, slot)->send_next = SLAB_NONE;
     if (list->tail != SLAB_NONE)
         synq_at(l, list->tail)->send_next = slot;
     else
         list->head = slot;
     list->tail = slot;
     list->n++;
+}
+
+static uint32_t send_pop(struct tcp_layer *l, struct slot_list *list)
+{
+    uint32_t slot = list->head;
+
+    list->head = synq_at(l, slot)->send_next;
+    if (list->head == SLAB_NONE)
+        list->tail = SLAB_NONE;
+    list->n--;
+    return slot;
+}
+
+static void owe_synack(struct tcp_layer *l, uint32_t slot)
+{
+    struct tcp_synq *q = synq_at(l, slot);
+
+    if (q->in_send)
+        return;
+    q->in_send = true;
+    send_push(l, &l->synq_send[q->path.port], slot);
 }
 
 static void schedule(struct tcp_layer *l, uint32_t slot)
@@ -343,29 +359,35 @@ bool synq_has_output(const struct tcp_layer *l, uint8_t port)
     return l->synq_send[port].head != SLAB_NONE;
 }
 
+void synq_unstall(struct tcp_layer *l, uint8_t port)
+{
+    while (l->synq_stalled[port].head != SLAB_NONE)
+        send_push(l, &l->synq_send[port], send_pop(l, &l->synq_stalled[port]));
+}
+
 void synq_pull(struct tcp_layer *l, uint8_t port, struct tcp_frames *out)
 {
     struct slot_list *list = &l->synq_send[port];
 
     while (out->n < out->room && list->head != SLAB_NONE) {
-        uint32_t slot = list->head;
+        uint32_t slot = send_pop(l, list);
         struct tcp_synq *q = synq_at(l, slot);
+        enum ip_ready ready;
 
-        list->head = q->send_next;
-        if (list->head == SLAB_NONE)
-            list->tail = SLAB_NONE;
-        list->n--;
         q->in_send = false;
         if (q->dead) {
             slab_put(&l->synqs, slot);
             continue;
         }
-        /* A next hop that is not known yet: the SYN,ACK is sent at its retransmission. */
-        if (ip_path_ready(l->ip, &q->path, q->peer) != IP_READY) {
+        ready = ip_path_ready(l->ip, &q->path, q->peer);
+        if (ready == IP_WAIT) {
+            q->in_send = true;
+            send_push(l, &l->synq_stalled[port], slot);
+        } else if (ready == IP_LOST) {
             rule_count(l->rules, RULE_NEIGHBOUR_UNKNOWN);
-            continue;
+        } else {
+            emit_synack(l, q, listener_of(l, q), out);
         }
-        emit_synack(l, q, listener_of(l, q), out);
     }
 }
 

@@ -160,6 +160,56 @@ static void refused_by_us(void **state)
     s->passed = true;
 }
 
+/* ---- a kernel that knows our address from earlier, while we have to ask for its ---- */
+
+static struct our_side *begin_known(const char *scenario)
+{
+    struct our_side *s = begin_patient(scenario);
+    const uint8_t *mac = s->gate->link.caps.mac;
+
+    run("ip neigh replace %s lladdr %02x:%02x:%02x:%02x:%02x:%02x nud permanent dev %s",
+        s->at->our_ip, mac[0], mac[1], mac[2], mac[3], mac[4], mac[5], s->at->device);
+    return s;
+}
+
+/* RFC 1122 section 2.3.2.2: what waits for the address is sent when it is known, not lost. */
+static void a_kernel_that_knows_us_connects(void **state)
+{
+    struct our_side *s;
+    struct wire w;
+
+    (void)state;
+    if (place.medium != ESTAB_MEDIUM_ETHERNET)
+        skip();
+    s = begin_known("known_1");
+    w = wire_open(s, true);
+    wire_close(s, &w);
+    assert_clean(s);
+    s->passed = true;
+}
+
+static void a_kernel_that_knows_us_is_refused(void **state)
+{
+    struct sockaddr_storage nobody;
+    struct our_side *s;
+    int fd;
+
+    (void)state;
+    if (place.medium != ESTAB_MEDIUM_ETHERNET)
+        skip();
+    s = begin_known("known_2");
+    their_addr(&nobody, s->at->our_ip, new_port());
+    fd = their_connect(&nobody, 0, 0);
+    assert_true(fd >= 0);
+    UNTIL(s, "our refusal", their_fd_is(fd, POLLOUT));
+    assert_int_equal(their_error(fd), ECONNREFUSED);
+    close(fd);
+    ours_settle(s);
+    assert_int_equal(rule_seen(s, "closed-answer"), 1);
+    assert_int_equal(their_counter("snmp", "Tcp:", "RetransSegs"), s->their_retrans);
+    s->passed = true;
+}
+
 /* ---- reset ---- */
 
 static void assert_we_were_reset(struct our_side *s, struct wire *w)
@@ -352,6 +402,8 @@ int run_endings(void)
         SCENARIO(simultaneous_open),
         SCENARIO(refused_by_the_kernel),
         SCENARIO(refused_by_us),
+        SCENARIO(a_kernel_that_knows_us_connects),
+        SCENARIO(a_kernel_that_knows_us_is_refused),
         SCENARIO(the_kernel_resets),
         SCENARIO(the_kernel_closes_without_reading),
         SCENARIO(we_abort),

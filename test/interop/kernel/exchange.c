@@ -290,6 +290,73 @@ static void responses_by_the_kernel_head_and_small_body(void **state)
     requests("requests_7", false, HEAD, small_body(), (struct plan){0});
 }
 
+/* RFC 9293 section 3.8.6.3 [SHLD-18]: once a connection is past its first segments, an ACK for more
+ * than the MSS or for delack at the latest, not for each segment. */
+static void our_acks_are_delayed(void **state)
+{
+    const uint32_t first = 16, more = 64, each = 100;
+    struct estab_config c = patient_config();
+    struct estab_tcp_info i = {.size = sizeof i};
+    uint64_t before = 0;
+    struct our_side *s;
+    struct wire w;
+
+    (void)state;
+    c.delack = ESTAB_MS(500);
+    s = ours_open("delayed", &place, &c);
+    w = wire_open(s, true);
+    their_option(w.fd, IPPROTO_TCP, TCP_NODELAY, 1);
+    for (uint32_t n = 1; n <= first + more; n++) {
+        assert_int_equal(send(w.fd, payload, each, MSG_NOSIGNAL), each);
+        UNTIL(s, "what was sent",
+              estab_tcp_info(s->stack, w.sock, &i) == 0 && i.bytes_received == n * each);
+        if (n == first)
+            before = i.segs_out;
+    }
+    assert_true(i.segs_out - before <= more * each / i.rcv_mss + s->timers[ESTAB_T_DELACK]);
+    while (i.unread > 0) {
+        assert_true(our_next(s, &w, arrived, BULK) > 0);
+        assert_int_equal(estab_tcp_info(s->stack, w.sock, &i), 0);
+    }
+    wire_close(s, &w);
+    assert_clean(s);
+    s->passed = true;
+}
+
+/* ---- TIME-WAIT ---- */
+
+static void our_time_waits_are_counted(void **state)
+{
+    struct estab_config c = patient_config();
+    struct estab_stack_info all = {.size = sizeof all};
+    struct estab_tcp_info i = {.size = sizeof i};
+    uint32_t shown = 0;
+    uint64_t cursor = 0;
+    struct our_side *s;
+    estab_sock k;
+
+    (void)state;
+    c.msl = ESTAB_S(30);
+    s = ours_open("time_waits", &place, &c);
+    s->plan = (struct plan){.out = payload, .in = arrived, .out_len = SHORT, .in_len = SHORT};
+    theirs.plan = (struct plan){.echo = true};
+    exchange(s, false, 100, 10);
+    UNTIL(s, "every FIN", entered(s, ESTAB_TIME_WAIT) == 100);
+    estab_stack_info(s->stack, &all);
+    assert_int_equal(all.timewait, 100);
+    assert_int_equal(all.conns, 0);
+    while (estab_conn_next(s->stack, &cursor, &k)) {
+        assert_int_equal(estab_tcp_info(s->stack, k, &i), 0);
+        assert_int_equal(i.state, ESTAB_TIME_WAIT);
+        assert_int_equal(i.timer, ESTAB_T_2MSL);
+        shown++;
+    }
+    assert_int_equal(shown, 100);
+    assert_int_equal(s->edges[ESTAB_TIME_WAIT][ESTAB_CLOSED], 0);
+    assert_clean(s);
+    s->passed = true;
+}
+
 int run_exchanges(void)
 {
     static const struct CMUnitTest scenarios[] = {
@@ -311,6 +378,8 @@ int run_exchanges(void)
         SCENARIO(responses_by_the_kernel_in_one_piece),
         SCENARIO(responses_by_the_kernel_head_and_body),
         SCENARIO(responses_by_the_kernel_head_and_small_body),
+        SCENARIO(our_acks_are_delayed),
+        SCENARIO(our_time_waits_are_counted),
     };
 
     return cmocka_run_group_tests_name("exchanges", scenarios, NULL, NULL);
