@@ -26,7 +26,8 @@ if(TARGET estab_host)
   add_sealed(estab_host estab_host)
 endif()
 
-if(TARGET estab_packetdrill)
+if(TARGET estab_sim)
+  add_sealed(estab_sim estab_sim)
   install(TARGETS estab_packetdrill LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
 endif()
 
