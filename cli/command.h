@@ -10,7 +10,8 @@ struct command {
     int (*run)(int argc, char *argv[]); /* argv[0] is the subcommand's name; the exit status */
 };
 
-extern const struct command command_demo, command_serve, command_get, command_ss, command_check;
+extern const struct command command_demo, command_serve, command_get, command_ss, command_check,
+    command_script;
 
 enum {
     EXIT_USAGE = 2,

@@ -9,8 +9,8 @@
 #include <stdio.h>
 #include <string.h>
 
-static const struct command *const commands[] = {&command_demo, &command_serve, &command_get,
-                                                 &command_ss, &command_check};
+static const struct command *const commands[] = {&command_demo, &command_serve,  &command_get,
+                                                 &command_ss,   &command_script, &command_check};
 enum { NCOMMANDS = sizeof commands / sizeof commands[0] };
 
 static const struct command *find(const char *name)

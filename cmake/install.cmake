@@ -26,6 +26,11 @@ if(TARGET estab_host)
   add_sealed(estab_host estab_host)
 endif()
 
+if(TARGET estab_sim)
+  add_sealed(estab_sim estab_sim)
+  install(TARGETS estab_packetdrill LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
+endif()
+
 option(ESTAB_SHARED "build libestab.so as well" OFF)
 if(ESTAB_SHARED)
   add_library(estab_shared SHARED $<TARGET_OBJECTS:estab_core>)
