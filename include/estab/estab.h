@@ -151,6 +151,15 @@ struct estab_env { /* copied; ctx must outlive the stack */
     void (*trace)(void *ctx,
                   const struct estab_trace *t); /* NULL: no tracing; must not call the stack */
 };
+enum estab_syn_cookies { /* RFC 4987 section 3.6 */
+                         ESTAB_COOKIES_NEVER,
+                         ESTAB_COOKIES_WHEN_FULL, /* of half-open entries: backlog or max_synq */
+                         ESTAB_COOKIES_ALWAYS,    /* no half-open entries at all */
+};
+enum estab_overflow {                      /* a SYN that a listener has no room for */
+                      ESTAB_OVERFLOW_DROP, /* unanswered: the peer tries again */
+                      ESTAB_OVERFLOW_RST,  /* refused: the peer's user is told at once */
+};
 struct estab_config { /* append-only; `size` tells the library which fields the caller knows */
     size_t size;
     uint16_t shard, nshards; /* ephemeral ports are chosen to hash back to `shard` */
@@ -176,6 +185,9 @@ struct estab_config { /* append-only; `size` tells the library which fields the 
     uint32_t reass_max, reass_source_max;
     uint16_t reass_datagrams, reass_source_datagrams;
     estab_dur reass_timeout;
+    uint8_t syn_cookies;     /* enum estab_syn_cookies */
+    uint8_t listen_overflow; /* enum estab_overflow */
+    uint32_t rst_rate;       /* RSTs a second to segments without a connection; 0: no limit */
 };
 #define estab_config_init(cfg) estab_config_init_sized((cfg), sizeof *(cfg))
 void estab_config_init_sized(struct estab_config *cfg, size_t size); /* fills every default */

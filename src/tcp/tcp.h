@@ -82,6 +82,7 @@ struct tcp_listener { /* what a tcb in LISTEN has instead of work */
     uint32_t backlog;
     uint32_t nsynq;           /* half-open entries of this listener */
     struct slot_list accepts; /* completed, through tcb.ready */
+    estab_time cookies_until; /* until then a SYN cookie may come back */
 };
 
 struct tcb {
@@ -194,19 +195,19 @@ struct tcp_timewait {
 };
 _Static_assert(sizeof(struct tcp_timewait) <= 64, "a TIME-WAIT is an entry of 64 octets");
 
-/* A header-only segment that no tcb can send any more: RST, the ACK of TIME-WAIT, a challenge for
- * an entry. */
+/* A header-only segment that no tcb sends: RST, the ACK of TIME-WAIT, a challenge for an entry, a
+ * SYN,ACK with a cookie. */
 struct tcp_reply {
     uint8_t peer[16];
     struct ip_path path;
     uint16_t lport, pport;
     seq_t seq, ack;
     uint32_t ts_val, ts_ecr;
-    uint16_t wnd;
-    uint8_t flags;
+    uint16_t wnd, mss;
+    uint8_t flags, opts; /* opts: as struct tcp_opts.has */
+    uint8_t ws, hop_limit;
     uint8_t state, wscale; /* for the trace */
     uint16_t rule;
-    bool ts;
 };
 #define TCP_REPLIES 256 /* per port, a power of two */
 
@@ -234,8 +235,17 @@ struct tcp_settings { /* of estab_config */
     bool timestamps, window_scale, sack;
     uint16_t port_lo, port_hi;
     const struct cc_ops *cc;
+    enum estab_syn_cookies cookies;
+    enum estab_overflow overflow;
+    uint32_t rst_rate;
 };
 #define TCP_SYNACK_RETRIES_MAX 15
+
+struct tcp_secret { /* of SYN cookies; two are good at a time */
+    struct hash_key key;
+    struct hash used; /* by hash: cookies that have become connections */
+    estab_time until; /* 0: none was given out */
+};
 
 struct tcp_layer {
     struct env *env;
@@ -254,7 +264,10 @@ struct tcp_layer {
     struct slot_list timewait_due;
     struct hash_key key;    /* demux */
     struct hash_key secret; /* ISNs, timestamp offsets */
-    uint32_t hot;           /* slot of the tcb found last, or SLAB_NONE */
+    struct tcp_secret cookies[2];
+    uint8_t cookie_turn;           /* the one that is given out now */
+    uint32_t rst_second, rst_left; /* RSTs without a connection: how many more in this second */
+    uint32_t hot;                  /* slot of the tcb found last, or SLAB_NONE */
     uint32_t nconns, max_conns;
 };
 
@@ -338,6 +351,12 @@ void synq_segment_arrives(struct tcp_layer *l, uint32_t slot, struct seg *g);
 /* true: the entry is gone and the segment, a provably newer SYN, is for the listener; *newer: its
  * ISN's floor. */
 bool timewait_segment_arrives(struct tcp_layer *l, uint32_t slot, struct seg *g, seq_t *newer);
+/* An ACK for a listener.  true: it has been dealt with; false: no cookie of this listener is out.
+ */
+bool tcp_cookie_arrives(struct tcb *t, struct seg *g, const struct ip_dgram *d); /* tcp_cookie.c */
+/* Answers a SYN of which q is all that is known, and remembers nothing. */
+void tcp_cookie_offer(struct tcb *t, const struct tcp_synq *q);
+void tcp_cookie_fini(struct tcp_layer *l);
 void tcp_icmp_arrives(struct tcp_layer *l, const struct ip_error *e);
 /* The connection ends: error to the user, queues gone, CLOSED.  rst: whether the peer is told. */
 void tcp_fail(struct tcb *t, enum estab_err err, enum estab_cause by, bool rst);
@@ -403,16 +422,18 @@ int tcp_dispose(
 
 /* ---- tcp_listen.c, tcp_synq.c, tcp_timewait.c ---- */
 void tcp_listener_free(struct tcb *t);
+bool tcp_listener_full(const struct tcb *t); /* of half-open entries: the backlog's, or max_synq */
+void tcp_listener_adopt(struct tcb *t, struct tcb *child); /* completed: waits for ACCEPT */
 void synq_pull(struct tcp_layer *l, uint8_t port, struct tcp_frames *out);
 bool synq_has_output(const struct tcp_layer *l, uint8_t port);
 int synq_expire(struct tcp_layer *l);
 estab_time synq_next(const struct tcp_layer *l);
 void synq_new(struct tcb *t, const struct seg *g, const struct ip_dgram *d, const seq_t *newer);
-/* Whether the listener's backlog has room for another half-open connection. */
-static inline bool tcp_backlog_room(const struct tcb *t)
-{
-    return t->l->nsynq + t->l->accepts.n < t->l->backlog;
-}
+/* A control block for what q describes, in no list yet; NULL: no room for one. */
+struct tcb *synq_tcb(struct tcp_layer *l, const struct tcp_synq *q, const struct tcb *listener);
+/* Ends one of the listener's oldest half-open connections; false: none is near at hand. */
+bool synq_recycle(struct tcb *t);
+uint16_t synq_window(const struct tcb *listener); /* of the SYN,ACK */
 void synq_end_all(struct tcb *t); /* the listener closes: its half-open connections end with it */
 void timewait_enter(
     struct tcb *t); /* gives t's tuple to an entry; t loses its place in the demux */
@@ -477,6 +498,9 @@ void tcp_reply(struct tcp_layer *l, uint8_t port, const struct tcp_reply *r);
 /* Answers a segment that has no connection, or must not have one, with RST (section 3.10.7.1). */
 void tcp_reply_rst(struct tcp_layer *l, const struct ip_path *path, const uint8_t *peer,
                    const struct seg *g, enum estab_tcp_state st, enum rule why);
+/* The same, along the way back to where the datagram came from. */
+void tcp_refuse(struct tcp_layer *l, const struct seg *g, const struct ip_dgram *d,
+                enum estab_tcp_state st, enum rule why);
 
 /* ---- tracing, tcp_trace.c ---- */
 void tcp_drop(struct tcb *t, const struct seg *g, enum rule r);

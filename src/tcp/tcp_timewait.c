@@ -122,7 +122,7 @@ static void timewait_ack(struct tcp_layer *l, const struct tcp_timewait *w, enum
                           .pport = w->pport,
                           .seq = w->snd_nxt,
                           .ack = w->rcv_nxt,
-                          .ts = w->ts_ok,
+                          .opts = w->ts_ok ? OPT_TS : 0,
                           .ts_val = tcp_ts_now(l) + w->ts_offset,
                           .ts_ecr = w->ts_recent,
                           .wnd = w->wnd,
@@ -177,7 +177,7 @@ bool timewait_segment_arrives(struct tcp_layer *l, uint32_t slot, struct seg *g,
             tcp_drop_tuple(l, &k, g, ESTAB_TIME_WAIT, RULE_BLIND_SYN);
             return false;
         }
-        if (!tcp_backlog_room(listener)) { /* nothing is given up for what cannot be */
+        if (tcp_listener_full(listener)) { /* nothing is given up for what cannot be */
             tcp_drop_tuple(l, &k, g, ESTAB_TIME_WAIT, RULE_BACKLOG_FULL);
             return false;
         }

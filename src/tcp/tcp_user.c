@@ -295,7 +295,8 @@ void tcp_abort(struct tcb *t)
         tcp_fail(t, ESTAB_E_RESET, ESTAB_BY_USER, false);
         return;
     case ESTAB_CLOSING:
-    case ESTAB_LAST_ACK: /* which the RFC enters as the FIN is sent: before, the peer waits for it */
+    case ESTAB_LAST_ACK: /* which the RFC enters as the FIN is sent: before, the peer waits for it
+                          */
         tcp_fail(t, ESTAB_E_RESET, ESTAB_BY_USER, !t->fin_sent);
         return;
     case ESTAB_TIME_WAIT: /* its entry lives on: section 3.6.1 wants the 2 MSL */
