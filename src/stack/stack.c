@@ -46,6 +46,7 @@ void estab_config_init_sized(struct estab_config *cfg, size_t size)
         .syn_cookies = ESTAB_COOKIES_WHEN_FULL,
         .listen_overflow = ESTAB_OVERFLOW_DROP,
         .rst_rate = 10000,
+        .timewait_reuse = true,
     };
 
     memcpy(cfg, &all, size < sizeof all ? size : sizeof all);
@@ -100,7 +101,8 @@ static struct tcp_settings tcp_settings_of(const struct estab_config *c)
                                  .cc = cc_find(c->cc),
                                  .cookies = (enum estab_syn_cookies)c->syn_cookies,
                                  .overflow = (enum estab_overflow)c->listen_overflow,
-                                 .rst_rate = c->rst_rate};
+                                 .rst_rate = c->rst_rate,
+                                 .reuse = c->timewait_reuse};
 }
 
 int estab_stack_new(estab_stack **out, const struct estab_env *env, const struct estab_config *cfg)

@@ -238,6 +238,7 @@ struct tcp_settings { /* of estab_config */
     enum estab_syn_cookies cookies;
     enum estab_overflow overflow;
     uint32_t rst_rate;
+    bool reuse; /* of TIME-WAITs, by active OPENs */
 };
 #define TCP_SYNACK_RETRIES_MAX 15
 
@@ -245,6 +246,22 @@ struct tcp_secret { /* of SYN cookies; two are good at a time */
     struct hash_key key;
     struct hash used; /* by hash: cookies that have become connections */
     estab_time until; /* 0: none was given out */
+};
+
+#define TCP_PORT_MAPS  32
+#define TCP_PORT_TURNS 256
+struct tcp_port_map { /* the busy ports to a destination that is running out of them */
+    uint64_t *bits;   /* NULL: not in use */
+    uint8_t peer[16];
+    uint16_t local, pport;
+    uint32_t nbusy;
+    uint32_t asked;            /* when it was last of use, by tcp_ports.asked */
+    estab_time hopeless_until; /* all are busy, and no TIME-WAIT can be reused before */
+};
+struct tcp_ports {
+    struct tcp_port_map maps[TCP_PORT_MAPS];
+    uint32_t nmaps, asked;
+    uint16_t turn[TCP_PORT_TURNS]; /* RFC 6056 section 3.3.4: one for many destinations */
 };
 
 struct tcp_layer {
@@ -265,7 +282,8 @@ struct tcp_layer {
     struct hash_key key;    /* demux */
     struct hash_key secret; /* ISNs, timestamp offsets */
     struct tcp_secret cookies[2];
-    uint8_t cookie_turn;           /* the one that is given out now */
+    uint8_t cookie_turn; /* the one that is given out now */
+    struct tcp_ports port_use;
     uint32_t rst_second, rst_left; /* RSTs without a connection: how many more in this second */
     uint32_t hot;                  /* slot of the tcb found last, or SLAB_NONE */
     uint32_t nconns, max_conns;
@@ -324,12 +342,32 @@ struct tcb *tcp_demux_listener(struct tcp_layer *l, uint16_t local, uint16_t lpo
 uint32_t tcp_demux_tag(const struct tcp_layer *l, const struct tcp_tuple *k);
 int tcp_demux_add(struct tcb *t); /* under its tuple; pport 0: bound or listening */
 void tcp_demux_del(struct tcb *t);
+/* Into the index, and out of it; tag is tcp_demux_tag()'s.  0 or ESTAB_E_NOMEM. */
+int tcp_tuple_add(struct tcp_layer *l, const struct tcp_tuple *k, uint32_t tag, uint32_t ref);
+void tcp_tuple_del(struct tcp_layer *l, const struct tcp_tuple *k, uint32_t tag, uint32_t ref);
+/* As tcp_demux_find(), for those who only look. */
+uint32_t tcp_demux_peek(const struct tcp_layer *l, const struct tcp_tuple *k);
+/* Whether a socket without a peer has this port at an overlapping address. */
+bool tcp_port_bound(const struct tcp_layer *l, uint16_t local, uint16_t lport);
 int tcp_bind(struct tcb *t, const struct estab_addr *a); /* estab_bind's results */
-int tcp_port_choose(struct tcb *t);                      /* RFC 6056; sets t->lport */
+
+/* ---- tcp_port.c ---- */
+void tcp_ports_init(struct tcp_layer *l);
+void tcp_ports_fini(struct tcp_layer *l);
+/* A four-tuple is busy from now on, or free. */
+void tcp_ports_note(struct tcp_layer *l, const struct tcp_tuple *k, bool busy);
+/* Sets t->lport: one that is free, or to a peer one whose TIME-WAIT may be reused.
+ * ESTAB_E_INUSE. */
+int tcp_port_choose(struct tcb *t);
+/* estab_port_forecast() for a path and a peer. */
+void tcp_port_forecast(const struct tcp_layer *l, uint16_t local, const struct estab_addr *peer,
+                       struct estab_port_forecast *f);
 
 /* ---- tcp_isn.c ---- */
 seq_t tcp_isn(const struct tcp_layer *l, const struct tcp_tuple *k);
 uint32_t tcp_ts_offset(const struct tcp_layer *l, const struct tcp_tuple *k);
+/* F and G of RFC 6056 section 3.3.4, of a tuple whose local port is open. */
+uint64_t tcp_port_hash(const struct tcp_layer *l, const struct tcp_tuple *k);
 static inline uint32_t tcp_ts_now(const struct tcp_layer *l) /* ms, RFC 7323 section 5.4 */
 {
     return (uint32_t)(l->env->now / 1000000u);
@@ -439,6 +477,10 @@ void timewait_enter(
     struct tcb *t); /* gives t's tuple to an entry; t loses its place in the demux */
 int timewait_expire(struct tcp_layer *l);
 estab_time timewait_next(const struct tcp_layer *l);
+/* When an active OPEN may take its place: reused, or over. */
+estab_time timewait_free_at(const struct tcp_layer *l, uint32_t slot);
+/* Ends it for an active OPEN; where the ISN must begin. */
+seq_t timewait_reuse(struct tcp_layer *l, uint32_t slot);
 struct tcp_tuple timewait_tuple(const struct tcp_timewait *w);
 struct tcp_tuple synq_tuple(const struct tcp_synq *q);
 /* A compact entry sends at most one challenge ACK a second (RFC 5961 section 7): between two ends

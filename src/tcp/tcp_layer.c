@@ -42,6 +42,7 @@ int tcp_init(struct tcp_layer *l, struct env *env, struct ip_layer *ip, struct r
     }
     env_random(env, &l->key, sizeof l->key);
     env_random(env, &l->secret, sizeof l->secret);
+    tcp_ports_init(l);
     return 0;
 }
 
@@ -100,6 +101,7 @@ void tcp_fini(struct tcp_layer *l)
     ring_pool_fini(&l->pool);
     hash_fini(&l->demux);
     tcp_cookie_fini(l);
+    tcp_ports_fini(l);
     slab_fini(&l->tcbs);
     slab_fini(&l->works);
     slab_fini(&l->listeners);

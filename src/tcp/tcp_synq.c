@@ -77,7 +77,7 @@ static void synq_end(struct tcp_layer *l, uint32_t slot, enum estab_tcp_state to
     struct tcp_tuple k = synq_tuple(q);
 
     tcp_enter_compact(l, &k, ESTAB_SYN_RECEIVED, to, by);
-    hash_del(&l->demux, tcp_demux_tag(l, &k), TCP_REF(TCP_REF_SYNQ, slot));
+    tcp_tuple_del(l, &k, tcp_demux_tag(l, &k), TCP_REF(TCP_REF_SYNQ, slot));
     synq_free(l, slot);
 }
 
@@ -184,7 +184,7 @@ void synq_new(struct tcb *t, const struct seg *g, const struct ip_dgram *d, cons
         tcp_drop_tuple(l, &k, g, ESTAB_LISTEN, RULE_SYNQ_FULL);
         return;
     }
-    if (hash_add(&l->demux, tcp_demux_tag(l, &k), TCP_REF(TCP_REF_SYNQ, slot)) != 0) {
+    if (tcp_tuple_add(l, &k, tcp_demux_tag(l, &k), TCP_REF(TCP_REF_SYNQ, slot)) != 0) {
         slab_put(&l->synqs, slot);
         tcp_drop_tuple(l, &k, g, ESTAB_LISTEN, RULE_NO_MEMORY);
         return;

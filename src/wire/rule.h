@@ -125,6 +125,9 @@
     X(TIME_WAIT_OTHER, "time-wait-other", "RFC 9293 section 3.10.7.4: ACK")                        \
     X(TIME_WAIT_RECYCLED, "time-wait-recycled",                                                    \
       "RFC 9293 section 3.6.1: table full, oldest ended")                                          \
+    X(TIME_WAIT_REUSED, "time-wait-reused",                                                        \
+      "RFC 6191 section 2, for an active open: timestamps tell the incarnations apart")            \
+    X(PORTS_EXHAUSTED, "ports-exhausted", "RFC 6056 section 3.3: no free port to this peer")       \
     /* TCP: sending */                                                                             \
     X(RTO, "rto", "RFC 6298 section 5")                                                            \
     X(FAST_RETRANSMIT, "fast-retransmit", "RFC 5681 section 3.2")                                  \
