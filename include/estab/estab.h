@@ -151,6 +151,15 @@ struct estab_env { /* copied; ctx must outlive the stack */
     void (*trace)(void *ctx,
                   const struct estab_trace *t); /* NULL: no tracing; must not call the stack */
 };
+enum estab_syn_cookies { /* RFC 4987 section 3.6 */
+                         ESTAB_COOKIES_NEVER,
+                         ESTAB_COOKIES_WHEN_FULL, /* of half-open entries: backlog or max_synq */
+                         ESTAB_COOKIES_ALWAYS,    /* no half-open entries at all */
+};
+enum estab_overflow {                      /* a SYN that a listener has no room for */
+                      ESTAB_OVERFLOW_DROP, /* unanswered: the peer tries again */
+                      ESTAB_OVERFLOW_RST,  /* refused: the peer's user is told at once */
+};
 struct estab_config { /* append-only; `size` tells the library which fields the caller knows */
     size_t size;
     uint16_t shard, nshards; /* ephemeral ports are chosen to hash back to `shard` */
@@ -176,6 +185,11 @@ struct estab_config { /* append-only; `size` tells the library which fields the 
     uint32_t reass_max, reass_source_max;
     uint16_t reass_datagrams, reass_source_datagrams;
     estab_dur reass_timeout;
+    uint8_t syn_cookies;     /* enum estab_syn_cookies */
+    uint8_t listen_overflow; /* enum estab_overflow */
+    uint32_t rst_rate;       /* RSTs a second to segments without a connection; 0: no limit */
+    bool timewait_reuse; /* where every port is taken, connect takes one that has been in TIME-WAIT
+                            for more than a second and has timestamps (RFC 6191) */
 };
 #define estab_config_init(cfg) estab_config_init_sized((cfg), sizeof *(cfg))
 void estab_config_init_sized(struct estab_config *cfg, size_t size); /* fills every default */
@@ -283,8 +297,8 @@ int estab_listen(estab_stack *s, estab_sock k, uint32_t backlog);
  */
 int estab_accept(estab_stack *s, estab_sock k, estab_sock *out, struct estab_addr *peer);
 /* Active OPEN: E_INPROGRESS, then ESTAB_EV_OUT (established) or ESTAB_EV_ERR.
- * E_ISCONN; E_UNREACH: no route; E_INUSE: the four-tuple exists, or every ephemeral port is taken;
- * E_NOMEM. */
+ * E_ISCONN; E_UNREACH: no route; E_INUSE: the four-tuple exists, or every ephemeral port to this
+ * peer is taken (estab_port_forecast() says by what, and when the next is free); E_NOMEM. */
 int estab_connect(estab_stack *s, estab_sock k, const struct estab_addr *peer);
 /* SEND: copies what fits and returns how much; iov is borrowed.
  * E_AGAIN: the buffer is full (ESTAB_EV_OUT follows); E_NOTCONN; E_PIPE: after shutdown; or the
@@ -358,6 +372,24 @@ struct estab_stack_info { /* append-only, versioned like estab_config */
     uint64_t frames_in, frames_out, drops; /* drops: frames and segments refused, under any rule */
 };
 void estab_stack_info(const estab_stack *s, struct estab_stack_info *info);
+
+struct estab_port_forecast { /* append-only, versioned like estab_config */
+    size_t size;
+    uint32_t ports; /* from port_lo to port_hi */
+    uint32_t free;  /* not taken */
+    uint32_t
+        reusable;   /* of busy[ESTAB_TIME_WAIT]: what estab_connect() would take once free is 0 */
+    uint32_t bound; /* taken by a socket without a peer: bound, or listening */
+    uint32_t busy[ESTAB_TCP_STATES]; /* taken by a connection to this peer, by its state */
+    estab_time next_at; /* when a port becomes free or reusable by itself; now, if one is;
+                           ESTAB_NEVER: that depends on users and peers */
+};
+/* What the ephemeral ports to one destination are doing: why estab_connect() said E_INUSE, or how
+ * far from it this destination is.  local may be NULL: the address that estab_connect() would
+ * choose.  Looks at every port: for a warning or a netstat, not for every connection.
+ * E_INVAL; E_UNREACH; E_ADDRNOTAVAIL. */
+int estab_port_forecast(estab_stack *s, const struct estab_addr *local,
+                        const struct estab_addr *peer, struct estab_port_forecast *f);
 
 const char *estab_strerror(int err);
 const char *estab_state_name(enum estab_tcp_state st); /* "SYN-RECEIVED", the RFC's spelling */

@@ -76,6 +76,26 @@ int estab_tcp_info(const estab_stack *s, estab_sock k, struct estab_tcp_info *in
     return 0;
 }
 
+int estab_port_forecast(estab_stack *s, const struct estab_addr *local,
+                        const struct estab_addr *peer, struct estab_port_forecast *f)
+{
+    struct estab_port_forecast all = {.size = f->size};
+    const uint8_t *src = local && !ip_is_any(local->ip) ? local->ip : NULL;
+    struct ip_path path;
+    int err;
+
+    if (peer->port == 0 || ip_is_any(peer->ip) || ip_is_multicast(peer->ip))
+        return ESTAB_E_INVAL;
+    stack_enter(s);
+    err = ip_path_find(&s->ip, peer->ip, src, peer->scope ? peer->scope - 1 : -1, &path);
+    if (!err) {
+        tcp_port_forecast(&s->tcp, path.local, peer, &all);
+        memcpy(f, &all, f->size < sizeof all ? f->size : sizeof all);
+    }
+    stack_leave(s);
+    return err;
+}
+
 const char *estab_strerror(int err)
 {
     switch ((enum estab_err)err) {
@@ -90,7 +110,7 @@ const char *estab_strerror(int err)
     case ESTAB_E_NOMEM:
         return "out of memory, or a configured ceiling is reached";
     case ESTAB_E_INUSE:
-        return "address and port in use, or no ephemeral port free";
+        return "address and port in use, or no ephemeral port free to this peer";
     case ESTAB_E_NOTCONN:
         return "connection does not exist";
     case ESTAB_E_ISCONN:

@@ -43,6 +43,10 @@ void estab_config_init_sized(struct estab_config *cfg, size_t size)
         .reass_datagrams = 256,
         .reass_source_datagrams = 32,
         .reass_timeout = ESTAB_S(60), /* RFC 1122 section 3.3.2: 60 s to 120 s */
+        .syn_cookies = ESTAB_COOKIES_WHEN_FULL,
+        .listen_overflow = ESTAB_OVERFLOW_DROP,
+        .rst_rate = 10000,
+        .timewait_reuse = true,
     };
 
     memcpy(cfg, &all, size < sizeof all ? size : sizeof all);
@@ -61,7 +65,8 @@ static bool config_possible(const struct estab_config *c)
            c->synack_retries <= TCP_SYNACK_RETRIES_MAX && c->max_retries > 0 &&
            c->initial_window > 0 && c->hop_limit > 0 && c->port_lo > 0 &&
            c->port_lo <= c->port_hi && memchr(c->cc, 0, sizeof c->cc) && cc_find(c->cc) &&
-           c->reass_datagrams > 0 && c->reass_source_datagrams > 0 && c->reass_timeout > 0;
+           c->reass_datagrams > 0 && c->reass_source_datagrams > 0 && c->reass_timeout > 0 &&
+           c->syn_cookies <= ESTAB_COOKIES_ALWAYS && c->listen_overflow <= ESTAB_OVERFLOW_RST;
 }
 
 static struct ip_reass_settings reass_settings_of(const struct estab_config *c)
@@ -93,7 +98,11 @@ static struct tcp_settings tcp_settings_of(const struct estab_config *c)
                                  .sack = c->sack,
                                  .port_lo = c->port_lo,
                                  .port_hi = c->port_hi,
-                                 .cc = cc_find(c->cc)};
+                                 .cc = cc_find(c->cc),
+                                 .cookies = (enum estab_syn_cookies)c->syn_cookies,
+                                 .overflow = (enum estab_overflow)c->listen_overflow,
+                                 .rst_rate = c->rst_rate,
+                                 .reuse = c->timewait_reuse};
 }
 
 int estab_stack_new(estab_stack **out, const struct estab_env *env, const struct estab_config *cfg)

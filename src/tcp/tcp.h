@@ -82,6 +82,7 @@ struct tcp_listener { /* what a tcb in LISTEN has instead of work */
     uint32_t backlog;
     uint32_t nsynq;           /* half-open entries of this listener */
     struct slot_list accepts; /* completed, through tcb.ready */
+    estab_time cookies_until; /* until then a SYN cookie may come back */
 };
 
 struct tcb {
@@ -194,19 +195,19 @@ struct tcp_timewait {
 };
 _Static_assert(sizeof(struct tcp_timewait) <= 64, "a TIME-WAIT is an entry of 64 octets");
 
-/* A header-only segment that no tcb can send any more: RST, the ACK of TIME-WAIT, a challenge for
- * an entry. */
+/* A header-only segment that no tcb sends: RST, the ACK of TIME-WAIT, a challenge for an entry, a
+ * SYN,ACK with a cookie. */
 struct tcp_reply {
     uint8_t peer[16];
     struct ip_path path;
     uint16_t lport, pport;
     seq_t seq, ack;
     uint32_t ts_val, ts_ecr;
-    uint16_t wnd;
-    uint8_t flags;
+    uint16_t wnd, mss;
+    uint8_t flags, opts; /* opts: as struct tcp_opts.has */
+    uint8_t ws, hop_limit;
     uint8_t state, wscale; /* for the trace */
     uint16_t rule;
-    bool ts;
 };
 #define TCP_REPLIES      256 /* per port, a power of two */
 #define TCP_REPLIES_HELD 8   /* per port: those whose next hop is being resolved, the latest */
@@ -237,8 +238,34 @@ struct tcp_settings { /* of estab_config */
     bool timestamps, window_scale, sack;
     uint16_t port_lo, port_hi;
     const struct cc_ops *cc;
+    enum estab_syn_cookies cookies;
+    enum estab_overflow overflow;
+    uint32_t rst_rate;
+    bool reuse; /* of TIME-WAITs, by active OPENs */
 };
 #define TCP_SYNACK_RETRIES_MAX 15
+
+struct tcp_secret { /* of SYN cookies; two are good at a time */
+    struct hash_key key;
+    struct hash used; /* by hash: cookies that have become connections */
+    estab_time until; /* 0: none was given out */
+};
+
+#define TCP_PORT_MAPS  32
+#define TCP_PORT_TURNS 256
+struct tcp_port_map { /* the busy ports to a destination that is running out of them */
+    uint64_t *bits;   /* NULL: not in use */
+    uint8_t peer[16];
+    uint16_t local, pport;
+    uint32_t nbusy;
+    uint32_t asked;            /* when it was last of use, by tcp_ports.asked */
+    estab_time hopeless_until; /* all are busy, and no TIME-WAIT can be reused before */
+};
+struct tcp_ports {
+    struct tcp_port_map maps[TCP_PORT_MAPS];
+    uint32_t nmaps, asked;
+    uint16_t turn[TCP_PORT_TURNS]; /* RFC 6056 section 3.3.4: one for many destinations */
+};
 
 struct tcp_layer {
     struct env *env;
@@ -258,7 +285,11 @@ struct tcp_layer {
     struct slot_list timewait_due;
     struct hash_key key;    /* demux */
     struct hash_key secret; /* ISNs, timestamp offsets */
-    uint32_t hot;           /* slot of the tcb found last, or SLAB_NONE */
+    struct tcp_secret cookies[2];
+    uint8_t cookie_turn; /* the one that is given out now */
+    struct tcp_ports port_use;
+    uint32_t rst_second, rst_left; /* RSTs without a connection: how many more in this second */
+    uint32_t hot;                  /* slot of the tcb found last, or SLAB_NONE */
     uint32_t nconns, max_conns;
 };
 
@@ -315,12 +346,32 @@ struct tcb *tcp_demux_listener(struct tcp_layer *l, uint16_t local, uint16_t lpo
 uint32_t tcp_demux_tag(const struct tcp_layer *l, const struct tcp_tuple *k);
 int tcp_demux_add(struct tcb *t); /* under its tuple; pport 0: bound or listening */
 void tcp_demux_del(struct tcb *t);
+/* Into the index, and out of it; tag is tcp_demux_tag()'s.  0 or ESTAB_E_NOMEM. */
+int tcp_tuple_add(struct tcp_layer *l, const struct tcp_tuple *k, uint32_t tag, uint32_t ref);
+void tcp_tuple_del(struct tcp_layer *l, const struct tcp_tuple *k, uint32_t tag, uint32_t ref);
+/* As tcp_demux_find(), for those who only look. */
+uint32_t tcp_demux_peek(const struct tcp_layer *l, const struct tcp_tuple *k);
+/* Whether a socket without a peer has this port at an overlapping address. */
+bool tcp_port_bound(const struct tcp_layer *l, uint16_t local, uint16_t lport);
 int tcp_bind(struct tcb *t, const struct estab_addr *a); /* estab_bind's results */
-int tcp_port_choose(struct tcb *t);                      /* RFC 6056; sets t->lport */
+
+/* ---- tcp_port.c ---- */
+void tcp_ports_init(struct tcp_layer *l);
+void tcp_ports_fini(struct tcp_layer *l);
+/* A four-tuple is busy from now on, or free. */
+void tcp_ports_note(struct tcp_layer *l, const struct tcp_tuple *k, bool busy);
+/* Sets t->lport: one that is free, or to a peer one whose TIME-WAIT may be reused.
+ * ESTAB_E_INUSE. */
+int tcp_port_choose(struct tcb *t);
+/* estab_port_forecast() for a path and a peer. */
+void tcp_port_forecast(const struct tcp_layer *l, uint16_t local, const struct estab_addr *peer,
+                       struct estab_port_forecast *f);
 
 /* ---- tcp_isn.c ---- */
 seq_t tcp_isn(const struct tcp_layer *l, const struct tcp_tuple *k);
 uint32_t tcp_ts_offset(const struct tcp_layer *l, const struct tcp_tuple *k);
+/* F and G of RFC 6056 section 3.3.4, of a tuple whose local port is open. */
+uint64_t tcp_port_hash(const struct tcp_layer *l, const struct tcp_tuple *k);
 static inline uint32_t tcp_ts_now(const struct tcp_layer *l) /* ms, RFC 7323 section 5.4 */
 {
     return (uint32_t)(l->env->now / 1000000u);
@@ -342,6 +393,12 @@ void synq_segment_arrives(struct tcp_layer *l, uint32_t slot, struct seg *g);
 /* true: the entry is gone and the segment, a provably newer SYN, is for the listener; *newer: its
  * ISN's floor. */
 bool timewait_segment_arrives(struct tcp_layer *l, uint32_t slot, struct seg *g, seq_t *newer);
+/* An ACK for a listener.  true: it has been dealt with; false: no cookie of this listener is out.
+ */
+bool tcp_cookie_arrives(struct tcb *t, struct seg *g, const struct ip_dgram *d); /* tcp_cookie.c */
+/* Answers a SYN of which q is all that is known, and remembers nothing. */
+void tcp_cookie_offer(struct tcb *t, const struct tcp_synq *q);
+void tcp_cookie_fini(struct tcp_layer *l);
 void tcp_icmp_arrives(struct tcp_layer *l, const struct ip_error *e);
 /* The connection ends: error to the user, queues gone, CLOSED.  rst: whether the peer is told. */
 void tcp_fail(struct tcb *t, enum estab_err err, enum estab_cause by, bool rst);
@@ -408,22 +465,28 @@ int tcp_dispose(
 
 /* ---- tcp_listen.c, tcp_synq.c, tcp_timewait.c ---- */
 void tcp_listener_free(struct tcb *t);
+bool tcp_listener_full(const struct tcb *t); /* of half-open entries: the backlog's, or max_synq */
+void tcp_listener_adopt(struct tcb *t, struct tcb *child); /* completed: waits for ACCEPT */
 void synq_pull(struct tcp_layer *l, uint8_t port, struct tcp_frames *out);
 bool synq_has_output(const struct tcp_layer *l, uint8_t port);
 void synq_unstall(struct tcp_layer *l, uint8_t port); /* a next hop has become known, or lost */
 int synq_expire(struct tcp_layer *l);
 estab_time synq_next(const struct tcp_layer *l);
 void synq_new(struct tcb *t, const struct seg *g, const struct ip_dgram *d, const seq_t *newer);
-/* Whether the listener's backlog has room for another half-open connection. */
-static inline bool tcp_backlog_room(const struct tcb *t)
-{
-    return t->l->nsynq + t->l->accepts.n < t->l->backlog;
-}
+/* A control block for what q describes, in no list yet; NULL: no room for one. */
+struct tcb *synq_tcb(struct tcp_layer *l, const struct tcp_synq *q, const struct tcb *listener);
+/* Ends one of the listener's oldest half-open connections; false: none is near at hand. */
+bool synq_recycle(struct tcb *t);
+uint16_t synq_window(const struct tcb *listener); /* of the SYN,ACK */
 void synq_end_all(struct tcb *t); /* the listener closes: its half-open connections end with it */
 void timewait_enter(
     struct tcb *t); /* gives t's tuple to an entry; t loses its place in the demux */
 int timewait_expire(struct tcp_layer *l);
 estab_time timewait_next(const struct tcp_layer *l);
+/* When an active OPEN may take its place: reused, or over. */
+estab_time timewait_free_at(const struct tcp_layer *l, uint32_t slot);
+/* Ends it for an active OPEN; where the ISN must begin. */
+seq_t timewait_reuse(struct tcp_layer *l, uint32_t slot);
 struct tcp_tuple timewait_tuple(const struct tcp_timewait *w);
 struct tcp_tuple synq_tuple(const struct tcp_synq *q);
 /* A compact entry sends at most one challenge ACK a second (RFC 5961 section 7): between two ends
@@ -483,6 +546,9 @@ void tcp_reply(struct tcp_layer *l, uint8_t port, const struct tcp_reply *r);
 /* Answers a segment that has no connection, or must not have one, with RST (section 3.10.7.1). */
 void tcp_reply_rst(struct tcp_layer *l, const struct ip_path *path, const uint8_t *peer,
                    const struct seg *g, enum estab_tcp_state st, enum rule why);
+/* The same, along the way back to where the datagram came from. */
+void tcp_refuse(struct tcp_layer *l, const struct seg *g, const struct ip_dgram *d,
+                enum estab_tcp_state st, enum rule why);
 
 /* ---- tracing, tcp_trace.c ---- */
 void tcp_drop(struct tcb *t, const struct seg *g, enum rule r);

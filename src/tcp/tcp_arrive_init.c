@@ -3,6 +3,28 @@
  * to 3.10.7.3. */
 #include "tcp/tcp.h"
 
+/* A flood of segments without a connection, their sources forged, is not to become a flood of RSTs
+ * to those.  How many there are in a second is not told exactly: it would tell one sender what
+ * another's were answered with. */
+static bool may_reset(struct tcp_layer *l)
+{
+    uint32_t now_s = (uint32_t)(l->env->now / 1000000000u), less;
+
+    if (l->set.rst_rate == 0)
+        return true;
+    if (l->rst_second != now_s) {
+        l->rst_second = now_s;
+        env_random(l->env, &less, sizeof less);
+        l->rst_left = l->set.rst_rate - less % (l->set.rst_rate / 4 + 1);
+    }
+    if (l->rst_left == 0) {
+        rule_count(l->rules, RULE_RST_RATE);
+        return false;
+    }
+    l->rst_left--;
+    return true;
+}
+
 /* 3.10.7.1 CLOSED: "If the ACK bit is off, sequence number zero is used ...". */
 void tcp_reply_rst(struct tcp_layer *l, const struct ip_path *path, const uint8_t *peer,
                    const struct seg *g, enum estab_tcp_state st, enum rule why)
@@ -15,7 +37,7 @@ void tcp_reply_rst(struct tcp_layer *l, const struct ip_path *path, const uint8_
     struct tcp_tuple k = {peer, path->local, g->dport, g->sport};
 
     tcp_drop_tuple(l, &k, g, st, why);
-    if (g->flags & SEG_RST) /* never an RST for an RST */
+    if (g->flags & SEG_RST || !may_reset(l)) /* never an RST for an RST */
         return;
     memcpy(r.peer, peer, 16);
     if (g->flags & SEG_ACK) {
@@ -28,8 +50,8 @@ void tcp_reply_rst(struct tcp_layer *l, const struct ip_path *path, const uint8_
     tcp_reply(l, path->port, &r);
 }
 
-static void refuse(struct tcp_layer *l, const struct seg *g, const struct ip_dgram *d,
-                   enum estab_tcp_state st, enum rule why)
+void tcp_refuse(struct tcp_layer *l, const struct seg *g, const struct ip_dgram *d,
+                enum estab_tcp_state st, enum rule why)
 {
     struct ip_path path;
 
@@ -46,7 +68,7 @@ void tcp_arrive_closed(struct tcp_layer *l, const struct seg *g, const struct ip
     if (g->flags & SEG_RST)
         tcp_drop_tuple(l, &k, g, ESTAB_CLOSED, RULE_CLOSED_RST);
     else
-        refuse(l, g, d, ESTAB_CLOSED, RULE_CLOSED_ANSWER);
+        tcp_refuse(l, g, d, ESTAB_CLOSED, RULE_CLOSED_ANSWER);
 }
 
 /* 3.10.7.2 LISTEN. */
@@ -59,7 +81,8 @@ void tcp_arrive_listen(struct tcb *t, struct seg *g, const struct ip_dgram *d, c
         return;
     }
     if (g->flags & SEG_ACK) { /* second, check for an ACK */
-        refuse(t->layer, g, d, ESTAB_LISTEN, RULE_LISTEN_ACK);
+        if (!tcp_cookie_arrives(t, g, d))
+            tcp_refuse(t->layer, g, d, ESTAB_LISTEN, RULE_LISTEN_ACK);
         return;
     }
     if (!(g->flags & SEG_SYN)) { /* fourth, other data or control */

@@ -46,26 +46,31 @@ static bool ref_is(const struct tcp_layer *l, uint32_t ref, const struct tcp_tup
     return false;
 }
 
+uint32_t tcp_demux_peek(const struct tcp_layer *l, const struct tcp_tuple *k)
+{
+    struct hash_probe p = hash_probe(&l->demux, tcp_demux_tag(l, k));
+    uint32_t ref;
+
+    while ((ref = hash_next(&l->demux, &p)) != HASH_NONE)
+        if (ref_is(l, ref, k))
+            return ref;
+    return HASH_NONE;
+}
+
 uint32_t tcp_demux_find(struct tcp_layer *l, const struct tcp_tuple *k)
 {
-    struct hash_probe p;
     uint32_t ref;
 
     if (l->hot != SLAB_NONE &&
         tcb_is(tcb_at(l, l->hot), k)) /* runs of segments of one connection */
         return TCP_REF(TCP_REF_TCB, l->hot);
-    p = hash_probe(&l->demux, tcp_demux_tag(l, k));
-    while ((ref = hash_next(&l->demux, &p)) != HASH_NONE) {
-        if (!ref_is(l, ref, k))
-            continue;
-        if (TCP_REF_KIND(ref) == TCP_REF_TCB)
-            l->hot = TCP_REF_SLOT(ref);
-        return ref;
-    }
-    return HASH_NONE;
+    ref = tcp_demux_peek(l, k);
+    if (ref != HASH_NONE && TCP_REF_KIND(ref) == TCP_REF_TCB)
+        l->hot = TCP_REF_SLOT(ref);
+    return ref;
 }
 
-static struct tcb *find_unconnected(struct tcp_layer *l, uint16_t local, uint16_t lport)
+static struct tcb *find_unconnected(const struct tcp_layer *l, uint16_t local, uint16_t lport)
 {
     struct tcp_tuple k = {no_peer, local, lport, 0};
     struct hash_probe p = hash_probe(&l->demux, tcp_demux_tag(l, &k));
@@ -91,6 +96,22 @@ struct tcb *tcp_demux_listener(struct tcp_layer *l, uint16_t local, uint16_t lpo
     return NULL;
 }
 
+int tcp_tuple_add(struct tcp_layer *l, const struct tcp_tuple *k, uint32_t tag, uint32_t ref)
+{
+    int err = hash_add(&l->demux, tag, ref);
+
+    if (!err && k->pport)
+        tcp_ports_note(l, k, true);
+    return err;
+}
+
+void tcp_tuple_del(struct tcp_layer *l, const struct tcp_tuple *k, uint32_t tag, uint32_t ref)
+{
+    hash_del(&l->demux, tag, ref);
+    if (k->pport)
+        tcp_ports_note(l, k, false);
+}
+
 int tcp_demux_add(struct tcb *t)
 {
     struct tcp_tuple k = tcb_tuple(t);
@@ -98,7 +119,7 @@ int tcp_demux_add(struct tcb *t)
 
     assert(!t->in_demux);
     t->tag = tcp_demux_tag(t->layer, &k);
-    err = hash_add(&t->layer->demux, t->tag, TCP_REF(TCP_REF_TCB, t->slot));
+    err = tcp_tuple_add(t->layer, &k, t->tag, TCP_REF(TCP_REF_TCB, t->slot));
     if (err)
         return err;
     t->in_demux = true;
@@ -107,16 +128,17 @@ int tcp_demux_add(struct tcb *t)
 
 void tcp_demux_del(struct tcb *t)
 {
+    struct tcp_tuple k = tcb_tuple(t);
+
     if (!t->in_demux)
         return;
-    hash_del(&t->layer->demux, t->tag, TCP_REF(TCP_REF_TCB, t->slot));
+    tcp_tuple_del(t->layer, &k, t->tag, TCP_REF(TCP_REF_TCB, t->slot));
     t->in_demux = false;
     if (t->layer->hot == t->slot)
         t->layer->hot = SLAB_NONE;
 }
 
-/* Whether an unconnected socket already has this port at an overlapping address. */
-static bool port_taken(struct tcp_layer *l, uint16_t local, uint16_t lport)
+bool tcp_port_bound(const struct tcp_layer *l, uint16_t local, uint16_t lport)
 {
     bool is4 = local == TCP_ANY4 || (local < TCP_ANY4 && ip_is4(ip_local(l->ip, local)));
 
@@ -132,43 +154,6 @@ static bool port_taken(struct tcp_layer *l, uint16_t local, uint16_t lport)
     return local == TCP_ANY && find_unconnected(l, TCP_ANY4, lport);
 }
 
-/* RFC 6056 section 3.3.1: a random first choice, then the next free one.  `taken` decides what free
- * means. */
-static int choose(struct tcb *t, bool (*taken)(struct tcb *t, uint16_t port))
-{
-    struct tcp_layer *l = t->layer;
-    uint32_t n = (uint32_t)(l->set.port_hi - l->set.port_lo) + 1, at;
-
-    env_random(l->env, &at, sizeof at);
-    at %= n;
-    for (uint32_t i = 0; i < n; i++) {
-        uint16_t port = (uint16_t)(l->set.port_lo + (at + i) % n);
-
-        if (!taken(t, port)) {
-            t->lport = port;
-            return 0;
-        }
-    }
-    return ESTAB_E_INUSE;
-}
-
-static bool taken_tuple(struct tcb *t, uint16_t port)
-{
-    struct tcp_tuple k = {t->peer, t->path.local, port, t->pport};
-
-    return tcp_demux_find(t->layer, &k) != HASH_NONE || port_taken(t->layer, t->path.local, port);
-}
-
-static bool taken_port(struct tcb *t, uint16_t port)
-{
-    return port_taken(t->layer, t->path.local, port);
-}
-
-int tcp_port_choose(struct tcb *t)
-{
-    return choose(t, t->pport ? taken_tuple : taken_port);
-}
-
 int tcp_bind(struct tcb *t, const struct estab_addr *a)
 {
     int local;
@@ -181,7 +166,7 @@ int tcp_bind(struct tcb *t, const struct estab_addr *a)
         local = ip_local_find(t->layer->ip, a->ip);
     if (local < 0)
         return ESTAB_E_ADDRNOTAVAIL;
-    if (a->port && port_taken(t->layer, (uint16_t)local, a->port))
+    if (a->port && tcp_port_bound(t->layer, (uint16_t)local, a->port))
         return ESTAB_E_INUSE;
     t->path.local = (uint16_t)local;
     t->lport = a->port;

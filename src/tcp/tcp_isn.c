@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* tcp_isn.c - initial sequence numbers (RFC 6528) and timestamp offsets (RFC 7323 section 7.1).
+/* tcp_isn.c - initial sequence numbers (RFC 6528), timestamp offsets (RFC 7323 section 7.1), port
+ * offsets (RFC 6056): keyed hashes of the four-tuple.
  *
  * ISN = M + F(localip, localport, remoteip, remoteport, secretkey): M ticks every 4 us, F is keyed
  * SipHash. So numbers of one four-tuple grow, which TIME-WAIT relies on, and those of another
@@ -21,6 +22,13 @@ static uint64_t tuple_hash(const struct tcp_layer *l, const struct tcp_tuple *k,
 seq_t tcp_isn(const struct tcp_layer *l, const struct tcp_tuple *k)
 {
     return seq_of((uint32_t)(l->env->now / 4000u) + (uint32_t)tuple_hash(l, k, 1));
+}
+
+uint64_t tcp_port_hash(const struct tcp_layer *l, const struct tcp_tuple *k)
+{
+    struct tcp_tuple open = {k->peer, k->local, 0, k->pport};
+
+    return tuple_hash(l, &open, 3);
 }
 
 uint32_t tcp_ts_offset(const struct tcp_layer *l, const struct tcp_tuple *k)

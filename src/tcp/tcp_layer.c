@@ -18,6 +18,7 @@ int tcp_init(struct tcp_layer *l, struct env *env, struct ip_layer *ip, struct r
     l->set = *set;
     l->max_conns = max_conns;
     l->hot = SLAB_NONE;
+    l->rst_second = UINT32_MAX;
     slab_init(&l->tcbs, env, sizeof(struct tcb), 16, 6, max_conns);
     slab_init(&l->works, env, sizeof(struct tcp_work), 16, 6, max_conns);
     slab_init(&l->listeners, env, sizeof(struct tcp_listener), 8, 3, max_conns);
@@ -26,6 +27,8 @@ int tcp_init(struct tcp_layer *l, struct env *env, struct ip_layer *ip, struct r
     slab_init(&l->ranges, env, sizeof(struct tcp_ranges), 8, 4, UINT32_MAX);
     ring_pool_init(&l->pool, env, 64);
     hash_init(&l->demux, env);
+    hash_init(&l->cookies[0].used, env);
+    hash_init(&l->cookies[1].used, env);
     wheel_init(&l->wheel, &l->tcbs, offsetof(struct tcb, node), env->now);
     slot_list_init(&l->ready);
     slot_list_init(&l->dead);
@@ -40,6 +43,7 @@ int tcp_init(struct tcp_layer *l, struct env *env, struct ip_layer *ip, struct r
     }
     env_random(env, &l->key, sizeof l->key);
     env_random(env, &l->secret, sizeof l->secret);
+    tcp_ports_init(l);
     return 0;
 }
 
@@ -97,6 +101,8 @@ void tcp_fini(struct tcp_layer *l)
         env_free(l->env, l->ports[i].replies, TCP_REPLIES * sizeof *l->ports[i].replies, 8);
     ring_pool_fini(&l->pool);
     hash_fini(&l->demux);
+    tcp_cookie_fini(l);
+    tcp_ports_fini(l);
     slab_fini(&l->tcbs);
     slab_fini(&l->works);
     slab_fini(&l->listeners);

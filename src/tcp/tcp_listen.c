@@ -2,9 +2,10 @@
 /* tcp_listen.c - the passive side: a listener, its two queues and their common bound.
  *
  * Half-open entries (tcp_synq.c) and completed connections that wait for ACCEPT count together
- * against the backlog, and a SYN that would pass it is not answered: the peer tries again.  So a
- * connection that completes always finds room, and nothing that was acknowledged is ever thrown
- * away. */
+ * against the backlog.  A SYN that would pass it is answered with a cookie (tcp_cookie.c) if it is
+ * half-open entries that fill the backlog, and not answered, or refused, if it is the user who does
+ * not accept.  So a connection that completes always finds room, and nothing that was acknowledged
+ * is ever thrown away. */
 #include "tcp/tcp.h"
 
 int tcp_open_passive(struct tcb *t, uint32_t backlog)
@@ -38,6 +39,20 @@ int tcp_open_passive(struct tcb *t, uint32_t backlog)
     slot_list_init(&t->l->accepts);
     tcp_enter(t, ESTAB_LISTEN, ESTAB_BY_USER);
     return 0;
+}
+
+bool tcp_listener_full(const struct tcb *t)
+{
+    const struct tcp_layer *l = t->layer;
+
+    return t->l->nsynq + t->l->accepts.n >= t->l->backlog || l->synqs.used >= l->set.max_synq;
+}
+
+void tcp_listener_adopt(struct tcb *t, struct tcb *child)
+{
+    child->embryo = true;
+    slot_push(&t->layer->tcbs, &t->l->accepts, child->slot, READY_LINK);
+    tcp_raise(t, ESTAB_EV_IN);
 }
 
 struct tcb *tcp_accept(struct tcb *t)

@@ -56,6 +56,7 @@ static void reply_pull(struct tcp_layer *l, uint8_t port, struct tcp_frames *out
         struct tcp_reply *r = &p->replies[p->reply_head++ % TCP_REPLIES];
         struct seg_out o = {.path = &r->path,
                             .peer = r->peer,
+                            .hop_limit = r->hop_limit,
                             .rule = (enum rule)r->rule,
                             .state = r->state,
                             .wscale = r->wscale};
@@ -75,11 +76,11 @@ static void reply_pull(struct tcp_layer *l, uint8_t port, struct tcp_frames *out
         o.g.ack = r->ack;
         o.g.flags = r->flags;
         o.g.wnd = r->wnd;
-        if (r->ts) {
-            o.g.opt.has = OPT_TS;
-            o.g.opt.ts_val = r->ts_val;
-            o.g.opt.ts_ecr = r->ts_ecr;
-        }
+        o.g.opt.has = r->opts;
+        o.g.opt.mss = r->mss;
+        o.g.opt.ws = r->ws;
+        o.g.opt.ts_val = r->ts_val;
+        o.g.opt.ts_ecr = r->ts_ecr;
         tcp_emit(l, &o, out);
     }
 }

@@ -99,6 +99,8 @@ const char *estab_edge_event(enum estab_tcp_state from, enum estab_tcp_state to,
         return "?";
     switch (by) {
     case ESTAB_BY_USER:
+        if (from == ESTAB_TIME_WAIT)
+            return "active OPEN takes its place";
         return from == ESTAB_LISTEN || from == ESTAB_SYN_SENT ? "CLOSE, delete TCB" : "ABORT";
     case ESTAB_BY_SEGMENT:
         return from == ESTAB_LAST_ACK    ? "rcv ACK of FIN"

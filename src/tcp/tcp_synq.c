@@ -93,7 +93,7 @@ static void synq_end(struct tcp_layer *l, uint32_t slot, enum estab_tcp_state to
     struct tcp_tuple k = synq_tuple(q);
 
     tcp_enter_compact(l, &k, ESTAB_SYN_RECEIVED, to, by);
-    hash_del(&l->demux, tcp_demux_tag(l, &k), TCP_REF(TCP_REF_SYNQ, slot));
+    tcp_tuple_del(l, &k, tcp_demux_tag(l, &k), TCP_REF(TCP_REF_SYNQ, slot));
     synq_free(l, slot);
 }
 
@@ -107,48 +107,44 @@ void synq_end_all(struct tcb *t)
             synq_end(l, i, ESTAB_CLOSED, ESTAB_BY_USER);
 }
 
-void synq_new(struct tcb *t, const struct seg *g, const struct ip_dgram *d, const seq_t *newer)
+bool synq_recycle(struct tcb *t)
 {
+    const uint32_t most = 64; /* in a flood nearly all are this listener's */
     struct tcp_layer *l = t->layer;
-    struct tcp_tuple k = {d->ip.src, d->local, g->dport, g->sport};
-    const struct tcp_settings *set = &l->set;
-    struct ip_path path;
-    struct tcp_synq *q;
-    uint32_t slot;
-    uint16_t own;
+    uint32_t seen = 0;
 
-    if (!tcp_backlog_room(t)) {
-        tcp_drop_tuple(l, &k, g, ESTAB_LISTEN, RULE_BACKLOG_FULL);
-        return;
+    for (uint32_t n = l->set.synack_retries + 1u; n-- > 0;) {
+        uint32_t i = l->synq_by_retries[n].head;
+
+        for (; i != SLAB_NONE && seen < most; i = synq_at(l, i)->link.next, seen++) {
+            if (synq_at(l, i)->listener != t->slot)
+                continue;
+            rule_count(l->rules, RULE_SYNQ_RECYCLED);
+            synq_end(l, i, ESTAB_CLOSED, ESTAB_BY_TIMEOUT);
+            return true;
+        }
     }
-    if (ip_path_find(l->ip, d->ip.src, ip_local(l->ip, d->local), d->port, &path) != 0) {
-        tcp_drop_tuple(l, &k, g, ESTAB_LISTEN, RULE_NO_ROUTE);
-        return;
-    }
-    slot = slab_get(&l->synqs);
-    if (slot == SLAB_NONE) {
-        tcp_drop_tuple(l, &k, g, ESTAB_LISTEN, RULE_SYNQ_FULL);
-        return;
-    }
-    if (hash_add(&l->demux, tcp_demux_tag(l, &k), TCP_REF(TCP_REF_SYNQ, slot)) != 0) {
-        slab_put(&l->synqs, slot);
-        tcp_drop_tuple(l, &k, g, ESTAB_LISTEN, RULE_NO_MEMORY);
-        return;
-    }
-    q = synq_at(l, slot);
-    *q = (struct tcp_synq){.path = path,
-                           .lport = g->dport,
-                           .pport = g->sport,
-                           .mss = tcp_mss_of(&g->opt, d->ip.src),
+    return false;
+}
+
+/* What the SYN says, as far as it is kept. */
+static void synq_fill(struct tcp_synq *q, const struct tcb *t, const struct seg *g,
+                      const struct tcp_tuple *k, const struct ip_path *path)
+{
+    const struct tcp_settings *set = &t->layer->set;
+    uint16_t own = tcp_mss_announce(t->layer, path, k->peer, t->user_mss);
+
+    *q = (struct tcp_synq){.path = *path,
+                           .lport = k->lport,
+                           .pport = k->pport,
+                           .mss = tcp_mss_of(&g->opt, k->peer),
                            .irs = g->seq,
-                           .iss = newer ? *newer : tcp_isn(l, &k),
                            .listener = t->slot,
                            .challenge_s = TCP_SECOND_NEVER,
                            .ws_ok = set->window_scale && (g->opt.has & OPT_WS),
                            .ts_ok = set->timestamps && (g->opt.has & OPT_TS),
                            .sack_ok = set->sack && (g->opt.has & OPT_SACK_OK)};
-    memcpy(q->peer, d->ip.src, 16);
-    own = tcp_mss_announce(l, &path, q->peer, t->user_mss);
+    memcpy(q->peer, k->peer, 16);
     if (q->mss > own)
         q->mss = own;
     if (q->ws_ok) {
@@ -157,14 +153,68 @@ void synq_new(struct tcb *t, const struct seg *g, const struct ip_dgram *d, cons
     }
     if (q->ts_ok)
         q->ts_recent = g->opt.ts_val;
+}
+
+/* RFC 4987 section 3.7: entries while there is room for them, cookies beyond.  A new incarnation's
+ * ISN has a floor (RFC 6191), which a cookie could not keep. */
+static bool cookie_wanted(const struct tcb *t, const seq_t *newer)
+{
+    switch (t->layer->set.cookies) {
+    case ESTAB_COOKIES_NEVER:
+        return false;
+    case ESTAB_COOKIES_WHEN_FULL:
+        return !newer && tcp_listener_full(t);
+    case ESTAB_COOKIES_ALWAYS:
+        return !newer;
+    }
+    return false;
+}
+
+void synq_new(struct tcb *t, const struct seg *g, const struct ip_dgram *d, const seq_t *newer)
+{
+    struct tcp_layer *l = t->layer;
+    struct tcp_tuple k = {d->ip.src, d->local, g->dport, g->sport};
+    bool cookie = cookie_wanted(t, newer);
+    struct ip_path path;
+    struct tcp_synq *q, syn;
+    uint32_t slot;
+
+    if (t->l->accepts.n + (cookie ? 0 : t->l->nsynq) >= t->l->backlog) {
+        if (l->set.overflow == ESTAB_OVERFLOW_RST)
+            tcp_refuse(l, g, d, ESTAB_LISTEN, RULE_BACKLOG_RST);
+        else
+            tcp_drop_tuple(l, &k, g, ESTAB_LISTEN, RULE_BACKLOG_FULL);
+        return;
+    }
+    if (ip_path_find(l->ip, d->ip.src, ip_local(l->ip, d->local), d->port, &path) != 0) {
+        tcp_drop_tuple(l, &k, g, ESTAB_LISTEN, RULE_NO_ROUTE);
+        return;
+    }
+    synq_fill(&syn, t, g, &k, &path);
+    if (cookie) {
+        tcp_cookie_offer(t, &syn);
+        return;
+    }
+    slot = slab_get(&l->synqs);
+    if (slot == SLAB_NONE) {
+        tcp_drop_tuple(l, &k, g, ESTAB_LISTEN, RULE_SYNQ_FULL);
+        return;
+    }
+    if (tcp_tuple_add(l, &k, tcp_demux_tag(l, &k), TCP_REF(TCP_REF_SYNQ, slot)) != 0) {
+        slab_put(&l->synqs, slot);
+        tcp_drop_tuple(l, &k, g, ESTAB_LISTEN, RULE_NO_MEMORY);
+        return;
+    }
+    q = synq_at(l, slot);
+    *q = syn;
+    q->iss = newer ? *newer : tcp_isn(l, &k);
     t->l->nsynq++;
     rule_count(l->rules, RULE_LISTEN_SYN);
-    k.peer = q->peer;
     tcp_enter_compact(l, &k, ESTAB_LISTEN, ESTAB_SYN_RECEIVED, ESTAB_BY_SEGMENT);
     schedule(l, slot);
 }
 
-static uint16_t synq_window(const struct tcb *listener)
+uint16_t synq_window(const struct tcb *listener)
 {
     return listener->rcvbuf > UINT16_MAX ? UINT16_MAX : (uint16_t)listener->rcvbuf;
 }
@@ -183,14 +233,10 @@ static void inherit(struct tcb *t, const struct tcb *from)
     t->keepcnt = from->keepcnt;
 }
 
-/* The third segment has come: a control block takes over.  NULL: no room for one; the entry stays,
- * and the peer hears of its SYN,ACK again. */
-static struct tcb *promote(struct tcp_layer *l, uint32_t slot, struct tcb *listener)
+struct tcb *synq_tcb(struct tcp_layer *l, const struct tcp_synq *q, const struct tcb *listener)
 {
-    struct tcp_synq *q = synq_at(l, slot);
     struct tcp_tuple k = synq_tuple(q);
     struct tcb *t = tcb_new(l);
-    struct tcp_rtt first;
 
     if (!t)
         return NULL;
@@ -213,6 +259,20 @@ static struct tcb *promote(struct tcp_layer *l, uint32_t slot, struct tcb *liste
     t->ts_recent = q->ts_recent;
     t->ts_recent_s = (uint32_t)(l->env->now / 1000000000u);
     t->ts_offset = tcp_ts_offset(l, &k);
+    return t;
+}
+
+/* The third segment has come: a control block takes over.  NULL: no room for one; the entry stays,
+ * and the peer hears of its SYN,ACK again. */
+static struct tcb *promote(struct tcp_layer *l, uint32_t slot, struct tcb *listener)
+{
+    struct tcp_synq *q = synq_at(l, slot);
+    struct tcp_tuple k = synq_tuple(q);
+    struct tcb *t = synq_tcb(l, q, listener);
+    struct tcp_rtt first;
+
+    if (!t)
+        return NULL;
     if (q->retries == 0) { /* Karn: only a SYN,ACK sent once times the path */
         estab_time due = ms_to_time(l->env->now, q->due);
 
@@ -227,9 +287,7 @@ static struct tcb *promote(struct tcp_layer *l, uint32_t slot, struct tcb *liste
     t->in_demux = true;
     tcp_take_over(t);
     synq_free(l, slot);
-    t->embryo = true;
-    slot_push(&l->tcbs, &listener->l->accepts, t->slot, READY_LINK);
-    tcp_raise(listener, ESTAB_EV_IN);
+    tcp_listener_adopt(listener, t);
     return t;
 }
 
@@ -242,7 +300,7 @@ static void synq_challenge(struct tcp_layer *l, struct tcp_synq *q, enum rule wh
                           .pport = q->pport,
                           .seq = seq_add(q->iss, 1),
                           .ack = seq_add(q->irs, 1),
-                          .ts = q->ts_ok,
+                          .opts = q->ts_ok ? OPT_TS : 0,
                           .ts_val = tcp_ts_now(l) + tcp_ts_offset(l, &k),
                           .ts_ecr = q->ts_recent,
                           .wnd = (uint16_t)(wnd >> q->rcv_wscale),

@@ -9,6 +9,7 @@
 #include "tcp/tcp.h"
 
 #define TIMEWAIT_LINK offsetof(struct tcp_timewait, link)
+#define BEYOND        128000u /* RFC 6191: the new ISN lies beyond anything in flight */
 
 static struct tcp_timewait *timewait_at(const struct tcp_layer *l, uint32_t slot)
 {
@@ -32,7 +33,7 @@ static void timewait_end(struct tcp_layer *l, uint32_t slot, enum estab_cause by
     struct tcp_tuple k = timewait_tuple(w);
     struct tcb *owner = w->owner == SLAB_NONE ? NULL : tcb_at(l, w->owner);
 
-    hash_del(&l->demux, tcp_demux_tag(l, &k), TCP_REF(TCP_REF_TIMEWAIT, slot));
+    tcp_tuple_del(l, &k, tcp_demux_tag(l, &k), TCP_REF(TCP_REF_TIMEWAIT, slot));
     slot_del(&l->timewaits, &l->timewait_due, slot, TIMEWAIT_LINK);
     if (owner) {
         owner->timewait = SLAB_NONE;
@@ -122,7 +123,7 @@ static void timewait_ack(struct tcp_layer *l, const struct tcp_timewait *w, enum
                           .pport = w->pport,
                           .seq = w->snd_nxt,
                           .ack = w->rcv_nxt,
-                          .ts = w->ts_ok,
+                          .opts = w->ts_ok ? OPT_TS : 0,
                           .ts_val = tcp_ts_now(l) + w->ts_offset,
                           .ts_ecr = w->ts_recent,
                           .wnd = w->wnd,
@@ -156,7 +157,6 @@ static bool syn_is_newer(const struct tcp_timewait *w, const struct seg *g)
 
 bool timewait_segment_arrives(struct tcp_layer *l, uint32_t slot, struct seg *g, seq_t *newer)
 {
-    const uint32_t beyond = 128000; /* RFC 6191: the new ISN lies beyond anything in flight */
     struct tcp_timewait *w = timewait_at(l, slot);
     struct tcp_tuple k = timewait_tuple(w);
     bool expected = seq_in(g->seq, w->rcv_nxt, UINT16_MAX);
@@ -177,11 +177,11 @@ bool timewait_segment_arrives(struct tcp_layer *l, uint32_t slot, struct seg *g,
             tcp_drop_tuple(l, &k, g, ESTAB_TIME_WAIT, RULE_BLIND_SYN);
             return false;
         }
-        if (!tcp_backlog_room(listener)) { /* nothing is given up for what cannot be */
+        if (tcp_listener_full(listener)) { /* nothing is given up for what cannot be */
             tcp_drop_tuple(l, &k, g, ESTAB_TIME_WAIT, RULE_BACKLOG_FULL);
             return false;
         }
-        *newer = seq_add(w->snd_nxt, beyond);
+        *newer = seq_add(w->snd_nxt, BEYOND);
         rule_count(l->rules, RULE_TIME_WAIT_SYN);
         timewait_end(l, slot, ESTAB_BY_SEGMENT);
         return true;
@@ -202,6 +202,37 @@ bool timewait_segment_arrives(struct tcp_layer *l, uint32_t slot, struct seg *g,
     /* Fifth, check the ACK field; sixth, URG; seventh, text: nothing to do. */
     tcp_drop_tuple(l, &k, g, ESTAB_TIME_WAIT, RULE_TIME_WAIT_OTHER);
     return false;
+}
+
+/* ---- what an active OPEN may do with it ---- */
+
+/* Departs from RFC 9293 section 3.6.1 [MUST-13]: an active OPEN that finds no other port, or is
+ * bound to this one, ends a TIME-WAIT before its 2 MSL, if the connection had timestamps and has
+ * waited for a second: then every segment of the new incarnation has a later timestamp than any of
+ * the old one (RFC 7323 section 5.3), which is what RFC 6191 relies on when it is the peer who
+ * begins anew. */
+static uint32_t reusable_ms(const struct tcp_layer *l, const struct tcp_timewait *w)
+{
+    const uint32_t after_ms = 1000;
+    uint32_t whole = ms_of(2 * l->set.msl);
+
+    if (!l->set.reuse || !w->ts_ok || whole <= after_ms)
+        return w->due;
+    return w->due - whole + after_ms + 1;
+}
+
+estab_time timewait_free_at(const struct tcp_layer *l, uint32_t slot)
+{
+    return ms_to_time(l->env->now, reusable_ms(l, timewait_at(l, slot)));
+}
+
+seq_t timewait_reuse(struct tcp_layer *l, uint32_t slot)
+{
+    seq_t floor = seq_add(timewait_at(l, slot)->snd_nxt, BEYOND);
+
+    rule_count(l->rules, RULE_TIME_WAIT_REUSED);
+    timewait_end(l, slot, ESTAB_BY_USER);
+    return floor;
 }
 
 estab_time timewait_next(const struct tcp_layer *l)

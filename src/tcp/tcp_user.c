@@ -15,11 +15,30 @@ static int take_error(struct tcb *t)
 
 /* ---- 3.10.1 OPEN ---- */
 
+/* The four-tuple is ours: nobody's, or a TIME-WAIT's that gives way, above whose numbers the ISN
+ * then lies (RFC 6191). */
+static int connect_tuple(struct tcb *t)
+{
+    struct tcp_layer *l = t->layer;
+    struct tcp_tuple k = tcb_tuple(t);
+    uint32_t ref = tcp_demux_peek(l, &k);
+    seq_t isn = tcp_isn(l, &k), floor = isn;
+
+    if (ref != HASH_NONE && (TCP_REF_KIND(ref) != TCP_REF_TIMEWAIT ||
+                             timewait_free_at(l, TCP_REF_SLOT(ref)) > l->env->now))
+        return ESTAB_E_INUSE;
+    if (!tcb_work(t))
+        return ESTAB_E_NOMEM;
+    if (ref != HASH_NONE)
+        floor = timewait_reuse(l, TCP_REF_SLOT(ref));
+    t->snd.una = t->snd.nxt = seq_max(isn, floor);
+    return tcp_demux_add(t);
+}
+
 static int connect_prepare(struct tcb *t, const struct estab_addr *peer)
 {
     struct tcp_layer *l = t->layer;
     const uint8_t *src = t->path.local < TCP_ANY4 ? ip_local(l->ip, t->path.local) : NULL;
-    struct tcp_tuple k;
     int err;
 
     err = ip_path_find(l->ip, peer->ip, src, peer->scope ? peer->scope - 1 : -1, &t->path);
@@ -32,10 +51,7 @@ static int connect_prepare(struct tcb *t, const struct estab_addr *peer)
         if (err)
             return err;
     }
-    k = tcb_tuple(t);
-    if (tcp_demux_find(l, &k) != HASH_NONE)
-        return ESTAB_E_INUSE;
-    return tcb_work(t) ? tcp_demux_add(t) : ESTAB_E_NOMEM;
+    return connect_tuple(t);
 }
 
 int tcp_open_active(struct tcb *t, const struct estab_addr *peer)
@@ -66,7 +82,6 @@ int tcp_open_active(struct tcb *t, const struct estab_addr *peer)
     }
     k = tcb_tuple(t);
     t->active = true;
-    t->snd.una = t->snd.nxt = tcp_isn(l, &k);
     t->ts_offset = tcp_ts_offset(l, &k);
     t->rcv_mss = tcp_mss_announce(l, &t->path, t->peer, t->user_mss);
     t->snd_mss = t->rcv_mss;

@@ -80,7 +80,15 @@
     X(LISTEN_SYN, "listen-syn", "RFC 9293 section 3.10.7.2, third: a half-open entry")             \
     X(SYN_FIN, "syn-fin", "RFC 9293 section 3.10.7.2: SYN with FIN is refused")                    \
     X(BACKLOG_FULL, "backlog-full", "RFC 9293 section 3.9.1.2; RFC 4987 section 3: SYN dropped")   \
+    X(BACKLOG_RST, "backlog-rst", "RFC 9293 section 3.10.7.1: no room, and set to say so: RST")    \
     X(SYNQ_FULL, "synq-full", "RFC 4987 section 3: half-open entries are bounded")                 \
+    X(SYNQ_RECYCLED, "synq-recycled", "RFC 4987 section 3.4: the oldest half-open entry ended")    \
+    X(COOKIE_SENT, "cookie-sent", "RFC 4987 section 3.6: SYN answered without an entry")           \
+    X(COOKIE_ACCEPTED, "cookie-accepted", "RFC 4987 section 3.6: the ACK brought it back")         \
+    X(COOKIE_FORGED, "cookie-forged", "RFC 4987 appendix A: no cookie of ours: RST")               \
+    X(COOKIE_USED, "cookie-used", "RFC 9293 section 3.4: an old duplicate of its ACK: RST")        \
+    X(COOKIE_AHEAD, "cookie-ahead", "RFC 4987 section 3.6: text whose cookie is not there yet")    \
+    X(RST_RATE, "rst-rate", "RFC 4987 section 2.2: answers to forged sources are limited")         \
     X(SYN_SENT_ACK, "syn-sent-ack", "RFC 9293 section 3.10.7.3, first: unacceptable ACK")          \
     X(SYN_SENT_RST, "syn-sent-rst", "RFC 9293 section 3.10.7.3, second")                           \
     X(SYN_SENT_OTHER, "syn-sent-other", "RFC 9293 section 3.10.7.3, fifth")                        \
@@ -117,6 +125,9 @@
     X(TIME_WAIT_OTHER, "time-wait-other", "RFC 9293 section 3.10.7.4: ACK")                        \
     X(TIME_WAIT_RECYCLED, "time-wait-recycled",                                                    \
       "RFC 9293 section 3.6.1: table full, oldest ended")                                          \
+    X(TIME_WAIT_REUSED, "time-wait-reused",                                                        \
+      "RFC 6191 section 2, for an active open: timestamps tell the incarnations apart")            \
+    X(PORTS_EXHAUSTED, "ports-exhausted", "RFC 6056 section 3.3: no free port to this peer")       \
     /* TCP: sending */                                                                             \
     X(RTO, "rto", "RFC 6298 section 5")                                                            \
     X(FAST_RETRANSMIT, "fast-retransmit", "RFC 5681 section 3.2")                                  \

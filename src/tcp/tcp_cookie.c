@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* tcp_cookie.c - SYN cookies: RFC 4987 section 3.6 and appendix A.
+ *
+ * Where there is no room for a half-open entry, the SYN,ACK itself carries what the entry would
+ * have kept, and the peer's ACK brings it back.  Its ISN is
+ *
+ *      |      24 bits of a keyed hash      |  8 bits  |
+ *
+ *      without timestamps   odd 1 | SACK 1 | window shift 3 | MSS 3     by the tables below
+ *      with timestamps      odd 1 | MSS 7, in 128ths of our own         and in TSval's low five
+ *                           bits  SACK 1 | window shift 4               bits, which comes back
+ *                                                                       as TSecr
+ *
+ * so nothing is lost but a little of an unusual MSS or, without timestamps, of an unusual shift,
+ * both rounded down.  The hash covers addresses, ports, the peer's ISN and these bits.
+ *
+ * Secrets take turns: one is given out for TURN and good for twice that; `odd` says which it was. A
+ * cookie makes one connection: what has come back is remembered for as long as the secret is good,
+ * so that an old duplicate of that ACK, after the connection has ended, makes no second one.
+ *
+ * To be guessed are 24 bits, by a sender who can do it only once for each of our answers (an RST,
+ * which is limited), and only while cookies are out. */
+#include "tcp/tcp.h"
+
+#define TURN     ESTAB_S(64)
+#define USED_MAX 131072u /* connections by cookie in one turn; more begin the next */
+#define NO_SHIFT 15u     /* window scaling was not offered */
+
+/* Sizes that paths have.  The last stands for our own, the first for whatever is smaller. */
+static const uint16_t sizes[8] = {88, 536, 1220, 1300, 1360, 1400, 1440, 0};
+static const uint8_t shifts[8] = {NO_SHIFT, 0, 2, 4, 6, 7, 8, 10};
+
+struct cookie {
+    uint8_t octet;   /* of the ISN */
+    uint8_t ts_bits; /* of TSval */
+};
+#define TS_BITS 0x1fu
+#define ODD     0x80u
+
+static uint16_t mss_of(uint8_t octet, bool ts, uint16_t own)
+{
+    uint32_t i = octet & (ts ? 0x7fu : 7u), mss;
+
+    if (i == (ts ? 0x7fu : 7u))
+        return own;
+    mss = ts && i > 0 ? own * (i + 1) / 128 : sizes[i];
+    return mss < sizes[0] ? sizes[0] : (uint16_t)mss;
+}
+
+/* The largest that is not larger than what the peer takes. */
+static uint8_t mss_bits(uint16_t mss, bool ts, uint16_t own)
+{
+    uint8_t i = ts ? 0x7f : 7;
+
+    while (i > 0 && mss_of(i, ts, own) > mss)
+        i--;
+    return i;
+}
+
+static struct cookie pack(const struct tcp_synq *q, uint16_t own)
+{
+    uint8_t shift = q->ws_ok ? q->snd_wscale : NO_SHIFT, i = q->ws_ok ? 7 : 0;
+    struct cookie c = {.octet = mss_bits(q->mss, q->ts_ok, own)};
+
+    if (q->ts_ok) {
+        c.ts_bits = (uint8_t)((q->sack_ok ? 0x10u : 0) | shift);
+        return c;
+    }
+    while (i > 0 && shifts[i] > shift)
+        i--;
+    c.octet |= (uint8_t)((q->sack_ok ? 0x40u : 0) | (unsigned)i << 3);
+    return c;
+}
+
+static void unpack(struct tcp_synq *q, struct cookie c, uint16_t own)
+{
+    uint8_t shift = q->ts_ok ? c.ts_bits & 0xfu : shifts[c.octet >> 3 & 7];
+
+    q->mss = mss_of(c.octet, q->ts_ok, own);
+    q->sack_ok = q->ts_ok ? (c.ts_bits & 0x10) != 0 : (c.octet & 0x40) != 0;
+    q->ws_ok = shift != NO_SHIFT;
+    q->snd_wscale = (q->ws_ok ? shift : 0) & 0xfu;
+}
+
+static uint64_t cookie_hash(const struct tcp_layer *l, const struct tcp_synq *q, struct cookie c)
+{
+    uint8_t b[48] = {0};
+
+    memcpy(b, ip_local(l->ip, q->path.local), 16);
+    memcpy(b + 16, q->peer, 16);
+    be16_put(b + 32, q->lport);
+    be16_put(b + 34, q->pport);
+    be32_put(b + 36, q->irs.n);
+    b[40] = c.octet;
+    b[41] = c.ts_bits;
+    b[42] = q->ts_ok;
+    return hash_sip13(&l->cookies[c.octet & ODD ? 1 : 0].key, b, sizeof b);
+}
+
+static void use_secret(struct tcp_secret *c, struct env *env)
+{
+    hash_fini(&c->used);
+    hash_init(&c->used, env);
+    env_random(env, &c->key, sizeof c->key);
+    c->until = time_add(env->now, 2 * TURN);
+}
+
+static const struct tcp_secret *secret_now(struct tcp_layer *l)
+{
+    const struct tcp_secret *c = &l->cookies[l->cookie_turn];
+
+    if (time_add(l->env->now, TURN) < c->until && c->used.used + c->used.old_used < USED_MAX)
+        return c;
+    l->cookie_turn ^= 1;
+    use_secret(&l->cookies[l->cookie_turn], l->env);
+    return &l->cookies[l->cookie_turn];
+}
+
+void tcp_cookie_fini(struct tcp_layer *l)
+{
+    hash_fini(&l->cookies[0].used);
+    hash_fini(&l->cookies[1].used);
+}
+
+/* TSval with the bits in place, and not ahead of the clock: what follows must not look older (RFC
+ * 7323 section 5.3). */
+static uint32_t ts_with(uint32_t ts, uint8_t bits)
+{
+    uint32_t val = (ts & ~TS_BITS) | bits;
+
+    return (int32_t)(val - ts) > 0 ? val - (TS_BITS + 1) : val;
+}
+
+void tcp_cookie_offer(struct tcb *t, const struct tcp_synq *q)
+{
+    struct tcp_layer *l = t->layer;
+    uint16_t own = tcp_mss_announce(l, &q->path, q->peer, t->user_mss);
+    struct tcp_tuple k = synq_tuple(q);
+    struct cookie c = pack(q, own);
+    struct tcp_reply r = {.path = q->path,
+                          .lport = q->lport,
+                          .pport = q->pport,
+                          .ack = seq_add(q->irs, 1),
+                          .wnd = synq_window(t),
+                          .mss = own,
+                          .ws = q->rcv_wscale,
+                          .hop_limit = t->hop_limit,
+                          .ts_ecr = q->ts_recent,
+                          .flags = SEG_SYN | SEG_ACK,
+                          .opts =
+                              (uint8_t)(OPT_MSS | (q->ws_ok ? OPT_WS : 0) |
+                                        (q->sack_ok ? OPT_SACK_OK : 0) | (q->ts_ok ? OPT_TS : 0)),
+                          .state = ESTAB_LISTEN,
+                          .rule = RULE_COOKIE_SENT};
+
+    t->l->cookies_until = secret_now(l)->until;
+    if (l->cookie_turn)
+        c.octet |= ODD;
+    r.seq = seq_of((uint32_t)cookie_hash(l, q, c) << 8 | c.octet);
+    r.ts_val = ts_with(tcp_ts_now(l) + tcp_ts_offset(l, &k), c.ts_bits);
+    memcpy(r.peer, q->peer, 16);
+    rule_count(l->rules, RULE_COOKIE_SENT);
+    tcp_reply(l, q->path.port, &r);
+}
+
+/* ---- the ACK that brings it back ---- */
+
+/* As the SYN left it, if the ACK's numbers are the next after a cookie's. */
+static void reconstruct(struct tcp_synq *q, const struct tcb *t, const struct seg *g,
+                        const struct ip_dgram *d, struct cookie *c)
+{
+    *q = (struct tcp_synq){.lport = g->dport,
+                           .pport = g->sport,
+                           .irs = seq_sub(g->seq, 1),
+                           .iss = seq_sub(g->ack, 1),
+                           .listener = t->slot,
+                           .ts_ok = (g->opt.has & OPT_TS) != 0,
+                           .ts_recent = g->opt.ts_val};
+    q->path.local = d->local;
+    memcpy(q->peer, d->ip.src, 16);
+    c->octet = (uint8_t)q->iss.n;
+    c->ts_bits = q->ts_ok ? g->opt.ts_ecr & TS_BITS : 0;
+}
+
+static bool has_come_back(const struct tcp_secret *s, uint64_t hash)
+{
+    struct hash_probe p = hash_probe(&s->used, (uint32_t)(hash >> 32));
+
+    return hash_next(&s->used, &p) != HASH_NONE;
+}
+
+/* Text or FIN under numbers that are no cookie's may be the second segment of a peer whose first
+ * was lost, or found the accept queue full: its retransmission begins where the cookie is. */
+static void cookie_wrong(struct tcb *t, const struct seg *g, const struct ip_dgram *d)
+{
+    struct tcp_tuple k = {d->ip.src, d->local, g->dport, g->sport};
+
+    if (g->len > 0)
+        tcp_drop_tuple(t->layer, &k, g, ESTAB_LISTEN, RULE_COOKIE_AHEAD);
+    else
+        tcp_refuse(t->layer, g, d, ESTAB_LISTEN, RULE_COOKIE_FORGED);
+}
+
+/* Room in the backlog is made at the cost of those that have not answered for longest. */
+static bool room_for_cookie(struct tcb *t)
+{
+    if (t->l->accepts.n >= t->l->backlog)
+        return false;
+    while (t->l->nsynq + t->l->accepts.n >= t->l->backlog)
+        if (!synq_recycle(t))
+            return false;
+    return true;
+}
+
+static struct tcb *cookie_tcb(struct tcb *t, struct tcp_synq *q, struct cookie c, int hint)
+{
+    struct tcp_layer *l = t->layer;
+    struct tcb *child;
+
+    if (ip_path_find(l->ip, q->peer, ip_local(l->ip, q->path.local), hint, &q->path) != 0)
+        return NULL;
+    unpack(q, c, tcp_mss_announce(l, &q->path, q->peer, t->user_mss));
+    if (q->ws_ok)
+        q->rcv_wscale = tcp_wscale_for(t->rcvbuf) & 0xfu;
+    child = synq_tcb(l, q, t);
+    if (!child)
+        return NULL;
+    if (tcp_demux_add(child) == 0)
+        return child;
+    tcb_release(child);
+    return NULL;
+}
+
+bool tcp_cookie_arrives(struct tcb *t, struct seg *g, const struct ip_dgram *d)
+{
+    struct tcp_layer *l = t->layer;
+    struct tcp_tuple k = {d->ip.src, d->local, g->dport, g->sport};
+    struct tcp_secret *s;
+    struct tcp_synq q;
+    struct cookie c;
+    struct tcb *child;
+    uint64_t hash;
+
+    if (g->flags & SEG_SYN || l->env->now >= t->l->cookies_until)
+        return false;
+    reconstruct(&q, t, g, d, &c);
+    s = &l->cookies[c.octet & ODD ? 1 : 0];
+    hash = cookie_hash(l, &q, c);
+    if (l->env->now >= s->until || ((uint32_t)hash << 8 | c.octet) != q.iss.n) {
+        cookie_wrong(t, g, d);
+        return true;
+    }
+    if (has_come_back(s, hash)) {
+        tcp_refuse(l, g, d, ESTAB_LISTEN, RULE_COOKIE_USED);
+        return true;
+    }
+    if (!room_for_cookie(t)) { /* the cookie comes again with the peer's text */
+        if (l->set.overflow == ESTAB_OVERFLOW_RST)
+            tcp_refuse(l, g, d, ESTAB_LISTEN, RULE_BACKLOG_RST);
+        else
+            tcp_drop_tuple(l, &k, g, ESTAB_LISTEN, RULE_BACKLOG_FULL);
+        return true;
+    }
+    child = cookie_tcb(t, &q, c, d->port);
+    if (!child) {
+        tcp_drop_tuple(l, &k, g, ESTAB_LISTEN, RULE_NO_MEMORY);
+        return true;
+    }
+    if (hash_add(&s->used, (uint32_t)(hash >> 32), 0) != 0) {
+        tcb_release(child);
+        tcp_drop_tuple(l, &k, g, ESTAB_LISTEN, RULE_NO_MEMORY);
+        return true;
+    }
+    rule_count(l->rules, RULE_COOKIE_ACCEPTED);
+    tcp_enter_compact(l, &k, ESTAB_LISTEN, ESTAB_SYN_RECEIVED, ESTAB_BY_SEGMENT);
+    tcp_take_over(child);
+    tcp_listener_adopt(t, child);
+    tcp_syn_acked(child, g);
+    tcp_segment_arrives(child, g);
+    return true;
+}

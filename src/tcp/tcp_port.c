@@ -1,0 +1,329 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* tcp_port.c - ephemeral ports: RFC 6056, and what there is to say when they run out.
+ *
+ * Where to look first is said by algorithm 4 (section 3.3.4) with the increments of algorithm 5: an
+ * offset that is a keyed hash of the destination, and a turn that many destinations share and that
+ * every choice moves on at random.  Nobody can tell the next port from those he has seen, and ports
+ * to one destination are not soon used again.
+ *
+ * A destination to which PROBES ports in a row are busy gets a map, a bit for a port, kept up as
+ * its tuples come and go and thrown away when half of them are free.  The last free port is then
+ * found as fast as the first.  Where there is none, a TIME-WAIT may give way (tcp_timewait.c); if
+ * none can, that is known for a while without looking again. */
+#include "tcp/tcp.h"
+
+#define PROBES   32u
+#define STEP     500u       /* a turn moves on by 1 to STEP: RFC 6056 section 3.3.5 */
+#define HOPELESS ESTAB_S(1) /* a new TIME-WAIT cannot be reused sooner */
+
+static uint32_t range_len(const struct tcp_layer *l)
+{
+    return (uint32_t)(l->set.port_hi - l->set.port_lo) + 1;
+}
+
+/* Whole words; the bits beyond the last port are set, as if busy. */
+static size_t map_size(const struct tcp_layer *l)
+{
+    return (range_len(l) + 63) / 64 * sizeof(uint64_t);
+}
+
+void tcp_ports_init(struct tcp_layer *l)
+{
+    env_random(l->env, l->port_use.turn, sizeof l->port_use.turn);
+}
+
+static void map_free(struct tcp_layer *l, struct tcp_port_map *m)
+{
+    env_free(l->env, m->bits, map_size(l), 8);
+    m->bits = NULL;
+    l->port_use.nmaps--;
+}
+
+void tcp_ports_fini(struct tcp_layer *l)
+{
+    for (int i = 0; i < TCP_PORT_MAPS; i++)
+        if (l->port_use.maps[i].bits)
+            map_free(l, &l->port_use.maps[i]);
+}
+
+static struct tcp_port_map *map_find(struct tcp_layer *l, const struct tcp_tuple *k)
+{
+    for (int i = 0; l->port_use.nmaps && i < TCP_PORT_MAPS; i++) {
+        struct tcp_port_map *m = &l->port_use.maps[i];
+
+        if (m->bits && m->pport == k->pport && m->local == k->local &&
+            memcmp(m->peer, k->peer, 16) == 0)
+            return m;
+    }
+    return NULL;
+}
+
+static void map_set(struct tcp_port_map *m, uint32_t at, bool busy)
+{
+    uint64_t bit = (uint64_t)1 << at % 64, *word = &m->bits[at / 64];
+
+    if (((*word & bit) != 0) == busy)
+        return;
+    *word ^= bit;
+    m->nbusy += busy ? 1 : UINT32_MAX;
+}
+
+void tcp_ports_note(struct tcp_layer *l, const struct tcp_tuple *k, bool busy)
+{
+    struct tcp_port_map *m;
+
+    if (k->lport < l->set.port_lo || k->lport > l->set.port_hi)
+        return;
+    m = map_find(l, k);
+    if (!m)
+        return;
+    map_set(m, (uint32_t)(k->lport - l->set.port_lo), busy);
+    if (m->nbusy < range_len(l) / 2)
+        map_free(l, m);
+}
+
+/* The place for one more: an empty one, or that of the map which was of no use for longest. */
+static struct tcp_port_map *map_place(struct tcp_layer *l)
+{
+    struct tcp_port_map *worst = &l->port_use.maps[0];
+
+    for (int i = 0; i < TCP_PORT_MAPS; i++) {
+        struct tcp_port_map *m = &l->port_use.maps[i];
+
+        if (!m->bits)
+            return m;
+        if ((int32_t)(m->asked - worst->asked) < 0)
+            worst = m;
+    }
+    map_free(l, worst);
+    return worst;
+}
+
+/* NULL: no memory for it. */
+static struct tcp_port_map *map_need(struct tcp_layer *l, const struct tcp_tuple *k)
+{
+    struct tcp_port_map *m = map_find(l, k);
+    uint32_t n = range_len(l);
+    struct tcp_tuple at = *k;
+    uint64_t *bits;
+
+    if (m) {
+        m->asked = ++l->port_use.asked;
+        return m;
+    }
+    bits = env_alloc(l->env, map_size(l), 8);
+    if (!bits)
+        return NULL;
+    m = map_place(l);
+    *m = (struct tcp_port_map){
+        .bits = bits, .local = k->local, .pport = k->pport, .asked = ++l->port_use.asked};
+    memcpy(m->peer, k->peer, 16);
+    memset(bits, 0, map_size(l));
+    for (uint32_t i = 0; i < n; i++) {
+        at.lport = (uint16_t)(l->set.port_lo + i);
+        map_set(m, i, tcp_demux_peek(l, &at) != HASH_NONE);
+    }
+    if (n % 64)
+        bits[n / 64] |= ~(uint64_t)0 << n % 64;
+    l->port_use.nmaps++;
+    return m;
+}
+
+/* ---- the choice ---- */
+
+/* One port as seen by a socket that would connect. */
+static bool is_free(const struct tcp_layer *l, struct tcp_tuple *k, uint32_t at, uint32_t *ref)
+{
+    k->lport = (uint16_t)(l->set.port_lo + at);
+    *ref = tcp_demux_peek(l, k);
+    return *ref == HASH_NONE && !tcp_port_bound(l, k->local, k->lport);
+}
+
+static bool is_reusable(const struct tcp_layer *l, const struct tcp_tuple *k, uint32_t ref)
+{
+    return ref != HASH_NONE && TCP_REF_KIND(ref) == TCP_REF_TIMEWAIT &&
+           timewait_free_at(l, TCP_REF_SLOT(ref)) <= l->env->now &&
+           !tcp_port_bound(l, k->local, k->lport);
+}
+
+static uint32_t first_look(struct tcp_layer *l, const struct tcp_tuple *k)
+{
+    uint64_t hash = tcp_port_hash(l, k);
+    uint16_t *turn = &l->port_use.turn[(hash >> 32) % TCP_PORT_TURNS];
+    uint32_t step, at = ((uint32_t)hash % range_len(l) + *turn) % range_len(l);
+
+    env_random(l->env, &step, sizeof step);
+    *turn = (uint16_t)(*turn + 1 + step % STEP);
+    return at;
+}
+
+/* The first free port of the map at or after `from`, going round. */
+static bool map_choose(const struct tcp_layer *l, const struct tcp_port_map *m, struct tcp_tuple *k,
+                       uint32_t from)
+{
+    uint32_t n = range_len(l), ref, at = from;
+
+    if (m->nbusy == n)
+        return false;
+    for (uint32_t left = n; left > 0;) {
+        uint32_t skip = 64 - at % 64;
+
+        if (~m->bits[at / 64] >> at % 64 == 0) { /* busy up to the end of the word */
+            if (skip > n - at)
+                skip = n - at;
+        } else if (!(m->bits[at / 64] >> at % 64 & 1) && is_free(l, k, at, &ref)) {
+            return true;
+        } else {
+            skip = 1;
+        }
+        left -= skip < left ? skip : left;
+        at = (at + skip) % n;
+    }
+    return false;
+}
+
+/* When a busy port becomes free with nobody doing anything. */
+static estab_time free_at(const struct tcp_layer *l, uint32_t ref)
+{
+    const struct tcb *t;
+
+    if (TCP_REF_KIND(ref) == TCP_REF_TIMEWAIT)
+        return timewait_free_at(l, TCP_REF_SLOT(ref));
+    if (TCP_REF_KIND(ref) == TCP_REF_SYNQ)
+        return ESTAB_NEVER;
+    t = tcb_at(l, TCP_REF_SLOT(ref));
+    return t->state == ESTAB_FIN_WAIT_2 && t->orphan ? t->idle_at : ESTAB_NEVER;
+}
+
+/* For want of memory for a map. */
+static bool scan_free(const struct tcp_layer *l, struct tcp_tuple *k, uint32_t from)
+{
+    uint32_t n = range_len(l), ref;
+
+    for (uint32_t i = 0; i < n; i++)
+        if (is_free(l, k, (from + i) % n, &ref))
+            return true;
+    return false;
+}
+
+/* `soonest`: when one of those that are not yet will be reusable. */
+static bool scan_reusable(const struct tcp_layer *l, struct tcp_tuple *k, uint32_t from,
+                          estab_time *soonest)
+{
+    uint32_t n = range_len(l), ref;
+
+    for (uint32_t i = 0; i < n; i++) {
+        (void)is_free(l, k, (from + i) % n, &ref);
+        if (is_reusable(l, k, ref))
+            return true;
+        if (ref != HASH_NONE)
+            *soonest = time_min(*soonest, free_at(l, ref));
+    }
+    return false;
+}
+
+/* Of a destination that is running out.  `spare`: a port whose TIME-WAIT may be reused, or 0. */
+static bool choose_hard(struct tcp_layer *l, struct tcp_tuple *k, uint32_t from, uint16_t spare)
+{
+    struct tcp_port_map *m = map_need(l, k);
+    estab_time soonest = time_add(l->env->now, HOPELESS);
+
+    if (m ? map_choose(l, m, k, from) : scan_free(l, k, from))
+        return true;
+    if (spare) {
+        k->lport = spare;
+        return true;
+    }
+    if (m && l->env->now < m->hopeless_until)
+        return false;
+    if (scan_reusable(l, k, from, &soonest))
+        return true;
+    if (m)
+        m->hopeless_until = soonest;
+    return false;
+}
+
+static int choose_to_peer(struct tcb *t)
+{
+    struct tcp_layer *l = t->layer;
+    struct tcp_tuple k = tcb_tuple(t);
+    uint32_t n = range_len(l), from = first_look(l, &k), ref;
+    uint16_t spare = 0;
+
+    for (uint32_t i = 0; i < PROBES && i < n; i++) {
+        if (is_free(l, &k, (from + i) % n, &ref)) {
+            t->lport = k.lport;
+            return 0;
+        }
+        if (!spare && is_reusable(l, &k, ref))
+            spare = k.lport;
+    }
+    if (!choose_hard(l, &k, from, spare)) {
+        rule_count(l->rules, RULE_PORTS_EXHAUSTED);
+        return ESTAB_E_INUSE;
+    }
+    t->lport = k.lport;
+    return 0;
+}
+
+/* RFC 6056 section 3.3.1, where there is no destination: a random first choice, then the next. */
+static int choose_to_bind(struct tcb *t)
+{
+    struct tcp_layer *l = t->layer;
+    uint32_t n = range_len(l), at;
+
+    env_random(l->env, &at, sizeof at);
+    at %= n;
+    for (uint32_t i = 0; i < n; i++) {
+        uint16_t port = (uint16_t)(l->set.port_lo + (at + i) % n);
+
+        if (!tcp_port_bound(l, t->path.local, port)) {
+            t->lport = port;
+            return 0;
+        }
+    }
+    return ESTAB_E_INUSE;
+}
+
+int tcp_port_choose(struct tcb *t)
+{
+    return t->pport ? choose_to_peer(t) : choose_to_bind(t);
+}
+
+/* ---- the forecast ---- */
+
+static enum estab_tcp_state state_at(const struct tcp_layer *l, uint32_t ref)
+{
+    switch (TCP_REF_KIND(ref)) {
+    case TCP_REF_TCB:
+        return (enum estab_tcp_state)tcb_at(l, TCP_REF_SLOT(ref))->state;
+    case TCP_REF_SYNQ:
+        return ESTAB_SYN_RECEIVED;
+    case TCP_REF_TIMEWAIT:
+        break;
+    }
+    return ESTAB_TIME_WAIT;
+}
+
+void tcp_port_forecast(const struct tcp_layer *l, uint16_t local, const struct estab_addr *peer,
+                       struct estab_port_forecast *f)
+{
+    struct tcp_tuple k = {peer->ip, local, 0, peer->port};
+    uint32_t ref;
+
+    f->ports = range_len(l);
+    f->next_at = ESTAB_NEVER;
+    for (uint32_t i = 0; i < f->ports; i++) {
+        if (is_free(l, &k, i, &ref)) {
+            f->free++;
+        } else if (ref == HASH_NONE) {
+            f->bound++;
+        } else {
+            f->busy[state_at(l, ref)]++;
+            f->reusable += is_reusable(l, &k, ref);
+            f->next_at = time_min(f->next_at, free_at(l, ref));
+        }
+    }
+    if (f->free)
+        f->next_at = l->env->now;
+}
