@@ -106,28 +106,14 @@ static const struct {
     {"net.inet.ip.ttl", "hop_limit", 0, 0},
 };
 
-/* What the profiles differ in.  A socket of Linux's may grow its window to 16 MiB (shift 8), one of
- * FreeBSD's begins with 64 KiB and may grow it to 2 MiB. */
 static void set_profile(struct plug_set *set, enum plug_profile profile)
 {
-    struct estab_config *c = &set->config;
+    static const char *const names[] = {
+        [PLUG_RFC] = "rfc", [PLUG_LINUX] = "linux", [PLUG_FREEBSD] = "freebsd"};
 
-    estab_config_init(c);
+    estab_config_init(&set->config);
+    (void)estab_config_profile(&set->config, names[profile]);
     set->profile = profile;
-    switch (profile) {
-    case PLUG_RFC:
-        break;
-    case PLUG_LINUX:
-        c->syn_retries = 6;
-        c->port_lo = 32768;
-        c->port_hi = 60999;
-        break;
-    case PLUG_FREEBSD:
-        c->rcvbuf = 65536;
-        c->sndbuf = 32768;
-        c->port_lo = 10000;
-        break;
-    }
 }
 
 void plug_set_init(struct plug_set *set)

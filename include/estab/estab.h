@@ -160,6 +160,30 @@ enum estab_overflow {                      /* a SYN that a listener has no room 
                       ESTAB_OVERFLOW_DROP, /* unanswered: the peer tries again */
                       ESTAB_OVERFLOW_RST,  /* refused: the peer's user is told at once */
 };
+/* What systems do differently where the RFCs leave it open, or in spite of them; doc/PROFILES.md
+ * has each value's source.  Settings in which they merely differ by a number are in estab_config.
+ */
+enum estab_option_order {
+    ESTAB_OPTIONS_SACK_TS_WS, /* MSS, SACK permitted, timestamps, NOP, window scale */
+    ESTAB_OPTIONS_WS_SACK_TS, /* MSS, NOP, window scale, SACK permitted, timestamps; EOLs at the end
+                               */
+};
+#define ESTAB_WSCALE_AUTO 0xff
+struct estab_profile {
+    char name[16];
+    uint8_t options;    /* enum estab_option_order */
+    uint8_t wscale;     /* the shift announced; ESTAB_WSCALE_AUTO: the least that fits the buffer */
+    uint8_t quick_acks; /* segments that a new connection acknowledges at once; 0: none, ever */
+    uint8_t syn_linear; /* retransmissions of a SYN before the timeout doubles */
+    estab_dur rto_slop; /* added to every timeout but a SYN's first */
+    estab_dur syn_again;      /* after a segment with a wrong ACK in SYN-SENT; 0: at the timeout */
+    bool syn_window_whole;    /* the window of a SYN is a multiple of the segment size */
+    bool listen_silent;       /* a SYN,ACK to a listener is dropped, not reset */
+    bool syn_received_silent; /* an RST beside the exact number is dropped, not challenged */
+    bool closing_repeats_fin; /* a FIN in FIN-WAIT-1 is answered with our FIN again */
+    bool close_wait_pipe;     /* an RST in CLOSE-WAIT is told as E_PIPE, not E_RESET */
+    bool time_wait_needs_ack; /* a FIN without ACK is dropped in TIME-WAIT, not acknowledged */
+};
 struct estab_config { /* append-only; `size` tells the library which fields the caller knows */
     size_t size;
     uint16_t shard, nshards; /* ephemeral ports are chosen to hash back to `shard` */
@@ -190,9 +214,14 @@ struct estab_config { /* append-only; `size` tells the library which fields the 
     uint32_t rst_rate;       /* RSTs a second to segments without a connection; 0: no limit */
     bool timewait_reuse; /* where every port is taken, connect takes one that has been in TIME-WAIT
                             for more than a second and has timestamps (RFC 6191) */
+    struct estab_profile profile; /* "rfc" */
 };
 #define estab_config_init(cfg) estab_config_init_sized((cfg), sizeof *(cfg))
 void estab_config_init_sized(struct estab_config *cfg, size_t size); /* fills every default */
+/* Sets the profile, and every setting in which it differs from the others, to those of "rfc",
+ * "linux" or "freebsd"; the rest of cfg stays.  E_INVAL: no such profile, or cfg->size ends before
+ * the profile. */
+int estab_config_profile(struct estab_config *cfg, const char *name);
 
 /* Makes a stack.  copies env and cfg (cfg may be NULL: the defaults).  *out is untouched on
  * failure. E_INVAL: a callback of env is missing or a setting is impossible; E_NOMEM. */

@@ -10,33 +10,17 @@ const char *estab_version(void)
 
 void estab_config_init_sized(struct estab_config *cfg, size_t size)
 {
-    const struct estab_config all = {
-        .size = size,
+    struct estab_config all = {
+        .size = sizeof all,
         .nshards = 1,
         .max_conns = 1u << 20,
         .max_synq = 1u << 16,
         .max_timewait = 1u << 17,
-        .sndbuf = 512u << 10,
-        .rcvbuf = 512u << 10,
-        .msl = ESTAB_S(30),
-        .rto_init = ESTAB_S(1), /* RFC 6298 (2.1) */
-        /* Departs from RFC 6298 section 2 (2.4), which wants 1 s: 200 ms, as hosts at large do,
-         * keeps one lost segment from costing a second; RFC 8961 section 4 leaves the minimum to
-         * the implementation. */
-        .rto_min = ESTAB_MS(200),
-        .rto_max = ESTAB_S(120),
-        .delack = ESTAB_MS(40),
-        .fin_wait_2 = ESTAB_S(60),
-        .syn_retries = 7, /* 247 s: at least 3 minutes [MUST-23] */
-        .synack_retries = 5,
-        .max_retries = 15, /* at least 100 s [SHLD-11] */
         .initial_window = 10,
         .hop_limit = 64,
         .timestamps = true,
         .window_scale = true,
         .sack = true,
-        .port_lo = 49152, /* RFC 6335 section 6 */
-        .port_hi = 65535,
         .cc = "newreno",
         .reass_max = 1u << 20,
         .reass_source_max = 256u << 10,
@@ -49,6 +33,8 @@ void estab_config_init_sized(struct estab_config *cfg, size_t size)
         .timewait_reuse = true,
     };
 
+    (void)estab_config_profile(&all, "rfc");
+    all.size = size;
     memcpy(cfg, &all, size < sizeof all ? size : sizeof all);
     if (size > sizeof all)
         memset((uint8_t *)cfg + sizeof all, 0, size - sizeof all);
@@ -66,7 +52,10 @@ static bool config_possible(const struct estab_config *c)
            c->initial_window > 0 && c->hop_limit > 0 && c->port_lo > 0 &&
            c->port_lo <= c->port_hi && memchr(c->cc, 0, sizeof c->cc) && cc_find(c->cc) &&
            c->reass_datagrams > 0 && c->reass_source_datagrams > 0 && c->reass_timeout > 0 &&
-           c->syn_cookies <= ESTAB_COOKIES_ALWAYS && c->listen_overflow <= ESTAB_OVERFLOW_RST;
+           c->syn_cookies <= ESTAB_COOKIES_ALWAYS && c->listen_overflow <= ESTAB_OVERFLOW_RST &&
+           c->profile.options <= ESTAB_OPTIONS_WS_SACK_TS &&
+           (c->profile.wscale <= 14 || c->profile.wscale == ESTAB_WSCALE_AUTO) &&
+           c->profile.rto_slop <= ESTAB_S(10);
 }
 
 static struct ip_reass_settings reass_settings_of(const struct estab_config *c)
@@ -84,7 +73,12 @@ static struct tcp_settings tcp_settings_of(const struct estab_config *c)
                                  .max_timewait = c->max_timewait,
                                  .sndbuf = c->sndbuf,
                                  .rcvbuf = c->rcvbuf,
-                                 .rto = {c->rto_init, c->rto_min, c->rto_max},
+                                 .rto = {.init = c->rto_init,
+                                         .min = c->rto_min,
+                                         .max = c->rto_max,
+                                         .slop = c->profile.rto_slop,
+                                         .syn_linear = c->profile.syn_linear},
+                                 .profile = c->profile,
                                  .msl = c->msl,
                                  .delack = c->delack,
                                  .fin_wait_2 = c->fin_wait_2,

@@ -233,6 +233,7 @@ enum tcp_kind { TCP_REF_TCB, TCP_REF_SYNQ, TCP_REF_TIMEWAIT };
 struct tcp_settings { /* of estab_config */
     uint32_t max_synq, max_timewait, sndbuf, rcvbuf;
     struct tcp_rtt_bounds rto;
+    struct estab_profile profile;
     estab_dur msl, delack, fin_wait_2, user_timeout;
     uint8_t syn_retries, synack_retries, max_retries, initial_window;
     bool timestamps, window_scale, sack;
@@ -425,7 +426,9 @@ static inline uint32_t tcp_seg_wnd(const struct tcb *t, const struct seg *g) /* 
 uint16_t tcp_window_field(struct tcb *t, bool syn); /* moves RCV.ADV: called when sent */
 bool tcp_window_worth(const struct tcb *t);         /* is an update worth a segment of its own */
 uint32_t tcp_window_usable(const struct tcb *t);    /* U of section 3.8.6.2.1 */
-uint8_t tcp_wscale_for(uint32_t rcvbuf);
+uint8_t tcp_wscale_for(const struct tcp_layer *l, uint32_t rcvbuf);
+/* The window of a SYN with the largest segment `mss`. */
+uint16_t tcp_syn_window(const struct tcp_layer *l, uint32_t wnd, uint32_t mss);
 static inline uint32_t tcp_rcv_wnd(const struct tcb *t)
 {
     return seq_diff(t->rcv.adv, t->rcv.nxt);
@@ -437,6 +440,7 @@ seq_t tcp_text_una(const struct tcb *t); /* number of the first octet in the sen
 
 /* ---- tcp_opt.c ---- */
 /* What is announced, and the bound of what is sent: the path's, and the user's (0: none). */
+#define TCP_TS_LEN 12u /* NOP NOP TS: RFC 7323 appendix A */
 uint16_t tcp_mss_announce(const struct tcp_layer *l, const struct ip_path *p, const uint8_t *peer,
                           uint16_t user_mss);
 void tcp_opt_syn(struct tcb *t,
@@ -445,7 +449,7 @@ void tcp_opt_offer(const struct tcb *t, struct tcp_opts *o, bool reply);
 /* In which order, and with how much padding, the options of o stand; `kinds` is for
  * tcp_opts_emit(). */
 #define TCP_KINDS_MAX 16
-void tcp_opt_layout(const struct tcp_opts *o, uint8_t kinds[TCP_KINDS_MAX]);
+void tcp_opt_layout(uint8_t order, const struct tcp_opts *o, uint8_t kinds[TCP_KINDS_MAX]);
 uint16_t tcp_mss_of(const struct tcp_opts *o,
                     const uint8_t *peer);  /* RFC 9293 section 3.7.1 default, floor */
 uint32_t tcp_eff_mss(const struct tcb *t); /* less the options every segment carries */

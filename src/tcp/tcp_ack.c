@@ -25,6 +25,14 @@ static void arm_persist(struct tcb *t)
             time_add(t->layer->env->now, tcp_rtt_rto(&t->rtt, &t->layer->set.rto, t->w->probes)));
 }
 
+static estab_dur rto_now(const struct tcb *t)
+{
+    const struct tcp_rtt_bounds *b = &t->layer->set.rto;
+
+    return t->syn_acked ? tcp_rtt_rto(&t->rtt, b, t->backoff)
+                        : tcp_rtt_rto_syn(&t->rtt, b, t->backoff);
+}
+
 void tcp_rexmt_arm(struct tcb *t, bool restart)
 {
     struct tcp_work *w = t->w;
@@ -41,8 +49,7 @@ void tcp_rexmt_arm(struct tcb *t, bool restart)
         return;
     }
     if (restart || w->due[TCP_T_REXMT] == ESTAB_NEVER) /* (5.1), (5.3) */
-        tcp_arm(t, TCP_T_REXMT,
-                time_add(t->layer->env->now, tcp_rtt_rto(&t->rtt, &t->layer->set.rto, t->backoff)));
+        tcp_arm(t, TCP_T_REXMT, time_add(t->layer->env->now, rto_now(t)));
 }
 
 /* RFC 6298 section 3 (Karn): an octet sent once is timed; else the timestamp's echo, where there is

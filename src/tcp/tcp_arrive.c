@@ -146,13 +146,18 @@ static enum verdict check_rst(struct tcb *t, const struct seg *g)
         return STOP;
     }
     if (!seq_eq(g->seq, t->rcv.nxt)) {
-        tcp_challenge_ack(t);
+        if (t->state != ESTAB_SYN_RECEIVED || !t->layer->set.profile.syn_received_silent)
+            tcp_challenge_ack(t);
         tcp_drop(t, g, RULE_BLIND_RST);
         return STOP;
     }
     switch ((enum estab_tcp_state)t->state) {
     case ESTAB_SYN_RECEIVED:
         err = ESTAB_E_REFUSED;
+        break;
+    case ESTAB_CLOSE_WAIT:
+        if (t->layer->set.profile.close_wait_pipe)
+            err = ESTAB_E_PIPE;
         break;
     case ESTAB_CLOSING:
     case ESTAB_LAST_ACK: /* "enter the CLOSED state": the user is told nothing */
@@ -299,6 +304,10 @@ static void check_fin(struct tcb *t)
         break;
     case ESTAB_FIN_WAIT_1: /* our FIN is not acked, or check_ack() would have left FIN-WAIT-1 */
         tcp_enter(t, ESTAB_CLOSING, ESTAB_BY_SEGMENT);
+        if (t->layer->set.profile.closing_repeats_fin && t->fin_sent) {
+            t->w->resend = seq_sub(t->snd.nxt, 1);
+            t->w->lost_to = t->snd.nxt;
+        }
         break;
     case ESTAB_FIN_WAIT_2:
         timewait_enter(t);

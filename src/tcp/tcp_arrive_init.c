@@ -81,7 +81,9 @@ void tcp_arrive_listen(struct tcb *t, struct seg *g, const struct ip_dgram *d, c
         return;
     }
     if (g->flags & SEG_ACK) { /* second, check for an ACK */
-        if (!tcp_cookie_arrives(t, g, d))
+        if (g->flags & SEG_SYN && t->layer->set.profile.listen_silent)
+            tcp_drop_tuple(t->layer, &k, g, ESTAB_LISTEN, RULE_LISTEN_OTHER);
+        else if (!tcp_cookie_arrives(t, g, d))
             tcp_refuse(t->layer, g, d, ESTAB_LISTEN, RULE_LISTEN_ACK);
         return;
     }
@@ -137,6 +139,8 @@ void tcp_arrive_syn_sent(struct tcb *t, struct seg *g)
 
     if ((g->flags & SEG_ACK) && !acked) { /* first, check the ACK bit */
         tcp_reply_rst(t->layer, &t->path, t->peer, g, ESTAB_SYN_SENT, RULE_SYN_SENT_ACK);
+        if (t->layer->set.profile.syn_again)
+            tcp_arm(t, TCP_T_REXMT, time_add(t->layer->env->now, t->layer->set.profile.syn_again));
         return;
     }
     if (g->flags & SEG_RST) { /* second, check the RST bit */

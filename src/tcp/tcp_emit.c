@@ -53,7 +53,7 @@ void tcp_emit(struct tcp_layer *l, const struct seg_out *o, struct tcp_frames *o
     struct ip_send how = {.proto = IPPROTO_TCP_, .hop_limit = o->hop_limit};
     uint8_t *tcp = hdr + ip_len;
 
-    tcp_opt_layout(&o->g.opt, kinds);
+    tcp_opt_layout(l->set.profile.options, &o->g.opt, kinds);
     opts_len = (uint32_t)tcp_opts_emit(&o->g.opt, kinds, tcp + TCP_HDR_LEN);
     hdr_len = TCP_HDR_LEN + opts_len;
     tcp_hdr_emit(&o->g, opts_len, tcp);

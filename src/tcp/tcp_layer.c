@@ -6,8 +6,6 @@
 #include "tcp/tcp.h"
 #include <assert.h>
 
-#define QUICK_ACKS 16u /* segments that a new connection acknowledges at once */
-
 int tcp_init(struct tcp_layer *l, struct env *env, struct ip_layer *ip, struct rule_book *rules,
              const struct tcp_settings *set, uint32_t max_conns)
 {
@@ -130,8 +128,8 @@ struct tcb *tcb_new(struct tcp_layer *l)
     t->rcvbuf = l->set.rcvbuf;
     t->timewait = SLAB_NONE;
     t->idle_at = ESTAB_NEVER;
-    t->quick_acks = QUICK_ACKS;
-    t->quick_next = 2 * QUICK_ACKS;
+    t->quick_acks = l->set.profile.quick_acks;
+    t->quick_next = (uint8_t)(2 * t->quick_acks);
     t->keepcnt = 9;
     t->keepintvl_ms = 75000;
     tcp_rtt_init(&t->rtt, &l->set.rto);

@@ -3,7 +3,6 @@
 #include "tcp/tcp.h"
 
 #define MSS_FLOOR 88u /* against peers that would have us send headers only */
-#define TS_LEN    12u /* NOP NOP TS: RFC 7323 appendix A */
 
 uint16_t tcp_mss_announce(const struct tcp_layer *l, const struct ip_path *p, const uint8_t *peer,
                           uint16_t user_mss)
@@ -68,7 +67,7 @@ void tcp_opt_offer(const struct tcb *t, struct tcp_opts *o, bool reply)
 
 uint32_t tcp_eff_mss(const struct tcb *t)
 {
-    return t->ts_ok ? t->snd_mss - TS_LEN : t->snd_mss; /* RFC 6691 section 3 */
+    return t->ts_ok ? t->snd_mss - TCP_TS_LEN : t->snd_mss; /* RFC 6691 section 3 */
 }
 
 /* RFC 7323 section 5.3 (R1) and 5.5: an old TSval is not acceptable, unless TS.Recent itself is
@@ -83,35 +82,62 @@ bool tcp_paws_ok(const struct tcb *t, const struct seg *g)
     return now_s - t->ts_recent_s > outdated_s;
 }
 
-/* The order that middleboxes see most, each option aligned as RFC 7323 appendix A and RFC 2018
- * section 3 show them. */
-void tcp_opt_layout(const struct tcp_opts *o, uint8_t kinds[TCP_KINDS_MAX])
+static uint8_t *two_nops(uint8_t *k)
+{
+    *k++ = OPT_KIND_NOP;
+    *k++ = OPT_KIND_NOP;
+    return k;
+}
+
+/* MSS, SACK permitted, timestamps, window scale: each aligned by NOPs in front. */
+static uint8_t *layout_sack_ts_ws(uint8_t has, uint8_t *k)
+{
+    if (has & OPT_SACK_OK) {
+        if (!(has & OPT_TS))
+            k = two_nops(k);
+        *k++ = OPT_KIND_SACK_OK;
+    }
+    if (has & OPT_TS) {
+        if (!(has & OPT_SACK_OK))
+            k = two_nops(k);
+        *k++ = OPT_KIND_TS;
+    }
+    if (has & OPT_WS) {
+        *k++ = OPT_KIND_NOP;
+        *k++ = OPT_KIND_WS;
+    }
+    return k;
+}
+
+/* MSS, window scale, SACK permitted, timestamps: what is left over is filled with EOLs. */
+static uint8_t *layout_ws_sack_ts(uint8_t has, uint8_t *k)
+{
+    if (has & OPT_WS) {
+        *k++ = OPT_KIND_NOP;
+        *k++ = OPT_KIND_WS;
+    }
+    if (has & OPT_SACK_OK)
+        *k++ = OPT_KIND_SACK_OK;
+    if (has & OPT_TS) {
+        if (!(has & OPT_SACK_OK))
+            k = two_nops(k);
+        *k++ = OPT_KIND_TS;
+    }
+    return k;
+}
+
+/* As RFC 7323 appendix A and RFC 2018 section 3 show them; order: an enum estab_option_order, the
+ * profile's. */
+void tcp_opt_layout(uint8_t order, const struct tcp_opts *o, uint8_t kinds[TCP_KINDS_MAX])
 {
     uint8_t *k = kinds;
 
     if (o->has & OPT_MSS)
         *k++ = OPT_KIND_MSS;
-    if (o->has & OPT_SACK_OK) {
-        if (!(o->has & OPT_TS)) {
-            *k++ = OPT_KIND_NOP;
-            *k++ = OPT_KIND_NOP;
-        }
-        *k++ = OPT_KIND_SACK_OK;
-    }
-    if (o->has & OPT_TS) {
-        if (!(o->has & OPT_SACK_OK)) {
-            *k++ = OPT_KIND_NOP;
-            *k++ = OPT_KIND_NOP;
-        }
-        *k++ = OPT_KIND_TS;
-    }
-    if (o->has & OPT_WS) {
-        *k++ = OPT_KIND_NOP;
-        *k++ = OPT_KIND_WS;
-    }
+    k = order == ESTAB_OPTIONS_WS_SACK_TS ? layout_ws_sack_ts(o->has, k)
+                                          : layout_sack_ts_ws(o->has, k);
     if (o->has & OPT_SACK) {
-        *k++ = OPT_KIND_NOP;
-        *k++ = OPT_KIND_NOP;
+        k = two_nops(k);
         *k++ = OPT_KIND_SACK;
     }
     *k = OPT_KIND_EOL;

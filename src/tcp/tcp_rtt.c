@@ -51,7 +51,14 @@ estab_dur tcp_rtt_rto(const struct tcp_rtt *r, const struct tcp_rtt_bounds *b, u
 
     while (shift-- && d < b->max)
         d *= 2;
-    return d < b->max ? d : b->max;
+    return (d < b->max ? d : b->max) + b->slop;
+}
+
+estab_dur tcp_rtt_rto_syn(const struct tcp_rtt *r, const struct tcp_rtt_bounds *b, uint32_t shift)
+{
+    if (shift == 0)
+        return tcp_rtt_rto(r, b, 0) - b->slop;
+    return tcp_rtt_rto(r, b, shift > b->syn_linear ? shift - b->syn_linear : 0);
 }
 
 void tcp_rtt_syn_lost(struct tcp_rtt *r)

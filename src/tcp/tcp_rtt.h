@@ -15,11 +15,15 @@ struct tcp_rtt {
 };
 struct tcp_rtt_bounds {
     estab_dur init, min, max;
+    estab_dur slop;     /* added to every timeout but a SYN's first: estab_profile.rto_slop */
+    uint8_t syn_linear; /* timeouts of a SYN before they double */
 };
 void tcp_rtt_init(struct tcp_rtt *r, const struct tcp_rtt_bounds *b);
 void tcp_rtt_sample(struct tcp_rtt *r, const struct tcp_rtt_bounds *b, estab_dur rtt);
 /* The timeout to arm after `shift` expiries: doubled each time (5.5), bounded (2.5). */
 estab_dur tcp_rtt_rto(const struct tcp_rtt *r, const struct tcp_rtt_bounds *b, uint32_t shift);
+/* The same for a SYN, or a SYN,ACK. */
+estab_dur tcp_rtt_rto_syn(const struct tcp_rtt *r, const struct tcp_rtt_bounds *b, uint32_t shift);
 /* (5.7): the SYN timed out and the RTO in use was below 3 s: begin data with 3 s. */
 void tcp_rtt_syn_lost(struct tcp_rtt *r);
 

@@ -68,7 +68,7 @@ static void schedule(struct tcp_layer *l, uint32_t slot)
     struct tcp_rtt first;
 
     tcp_rtt_init(&first, &l->set.rto);
-    q->due = ms_of(time_add(l->env->now, tcp_rtt_rto(&first, &l->set.rto, q->retries)));
+    q->due = ms_of(time_add(l->env->now, tcp_rtt_rto_syn(&first, &l->set.rto, q->retries)));
     slot_push(&l->synqs, &l->synq_by_retries[q->retries], slot, SYNQ_LINK);
     owe_synack(l, slot);
 }
@@ -149,7 +149,7 @@ static void synq_fill(struct tcp_synq *q, const struct tcb *t, const struct seg 
         q->mss = own;
     if (q->ws_ok) {
         q->snd_wscale = g->opt.ws & 0xfu;
-        q->rcv_wscale = tcp_wscale_for(t->rcvbuf) & 0xfu;
+        q->rcv_wscale = tcp_wscale_for(t->layer, t->rcvbuf) & 0xfu;
     }
     if (q->ts_ok)
         q->ts_recent = g->opt.ts_val;
@@ -278,7 +278,7 @@ static struct tcb *promote(struct tcp_layer *l, uint32_t slot, struct tcb *liste
 
         tcp_rtt_init(&first, &l->set.rto);
         tcp_rtt_sample(&t->rtt, &l->set.rto,
-                       tcp_rtt_rto(&first, &l->set.rto, 0) - time_since(l->env->now, due));
+                       tcp_rtt_rto_syn(&first, &l->set.rto, 0) - time_since(l->env->now, due));
     } else {
         tcp_rtt_syn_lost(&t->rtt);
     }
@@ -351,7 +351,8 @@ void synq_segment_arrives(struct tcp_layer *l, uint32_t slot, struct seg *g)
         } else if (!seq_in(g->seq, nxt, wnd)) {
             tcp_drop_tuple(l, &k, g, ESTAB_SYN_RECEIVED, RULE_RST_OUTSIDE);
         } else {
-            synq_challenge(l, q, RULE_BLIND_RST);
+            if (!l->set.profile.syn_received_silent)
+                synq_challenge(l, q, RULE_BLIND_RST);
             tcp_drop_tuple(l, &k, g, ESTAB_SYN_RECEIVED, RULE_BLIND_RST);
         }
         return;
@@ -402,10 +403,10 @@ static void emit_synack(struct tcp_layer *l, const struct tcp_synq *q, const str
     o.g.seq = q->iss;
     o.g.ack = seq_add(q->irs, 1);
     o.g.flags = SEG_SYN | SEG_ACK;
-    o.g.wnd = synq_window(listener);
     o.g.opt.has = (uint8_t)(OPT_MSS | (q->ws_ok ? OPT_WS : 0) | (q->sack_ok ? OPT_SACK_OK : 0) |
                             (q->ts_ok ? OPT_TS : 0));
     o.g.opt.mss = tcp_mss_announce(l, &q->path, q->peer, listener->user_mss);
+    o.g.wnd = tcp_syn_window(l, synq_window(listener), o.g.opt.mss - (q->ts_ok ? TCP_TS_LEN : 0u));
     o.g.opt.ws = q->rcv_wscale;
     o.g.opt.ts_val = tcp_ts_now(l) + tcp_ts_offset(l, &k);
     o.g.opt.ts_ecr = q->ts_recent;

@@ -186,6 +186,10 @@ bool timewait_segment_arrives(struct tcp_layer *l, uint32_t slot, struct seg *g,
         timewait_end(l, slot, ESTAB_BY_SEGMENT);
         return true;
     }
+    if (!(g->flags & SEG_ACK) && l->set.profile.time_wait_needs_ack) {
+        tcp_drop_tuple(l, &k, g, ESTAB_TIME_WAIT, RULE_NO_ACK);
+        return false;
+    }
     /* First, check the sequence number: an old duplicate is acknowledged.  Eighth, check the FIN
      * bit: only a repeated FIN can have these numbers; it is acknowledged and 2 MSL begin anew. */
     if (g->flags & SEG_FIN && seq_eq(seq_add(g->seq, g->len), w->rcv_nxt)) {

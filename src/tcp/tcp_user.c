@@ -85,7 +85,7 @@ int tcp_open_active(struct tcb *t, const struct estab_addr *peer)
     t->ts_offset = tcp_ts_offset(l, &k);
     t->rcv_mss = tcp_mss_announce(l, &t->path, t->peer, t->user_mss);
     t->snd_mss = t->rcv_mss;
-    t->rcv_wscale = l->set.window_scale ? tcp_wscale_for(t->rcvbuf) : 0;
+    t->rcv_wscale = l->set.window_scale ? tcp_wscale_for(l, t->rcvbuf) : 0;
     t->w->resend = t->w->lost_to = t->w->snd_up = t->w->small_end = t->snd.nxt;
     t->owed.syn = true;
     tcp_enter(t, ESTAB_SYN_SENT, ESTAB_BY_USER);

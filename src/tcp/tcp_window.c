@@ -36,13 +36,25 @@ uint32_t tcp_unsent(const struct tcb *t)
 }
 
 /* The shift that lets the whole buffer be announced (RFC 7323 section 2.3: at most 14). */
-uint8_t tcp_wscale_for(uint32_t rcvbuf)
+uint8_t tcp_wscale_for(const struct tcp_layer *l, uint32_t rcvbuf)
 {
     uint8_t s = 0;
+
+    if (l->set.profile.wscale != ESTAB_WSCALE_AUTO)
+        return l->set.profile.wscale;
 
     while (s < 14 && (rcvbuf >> s) > UINT16_MAX)
         s++;
     return s;
+}
+
+uint16_t tcp_syn_window(const struct tcp_layer *l, uint32_t wnd, uint32_t mss)
+{
+    if (wnd > UINT16_MAX)
+        wnd = UINT16_MAX;
+    if (l->set.profile.syn_window_whole && mss > 0 && wnd > mss)
+        wnd -= wnd % mss;
+    return (uint16_t)wnd;
 }
 
 /* How far RCV.ADV could move now. */
@@ -81,8 +93,7 @@ uint16_t tcp_window_field(struct tcb *t, bool syn)
         t->rcv.adv = seq_add(t->rcv.adv, g);
     wnd = tcp_rcv_wnd(t);
     if (syn) {
-        if (wnd > UINT16_MAX)
-            wnd = UINT16_MAX;
+        wnd = tcp_syn_window(t->layer, wnd, t->rcv_mss);
         t->rcv.adv = seq_add(t->rcv.nxt, wnd);
         return (uint16_t)wnd;
     }

@@ -209,7 +209,7 @@ static inline uint32_t peer_build(struct peer *p, const struct pkt *k, uint8_t b
     g.ack = seq_of(k->flags & ACK ? p->iss + k->ack : 0);
     g.wnd = k->shut ? 0 : k->wnd ? k->wnd : p->wnd;
     peer_options(p, k, &g.opt);
-    tcp_opt_layout(&g.opt, kinds);
+    tcp_opt_layout(ESTAB_OPTIONS_SACK_TS_WS, &g.opt, kinds);
     opts_len = (uint32_t)tcp_opts_emit(&g.opt, kinds, tcp + TCP_HDR_LEN);
     tcp_hdr_emit(&g, opts_len, tcp);
     assert_true(IP6_HDR_LEN + TCP_HDR_LEN + opts_len + len <= PEER_FRAME);

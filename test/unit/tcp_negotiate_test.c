@@ -11,7 +11,7 @@ static void assert_layout(uint8_t has, const uint8_t *want)
     uint8_t kinds[TCP_KINDS_MAX];
     size_t n = 0;
 
-    tcp_opt_layout(&o, kinds);
+    tcp_opt_layout(ESTAB_OPTIONS_SACK_TS_WS, &o, kinds);
     while (want[n] != OPT_KIND_EOL)
         n++;
     assert_memory_equal(kinds, want, n + 1);
@@ -50,7 +50,7 @@ static void every_set_of_options_fits(void **state)
         o.nsack = has & OPT_SACK ? nblocks[(has & OPT_TS) != 0] : 0;
         for (uint8_t i = 0; i < o.nsack; i++)
             o.sack[i] = (struct range){{i * 10u}, {i * 10u + 5}};
-        tcp_opt_layout(&o, kinds);
+        tcp_opt_layout(ESTAB_OPTIONS_SACK_TS_WS, &o, kinds);
         len = tcp_opts_emit(&o, kinds, out);
         assert_int_equal(len % 4, 0);
         assert_int_equal(tcp_opts_parse(&back, out, len), RULE_NONE);

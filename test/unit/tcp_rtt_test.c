@@ -9,7 +9,8 @@
 
 #include "tcp/tcp_rtt.h"
 
-static const struct tcp_rtt_bounds bounds = {ESTAB_S(1), ESTAB_MS(200), ESTAB_S(120)};
+static const struct tcp_rtt_bounds bounds = {
+    .init = ESTAB_S(1), .min = ESTAB_MS(200), .max = ESTAB_S(120)};
 
 static struct tcp_rtt after(const estab_dur *samples, size_t n)
 {
@@ -85,7 +86,7 @@ static void it_doubles_up_to_the_bound(void **state)
 /* Section 4: a variance below the clock's granularity counts as that: min of 200 ms aside. */
 static void a_steady_path_keeps_the_granularity(void **state)
 {
-    const struct tcp_rtt_bounds tight = {ESTAB_S(1), 1, ESTAB_S(120)};
+    const struct tcp_rtt_bounds tight = {.init = ESTAB_S(1), .min = 1, .max = ESTAB_S(120)};
     struct tcp_rtt r;
 
     (void)state;

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* profile.c - how systems differ, as named sets of settings: doc/PROFILES.md has the sources. */
+#include "stack/stack.h"
+
+struct preset {
+    struct estab_profile p;
+    uint32_t sndbuf, rcvbuf;
+    uint8_t syn_retries, synack_retries, max_retries;
+    uint16_t port_lo, port_hi;
+    estab_dur rto_init, rto_min, rto_max, msl, fin_wait_2, delack;
+};
+
+static const struct preset presets[] = {
+    {.p = {.name = "rfc", .wscale = ESTAB_WSCALE_AUTO, .quick_acks = 16},
+     .sndbuf = 512u << 10,
+     .rcvbuf = 512u << 10,
+     .syn_retries = 7, /* 247 s: at least 3 minutes [MUST-23] */
+     .synack_retries = 5,
+     .max_retries = 15, /* at least 100 s [SHLD-11] */
+     .port_lo = 49152,  /* RFC 6335 section 6 */
+     .port_hi = 65535,
+     .rto_init = ESTAB_S(1), /* RFC 6298 (2.1) */
+     /* Departs from RFC 6298 section 2 (2.4), which wants 1 s: 200 ms, as hosts at large do, keeps
+      * one lost segment from costing a second; RFC 8961 section 4 leaves the minimum to the
+      * implementation. */
+     .rto_min = ESTAB_MS(200),
+     .rto_max = ESTAB_S(120),
+     .msl = ESTAB_S(30),
+     .fin_wait_2 = ESTAB_S(60),
+     .delack = ESTAB_MS(40)},
+    {.p = {.name = "linux",
+           .wscale = 8,
+           .quick_acks = 16,
+           .syn_again = ESTAB_MS(10),
+           .syn_window_whole = true,
+           .syn_received_silent = true,
+           .close_wait_pipe = true},
+     .sndbuf = 4096u << 10,
+     .rcvbuf = 65536,
+     .syn_retries = 6,
+     .synack_retries = 5,
+     .max_retries = 15,
+     .port_lo = 32768,
+     .port_hi = 60999,
+     .rto_init = ESTAB_S(1),
+     .rto_min = ESTAB_MS(200),
+     .rto_max = ESTAB_S(120),
+     .msl = ESTAB_S(30),
+     .fin_wait_2 = ESTAB_S(60),
+     .delack = ESTAB_MS(40)},
+    {.p = {.name = "freebsd",
+           .options = ESTAB_OPTIONS_WS_SACK_TS,
+           .wscale = 6,
+           .syn_linear = 4,
+           .rto_slop = ESTAB_MS(200),
+           .listen_silent = true,
+           .closing_repeats_fin = true,
+           .time_wait_needs_ack = true},
+     .sndbuf = 32768,
+     .rcvbuf = 65536,
+     .syn_retries = 10,
+     .synack_retries = 3,
+     .max_retries = 12,
+     .port_lo = 10000,
+     .port_hi = 65535,
+     .rto_init = ESTAB_S(1),
+     .rto_min = ESTAB_MS(30),
+     .rto_max = ESTAB_S(64),
+     .msl = ESTAB_S(30),
+     .fin_wait_2 = ESTAB_S(60),
+     .delack = ESTAB_MS(40)},
+};
+
+int estab_config_profile(struct estab_config *cfg, const char *name)
+{
+    const size_t needed = offsetof(struct estab_config, profile) + sizeof cfg->profile;
+
+    if (!name || cfg->size < needed)
+        return ESTAB_E_INVAL;
+    for (size_t i = 0; i < sizeof presets / sizeof *presets; i++) {
+        const struct preset *d = &presets[i];
+
+        if (strcmp(d->p.name, name) != 0)
+            continue;
+        cfg->profile = d->p;
+        cfg->sndbuf = d->sndbuf;
+        cfg->rcvbuf = d->rcvbuf;
+        cfg->syn_retries = d->syn_retries;
+        cfg->synack_retries = d->synack_retries;
+        cfg->max_retries = d->max_retries;
+        cfg->port_lo = d->port_lo;
+        cfg->port_hi = d->port_hi;
+        cfg->rto_init = d->rto_init;
+        cfg->rto_min = d->rto_min;
+        cfg->rto_max = d->rto_max;
+        cfg->msl = d->msl;
+        cfg->fin_wait_2 = d->fin_wait_2;
+        cfg->delack = d->delack;
+        return 0;
+    }
+    return ESTAB_E_INVAL;
+}
