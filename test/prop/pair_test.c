@@ -28,12 +28,17 @@ static void network_of(struct lab *l, struct lab_conf *c)
 {
     const bool ethernet = lab_once_in(l, 3);
     /* What Ethernet corrupts its FCS drops, and ARP, which has no checksum, relies on that. */
-    const bool corruptible = !ethernet || c->ip6;
+    const bool offload = lab_once_in(l, 5);
+    const bool corruptible = (!ethernet || c->ip6) && !offload; /* offload: nobody checks */
 
     c->caps.medium = ethernet ? ESTAB_MEDIUM_ETHERNET : ESTAB_MEDIUM_IP;
     c->caps.mtu =
         c->ip6 ? PICK(l, 1280, 1280, 1500, 9000) : PICK(l, 68, 296, 576, 1500, 1500, 9000);
     memcpy(c->caps.mac, "\x02\0\0\0\0\x10", 6);
+    if (offload) {
+        c->caps.gso_max = PICK(l, 3000, 20000, 65535);
+        c->caps.tx_csum = c->caps.rx_csum = true;
+    }
     for (int i = 0; i < 2; i++) {
         struct estab_fault *f = &c->fault[i];
 
@@ -166,6 +171,8 @@ static uint64_t run(uint64_t seed, struct edges *edges, FILE *dump, uint64_t *re
     c.batch_max = 32;
     estab_virtual_env(&unused, &choice.rng, seed * 2 + 1);
     c.ip6 = lab_once_in(&choice, 2);
+    /* Milliseconds and timestamps wrap after 2^32 ms, which is some seconds away in some seeds. */
+    c.start = ESTAB_MS(PICK(&choice, 1000000, 1000000, UINT32_MAX / 2 - 5000, UINT32_MAX - 70000));
     network_of(&choice, &c);
     for (int i = 0; i < 2; i++)
         host_of(&choice, &c.cfg[i]);
