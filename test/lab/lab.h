@@ -51,6 +51,7 @@ struct lab_conf {
     struct estab_fault fault[2]; /* of what each host sends; seed, now and ctx are filled in */
     bool ip6;
     estab_time start;    /* what time it is at the beginning */
+    uint32_t sleep_in;   /* once in so many steps both hosts sleep for up to an hour; 0: never */
     uint32_t batch_max;  /* frames handed over at once, at most */
     estab_dur at_most;   /* virtual time until all must be over */
     uint32_t rounds_max; /* and rounds */
@@ -423,6 +424,8 @@ static inline void lab_run(struct lab *l)
             lab_fail(l, "waits for ever");
         if (next > l->conf.start + l->conf.at_most)
             lab_fail(l, "is not over yet");
+        if (l->conf.sleep_in && lab_once_in(l, l->conf.sleep_in))
+            next += lab_rand(l) % ESTAB_S(3600);
         if (next > l->now)
             lab_set_time(l, next);
     }

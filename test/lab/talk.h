@@ -11,7 +11,7 @@
 
 #include "lab/lab.h"
 
-#define TALKS_MAX    8
+#define TALKS_MAX    64
 #define TALK_PATTERN 65536u
 #define TALK_CHUNK   65536u
 

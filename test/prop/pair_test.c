@@ -74,6 +74,12 @@ static void host_of(struct lab *l, struct estab_config *c)
     c->fin_wait_2 = 0;
     c->syn_retries = c->max_retries = 255;
     c->synack_retries = 15;
+    if (lab_once_in(l, 8))
+        c->max_timewait = PICK(l, 1, 3, 10);
+    if (lab_once_in(l, 8))
+        c->max_synq = PICK(l, 1, 3, 10);
+    if (lab_once_in(l, 8))
+        c->max_conns = PICK(l, 3, 10);
 }
 
 static uint32_t amount(struct lab *l, uint32_t mtu)
@@ -129,25 +135,28 @@ static void ends_of(struct lab *l, struct talk *w, bool aborts)
 
         p->end = TALK_ABORTS;
         p->abort_after = lab_below(l, w->plan[0].say + w->plan[1].say + 1);
-        w->plan[0].keepidle = w->plan[1].keepidle = ESTAB_S(10); /* an RST may be lost */
     }
 }
 
 static void talks_of(struct lab *l, struct talks *a)
 {
-    uint32_t n = PICK(l, 1, 1, 1, 2, 5);
+    uint32_t n = PICK(l, 1, 1, 1, 1, 2, 2, 5, 5, 30);
 
-    a->may_fail = lab_once_in(l, 10);
+    /* Without room for a control block an opening waits, but not for ever. */
+    a->may_fail = lab_once_in(l, 10) || n >= l->conf.cfg[1].max_conns;
+    a->backlog = PICK(l, 1, 3, TALKS_MAX, TALKS_MAX);
     for (uint32_t i = 0; i < n; i++) {
         struct talk *w = talk_add(a);
 
         w->start_at += lab_once_in(l, 2) ? 0 : lab_rand(l) % ESTAB_S(2);
         w->port[0] = lab_once_in(l, 2) ? (uint16_t)(5000 + i) : 0;
         for (int side = 0; side < 2; side++)
-            w->plan[side].say = amount(l, l->conf.caps.mtu);
+            w->plan[side].say = amount(l, l->conf.caps.mtu) / (n > 5 ? 20 : 1);
         for (int side = 0; side < 2; side++)
             side_of(l, &w->plan[side], w->plan[!side].say);
-        ends_of(l, w, a->may_fail);
+        if (a->may_fail) /* who only listens hears of it no other way: an RST may be lost */
+            w->plan[0].keepidle = w->plan[1].keepidle = ESTAB_S(10);
+        ends_of(l, w, a->may_fail && lab_once_in(l, 2));
         if (!a->may_fail && lab_once_in(l, 10)) {
             w->simultaneous = true;
             w->port[0] = (uint16_t)(6000 + i);
@@ -172,6 +181,7 @@ static uint64_t run(uint64_t seed, struct edges *edges, FILE *dump, uint64_t *re
     estab_virtual_env(&unused, &choice.rng, seed * 2 + 1);
     c.ip6 = lab_once_in(&choice, 2);
     /* Milliseconds and timestamps wrap after 2^32 ms, which is some seconds away in some seeds. */
+    c.sleep_in = lab_once_in(&choice, 15) ? lab_between(&choice, 50, 1000) : 0;
     c.start = ESTAB_MS(PICK(&choice, 1000000, 1000000, UINT32_MAX / 2 - 5000, UINT32_MAX - 70000));
     network_of(&choice, &c);
     for (int i = 0; i < 2; i++)
