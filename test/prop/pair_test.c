@@ -74,6 +74,9 @@ static void host_of(struct lab *l, struct estab_config *c)
     c->fin_wait_2 = 0;
     c->syn_retries = c->max_retries = 255;
     c->synack_retries = 15;
+    c->syn_cookies = lab_once_in(l, 2)    ? ESTAB_COOKIES_NEVER
+                     : lab_once_in(l, 10) ? ESTAB_COOKIES_ALWAYS
+                                          : ESTAB_COOKIES_WHEN_FULL;
     if (lab_once_in(l, 8))
         c->max_timewait = PICK(l, 1, 3, 10);
     if (lab_once_in(l, 8))
@@ -138,13 +141,23 @@ static void ends_of(struct lab *l, struct talk *w, bool aborts)
     }
 }
 
+/* Without room for a control block an opening waits, but not for ever.  A cookie is sent once: who
+ * only listens may lose the connection with its own ACK; and one that comes back may take the place
+ * of a half-open connection. */
+static bool may_refuse(const struct estab_config *c, uint32_t n, uint32_t backlog)
+{
+    if (c->syn_cookies == ESTAB_COOKIES_ALWAYS || n >= c->max_conns)
+        return true;
+    return c->syn_cookies != ESTAB_COOKIES_NEVER &&
+           (backlog < TALKS_MAX || c->max_synq < TALKS_MAX);
+}
+
 static void talks_of(struct lab *l, struct talks *a)
 {
     uint32_t n = PICK(l, 1, 1, 1, 1, 2, 2, 5, 5, 30);
 
-    /* Without room for a control block an opening waits, but not for ever. */
-    a->may_fail = lab_once_in(l, 10) || n >= l->conf.cfg[1].max_conns;
     a->backlog = PICK(l, 1, 3, TALKS_MAX, TALKS_MAX);
+    a->may_fail = lab_once_in(l, 10) || may_refuse(&l->conf.cfg[1], n, a->backlog);
     for (uint32_t i = 0; i < n; i++) {
         struct talk *w = talk_add(a);
 
