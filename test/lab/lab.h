@@ -50,8 +50,10 @@ struct lab_conf {
     struct estab_port_caps caps;
     struct estab_fault fault[2]; /* of what each host sends; seed, now and ctx are filled in */
     bool ip6;
+    estab_time start;    /* what time it is at the beginning */
+    uint32_t sleep_in;   /* once in so many steps both hosts sleep for up to an hour; 0: never */
     uint32_t batch_max;  /* frames handed over at once, at most */
-    estab_time until;    /* virtual time by which all must be over */
+    estab_dur at_most;   /* virtual time until all must be over */
     uint32_t rounds_max; /* and rounds */
     struct edges *edges; /* NULL: nobody counts them */
     FILE *dump;          /* NULL: nobody reads them */
@@ -238,8 +240,9 @@ static inline void lab_conf_init(struct lab_conf *c, uint64_t seed)
 {
     *c = (struct lab_conf){.seed = seed,
                            .caps = {.medium = ESTAB_MEDIUM_IP, .mtu = 1500},
+                           .start = ESTAB_S(1000),
                            .batch_max = 16,
-                           .until = ESTAB_S(100u * 86400u),
+                           .at_most = ESTAB_S(100u * 86400u),
                            .rounds_max = 4000000};
     for (int i = 0; i < 2; i++)
         estab_config_init(&c->cfg[i]);
@@ -293,7 +296,7 @@ static inline void lab_open(struct lab *l, const struct lab_conf *c)
             fail_msg("%s", err);
         lab_addr(&h->addr, c->ip6, (uint8_t)i);
     }
-    lab_set_time(l, ESTAB_S(1000));
+    lab_set_time(l, c->start);
 }
 
 /* What nobody must find when all is over: both hosts hold nothing any more. */
@@ -347,16 +350,26 @@ static inline bool lab_deliver(struct lab *l, struct lab_host *h)
     return n > 0;
 }
 
+/* No frame is larger than the link, and no super-segment's pieces will be. */
+static inline void lab_check_size(struct lab *l, struct lab_host *h, const struct estab_frame *f)
+{
+    const struct estab_port_caps *caps = &l->conf.caps;
+    size_t link = caps->medium == ESTAB_MEDIUM_ETHERNET ? 14 : 0, len = estab_frame_len(f);
+
+    if (f->off.gso_size && len <= link + caps->gso_max)
+        len = (size_t)f->off.hdr_len + f->off.gso_size;
+    if (len > link + caps->mtu)
+        lab_fail(l, "host %c sends %zu octets over a link of %u", 'A' + (int)(h - l->host), len,
+                 caps->mtu);
+}
+
 static inline bool lab_collect(struct lab *l, struct lab_host *h)
 {
     struct estab_frame f[64];
     int n = estab_output(h->s, 0, f, lab_batch(l));
-    size_t most = l->conf.caps.mtu + (l->conf.caps.medium == ESTAB_MEDIUM_ETHERNET ? 14u : 0u);
 
     for (int i = 0; i < n; i++)
-        if (estab_frame_len(&f[i]) > most)
-            lab_fail(l, "host %c sends %zu octets over a link of %zu", 'A' + (int)(h - l->host),
-                     estab_frame_len(&f[i]), most);
+        lab_check_size(l, h, &f[i]);
     if (n > 0 && estab_link_send(h->link, f, (size_t)n) < 0)
         lab_fail(l, "%s", h->link->error);
     return n > 0;
@@ -409,8 +422,10 @@ static inline void lab_run(struct lab *l)
         next = lab_next(l);
         if (next == ESTAB_NEVER)
             lab_fail(l, "waits for ever");
-        if (next > l->conf.until)
+        if (next > l->conf.start + l->conf.at_most)
             lab_fail(l, "is not over yet");
+        if (l->conf.sleep_in && lab_once_in(l, l->conf.sleep_in))
+            next += lab_rand(l) % ESTAB_S(3600);
         if (next > l->now)
             lab_set_time(l, next);
     }

@@ -11,7 +11,7 @@
 
 #include "lab/lab.h"
 
-#define TALKS_MAX    8
+#define TALKS_MAX    64
 #define TALK_PATTERN 65536u
 #define TALK_CHUNK   65536u
 
@@ -238,14 +238,14 @@ static inline bool talk_read(struct talks *a, struct talker *t)
     uint32_t n = lab_between(a->l, 1, p->read_max);
     uint32_t first = lab_between(a->l, 0, n);
     struct estab_iov v[2] = {{a->buf, first}, {a->buf + first, n - first}};
+    bool peeks = p->peek && lab_once_in(a->l, 4);
     ptrdiff_t got;
 
-    if (p->peek && lab_once_in(a->l, 4)) {
-        got = estab_recv(t->host->s, t->k, v, 2, ESTAB_MSG_PEEK);
-        if (got > 0)
-            talk_hear(a, t, (uint32_t)got);
+    got = estab_recv(t->host->s, t->k, v, 2, peeks ? ESTAB_MSG_PEEK : 0);
+    if (got > 0 && peeks) {
+        talk_hear(a, t, (uint32_t)got);
+        got = estab_recv(t->host->s, t->k, v, 2, 0);
     }
-    got = estab_recv(t->host->s, t->k, v, 2, 0);
     if (got > 0) {
         talk_hear(a, t, (uint32_t)got);
         t->heard += (uint32_t)got;

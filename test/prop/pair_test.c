@@ -28,12 +28,17 @@ static void network_of(struct lab *l, struct lab_conf *c)
 {
     const bool ethernet = lab_once_in(l, 3);
     /* What Ethernet corrupts its FCS drops, and ARP, which has no checksum, relies on that. */
-    const bool corruptible = !ethernet || c->ip6;
+    const bool offload = lab_once_in(l, 5);
+    const bool corruptible = (!ethernet || c->ip6) && !offload; /* offload: nobody checks */
 
     c->caps.medium = ethernet ? ESTAB_MEDIUM_ETHERNET : ESTAB_MEDIUM_IP;
     c->caps.mtu =
         c->ip6 ? PICK(l, 1280, 1280, 1500, 9000) : PICK(l, 68, 296, 576, 1500, 1500, 9000);
     memcpy(c->caps.mac, "\x02\0\0\0\0\x10", 6);
+    if (offload) {
+        c->caps.gso_max = PICK(l, 3000, 20000, 65535);
+        c->caps.tx_csum = c->caps.rx_csum = true;
+    }
     for (int i = 0; i < 2; i++) {
         struct estab_fault *f = &c->fault[i];
 
@@ -69,6 +74,15 @@ static void host_of(struct lab *l, struct estab_config *c)
     c->fin_wait_2 = 0;
     c->syn_retries = c->max_retries = 255;
     c->synack_retries = 15;
+    c->syn_cookies = lab_once_in(l, 2)    ? ESTAB_COOKIES_NEVER
+                     : lab_once_in(l, 10) ? ESTAB_COOKIES_ALWAYS
+                                          : ESTAB_COOKIES_WHEN_FULL;
+    if (lab_once_in(l, 8))
+        c->max_timewait = PICK(l, 1, 3, 10);
+    if (lab_once_in(l, 8))
+        c->max_synq = PICK(l, 1, 3, 10);
+    if (lab_once_in(l, 8))
+        c->max_conns = PICK(l, 3, 10);
 }
 
 static uint32_t amount(struct lab *l, uint32_t mtu)
@@ -124,25 +138,38 @@ static void ends_of(struct lab *l, struct talk *w, bool aborts)
 
         p->end = TALK_ABORTS;
         p->abort_after = lab_below(l, w->plan[0].say + w->plan[1].say + 1);
-        w->plan[0].keepidle = w->plan[1].keepidle = ESTAB_S(10); /* an RST may be lost */
     }
+}
+
+/* Without room for a control block an opening waits, but not for ever.  A cookie is sent once: who
+ * only listens may lose the connection with its own ACK; and one that comes back may take the place
+ * of a half-open connection. */
+static bool may_refuse(const struct estab_config *c, uint32_t n, uint32_t backlog)
+{
+    if (c->syn_cookies == ESTAB_COOKIES_ALWAYS || n >= c->max_conns)
+        return true;
+    return c->syn_cookies != ESTAB_COOKIES_NEVER &&
+           (backlog < TALKS_MAX || c->max_synq < TALKS_MAX);
 }
 
 static void talks_of(struct lab *l, struct talks *a)
 {
-    uint32_t n = PICK(l, 1, 1, 1, 2, 5);
+    uint32_t n = PICK(l, 1, 1, 1, 1, 2, 2, 5, 5, 30);
 
-    a->may_fail = lab_once_in(l, 10);
+    a->backlog = PICK(l, 1, 3, TALKS_MAX, TALKS_MAX);
+    a->may_fail = lab_once_in(l, 10) || may_refuse(&l->conf.cfg[1], n, a->backlog);
     for (uint32_t i = 0; i < n; i++) {
         struct talk *w = talk_add(a);
 
         w->start_at += lab_once_in(l, 2) ? 0 : lab_rand(l) % ESTAB_S(2);
         w->port[0] = lab_once_in(l, 2) ? (uint16_t)(5000 + i) : 0;
         for (int side = 0; side < 2; side++)
-            w->plan[side].say = amount(l, l->conf.caps.mtu);
+            w->plan[side].say = amount(l, l->conf.caps.mtu) / (n > 5 ? 20 : 1);
         for (int side = 0; side < 2; side++)
             side_of(l, &w->plan[side], w->plan[!side].say);
-        ends_of(l, w, a->may_fail);
+        if (a->may_fail) /* who only listens hears of it no other way: an RST may be lost */
+            w->plan[0].keepidle = w->plan[1].keepidle = ESTAB_S(10);
+        ends_of(l, w, a->may_fail && lab_once_in(l, 2));
         if (!a->may_fail && lab_once_in(l, 10)) {
             w->simultaneous = true;
             w->port[0] = (uint16_t)(6000 + i);
@@ -166,6 +193,9 @@ static uint64_t run(uint64_t seed, struct edges *edges, FILE *dump, uint64_t *re
     c.batch_max = 32;
     estab_virtual_env(&unused, &choice.rng, seed * 2 + 1);
     c.ip6 = lab_once_in(&choice, 2);
+    /* Milliseconds and timestamps wrap after 2^32 ms, which is some seconds away in some seeds. */
+    c.sleep_in = lab_once_in(&choice, 15) ? lab_between(&choice, 50, 1000) : 0;
+    c.start = ESTAB_MS(PICK(&choice, 1000000, 1000000, UINT32_MAX / 2 - 5000, UINT32_MAX - 70000));
     network_of(&choice, &c);
     for (int i = 0; i < 2; i++)
         host_of(&choice, &c.cfg[i]);
