@@ -167,8 +167,7 @@ static void give_segment(struct world *w, const struct peer *p, const struct for
 
     tcp_hdr_emit(&f->g, f->opts_len, tcp);
     memcpy(tcp + TCP_HDR_LEN, f->opts, f->opts_len);
-    for (size_t i = 0; i < f->text_len; i++)
-        tcp[hdr + i] = octet_of(f->iss, seq + (uint32_t)i);
+    fill_text(tcp + hdr, (uint32_t)f->text_len, f->iss, seq);
     sum = (uint16_t)~csum_fold(
         csum_add(ip_pseudo(p->ip, p->host_ip, IPPROTO_TCP_, (uint32_t)len), tcp, len));
     memcpy(tcp + 16, &sum, 2);
@@ -766,8 +765,7 @@ static void step_recv(struct world *w)
     }
     got = estab_recv(w->s, *k, &iov, 1, flags & ESTAB_MSG_PEEK);
     must(got <= (ptrdiff_t)room && got >= ESTAB_E_NOTSUP);
-    for (ptrdiff_t i = 0; i < got && !w->bent; i++)
-        must(text[i] == octet_of(iss, seq + (uint32_t)i));
+    must(got <= 0 || w->bent || is_text(text, (uint32_t)got, iss, seq));
 }
 
 static void step_shutdown(struct world *w)
