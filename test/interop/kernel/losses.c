@@ -162,10 +162,14 @@ static void any_one_segment_of_a_connection_of_ours(void **state)
 
 static void one_way(const char *scenario, bool to_them)
 {
-    struct our_side *s = begin_hasty(scenario);
+    struct estab_config c = hasty_config();
+    struct our_side *s;
     struct plan from = {.out = payload, .out_len = SOME};
     struct plan to = {.in = arrived, .in_len = SOME, .last = true};
 
+    c.rto_init = c.rto_min = ESTAB_MS(200); /* more than a busy machine makes us wait */
+    c.rto_max = ESTAB_MS(400);
+    s = ours_open(scenario, &place, &c);
     s->gate->one_in = 97;
     s->gate->one_out = 101;
     s->plan = to_them ? from : to;
@@ -175,7 +179,7 @@ static void one_way(const char *scenario, bool to_them)
     assert_arrived(SOME);
     ours_settle(s);
     assert_true(rule_seen(s, to_them ? "fast-retransmit" : "text-ahead") > 0);
-    if (place.mtu <= 1500) /* there are duplicates enough to find most losses by */
+    if (to_them && place.mtu <= 1500) /* there are duplicates enough to find most losses by */
         assert_true(s->timers[ESTAB_T_REXMT] <= rule_seen(s, "fast-retransmit") / 4);
     print_message("             again: %u fast, %u by RTO (%u times); the kernel %u\n",
                   (unsigned)rule_seen(s, "fast-retransmit"), (unsigned)rule_seen(s, "rto"),

@@ -194,7 +194,7 @@ static void open_link(struct our_side *s)
     const struct place *at = s->at;
     char err[ESTAB_ERRLEN], text[64];
     uint8_t prefix, ip[16];
-    estab_link *l;
+    estab_link *l = NULL;
     int port;
 
     snprintf(s->recording, sizeof s->recording, "%s/kernel_%s_%u_%s_%s.pcapng", at->recordings,
