@@ -571,7 +571,8 @@ static uint64_t hash_stack(uint64_t h, const struct world *w, unsigned end)
         h = mix(h, (uint64_t)i.snd_wnd << 32 | i.bytes_acked << 8 | i.bytes_received);
         h = mix(h, (uint64_t)i.synq << 32 | i.acceptq);
     }
-    h = mix(h, (uint64_t)a->open | a->shut << 1 | a->eof << 2 | a->done << 3);
+    h = mix(h, (uint64_t)a->open | (uint64_t)a->shut << 1 | (uint64_t)a->eof << 2 |
+                   (uint64_t)a->done << 3);
     h = mix(h,
             (uint64_t)a->opened << 32 | (uint64_t)a->sent << 16 | (uint64_t)a->got << 8 | a->from);
     return mix(h, estab_deadline(a->s) == ESTAB_NEVER
