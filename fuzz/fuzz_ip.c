@@ -89,32 +89,34 @@ static void world_init(struct world *w, bool dad)
 
 /* ---- promises ---- */
 
-static uint32_t chain_len(const struct ip_pkt *k)
+static uint32_t chain_len(const struct ip_pkt *k, uint32_t *pooled, size_t *big)
 {
     uint32_t n = 0;
 
-    for (; k; k = k->next)
-        must(++n <= OWN_PACKETS);
+    for (; k; k = k->next) {
+        must(++n <= 2 * OWN_PACKETS);
+        *pooled += k->size == 0;
+        *big += k->size;
+    }
     return n;
 }
 
 static void check_packets(const struct ip_layer *l)
 {
-    uint32_t i, n = chain_len(l->pkt_free), waiting = 0;
+    uint32_t i, n = 0, waiting = 0;
+    size_t big = 0;
 
-    must(n == l->pkt_nfree);
-    n += chain_len(l->pkt_lent);
-    for (i = 0; i < l->nports; i++) {
-        must(chain_len(l->ports[i].queue_head) == l->ports[i].nqueued);
-        n += l->ports[i].nqueued;
-    }
+    must(chain_len(l->pkt_free, &n, &big) == l->pkt_nfree && big == 0);
+    chain_len(l->pkt_lent, &n, &big);
+    for (i = 0; i < l->nports; i++)
+        must(chain_len(l->ports[i].queue_head, &n, &big) == l->ports[i].nqueued);
     for (i = 0; i < IP_NEIGH_MAX; i++) {
-        must(chain_len(l->neigh[i].wait_head) == l->neigh[i].nwait);
+        must(chain_len(l->neigh[i].wait_head, &n, &big) == l->neigh[i].nwait);
         must(l->neigh[i].nwait == 0 || l->neigh[i].state == NEIGH_INCOMPLETE);
         waiting += l->neigh[i].nwait;
     }
-    n += waiting;
-    must(n == OWN_PACKETS && waiting == l->pkt_nwait && waiting <= IP_NEIGH_WAIT_ALL);
+    must(waiting == l->pkt_nwait && waiting <= IP_NEIGH_WAIT_ALL);
+    must(n == OWN_PACKETS && big == l->pkt_big);
 }
 
 static void check_neighbours(const struct ip_layer *l)
@@ -140,7 +142,7 @@ static void check_world(const struct world *w)
     const size_t tables = 256u << 10; /* slabs and indexes, as large as they ever get */
 
     must(ra->octets <= ra->set.max && ra->by_age.n <= ra->set.datagrams);
-    must(w->env.used <= w->used + ra->octets + tables);
+    must(w->env.used <= w->used + ra->octets + w->l.pkt_big + tables);
     check_packets(&w->l);
     check_neighbours(&w->l);
 }

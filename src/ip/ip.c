@@ -27,7 +27,7 @@ int ip_init(struct ip_layer *l, struct env *env, struct rule_book *rules, uint8_
     l->hop_limit = hop_limit;
     l->next_at = ESTAB_NEVER;
     env_random(env, l->secret, sizeof l->secret);
-    l->id_next = (uint16_t)ip_random32(l);
+    env_random(env, l->frag_ids, sizeof l->frag_ids);
     l->icmp_at = env->now;
     l->icmp_tokens = IP_ICMP_BURST;
     ip_reass_init(l);

@@ -21,6 +21,7 @@
 #define IP_ADDRS_MAX    256
 #define IP_ROUTES_MAX   64
 #define IP_LINK_HDR_MAX 14
+#define IP_FRAG_IDS     256
 
 struct ip_neigh; /* neighbour cache entry, ip_neigh.c */
 struct ip_pkt;   /* a packet of our own that waits, ip_queue.c */
@@ -64,8 +65,8 @@ struct ip_layer {
     uint32_t resolved; /* counts neighbours that became known or were given up: those who wait ask
                           again */
     struct ip_neigh *neigh; /* table of IP_NEIGH_MAX, allocated with the first Ethernet port */
-    uint16_t id_next; /* IPv4 identification: random start, per datagram that may be fragmented */
-    uint64_t icmp_tokens; /* limit of ICMP errors and echo replies */
+    uint32_t frag_ids[IP_FRAG_IDS]; /* counters of identifications, ip_frag.c */
+    uint64_t icmp_tokens;           /* limit of ICMP errors and echo replies */
     estab_time icmp_at;
     uint64_t secret[2];
     estab_time next_at; /* earliest deadline of the layer, or ESTAB_NEVER */
@@ -73,6 +74,7 @@ struct ip_layer {
     size_t pkt_mem_len;
     uint32_t pkt_cap;              /* octets of IP packet that fit into one */
     uint32_t pkt_nfree, pkt_nwait; /* free; waiting for neighbours */
+    size_t pkt_big;                /* octets of those outside the pool */
     struct ip_pkt *pkt_free;
     struct ip_pkt *pkt_lent; /* handed out by ip_pull() since the last ip_reap() */
     struct ip_reass reass;
@@ -174,7 +176,7 @@ struct ip_send {
 };
 /* Writes link and IP headers for payload_len octets into out (ip_emit_len() octets).  DF is always
  * set: no transport here lets its datagrams be fragmented (RFC 6864: the identification of an
- * atomic datagram may be anything: 0). */
+ * atomic datagram may be anything: 0).  The layer's own may be: ip_frag.c. */
 void ip_emit(struct ip_layer *l, const struct ip_path *p, const uint8_t dst[16],
              const struct ip_send *how, uint32_t payload_len, uint8_t *out);
 

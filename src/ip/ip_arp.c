@@ -14,7 +14,7 @@ static const uint8_t eth_broadcast[6] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
 
 static void arp_send(struct ip_layer *l, uint8_t port, const struct arp *a, const uint8_t to[6])
 {
-    struct ip_pkt *k = ip_own_new(l, ARP_LEN, IP_OWN_NEEDED);
+    struct ip_pkt *k = ip_own_new(l, ARP_LEN);
 
     if (!k) {
         ip_drop(l, NULL, RULE_REPLY_FULL);

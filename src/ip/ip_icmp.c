@@ -10,7 +10,10 @@
 #define ICMP4_QUOTE_MAX 548  /* RFC 1812 section 4.3.2.3: as much as fits into 576 octets */
 #define ICMP6_QUOTE_MAX 1232 /* RFC 4443 section 3: ... into the minimum MTU */
 
-static bool icmp_allowed(struct ip_layer *l)
+/* cost: frames it takes, and one more if it takes an identification: those have 16 bits, and must
+ * not come again while a datagram lives, 2 minutes (RFC 6864 section 4.3), so fewer than 546 a
+ * second may be used. */
+static bool icmp_allowed(struct ip_layer *l, uint32_t cost)
 {
     estab_dur since = time_since(l->icmp_at, l->env->now);
     uint64_t tokens, spill;
@@ -25,9 +28,11 @@ static bool icmp_allowed(struct ip_layer *l)
         l->icmp_tokens = tokens > spill ? tokens - spill : 1;
         l->icmp_at = l->env->now;
     }
-    if (!l->icmp_tokens)
+    if (cost > IP_ICMP_BURST / 2)
+        cost = IP_ICMP_BURST / 2;
+    if (l->icmp_tokens < cost)
         return false;
-    l->icmp_tokens--;
+    l->icmp_tokens -= cost;
     return true;
 }
 
@@ -56,15 +61,18 @@ static bool path_back(struct ip_layer *l, const struct ip_dgram *d, struct ip_pa
     return false;
 }
 
-static struct ip_pkt *icmp_new(struct ip_layer *l, const struct ip_dgram *d, uint32_t len)
+static struct ip_pkt *icmp_new(struct ip_layer *l, const struct ip_dgram *d,
+                               const struct ip_path *p, uint32_t len)
 {
+    uint32_t slice = ip_frag_slice(l, p, d->ip.src, len);
+    uint32_t cost = (len + slice - 1) / slice + ip_frag_wanted(l, p, d->ip.src, len);
     struct ip_pkt *k;
 
-    if (!icmp_allowed(l)) {
+    if (!icmp_allowed(l, cost)) {
         ip_drop(l, d, RULE_ICMP_RATE);
         return NULL;
     }
-    k = ip_own_new(l, len, IP_OWN_ANSWER);
+    k = ip_own_answer(l, p, d->ip.src, len);
     if (!k)
         ip_drop(l, d, RULE_REPLY_FULL);
     return k;
@@ -85,7 +93,7 @@ static void echo_in(struct ip_layer *l, const struct ip_dgram *d, const struct i
     }
     if (!path_back(l, d, &path))
         return;
-    k = icmp_new(l, d, d->ip.payload_len);
+    k = icmp_new(l, d, &path, d->ip.payload_len);
     if (!k)
         return;
     reply.type = d->ip.version == 4 ? ICMP4_ECHO_REPLY : ICMP6_ECHO_REPLY;
@@ -128,7 +136,7 @@ static void send_error(struct ip_layer *l, const struct ip_dgram *d, uint8_t typ
         len = ip_mtu(l, &path) - ICMP_HDR_LEN - ip_hdr_len_of(d->ip.src);
     if (packet.len < len)
         len = packet.len;
-    k = icmp_new(l, d, ICMP_HDR_LEN + len);
+    k = icmp_new(l, d, &path, ICMP_HDR_LEN + len);
     if (!k)
         return;
     icmp_emit(&m, ip_own_payload(k));

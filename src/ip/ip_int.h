@@ -163,24 +163,29 @@ estab_time ip_reass_next(const struct ip_layer *l);
 
 /* ---- packets of our own, ip_queue.c ---- */
 
-#define IP_OWN_HEADROOM (IP_LINK_HDR_MAX + IP6_HDR_LEN)
+#define IP_OWN_HEADROOM (IP_LINK_HDR_MAX + IP6_HDR_LEN + IP6_FRAG_LEN)
 struct ip_pkt {
     struct ip_pkt *next;
-    uint32_t start, len; /* the frame within data; before it has headers: the payload */
+    uint32_t start, len; /* the frame that goes next, in data; before it has headers: the payload */
+    uint32_t left;       /* frames behind that one: the packet goes in fragments, ... */
+    uint32_t stride, last_len; /* ... each so far behind the one before; how long the last is */
+    size_t size;               /* of an allocation of its own; 0: it is of the pool */
     uint8_t data[];
 };
 int ip_own_pool(struct ip_layer *l, uint32_t mtu);
 void ip_own_fini(struct ip_layer *l);
-/* A packet with payload_len octets to fill in, or NULL.  An answer to a peer may not take the last
- * ones: those are for what the layer needs itself. */
-enum ip_own { IP_OWN_ANSWER, IP_OWN_NEEDED };
-struct ip_pkt *ip_own_new(struct ip_layer *l, uint32_t payload_len, enum ip_own what);
+/* A packet with payload_len octets to fill in, or NULL: a small one, for what the layer needs. */
+struct ip_pkt *ip_own_new(struct ip_layer *l, uint32_t payload_len);
+/* The same for an answer to a peer, of any length.  It may not take the last small ones. */
+struct ip_pkt *ip_own_answer(struct ip_layer *l, const struct ip_path *p, const uint8_t dst[16],
+                             uint32_t payload_len);
 static inline uint8_t *ip_own_payload(struct ip_pkt *k)
 {
     return k->data + IP_OWN_HEADROOM;
 }
+void ip_own_to(struct ip_pkt *k, const uint8_t mac[6]); /* the next hop's link address */
 void ip_own_free(struct ip_layer *l, struct ip_pkt *k);
-/* takes k: writes the headers; it goes when the next hop is known. */
+/* takes k: writes the headers, in fragments where it must; it goes when the next hop is known. */
 void ip_own_send(struct ip_layer *l, struct ip_pkt *k, struct ip_path *p, const uint8_t dst[16],
                  const struct ip_send *how);
 /* takes k: to a link address that is known; src may be ::. */
@@ -192,9 +197,30 @@ void ip_own_queue(struct ip_layer *l, uint8_t port, struct ip_pkt *k); /* takes 
 
 /* ---- out, ip_out.c ---- */
 
-/* Link and IP headers; mac: of the next hop, NULL where the medium has none. */
+struct ip_frag { /* a fragment's place in its datagram */
+    uint32_t id, off;
+    bool more;
+};
+/* Link and IP headers; mac: of the next hop, NULL where the medium has none; frag NULL: an atomic
+ * datagram. */
 void ip_headers(const struct ip_layer *l, uint8_t port, const uint8_t *mac, const uint8_t src[16],
-                const uint8_t dst[16], const struct ip_send *how, uint32_t payload_len,
-                uint8_t *out);
+                const uint8_t dst[16], const struct ip_send *how, const struct ip_frag *frag,
+                uint32_t payload_len, uint8_t *out);
+/* ip_emit() for a fragment: IP6_FRAG_LEN octets more for IPv6. */
+void ip_emit_frag(struct ip_layer *l, const struct ip_path *p, const uint8_t dst[16],
+                  const struct ip_send *how, const struct ip_frag *frag, uint32_t payload_len,
+                  uint8_t *out);
+
+/* ---- fragments of our own, ip_frag.c ---- */
+
+/* Whether a datagram of ours must or may go in fragments, and so needs an identification. */
+bool ip_frag_wanted(const struct ip_layer *l, const struct ip_path *p, const uint8_t dst[16],
+                    uint32_t payload_len);
+/* Octets of payload that one fragment carries; payload_len if all of it. */
+uint32_t ip_frag_slice(const struct ip_layer *l, const struct ip_path *p, const uint8_t dst[16],
+                       uint32_t payload_len);
+/* Writes the headers of k, whose payload they are put in front of, in slices of k->stride. */
+void ip_frag_cut(struct ip_layer *l, struct ip_pkt *k, const struct ip_path *p,
+                 const uint8_t dst[16], const struct ip_send *how);
 
 #endif

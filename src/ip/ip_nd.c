@@ -32,7 +32,7 @@ static void nd_send(struct ip_layer *l, uint8_t port, uint8_t type, const struct
     size_t len;
 
     len = nd_emit(n, type, msg);
-    k = ip_own_new(l, (uint32_t)len, IP_OWN_NEEDED);
+    k = ip_own_new(l, (uint32_t)len);
     if (!k) {
         ip_drop(l, NULL, RULE_REPLY_FULL);
         return;

@@ -38,12 +38,6 @@ int ip_neigh_alloc(struct ip_layer *l)
     return ESTAB_OK;
 }
 
-void ip_neigh_free(struct ip_layer *l)
-{
-    env_free(l->env, l->neigh, IP_NEIGH_MAX * sizeof *l->neigh, _Alignof(struct ip_neigh));
-    l->neigh = NULL;
-}
-
 /* Keyed, because anybody on the link chooses addresses. */
 static uint16_t *neigh_bucket(const struct ip_layer *l, uint8_t port, const uint8_t addr[16])
 {
@@ -99,6 +93,18 @@ void ip_neigh_drop_waiting(struct ip_layer *l)
 
     for (i = 0; l->neigh && i < IP_NEIGH_MAX; i++)
         lose_waiting(l, &l->neigh[i]);
+}
+
+void ip_neigh_free(struct ip_layer *l)
+{
+    struct ip_pkt *k;
+    uint32_t i;
+
+    for (i = 0; l->neigh && i < IP_NEIGH_MAX; i++)
+        while ((k = pop_waiting(l, &l->neigh[i])))
+            ip_own_free(l, k);
+    env_free(l->env, l->neigh, IP_NEIGH_MAX * sizeof *l->neigh, _Alignof(struct ip_neigh));
+    l->neigh = NULL;
 }
 
 static void neigh_forget(struct ip_layer *l, struct ip_neigh *n)
@@ -285,7 +291,7 @@ static void release_waiting(struct ip_layer *l, struct ip_neigh *n)
     struct ip_pkt *k;
 
     while ((k = pop_waiting(l, n))) {
-        memcpy(k->data + k->start, n->mac, 6);
+        ip_own_to(k, n->mac);
         ip_own_queue(l, n->port, k);
     }
 }

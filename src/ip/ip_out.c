@@ -110,8 +110,8 @@ enum ip_ready ip_path_ready(struct ip_layer *l, struct ip_path *p, const uint8_t
 }
 
 void ip_headers(const struct ip_layer *l, uint8_t port, const uint8_t *mac, const uint8_t src[16],
-                const uint8_t dst[16], const struct ip_send *how, uint32_t payload_len,
-                uint8_t *out)
+                const uint8_t dst[16], const struct ip_send *how, const struct ip_frag *frag,
+                uint32_t payload_len, uint8_t *out)
 {
     struct ip_hdr h;
     bool v4 = ip_is4(dst);
@@ -132,14 +132,27 @@ void ip_headers(const struct ip_layer *l, uint8_t port, const uint8_t *mac, cons
     h.dont_frag = true;
     h.flow = how->flow;
     h.payload_len = payload_len;
-    if (v4)
+    if (frag) {
+        h.dont_frag = false;
+        h.id = frag->id;
+        h.frag_off = (uint16_t)frag->off;
+        h.more_frags = frag->more;
+    }
+    if (v4) {
         ip4_emit(&h, out);
-    else
-        ip6_emit(&h, out);
+        return;
+    }
+    if (frag) {
+        h.proto = IPPROTO_FRAGMENT_;
+        h.payload_len += IP6_FRAG_LEN;
+        ip6_frag_emit(&h, how->proto, out + IP6_HDR_LEN);
+    }
+    ip6_emit(&h, out);
 }
 
-void ip_emit(struct ip_layer *l, const struct ip_path *p, const uint8_t dst[16],
-             const struct ip_send *how, uint32_t payload_len, uint8_t *out)
+void ip_emit_frag(struct ip_layer *l, const struct ip_path *p, const uint8_t dst[16],
+                  const struct ip_send *how, const struct ip_frag *frag, uint32_t payload_len,
+                  uint8_t *out)
 {
     const uint8_t *mac = NULL;
 
@@ -147,5 +160,11 @@ void ip_emit(struct ip_layer *l, const struct ip_path *p, const uint8_t dst[16],
         assert(p->neigh != IP_NEIGH_NONE); /* ip_path_ready() comes first */
         mac = l->neigh[p->neigh].mac;
     }
-    ip_headers(l, p->port, mac, ip_local(l, p->local), dst, how, payload_len, out);
+    ip_headers(l, p->port, mac, ip_local(l, p->local), dst, how, frag, payload_len, out);
+}
+
+void ip_emit(struct ip_layer *l, const struct ip_path *p, const uint8_t dst[16],
+             const struct ip_send *how, uint32_t payload_len, uint8_t *out)
+{
+    ip_emit_frag(l, p, dst, how, NULL, payload_len, out);
 }

@@ -3,15 +3,19 @@
  *
  * The pool is made when ports are added and never grows afterwards.  Three bounds keep one use from
  * starving another: a port's queue holds half of the pool at most, answers leave the last packets
- * of it to what the layer needs itself, and few wait for any one neighbour. */
+ * of it to what the layer needs itself, and few wait for any one neighbour.
+ *
+ * An answer too large for that, or for a frame, has memory of its own, within a bound; it stands in
+ * the queue as one packet and leaves it in fragments. */
 #include "ip/ip_int.h"
 #include <assert.h>
 
 #define OWN_PACKETS    64
 #define OWN_PER_PORT   (OWN_PACKETS / 2)
 #define OWN_RESERVED   (OWN_PACKETS / 4)
-#define OWN_PACKET_MAX 9216 /* octets of IP packet: a larger echo is not answered */
+#define OWN_PACKET_MAX 9216 /* octets of IP packet */
 #define OWN_PACKET_MIN IP6_MTU_MIN
+#define OWN_BIG_MAX    (256u << 10) /* octets of those that are too large for the pool */
 
 static size_t own_stride(uint32_t cap)
 {
@@ -25,8 +29,23 @@ static void *own_at(uint8_t *mem, size_t off)
     return mem + off;
 }
 
+static void free_all(struct ip_layer *l, struct ip_pkt *k)
+{
+    struct ip_pkt *next;
+
+    for (; k; k = next) {
+        next = k->next;
+        ip_own_free(l, k);
+    }
+}
+
 void ip_own_fini(struct ip_layer *l)
 {
+    uint32_t i;
+
+    for (i = 0; i < l->nports; i++)
+        free_all(l, l->ports[i].queue_head);
+    free_all(l, l->pkt_lent);
     env_free(l->env, l->pkt_mem, l->pkt_mem_len, _Alignof(struct ip_pkt));
     l->pkt_mem = NULL;
     l->pkt_free = l->pkt_lent = NULL;
@@ -50,39 +69,77 @@ int ip_own_pool(struct ip_layer *l, uint32_t mtu)
     if (!mem)
         return ESTAB_E_NOMEM;
     ip_neigh_drop_waiting(l);
+    ip_own_fini(l);
     for (i = 0; i < l->nports; i++) {
         l->ports[i].queue_head = l->ports[i].queue_tail = NULL;
         l->ports[i].nqueued = 0;
     }
-    ip_own_fini(l);
     l->pkt_mem = mem;
     l->pkt_mem_len = stride * OWN_PACKETS;
     l->pkt_cap = cap;
     l->pkt_nfree = 0;
     for (i = OWN_PACKETS; i-- > 0;) {
         k = own_at(mem, i * stride);
+        k->size = 0;
         ip_own_free(l, k);
     }
     return ESTAB_OK;
 }
 
-struct ip_pkt *ip_own_new(struct ip_layer *l, uint32_t payload_len, enum ip_own what)
+static void own_begin(struct ip_pkt *k, uint32_t payload_len, uint32_t stride, size_t size)
 {
-    struct ip_pkt *k = l->pkt_free;
-
-    if (payload_len + IP4_HDR_LEN > l->pkt_cap ||
-        l->pkt_nfree <= (what == IP_OWN_NEEDED ? 0 : OWN_RESERVED))
-        return NULL;
-    l->pkt_free = k->next;
-    l->pkt_nfree--;
     k->next = NULL;
     k->start = IP_OWN_HEADROOM;
     k->len = payload_len;
+    k->left = 0;
+    k->stride = stride;
+    k->size = size;
+}
+
+static struct ip_pkt *own_small(struct ip_layer *l, uint32_t payload_len, uint32_t reserved)
+{
+    struct ip_pkt *k = l->pkt_free;
+
+    if (payload_len + IP4_HDR_LEN > l->pkt_cap || l->pkt_nfree <= reserved)
+        return NULL;
+    l->pkt_free = k->next;
+    l->pkt_nfree--;
+    own_begin(k, payload_len, 0, 0);
+    return k;
+}
+
+struct ip_pkt *ip_own_new(struct ip_layer *l, uint32_t payload_len)
+{
+    return own_small(l, payload_len, 0);
+}
+
+struct ip_pkt *ip_own_answer(struct ip_layer *l, const struct ip_path *p, const uint8_t dst[16],
+                             uint32_t payload_len)
+{
+    uint32_t slice = ip_frag_slice(l, p, dst, payload_len);
+    uint32_t n = (payload_len + slice - 1) / slice, stride = IP_OWN_HEADROOM + slice;
+    size_t size = sizeof(struct ip_pkt) + (size_t)n * stride;
+    struct ip_pkt *k;
+
+    if (n <= 1 && payload_len + IP4_HDR_LEN <= l->pkt_cap)
+        return own_small(l, payload_len, OWN_RESERVED);
+    if (size > OWN_BIG_MAX - l->pkt_big)
+        return NULL;
+    k = env_alloc(l->env, size, _Alignof(struct ip_pkt));
+    if (!k)
+        return NULL;
+    l->pkt_big += size;
+    own_begin(k, payload_len, stride, size);
     return k;
 }
 
 void ip_own_free(struct ip_layer *l, struct ip_pkt *k)
 {
+    if (k->size) {
+        l->pkt_big -= k->size;
+        env_free(l->env, k, k->size, _Alignof(struct ip_pkt));
+        return;
+    }
     k->next = l->pkt_free;
     l->pkt_free = k;
     l->pkt_nfree++;
@@ -132,7 +189,7 @@ void ip_own_send_link(struct ip_layer *l, struct ip_pkt *k, uint8_t port, const 
     uint32_t payload_len = k->len;
 
     own_push_front(k, ip_hdr_len_of(dst) + IP_LINK_HDR_MAX);
-    ip_headers(l, port, mac, src, dst, how, payload_len, k->data + k->start);
+    ip_headers(l, port, mac, src, dst, how, NULL, payload_len, k->data + k->start);
     ip_own_queue(l, port, k);
 }
 
@@ -140,19 +197,25 @@ void ip_own_send(struct ip_layer *l, struct ip_pkt *k, struct ip_path *p, const 
                  const struct ip_send *how)
 {
     enum ip_ready ready = ip_path_ready(l, p, dst);
-    uint32_t payload_len = k->len;
 
-    if (ready == IP_LOST || payload_len + ip_hdr_len_of(dst) > ip_mtu(l, p)) {
-        ip_drop(l, NULL, ready == IP_LOST ? RULE_NEIGHBOUR_UNKNOWN : RULE_REPLY_FULL);
+    if (ready == IP_LOST) {
+        ip_drop(l, NULL, RULE_NEIGHBOUR_UNKNOWN);
         ip_own_free(l, k);
         return;
     }
-    own_push_front(k, ip_emit_len(l, p, dst));
-    ip_emit(l, p, dst, how, payload_len, k->data + k->start);
+    ip_frag_cut(l, k, p, dst, how);
     if (ready == IP_WAIT)
         ip_neigh_wait(l, &l->neigh[p->neigh], k);
     else
         ip_own_queue(l, p->port, k);
+}
+
+void ip_own_to(struct ip_pkt *k, const uint8_t mac[6])
+{
+    uint32_t i;
+
+    for (i = 0; i <= k->left; i++)
+        memcpy(k->data + k->start + i * k->stride, mac, 6);
 }
 
 bool ip_has_output(const struct ip_layer *l, uint8_t port)
@@ -167,16 +230,22 @@ bool ip_pull(struct ip_layer *l, uint8_t port, struct estab_frame *f)
 
     if (!k)
         return false;
+    memset(f, 0, sizeof *f);
+    f->iov[0].base = k->data + k->start;
+    f->iov[0].len = k->len;
+    f->niov = 1;
+    if (k->left > 0) {
+        k->start += k->stride;
+        if (--k->left == 0)
+            k->len = k->last_len;
+        return true;
+    }
     pt->queue_head = k->next;
     if (!pt->queue_head)
         pt->queue_tail = NULL;
     pt->nqueued--;
     k->next = l->pkt_lent;
     l->pkt_lent = k;
-    memset(f, 0, sizeof *f);
-    f->iov[0].base = k->data + k->start;
-    f->iov[0].len = k->len;
-    f->niov = 1;
     return true;
 }
 

@@ -91,6 +91,8 @@ enum rule ip6_parse(struct ip_hdr *h, const uint8_t *in, size_t in_len, size_t t
 /* Emit the fixed header (no options) for payload_len octets behind it. */
 void ip4_emit(const struct ip_hdr *h, uint8_t out[IP4_HDR_LEN]);
 void ip6_emit(const struct ip_hdr *h, uint8_t out[IP6_HDR_LEN]);
+/* h's identification and place as a fragment header, in front of a header of type next. */
+void ip6_frag_emit(const struct ip_hdr *h, uint8_t next, uint8_t out[IP6_FRAG_LEN]);
 /* Turns the headers of a first fragment, as one of the two has parsed them, into those of the whole
  * datagram with payload_len octets behind them; returns how long they are then.  ce: RFC 3168
  * section 5.3, congestion experienced by another fragment. */

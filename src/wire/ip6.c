@@ -166,6 +166,15 @@ void ip6_emit(const struct ip_hdr *h, uint8_t out[IP6_HDR_LEN])
     memcpy(out + 24, h->dst, 16);
 }
 
+void ip6_frag_emit(const struct ip_hdr *h, uint8_t next, uint8_t out[IP6_FRAG_LEN])
+{
+    assert(h->frag_off % 8 == 0);
+    out[0] = next;
+    out[1] = 0;
+    be16_put(out + 2, (uint16_t)(h->frag_off | (h->more_frags ? 1 : 0)));
+    be32_put(out + 4, h->id);
+}
+
 uint32_t ip6_whole(uint8_t *hdr, uint32_t hdr_len, uint32_t payload_len, bool ce)
 {
     uint32_t frag_at = hdr_len - IP6_FRAG_LEN, at = IP6_HDR_LEN, named_at = 6;

@@ -850,6 +850,7 @@ static void test_memory_that_runs_out(void **state)
         n->te.fail_at = 0;
         ip_fini(&n->l);
         assert_int_equal(n->te.live, 0);
+        frame_free(&n->frame);
         net_empty(n);
         net_plug(n);
     }
