@@ -4,7 +4,10 @@
 #include "say.h"
 
 #include <errno.h>
+#include <spawn.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 /* The cause that an abort edge is drawn for: what the library calls it. */
@@ -68,38 +71,55 @@ static const char *picture_type(const char *path)
     return dot && strcmp(dot, ".png") == 0 ? "png" : NULL;
 }
 
-int diagram_write(const char *command, const char *path, uint64_t (*taken)[ESTAB_TCP_STATES])
+static int write_dot(const char *command, const char *path, FILE *out,
+                     uint64_t (*taken)[ESTAB_TCP_STATES])
 {
-    const char *type = picture_type(path);
-    FILE *file = fopen(path, "w"), *out = file;
-    char run[32];
-    int status;
-
-    if (!file) {
+    if (!out) {
         say_error(command, "cannot write %s: %s", path, strerror(errno));
         return -1;
     }
-    if (type) {
-        int saved = dup(STDOUT_FILENO);
-
-        fflush(stdout);
-        dup2(fileno(file), STDOUT_FILENO);
-        snprintf(run, sizeof run, "dot -T%s", type);
-        out = popen(run, "w");
-        dup2(saved, STDOUT_FILENO);
-        close(saved);
-    }
-    if (!out) {
-        say_error(command, "cannot run dot: %s", strerror(errno));
-        fclose(file);
-        return -1;
-    }
     diagram_dot(out, taken);
-    status = type ? pclose(out) : 0;
-    if (fclose(file) != 0 || status != 0) {
-        say_error(command, "%s is incomplete%s", path,
-                  type ? ": is `dot` there? It is in Debian's package graphviz" : "");
+    if (fclose(out) != 0) {
+        say_error(command, "cannot write %s: %s", path, strerror(errno));
         return -1;
     }
     return 0;
+}
+
+/* `dot -Tsvg -o PATH DOT` */
+static int draw(const char *command, const char *type, const char *path, const char *dot)
+{
+    char format[16];
+    const char *argv[] = {"dot", format, "-o", path, dot, NULL};
+    int status = 0, err;
+    pid_t pid;
+
+    snprintf(format, sizeof format, "-T%s", type);
+    err = posix_spawnp(&pid, "dot", NULL, NULL, (char *const *)(uintptr_t)argv, environ);
+    if (err) {
+        say_error(command, "cannot run dot: %s; it is in Debian's package graphviz", strerror(err));
+        return -1;
+    }
+    if (waitpid(pid, &status, 0) < 0 || !WIFEXITED(status) || WEXITSTATUS(status) != 0) {
+        say_error(command, "dot did not draw %s", path);
+        return -1;
+    }
+    return 0;
+}
+
+int diagram_write(const char *command, const char *path, uint64_t (*taken)[ESTAB_TCP_STATES])
+{
+    const char *type = picture_type(path);
+    char dot[] = "/tmp/estab-states-XXXXXX";
+    int fd, status;
+
+    if (!type)
+        return write_dot(command, path, fopen(path, "w"), taken);
+    fd = mkstemp(dot);
+    status = write_dot(command, dot, fd < 0 ? NULL : fdopen(fd, "w"), taken);
+    if (status == 0)
+        status = draw(command, type, path, dot);
+    if (fd >= 0)
+        unlink(dot);
+    return status;
 }
