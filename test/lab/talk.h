@@ -52,7 +52,7 @@ struct talk {
     bool simultaneous;
     uint32_t again; /* further incarnations */
     estab_time start_at;
-    estab_dur pause_max; /* before a further incarnation */
+    estab_dur pause_min, pause_max; /* before a further incarnation */
     struct talker t[2];
     bool begun, over;
 };
@@ -417,7 +417,7 @@ static inline bool talks_act(struct lab *l, struct lab_host *h)
             w->over = true;
         else
             w->again--;
-        w->start_at = l->now + (w->pause_max ? lab_rand(l) % w->pause_max : 0);
+        w->start_at = l->now + w->pause_min + (w->pause_max ? lab_rand(l) % w->pause_max : 0);
         busy = true;
     }
     return busy;

@@ -177,6 +177,9 @@ static void talks_of(struct lab *l, struct talks *a)
         } else if (w->port[0] && lab_once_in(l, 4)) {
             w->again = lab_between(l, 1, 3);
             w->pause_max = ESTAB_MS(PICK(l, 1, 1000, 60000));
+            /* A reset leaves no TIME-WAIT, and its ports may be used again at once; but then only
+             * time keeps old duplicates out (RFC 9293 section 3.4.3). */
+            w->pause_min = a->may_fail ? ESTAB_S(31) : 0;
         }
     }
 }
