@@ -14,7 +14,7 @@ static void b1_reset_sweep(void **state)
 {
     struct host *h = *state;
     struct peer p = stranger(h, 6000);
-    const uint32_t wnd = 65535, step = 1021;
+    const uint32_t wnd = 65535, step = 10007;
     uint32_t challenged = 0, inside = 0;
 
     open_passive(&p);
