@@ -156,9 +156,9 @@ bool tcp_port_bound(const struct tcp_layer *l, uint16_t local, uint16_t lport)
 
 int tcp_bind(struct tcb *t, const struct estab_addr *a)
 {
-    int local;
+    int local, err = 0;
 
-    if (t->bound || t->state != ESTAB_CLOSED || t->established)
+    if (t->bound || t->state != ESTAB_CLOSED || t->pport)
         return ESTAB_E_INVAL;
     if (ip_is_any(a->ip))
         local = ip_is4(a->ip) ? TCP_ANY4 : TCP_ANY;
@@ -170,12 +170,14 @@ int tcp_bind(struct tcb *t, const struct estab_addr *a)
         return ESTAB_E_INUSE;
     t->path.local = (uint16_t)local;
     t->lport = a->port;
-    if (!a->port) {
-        int err = tcp_port_choose(t);
-
-        if (err)
-            return err;
+    if (!a->port)
+        err = tcp_port_choose(t);
+    if (!err)
+        err = tcp_demux_add(t);
+    t->bound = !err;
+    if (err) {
+        t->path.local = TCP_ANY;
+        t->lport = 0;
     }
-    t->bound = true;
-    return tcp_demux_add(t);
+    return err;
 }

@@ -191,8 +191,10 @@ bool timewait_segment_arrives(struct tcp_layer *l, uint32_t slot, struct seg *g,
         return false;
     }
     /* First, check the sequence number: an old duplicate is acknowledged.  Eighth, check the FIN
-     * bit: only a repeated FIN can have these numbers; it is acknowledged and 2 MSL begin anew. */
-    if (g->flags & SEG_FIN && seq_eq(seq_add(g->seq, g->len), w->rcv_nxt)) {
+     * bit: only a repeated FIN can have these numbers; it is acknowledged and 2 MSL begin anew.
+     * Without the ACK that every honest FIN has (fifth), or with a SYN, it is none. */
+    if ((g->flags & (SEG_SYN | SEG_ACK | SEG_FIN)) == (SEG_ACK | SEG_FIN) &&
+        seq_eq(seq_add(g->seq, g->len), w->rcv_nxt)) {
         slot_del(&l->timewaits, &l->timewait_due, slot, TIMEWAIT_LINK);
         start_2msl(l, slot);
         timewait_ack(l, w, RULE_TIME_WAIT_FIN);

@@ -57,13 +57,16 @@ uint16_t tcp_syn_window(const struct tcp_layer *l, uint32_t wnd, uint32_t mss)
     return (uint16_t)wnd;
 }
 
-/* How far RCV.ADV could move now. */
+/* How far RCV.ADV could move now: as far as there is room, and as the field can say.  What was not
+ * said is not the peer's to send; accepting it would make every blind guess a better one. */
 static uint32_t growth(const struct tcb *t)
 {
-    uint32_t unread = tcp_unread(t);
+    uint32_t unread = tcp_unread(t), most = (uint32_t)UINT16_MAX << t->rcv_wscale;
     uint32_t free = t->rcvbuf > unread ? t->rcvbuf - unread : 0;
     uint32_t promised = tcp_rcv_wnd(t);
 
+    if (free > most)
+        free = most;
     return free > promised ? free - promised : 0;
 }
 

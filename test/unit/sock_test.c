@@ -108,6 +108,44 @@ static void a_socket_connects_once(void **state)
     assert_int_equal(estab_connect(p->s, p->k, &p->them), ESTAB_E_INPROGRESS); /* it still may */
 }
 
+/* What has been a connection's socket, or tried to be, does not become another's. */
+static void a_refused_socket_is_not_bound_anew(void **state)
+{
+    struct peer *p = *state;
+    struct estab_addr any = {.port = 0};
+
+    bring_to(p, ESTAB_SYN_SENT);
+    sends(p, SEG(.flags = RST | ACK, .ack = 1));
+    assert_int_equal(estab_bind(p->s, p->k, &any), ESTAB_E_INVAL);
+    peer_restarts(p);
+    assert_int_equal(estab_socket(p->s, ESTAB_TCP, &p->k), 0);
+    assert_int_equal(estab_connect(p->s, p->k, &p->them), ESTAB_E_INPROGRESS);
+    assert_int_equal(estab_shutdown(p->s, p->k, ESTAB_SHUT_WR), 0);
+    assert_int_equal(estab_bind(p->s, p->k, &any), ESTAB_E_INVAL);
+}
+
+static void a_bind_that_found_no_memory_can_be_tried_again(void **state)
+{
+    struct peer *p = *state;
+    int err = ESTAB_E_NOMEM;
+
+    for (uint64_t n = 1; err == ESTAB_E_NOMEM && n < 10; n++) {
+        peer_restarts(p);
+        assert_int_equal(estab_socket(p->s, ESTAB_TCP, &p->k), 0);
+        p->v.allocs = 0;
+        p->v.fail_at = n;
+        err = estab_bind(p->s, p->k, &p->us);
+        p->v.fail_at = 0;
+        assert_true(err == 0 || err == ESTAB_E_NOMEM);
+        if (err)
+            assert_int_equal(estab_bind(p->s, p->k, &p->us), 0);
+        assert_int_equal(estab_listen(p->s, p->k, 1), 0);
+        sends(p, SEG(.flags = SYN));
+        gets(p, SEG(.flags = SYN | ACK, .ack = 1));
+    }
+    assert_int_equal(err, 0);
+}
+
 static void an_address_and_port_are_one_socket_s(void **state)
 {
     struct peer *p = *state;
@@ -305,6 +343,8 @@ int main(void)
         PEER_TEST(a_closed_handle_is_dead_in_every_state),
         PEER_TEST(a_fresh_socket_is_not_connected),
         PEER_TEST(a_socket_connects_once),
+        PEER_TEST(a_refused_socket_is_not_bound_anew),
+        PEER_TEST(a_bind_that_found_no_memory_can_be_tried_again),
         PEER_TEST(an_address_and_port_are_one_socket_s),
         PEER_TEST(ephemeral_ports_run_out_and_come_back),
         PEER_TEST(after_shutdown_sending_is_over_and_reading_is_not),
