@@ -11,6 +11,7 @@
 #include "ip/ip_int.h"
 #include <assert.h>
 
+/* [MUST-46, RFC1122-4.2.3.10-1] */
 static bool destination_ok(const struct ip_layer *l, const uint8_t dst[16])
 {
     static const uint8_t zero[8];
@@ -27,6 +28,7 @@ static uint16_t neigh_index(const struct ip_layer *l, const struct ip_neigh *n)
     return n ? (uint16_t)(n - l->neigh) : IP_NEIGH_NONE;
 }
 
+/* [MUST-44, RFC1122-3.2.1.3-3] */
 int ip_path_find(struct ip_layer *l, const uint8_t dst[16], const uint8_t *src, int port_hint,
                  struct ip_path *out)
 {
@@ -163,6 +165,7 @@ void ip_emit_frag(struct ip_layer *l, const struct ip_path *p, const uint8_t dst
     ip_headers(l, p->port, mac, ip_local(l, p->local), dst, how, frag, payload_len, out);
 }
 
+/* [MAY-4] */
 void ip_emit(struct ip_layer *l, const struct ip_path *p, const uint8_t dst[16],
              const struct ip_send *how, uint32_t payload_len, uint8_t *out)
 {

@@ -26,6 +26,7 @@ int estab_socket(estab_stack *s, enum estab_type type, estab_sock *out)
     return t ? 0 : ESTAB_E_NOMEM;
 }
 
+/* [MUST-43] */
 int estab_bind(estab_stack *s, estab_sock k, const struct estab_addr *local)
 {
     struct tcb *t = tcb_of(s, k);
@@ -176,6 +177,7 @@ static int set_ms(uint32_t *ms, uint64_t ns)
     return 0;
 }
 
+/* [MUST-17, MUST-24, MUST-27, MUST-49, RFC1122-3.2.1.7-1] */
 static int set_option(struct tcb *t, enum estab_opt opt, uint64_t val)
 {
     int err;

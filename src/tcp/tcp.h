@@ -373,7 +373,7 @@ seq_t tcp_isn(const struct tcp_layer *l, const struct tcp_tuple *k);
 uint32_t tcp_ts_offset(const struct tcp_layer *l, const struct tcp_tuple *k);
 /* F and G of RFC 6056 section 3.3.4, of a tuple whose local port is open. */
 uint64_t tcp_port_hash(const struct tcp_layer *l, const struct tcp_tuple *k);
-static inline uint32_t tcp_ts_now(const struct tcp_layer *l) /* ms, RFC 7323 section 5.4 */
+static inline uint32_t tcp_ts_now(const struct tcp_layer *l) /* ms [RFC7323-5.4-1] */
 {
     return (uint32_t)(l->env->now / 1000000u);
 }

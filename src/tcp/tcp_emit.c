@@ -4,6 +4,7 @@
 #include "base/csum.h"
 #include "tcp/tcp.h"
 
+/* [MUST-2] */
 static void checksum(struct tcp_layer *l, const struct seg_out *o, uint32_t tcp_len,
                      uint32_t hdr_len, uint8_t *tcp, struct estab_frame *f)
 {

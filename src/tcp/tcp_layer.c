@@ -109,6 +109,7 @@ void tcp_fini(struct tcp_layer *l)
     slab_fini(&l->ranges);
 }
 
+/* [MUST-25, MUST-28] */
 struct tcb *tcb_new(struct tcp_layer *l)
 {
     uint32_t slot = slab_get(&l->tcbs);

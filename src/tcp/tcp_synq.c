@@ -318,6 +318,7 @@ static void synq_challenge(struct tcp_layer *l, struct tcp_synq *q, enum rule wh
     tcp_reply(l, q->path.port, &r);
 }
 
+/* [MUST-11] */
 void synq_segment_arrives(struct tcp_layer *l, uint32_t slot, struct seg *g)
 {
     struct tcp_synq *q = synq_at(l, slot);
@@ -388,6 +389,7 @@ void synq_segment_arrives(struct tcp_layer *l, uint32_t slot, struct seg *g)
 
 /* ---- the SYN,ACK ---- */
 
+/* [RFC7323-3.2-3] */
 static void emit_synack(struct tcp_layer *l, const struct tcp_synq *q, const struct tcb *listener,
                         struct tcp_frames *out)
 {

@@ -26,7 +26,8 @@ static bool is_bounded(const struct tcb *t)
 }
 
 /* What a connection at rest waits for: the next keepalive, which every segment puts off, or the end
- * of an orphan's FIN-WAIT-2, which nothing does: a peer that goes on talking cannot prolong it. */
+ * of an orphan's FIN-WAIT-2, which nothing does: a peer that goes on talking cannot prolong it.
+ * [MUST-24, MUST-25, MAY-5] */
 void tcp_idle_arm(struct tcb *t)
 {
     estab_time now = t->layer->env->now;
@@ -72,6 +73,7 @@ static void back_off(struct tcb *t)
         t->backoff++;
 }
 
+/* [MUST-22] */
 static void syn_timeout(struct tcb *t)
 {
     struct tcp_work *w = t->w;
@@ -91,7 +93,7 @@ static void syn_timeout(struct tcb *t)
 }
 
 /* RFC 6298 (5.4) to (5.6): the earliest octet again, the timer doubled, and all that was in flight
- * taken as lost. */
+ * taken as lost. [MUST-19, RFC6298-5-2] */
 static void rexmt_timeout(struct tcb *t)
 {
     struct tcp_work *w = t->w;
@@ -165,6 +167,7 @@ static void sws_timeout(struct tcb *t)
     t->w->sws_override = true;
 }
 
+/* [MUST-29] */
 static void idle_timeout(struct tcb *t)
 {
     if (is_bounded(t)) {

@@ -35,6 +35,7 @@ static int connect_tuple(struct tcb *t)
     return tcp_demux_add(t);
 }
 
+/* [MUST-43, MUST-44] */
 static int connect_prepare(struct tcb *t, const struct estab_addr *peer)
 {
     struct tcp_layer *l = t->layer;
@@ -54,6 +55,7 @@ static int connect_prepare(struct tcb *t, const struct estab_addr *peer)
     return connect_tuple(t);
 }
 
+/* [MUST-46, RFC1122-4.2.3.10-1] */
 int tcp_open_active(struct tcb *t, const struct estab_addr *peer)
 {
     struct tcp_layer *l = t->layer;
@@ -194,6 +196,7 @@ static bool has_window_to_tell(const struct tcb *t)
     return !t->fin_rcvd && t->syn_acked && t->state != ESTAB_CLOSED && tcp_window_worth(t);
 }
 
+/* [MUST-12] */
 ptrdiff_t tcp_receive(struct tcb *t, const struct estab_iov *iov, size_t niov, uint32_t flags)
 {
     uint32_t n;
@@ -355,7 +358,7 @@ void tcp_shut_read(struct tcb *t)
 }
 
 /* RFC 1122 section 4.2.2.13: closed with unread data means that data was lost, and the peer is told
- * by an RST. */
+ * by an RST. [MAY-1, SHLD-3, RFC1122-4.2.2.13-1] */
 int tcp_dispose(struct tcb *t)
 {
     int err = 0;

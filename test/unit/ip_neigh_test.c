@@ -193,6 +193,7 @@ static void test_slot_changes_hands(void **state)
 
 /* ---- packets of our own that wait ---- */
 
+/* [RFC4861-7.2.2-1] */
 static void test_answers_wait_for_the_neighbour(void **state)
 {
     struct net *n = *state;
@@ -306,6 +307,7 @@ static void test_question_resolves_a_waiting_neighbour(void **state)
 
 /* ---- ageing: RFC 4861 section 7.3 ---- */
 
+/* [RFC4861-7.3-1] */
 static void test_stale_is_used_and_verified(void **state)
 {
     struct net *n = *state;

@@ -29,7 +29,7 @@ static void anew(struct peer *p, enum estab_tcp_state st)
 
 /* ---- RST ---- */
 
-/* RFC 5961 section 3.2: exactly the next number. */
+/* RFC 5961 section 3.2: exactly the next number. [MUST-12, RFC5961-3.2-2] */
 static void an_exact_rst_ends_the_connection(void **state)
 {
     struct peer *p = *state;
@@ -49,7 +49,7 @@ static void an_exact_rst_ends_the_connection(void **state)
     }
 }
 
-/* ... one elsewhere in the window is asked about, ... */
+/* ... one elsewhere in the window is asked about, ... [RFC5961-3.2-3] */
 static void an_rst_inside_the_window_is_challenged(void **state)
 {
     struct peer *p = *state;
@@ -67,7 +67,7 @@ static void an_rst_inside_the_window_is_challenged(void **state)
     }
 }
 
-/* ... and one outside means nothing. */
+/* ... and one outside means nothing. [RFC5961-3.2-1] */
 static void an_rst_outside_the_window_means_nothing(void **state)
 {
     struct peer *p = *state;
@@ -112,7 +112,7 @@ static void unread_text_survives_an_rst(void **state)
 
 /* ---- SYN and ACK ---- */
 
-/* RFC 5961 section 4.2: whatever its number. */
+/* RFC 5961 section 4.2: whatever its number. [RFC5961-4.2-1] */
 static void a_syn_in_a_connection_is_challenged(void **state)
 {
     struct peer *p = *state;
@@ -144,7 +144,7 @@ static void a_peer_that_restarted_ends_the_old_connection(void **state)
     assert_int_equal(info_of(p).state, ESTAB_CLOSED);
 }
 
-/* RFC 5961 section 5.2: SND.UNA - MAX.SND.WND =< SEG.ACK =< SND.NXT. */
+/* RFC 5961 section 5.2: SND.UNA - MAX.SND.WND =< SEG.ACK =< SND.NXT. [MAY-12, RFC5961-5.2-1] */
 static void an_ack_out_of_range_is_challenged_and_its_text_dropped(void **state)
 {
     struct peer *p = *state;
@@ -176,7 +176,7 @@ static void a_segment_without_ack_is_dropped(void **state)
     assert_int_equal(counted(p, RULE_NO_ACK), 2);
 }
 
-/* Section 7: so many a second, for each connection by itself. */
+/* Section 7: so many a second, for each connection by itself. [RFC5961-7-1] */
 static void challenges_are_limited(void **state)
 {
     struct peer *p = *state;
@@ -287,7 +287,8 @@ static void an_abort_with_the_fin_unsent_tells_the_peer(void **state)
     (void)gets(p, SEG(.flags = RST | ACK, .seq = 10001, .ack = 2));
 }
 
-/* RFC 1122 section 4.2.2.13: text that nobody will read was lost, and the peer is told. */
+/* RFC 1122 section 4.2.2.13: text that nobody will read was lost, and the peer is told. [MAY-1,
+ * SHLD-3, RFC1122-4.2.2.13-1] */
 static void closing_with_unread_text_resets(void **state)
 {
     struct peer *p = *state;
@@ -301,6 +302,7 @@ static void closing_with_unread_text_resets(void **state)
     assert_int_equal(counted(p, RULE_CLOSE_UNREAD), 1);
 }
 
+/* [SHLD-3, RFC1122-4.2.2.13-1] */
 static void text_after_close_resets(void **state)
 {
     struct peer *p = *state;
