@@ -111,6 +111,15 @@ enum ip_ready ip_path_ready(struct ip_layer *l, struct ip_path *p, const uint8_t
     return ip_neigh_use(l, n, p->local);
 }
 
+/* [MUST-20, RFC1122-3.3.1.4-1] */
+void ip_path_doubt(struct ip_layer *l, const struct ip_path *p, const uint8_t dst[16])
+{
+    struct ip_neigh *n = ip_port_is_eth(l, p->port) ? path_neigh(l, p, dst) : NULL;
+
+    if (n)
+        ip_neigh_doubt(l, n);
+}
+
 void ip_headers(const struct ip_layer *l, uint8_t port, const uint8_t *mac, const uint8_t src[16],
                 const uint8_t dst[16], const struct ip_send *how, const struct ip_frag *frag,
                 uint32_t payload_len, uint8_t *out)

@@ -82,6 +82,7 @@ void tcp_established(struct tcb *t)
     bool lost = w && w->syn_lost;
 
     t->established = true;
+    t->soft_err = 0;
     t->backoff = 0;
     t->recover = seq_sub(t->snd.una, 1);
     if (w) {

@@ -55,6 +55,7 @@ void tcp_trim(struct tcb *t, struct seg *g)
         pieces_trim_head(&g->text, n);
         g->seq = t->rcv.nxt;
         g->len -= n;
+        g->up = g->up > n ? (uint16_t)(g->up - n) : 0;
     }
     end = seq_add(g->seq, g->len);
     if (!seq_lt(t->rcv.adv, end))
@@ -284,12 +285,22 @@ static enum verdict check_ack(struct tcb *t, const struct seg *g)
     }
 }
 
-/* Sixth, check the URG bit: urgent data is delivered in line (RFC 6093 section 3.1); nothing
- * depends on the pointer, so none of its values can do harm. */
+/* Sixth, check the URG bit: urgent data is delivered in line (RFC 6093 section 3.1); the user is
+ * told that there is some, and how far it reaches, and nothing else depends on the pointer, so none
+ * of its values can do harm. [MUST-30, MUST-31, MUST-32, MUST-66] */
 static void check_urg(struct tcb *t, const struct seg *g)
 {
-    if (g->flags & SEG_URG)
-        rule_count(t->layer->rules, RULE_URGENT);
+    seq_t up = seq_add(g->seq, g->up);
+
+    if (!(g->flags & SEG_URG))
+        return;
+    rule_count(t->layer->rules, RULE_URGENT);
+    if (t->fin_rcvd || t->rd_shut || !seq_lt(seq_sub(t->rcv.nxt, tcp_unread(t)), up) ||
+        (t->rcv_urgent && !seq_lt(t->rcv_up, up)))
+        return; /* CLOSE-WAIT and later: "this should not occur"; or nothing that is news */
+    t->rcv_urgent = true;
+    t->rcv_up = up;
+    tcp_raise(t, ESTAB_EV_URG);
 }
 
 /* Seventh, process the segment text: tcp_text().  Eighth, check the FIN bit. */

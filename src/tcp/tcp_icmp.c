@@ -56,13 +56,13 @@ void tcp_icmp_arrives(struct tcp_layer *l, const struct ip_error *e)
                      ESTAB_BY_ICMP, false);
             return;
         }
-        t->soft_err = ESTAB_E_UNREACH;
+        tcp_report(t, ESTAB_E_UNREACH);
         break;
     case ICMP_MEANS_NET_UNREACH:
     case ICMP_MEANS_HOST_UNREACH:
     case ICMP_MEANS_TIME_EXCEEDED:
     case ICMP_MEANS_PARAM_PROBLEM: /* soft: remembered, told if the connection gives up [MUST-56] */
-        t->soft_err = ESTAB_E_UNREACH;
+        tcp_report(t, ESTAB_E_UNREACH);
         break;
     case ICMP_MEANS_TOO_BIG:
         too_big(t, e->mtu);

@@ -93,6 +93,7 @@ static void begin(struct tcb *t, struct seg_out *o, seq_t seq, uint8_t flags)
     *o = (struct seg_out){.path = &t->path,
                           .peer = t->peer,
                           .hop_limit = t->hop_limit,
+                          .tos = t->tos,
                           .sock = t->layer->env->cb.trace ? tcb_handle(t) : 0,
                           .state = t->state,
                           .wscale = t->rcv_wscale};
@@ -518,7 +519,7 @@ static void tcb_pull(struct tcp_layer *l, uint8_t port, struct tcp_frames *out)
             out->n = before;
             rule_count(l->rules, RULE_NEIGHBOUR_UNKNOWN);
             if (t->soft_err == 0)
-                t->soft_err = ESTAB_E_UNREACH;
+                tcp_report(t, ESTAB_E_UNREACH);
         }
     }
 }

@@ -227,6 +227,8 @@ static void inherit(struct tcb *t, const struct tcb *from)
     t->sndbuf = from->sndbuf;
     t->rcvbuf = from->rcvbuf;
     t->hop_limit = from->hop_limit;
+    t->tos = from->tos;
+    t->user_timeout_ms = from->user_timeout_ms;
     t->user_mss = from->user_mss;
     t->keepidle_ms = from->keepidle_ms;
     t->keepintvl_ms = from->keepintvl_ms;
@@ -397,6 +399,7 @@ static void emit_synack(struct tcp_layer *l, const struct tcp_synq *q, const str
     struct seg_out o = {.path = &q->path,
                         .peer = q->peer,
                         .hop_limit = listener->hop_limit,
+                        .tos = listener->tos,
                         .rule = q->retries ? RULE_SYN_AGAIN : RULE_NONE,
                         .state = ESTAB_SYN_RECEIVED};
 
