@@ -73,7 +73,6 @@ static void back_off(struct tcb *t)
         t->backoff++;
 }
 
-/* [MUST-22] */
 /* RFC 9293 section 3.8.3 (b), (e): at R1 the next hop is doubted and the user told.
  * [MUST-20, MUST-22, SHLD-9, SHLD-10] */
 static void reach_r1(struct tcb *t)
@@ -102,6 +101,7 @@ static bool past_r2(const struct tcb *t)
            time_since(t->w->stalled_at, t->layer->env->now) >= limit;
 }
 
+/* [MUST-22] */
 static void syn_timeout(struct tcb *t)
 {
     struct tcp_work *w = t->w;

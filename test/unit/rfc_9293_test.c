@@ -55,7 +55,7 @@ static void numbers_of_a_four_tuple_follow_the_clock(void **state)
 }
 
 /* [MUST-9, SHLD-1]: those of another four-tuple, and of another stack, tell nothing about them; nor
- * do timestamps [RFC7323-7.1-1]. */
+ * do timestamps [RFC7323-7.1-1].  Of 8128 pairs, one as close as this has a chance of 1 : 2600. */
 static void numbers_of_others_tell_nothing(void **state)
 {
     struct peer *p = *state;
@@ -72,8 +72,8 @@ static void numbers_of_others_tell_nothing(void **state)
     }
     for (unsigned i = 0; i < n; i++)
         for (unsigned j = 0; j < i; j++) {
-            assert_true((was[i].isn - was[j].isn + 10000) > 20000);
-            assert_true((was[i].ts - was[j].ts + 10000) > 20000);
+            assert_true(was[i].isn - was[j].isn + 100 > 200);
+            assert_true(was[i].ts - was[j].ts + 100 > 200);
         }
 }
 
