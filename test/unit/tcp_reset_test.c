@@ -92,6 +92,7 @@ static void in_syn_sent_the_ack_vouches_for_the_rst(void **state)
     sends(p, SEG(.flags = RST | ACK, .seq = 0, .ack = 0));
     sends(p, SEG(.flags = RST | ACK, .seq = 0, .ack = 2));
     gets_nothing(p);
+    assert_int_equal(counted(p, RULE_SYN_SENT_RST), 1);
     assert_state(p, SYN_SENT);
     sends(p, SEG(.flags = RST | ACK, .seq = 0, .ack = 1));
     assert_int_equal(info_of(p).state, ESTAB_CLOSED);
@@ -230,6 +231,8 @@ static void what_is_no_syn_finds_no_listener(void **state)
     sends(p, SEG(.flags = SYN | FIN, .seq = 5));
     gets_nothing(p);
     assert_int_equal(stack_of(p).synq, 0);
+    assert_int_equal(counted(p, RULE_LISTEN_RST), 1);
+    assert_int_equal(counted(p, RULE_SYN_FIN), 1);
 }
 
 /* 3.10.7.3: in SYN-SENT a wrong ACK is reset, SYN or not. */
@@ -244,6 +247,7 @@ static void in_syn_sent_a_wrong_ack_is_reset(void **state)
     (void)gets(p, SEG(.flags = RST, .seq = 0));
     sends(p, SEG(.flags = ACK, .seq = 0, .ack = 1)); /* right, but no SYN */
     gets_nothing(p);
+    assert_int_equal(counted(p, RULE_SYN_SENT_OTHER), 1);
     assert_state(p, SYN_SENT);
     sends(p, SEG(.flags = SYN | ACK, .ack = 1, .mss = 1000));
     assert_state(p, ESTABLISHED);
