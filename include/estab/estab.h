@@ -307,6 +307,16 @@ enum estab_opt {
     ESTAB_O_MAXSEG,    /* upper bound of the MSS sent and announced; 0: none */
     ESTAB_O_ERROR,     /* get only: the pending error, as a positive number, and clears it */
     ESTAB_O_QUICKACK,  /* 1: acknowledge without delay */
+    ESTAB_O_TOS,       /* IPv4's type of service, IPv6's traffic class: the differentiated services
+                          field in the upper six bits; the lower two are the stack's */
+    ESTAB_O_USER_TIMEOUT, /* ns that text may stay unacknowledged before the connection is given up,
+                             R2 of RFC 9293 section 3.8.3; 0: as estab_config says; ESTAB_NEVER:
+                             for ever */
+    ESTAB_O_SOFT_ERROR, /* get only: what ESTAB_EV_REPORT is about, as a positive number: E_UNREACH
+                           for an ICMP error, E_TIMEOUT for text sent three times again in vain;
+                           0 once something new was acknowledged */
+    ESTAB_O_URGENT,     /* get only: how many octets of what is to be read next, or still to come,
+                           are urgent (RFC 9293 section 3.8.5) */
 };
 enum {                     /* flags of estab_send and estab_recv */
        ESTAB_MSG_PEEK = 1, /* recv: leave what is read */
@@ -357,11 +367,13 @@ int estab_getaddrs(const estab_stack *s, estab_sock k, struct estab_addr *local,
 /* ---- readiness and introspection ---- */
 
 enum {
-    ESTAB_EV_IN = 1,     /* something to read or accept, or end of stream */
-    ESTAB_EV_OUT = 2,    /* room to send, or the opening is complete */
-    ESTAB_EV_ERR = 4,    /* the connection has failed; ESTAB_O_ERROR says how */
-    ESTAB_EV_HUP = 8,    /* both directions are closed */
-    ESTAB_EV_RDHUP = 16, /* the peer has closed its side */
+    ESTAB_EV_IN = 1,      /* something to read or accept, or end of stream */
+    ESTAB_EV_OUT = 2,     /* room to send, or the opening is complete */
+    ESTAB_EV_ERR = 4,     /* the connection has failed; ESTAB_O_ERROR says how */
+    ESTAB_EV_HUP = 8,     /* both directions are closed */
+    ESTAB_EV_RDHUP = 16,  /* the peer has closed its side */
+    ESTAB_EV_REPORT = 32, /* nothing is lost yet, but something is amiss: ESTAB_O_SOFT_ERROR */
+    ESTAB_EV_URG = 64,    /* the peer has urgent data, or more of it: ESTAB_O_URGENT */
 };
 struct estab_event {
     estab_sock sock;

@@ -113,7 +113,8 @@ void ip_drop(struct ip_layer *l, const struct ip_dgram *d, enum rule r)
         ip_drop_of(l, NULL, NULL, 0, 0, r);
 }
 
-/* RFC 4861 section 6.3.7: up to three solicitations, until a router has answered. */
+/* RFC 4861 section 6.3.7: up to three solicitations, until a router has answered. [RFC4861-6.3.7-1]
+ */
 static int ports_expire(struct ip_layer *l)
 {
     struct ip_port *pt;

@@ -152,6 +152,9 @@ enum ip_ready {
 };
 /* Revalidates a stale path in place, starts resolution where needed. */
 enum ip_ready ip_path_ready(struct ip_layer *l, struct ip_path *p, const uint8_t dst[16]);
+/* The transport hears nothing from there any more: RFC 1122 section 3.3.1.4, RFC 4861
+ * section 7.3.1. */
+void ip_path_doubt(struct ip_layer *l, const struct ip_path *p, const uint8_t dst[16]);
 static inline const uint8_t *ip_local(const struct ip_layer *l, uint16_t local)
 {
     return l->addrs[local].addr;

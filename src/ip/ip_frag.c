@@ -82,6 +82,7 @@ static void cut_up(struct ip_layer *l, struct ip_pkt *k, const struct ip_path *p
     k->left = n - 1;
 }
 
+/* [RFC1122-3.3.3-1] */
 void ip_frag_cut(struct ip_layer *l, struct ip_pkt *k, const struct ip_path *p,
                  const uint8_t dst[16], const struct ip_send *how)
 {

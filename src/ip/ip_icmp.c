@@ -12,7 +12,7 @@
 
 /* cost: frames it takes, and one more if it takes an identification: those have 16 bits, and must
  * not come again while a datagram lives, 2 minutes (RFC 6864 section 4.3), so fewer than 546 a
- * second may be used. */
+ * second may be used. [RFC4443-2.4-5] */
 static bool icmp_allowed(struct ip_layer *l, uint32_t cost)
 {
     estab_dur since = time_since(l->icmp_at, l->env->now);
@@ -50,7 +50,8 @@ static void icmp_send(struct ip_layer *l, struct ip_pkt *k, struct ip_path *p,
     ip_own_send(l, k, p, dst, &how);
 }
 
-/* The way back to where d came from, with the address it was sent to as source if that is ours. */
+/* The way back to where d came from, with the address it was sent to as source if that is ours.
+ * [RFC1122-3.3.4.2-1, RFC4443-2.2-1] */
 static bool path_back(struct ip_layer *l, const struct ip_dgram *d, struct ip_path *p)
 {
     const uint8_t *src = d->local == IP_LOCAL_NONE ? NULL : ip_local(l, d->local);
@@ -80,7 +81,7 @@ static struct ip_pkt *icmp_new(struct ip_layer *l, const struct ip_dgram *d,
 
 /* RFC 1122 section 3.2.2.6, RFC 4443 section 4.2: the data comes back unchanged.  An IPv6 group is
  * answered (from an address of ours, RFC 4443 section 4.2): none of those we are in reaches beyond
- * the link. */
+ * the link. [RFC1122-3.2.2.6-1, RFC1122-3.2.2.6-2, RFC1122-3.2.2.6-3, RFC4443-4.2-1] */
 static void echo_in(struct ip_layer *l, const struct ip_dgram *d, const struct icmp *m)
 {
     struct icmp reply = *m;
@@ -119,6 +120,7 @@ static void whole_packet(const struct ip_dgram *d, struct pieces *t)
         pieces_trim_tail(t, t->len - total);
 }
 
+/* [RFC1122-3.2.2-3, RFC4443-2.4-3] */
 static void send_error(struct ip_layer *l, const struct ip_dgram *d, uint8_t type, uint8_t code,
                        uint32_t rest)
 {
@@ -146,12 +148,13 @@ static void send_error(struct ip_layer *l, const struct ip_dgram *d, uint8_t typ
 
 /* RFC 1122 section 3.2.2, RFC 4443 section 2.4 (e): no error about an error, a group, or a source
  * that is not one host.  ip_recv() lets no such source through.  Fragments other than the first are
- * reported only where RFC 8200 section 4.5 asks for it. */
+ * reported only where RFC 8200 section 4.5 asks for it. [RFC1122-3.2.2-2, RFC4443-2.4-4] */
 static bool may_report(const struct ip_dgram *d)
 {
     return d->local != IP_LOCAL_NONE && !ip_is_any(d->ip.src) && !ip_is_multicast(d->ip.src);
 }
 
+/* [RFC1122-3.2.2.1-1, RFC4443-3.1-1] */
 void ip_reply_unreach(struct ip_layer *l, const struct ip_dgram *d, enum ip_unreach why)
 {
     if (!may_report(d))
@@ -165,7 +168,7 @@ void ip_reply_unreach(struct ip_layer *l, const struct ip_dgram *d, enum ip_unre
 }
 
 /* RFC 4443 section 2.4 (e.3): code 2 is reported for group destinations, too, if the option asks
- * for it. */
+ * for it. [RFC4443-3.4-1] */
 void ip_icmp_problem(struct ip_layer *l, const struct ip_dgram *d, uint8_t code, uint32_t at)
 {
     if (may_report(d) || (code == 2 && ip_is_multicast(d->ip.dst) && !ip_is_any(d->ip.src) &&
@@ -210,7 +213,7 @@ void ip_icmp_reass_timeout(struct ip_layer *l, const struct ip_dgram *d)
 }
 
 /* RFC 1191 section 3: nobody has a smaller MTU than 68; 0 is a router that does not say.
- * RFC 8201 section 4: a report below IPv6's minimum is discarded. */
+ * RFC 8201 section 4: a report below IPv6's minimum is discarded. [RFC8201-4-1] */
 static bool mtu_sane(uint8_t version, uint32_t *mtu)
 {
     if (version == 6)
@@ -220,7 +223,8 @@ static bool mtu_sane(uint8_t version, uint32_t *mtu)
     return true;
 }
 
-/* RFC 5927 section 4: it must be about a datagram of ours, and have come to where that left. */
+/* RFC 5927 section 4: it must be about a datagram of ours, and have come to where that left.
+ * [RFC1122-3.2.2.1-2, RFC1122-3.2.2.4-1, RFC1122-3.2.2.5-1] */
 static enum rule error_in(struct ip_dgram *d, const struct icmp *m, struct ip_error *e)
 {
     const uint8_t *p;
@@ -249,6 +253,7 @@ static bool is_nd(const struct ip_dgram *d, const struct icmp *m)
            m->type <= ICMP6_NEIGHBOUR_ADVERT;
 }
 
+/* [RFC1122-3.2.2-1, RFC4443-2.3-1, RFC4443-2.4-2] */
 enum ip_verdict ip_icmp_recv(struct ip_layer *l, struct ip_dgram *d, struct ip_error *e)
 {
     bool v4 = d->ip.version == 4;

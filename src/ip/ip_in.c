@@ -133,7 +133,7 @@ static bool high_half_zero(const uint8_t a[16])
 
 /* RFC 1122 section 3.2.1.3, RFC 4291 sections 2.5.2, 2.5.3, 2.7: no host sends from there.  IPv6
  * sources that begin with 64 zero bits are ::, ::1, and the IPv4-mapped addresses that would be
- * taken for IPv4 ones. */
+ * taken for IPv4 ones. [MUST-63, RFC1122-3.2.1.3-2] */
 static bool source_martian(const struct ip_hdr *h)
 {
     if (h->version == 4)
@@ -165,7 +165,8 @@ static bool in_group(const struct ip_layer *l, const struct ip_dgram *d)
 }
 
 /* Addressed to a group, or not to us.  :: is a source only there: of a host that does not have its
- * address yet (RFC 4862 section 5.4.2); ip_icmp_recv() looks at what it says. */
+ * address yet (RFC 4862 section 5.4.2); ip_icmp_recv() looks at what it says. [RFC1122-4.2.3.10-1]
+ */
 static enum rule group_in(const struct ip_layer *l, struct ip_dgram *d)
 {
     const struct ip_hdr *h = &d->ip;
@@ -182,7 +183,8 @@ static enum rule group_in(const struct ip_layer *l, struct ip_dgram *d)
     return in_group(l, d) ? RULE_NONE : RULE_NOT_OURS;
 }
 
-/* RFC 1122 section 3.3.6: what came to everybody on the link must be meant for everybody. */
+/* RFC 1122 section 3.3.6: what came to everybody on the link must be meant for everybody.
+ * [RFC1122-3.2.1.3-1] [RFC1122-3.3.6-1] */
 static enum rule addrs_in(const struct ip_layer *l, struct ip_dgram *d, bool link_group)
 {
     const struct ip_hdr *h = &d->ip;

@@ -95,7 +95,7 @@ void ip_nd_ask_router(struct ip_layer *l, uint8_t port)
             local >= 0 ? ip_local(l, (uint16_t)local) : unspecified, all_routers, NULL);
 }
 
-/* RFC 4861 section 7.2.4 */
+/* RFC 4861 section 7.2.4 [RFC4861-7.2.4-1] */
 static void nd_advertise(struct ip_layer *l, const struct ip_dgram *d, const struct nd *ns)
 {
     bool to_all = ip_is_any(d->ip.src);
@@ -159,7 +159,7 @@ static enum rule solicit_in(struct ip_layer *l, const struct ip_dgram *d, const 
     return RULE_NONE;
 }
 
-/* RFC 4861 section 7.2.5; the letters are appendix C's. */
+/* RFC 4861 section 7.2.5; the letters are appendix C's. [RFC4861-7.2.5-2] */
 static enum rule advert_known(struct ip_layer *l, struct ip_neigh *n, const struct nd *m)
 {
     bool differs = m->has_lladdr && memcmp(n->mac, m->lladdr, 6) != 0;
@@ -177,6 +177,7 @@ static enum rule advert_known(struct ip_layer *l, struct ip_neigh *n, const stru
     return RULE_NONE;
 }
 
+/* [RFC4861-7.2.5-1] */
 static enum rule advert_in(struct ip_layer *l, const struct ip_dgram *d, const struct nd *m)
 {
     struct ip_neigh *n;
@@ -233,6 +234,7 @@ static enum rule router_in(struct ip_layer *l, const struct ip_dgram *d, const s
     return RULE_NONE;
 }
 
+/* [RFC4861-11.2-1] */
 void ip_nd_recv(struct ip_layer *l, struct ip_dgram *d, const struct icmp *m)
 {
     uint8_t buf[IP6_MTU_MIN];

@@ -214,6 +214,7 @@ static void neigh_resolve(struct ip_layer *l, struct ip_neigh *n)
     neigh_ask(l, n, false);
 }
 
+/* [RFC4861-7.3-1] */
 static void neigh_probe(struct ip_layer *l, struct ip_neigh *n)
 {
     n->state = NEIGH_PROBE;
@@ -320,7 +321,7 @@ void ip_neigh_doubt(struct ip_layer *l, struct ip_neigh *n)
         neigh_probe(l, n);
 }
 
-/* RFC 1122 section 2.3.2.2: the latest is kept. */
+/* RFC 1122 section 2.3.2.2: the latest is kept. [RFC4861-7.2.2-1] */
 void ip_neigh_wait(struct ip_layer *l, struct ip_neigh *n, struct ip_pkt *k)
 {
     if (n->nwait == IP_NEIGH_WAIT || (n->nwait && l->pkt_nwait == IP_NEIGH_WAIT_ALL))

@@ -11,6 +11,7 @@
 #include "ip/ip_int.h"
 #include <assert.h>
 
+/* [MUST-46, RFC1122-4.2.3.10-1] */
 static bool destination_ok(const struct ip_layer *l, const uint8_t dst[16])
 {
     static const uint8_t zero[8];
@@ -27,6 +28,7 @@ static uint16_t neigh_index(const struct ip_layer *l, const struct ip_neigh *n)
     return n ? (uint16_t)(n - l->neigh) : IP_NEIGH_NONE;
 }
 
+/* [MUST-44, RFC1122-3.2.1.3-3] */
 int ip_path_find(struct ip_layer *l, const uint8_t dst[16], const uint8_t *src, int port_hint,
                  struct ip_path *out)
 {
@@ -109,6 +111,15 @@ enum ip_ready ip_path_ready(struct ip_layer *l, struct ip_path *p, const uint8_t
     return ip_neigh_use(l, n, p->local);
 }
 
+/* [MUST-20, RFC1122-3.3.1.4-1] */
+void ip_path_doubt(struct ip_layer *l, const struct ip_path *p, const uint8_t dst[16])
+{
+    struct ip_neigh *n = ip_port_is_eth(l, p->port) ? path_neigh(l, p, dst) : NULL;
+
+    if (n)
+        ip_neigh_doubt(l, n);
+}
+
 void ip_headers(const struct ip_layer *l, uint8_t port, const uint8_t *mac, const uint8_t src[16],
                 const uint8_t dst[16], const struct ip_send *how, const struct ip_frag *frag,
                 uint32_t payload_len, uint8_t *out)
@@ -163,6 +174,7 @@ void ip_emit_frag(struct ip_layer *l, const struct ip_path *p, const uint8_t dst
     ip_headers(l, p->port, mac, ip_local(l, p->local), dst, how, frag, payload_len, out);
 }
 
+/* [MAY-4] */
 void ip_emit(struct ip_layer *l, const struct ip_path *p, const uint8_t dst[16],
              const struct ip_send *how, uint32_t payload_len, uint8_t *out)
 {

@@ -509,6 +509,7 @@ static struct reass *join_datagram(struct ip_layer *l, struct ip_dgram *d)
     return NULL;
 }
 
+/* [RFC1122-3.3.2-1] */
 bool ip_reass_in(struct ip_layer *l, struct ip_dgram *d)
 {
     enum rule why = l->reass.set.max ? check_place(d) : RULE_REASS_OFF;
@@ -536,7 +537,8 @@ void ip_reass_reap(struct ip_layer *l)
 
 /* ---- time ---- */
 
-/* RFC 792, RFC 8200 section 4.5: the sender is told if the first fragment is there to be quoted. */
+/* RFC 792, RFC 8200 section 4.5: the sender is told if the first fragment is there to be quoted.
+ * [RFC1122-3.3.2-2] */
 static void tell_timeout(struct ip_layer *l, const struct reass *r)
 {
     const struct frag *f = r->first;

@@ -15,7 +15,8 @@ static bool route_is4(const struct ip_route *r)
     return r->prefix_len >= 96 && ip_is4(r->dst);
 }
 
-/* RFC 4861 section 6.3.6: a router that does not answer is passed over while there is another. */
+/* RFC 4861 section 6.3.6: a router that does not answer is passed over while there is another.
+ * [RFC1122-3.3.1.4-1, RFC4861-6.3.6-1] */
 static bool gateway_failed(const struct ip_layer *l, const struct ip_route *r)
 {
     const struct ip_neigh *n;
@@ -47,6 +48,7 @@ static bool route_link_local(const struct ip_layer *l, const uint8_t dst[16], in
     return true;
 }
 
+/* [RFC1122-3.3.1.1-1] */
 bool ip_route_find(const struct ip_layer *l, const uint8_t dst[16], int port_hint,
                    struct ip_hop *out)
 {

@@ -26,6 +26,7 @@ int estab_socket(estab_stack *s, enum estab_type type, estab_sock *out)
     return t ? 0 : ESTAB_E_NOMEM;
 }
 
+/* [MUST-43] */
 int estab_bind(estab_stack *s, estab_sock k, const struct estab_addr *local)
 {
     struct tcb *t = tcb_of(s, k);
@@ -176,6 +177,7 @@ static int set_ms(uint32_t *ms, uint64_t ns)
     return 0;
 }
 
+/* [MUST-17, MUST-21, MUST-24, MUST-27, MUST-48, MUST-49, SHLD-21, RFC1122-3.2.1.7-1] */
 static int set_option(struct tcb *t, enum estab_opt opt, uint64_t val)
 {
     int err;
@@ -217,7 +219,19 @@ static int set_option(struct tcb *t, enum estab_opt opt, uint64_t val)
         if (val != 0 && t->snd_mss > val)
             t->snd_mss = t->user_mss;
         return 0;
+    case ESTAB_O_TOS:
+        if (val > UINT8_MAX)
+            return ESTAB_E_INVAL;
+        t->tos = val & 0xfc;
+        return 0;
+    case ESTAB_O_USER_TIMEOUT:
+        if (val != ESTAB_NEVER)
+            return set_ms(&t->user_timeout_ms, val);
+        t->user_timeout_ms = UINT32_MAX;
+        return 0;
     case ESTAB_O_ERROR:
+    case ESTAB_O_SOFT_ERROR:
+    case ESTAB_O_URGENT:
         break;
     }
     return ESTAB_E_INVAL;
@@ -270,9 +284,21 @@ int estab_getopt(estab_stack *s, estab_sock k, enum estab_opt opt, uint64_t *val
     case ESTAB_O_MAXSEG:
         *val = t->user_mss;
         return 0;
+    case ESTAB_O_TOS:
+        *val = t->tos;
+        return 0;
+    case ESTAB_O_USER_TIMEOUT:
+        *val = t->user_timeout_ms == UINT32_MAX ? ESTAB_NEVER : ESTAB_MS(t->user_timeout_ms);
+        return 0;
     case ESTAB_O_ERROR:
         *val = (uint64_t)-t->err;
         t->err = 0;
+        return 0;
+    case ESTAB_O_SOFT_ERROR:
+        *val = (uint64_t)-t->soft_err;
+        return 0;
+    case ESTAB_O_URGENT:
+        *val = tcp_urgent(t);
         return 0;
     }
     return ESTAB_E_INVAL;

@@ -3,6 +3,7 @@
 #include "base/csum.h"
 #include "stack/stack.h"
 
+/* [MUST-3] */
 static bool tcp_checksum_ok(const struct ip_dgram *d)
 {
     uint64_t sum;
@@ -13,7 +14,7 @@ static bool tcp_checksum_ok(const struct ip_dgram *d)
     return csum_fold(csum_pieces(sum, &d->payload)) == 0xffff;
 }
 
-/* A frame becomes a segment, or is dropped. */
+/* A frame becomes a segment, or is dropped. [MUST-57] */
 static bool tcp_segment_of(estab_stack *s, const struct ip_dgram *d, struct seg *g)
 {
     enum rule r;
@@ -118,6 +119,7 @@ void stack_recv(estab_stack *s, uint8_t port, const struct estab_frame *f)
     }
 }
 
+/* [MUST-58, MUST-59, RFC1122-4.2.2.21-1] */
 int estab_input(estab_stack *s, int port, const struct estab_frame *f, size_t n)
 {
     if (port < 0 || (uint32_t)port >= s->ip.nports)

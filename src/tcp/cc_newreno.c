@@ -19,6 +19,7 @@ static void newreno_init(struct cc *c, uint32_t cwnd)
     *c = (struct cc){.cwnd = cwnd, .ssthresh = UINT32_MAX / 2};
 }
 
+/* [MUST-19, RFC5681-3.1-3, RFC5681-3.1-4] */
 static void newreno_on_ack(struct cc *c, const struct cc_sample *s)
 {
     uint32_t acked = s->acked;
@@ -43,12 +44,13 @@ static void newreno_on_ack(struct cc *c, const struct cc_sample *s)
     }
 }
 
-/* RFC 5681 equation 4. */
+/* RFC 5681 equation 4. [RFC5681-3.1-5] */
 static uint32_t half_flight(const struct cc_sample *s)
 {
     return max_u32(s->flight / 2, 2 * s->mss);
 }
 
+/* [RFC5681-3.2-3] */
 static void newreno_on_loss(struct cc *c, const struct cc_sample *s)
 {
     c->ssthresh = half_flight(s);
@@ -56,6 +58,7 @@ static void newreno_on_loss(struct cc *c, const struct cc_sample *s)
     c->u.newreno.acked = 0;
 }
 
+/* [RFC5681-3.1-6, RFC8961-4-3] */
 static void newreno_on_rto(struct cc *c, const struct cc_sample *s, bool first)
 {
     if (first)
@@ -64,6 +67,7 @@ static void newreno_on_rto(struct cc *c, const struct cc_sample *s, bool first)
     c->u.newreno.acked = 0;
 }
 
+/* [RFC5681-4.1-1] */
 static void newreno_on_idle(struct cc *c, uint32_t restart)
 {
     if (c->cwnd > restart)
@@ -84,6 +88,7 @@ const struct cc_ops *cc_find(const char *name)
     return strcmp(name, newreno.name) == 0 ? &newreno : NULL;
 }
 
+/* [RFC5681-3.1-1] */
 uint32_t cc_initial_window(uint32_t segments, uint32_t mss)
 {
     uint32_t iw = segments * mss;

@@ -102,6 +102,7 @@ struct tcb {
     uint8_t state;        /* enum estab_tcp_state; written by tcp_enter() only */
     uint8_t snd_wscale, rcv_wscale;
     uint8_t hop_limit; /* 0: the stack's */
+    uint8_t tos;
     struct tcp_layer *layer;
     union {
         struct tcp_work *w;     /* NULL: at rest */
@@ -117,6 +118,7 @@ struct tcb {
     bool embryo : 1;      /* in a listener's accept queue */
     bool established : 1; /* has been: decides what a failure is called */
     bool active : 1;      /* by active OPEN */
+    bool rcv_urgent : 1;  /* RCV.UP lies ahead of what the user has read */
     struct tcp_owed {     /* obligations, paid by tcp_output() */
         bool ack_now : 1, probe : 1, keepalive : 1, syn : 1, rst : 1;
         uint8_t dup_acks; /* one for each segment out of order, RFC 5681 section 4.2 */
@@ -139,6 +141,7 @@ struct tcb {
     uint32_t sndbuf, rcvbuf;
     seq_t recover;    /* RFC 6582: a recovery lasts until this is acknowledged */
     uint32_t sent_ms; /* when text was last sent: RFC 5681 section 4.1 */
+    seq_t rcv_up;     /* with rcv_urgent */
 
     /* the user's, and for those who look */
     void *user;
@@ -152,8 +155,9 @@ struct tcb {
     uint8_t keep_probes, keepcnt;
     uint32_t challenge_s;
     uint32_t keepidle_ms, keepintvl_ms;
-    uint32_t timewait;  /* its TIME-WAIT entry, where a handle outlived the connection */
-    estab_time idle_at; /* keepalive, or the end of an orphan's FIN-WAIT-2 */
+    uint32_t user_timeout_ms; /* 0: the layer's; UINT32_MAX: none */
+    uint32_t timewait;        /* its TIME-WAIT entry, where a handle outlived the connection */
+    estab_time idle_at;       /* keepalive, or the end of an orphan's FIN-WAIT-2 */
     uint64_t octets_acked, octets_received;
     uint32_t segs_in, segs_out, retrans, rto_fired, dup_acks_in;
 };
@@ -322,13 +326,14 @@ static inline struct tcb *tcb_at(const struct tcp_layer *l, uint32_t slot)
 {
     return slab_at(&l->tcbs, slot);
 }
-void tcp_owe(struct tcb *t);               /* onto its port's send list, once */
-void tcp_unlist(struct tcb *t);            /* off it */
-bool tcp_wants(const struct tcb *t);       /* something owed, or text or FIN unsent */
-void tcp_settle(struct tcb *t);            /* end of an event: send list, or rest */
-void tcp_raise(struct tcb *t, uint8_t ev); /* readiness: onto the ready list */
-uint8_t tcp_level(const struct tcb *t);    /* readiness as a level */
-void tcb_check(const struct tcb *t);       /* asserts the invariants; compiled out with NDEBUG */
+void tcp_owe(struct tcb *t);                         /* onto its port's send list, once */
+void tcp_unlist(struct tcb *t);                      /* off it */
+bool tcp_wants(const struct tcb *t);                 /* something owed, or text or FIN unsent */
+void tcp_settle(struct tcb *t);                      /* end of an event: send list, or rest */
+void tcp_raise(struct tcb *t, uint8_t ev);           /* readiness: onto the ready list */
+void tcp_report(struct tcb *t, enum estab_err soft); /* a soft error, RFC 9293 section 3.9.1.8 */
+uint8_t tcp_level(const struct tcb *t);              /* readiness as a level */
+void tcb_check(const struct tcb *t); /* asserts the invariants; compiled out with NDEBUG */
 #define SEND_LINK  offsetof(struct tcb, send)
 #define READY_LINK offsetof(struct tcb, ready)
 
@@ -373,7 +378,7 @@ seq_t tcp_isn(const struct tcp_layer *l, const struct tcp_tuple *k);
 uint32_t tcp_ts_offset(const struct tcp_layer *l, const struct tcp_tuple *k);
 /* F and G of RFC 6056 section 3.3.4, of a tuple whose local port is open. */
 uint64_t tcp_port_hash(const struct tcp_layer *l, const struct tcp_tuple *k);
-static inline uint32_t tcp_ts_now(const struct tcp_layer *l) /* ms, RFC 7323 section 5.4 */
+static inline uint32_t tcp_ts_now(const struct tcp_layer *l) /* ms [RFC7323-5.4-1] */
 {
     return (uint32_t)(l->env->now / 1000000u);
 }
@@ -433,6 +438,7 @@ static inline uint32_t tcp_rcv_wnd(const struct tcb *t)
 {
     return seq_diff(t->rcv.adv, t->rcv.nxt);
 }
+uint32_t tcp_urgent(const struct tcb *t); /* octets from the next to be read to RCV.UP */
 uint32_t tcp_unread(const struct tcb *t);
 uint32_t tcp_queued(const struct tcb *t); /* octets in flight or unsent, FIN not counted */
 uint32_t tcp_unsent(const struct tcb *t);
@@ -536,7 +542,7 @@ struct seg_out {
     struct estab_iov text[ESTAB_IOVS - 1];
     uint32_t ntext, text_len;
     uint16_t gso_size;
-    uint8_t hop_limit;
+    uint8_t hop_limit, tos;
     /* for the trace */
     estab_sock sock;
     enum rule rule;

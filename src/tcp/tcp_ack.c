@@ -33,6 +33,7 @@ static estab_dur rto_now(const struct tcb *t)
                         : tcp_rtt_rto_syn(&t->rtt, b, t->backoff);
 }
 
+/* [RFC6298-5-1, SHLD-17, SHLD-29] */
 void tcp_rexmt_arm(struct tcb *t, bool restart)
 {
     struct tcp_work *w = t->w;
@@ -53,7 +54,7 @@ void tcp_rexmt_arm(struct tcb *t, bool restart)
 }
 
 /* RFC 6298 section 3 (Karn): an octet sent once is timed; else the timestamp's echo, where there is
- * one (RFC 7323 section 4). */
+ * one (RFC 7323 section 4). [MUST-18, RFC6298-3-1, RFC6298-3-2, RFC7323-4.1-1, RFC8961-4-2] */
 static estab_dur rtt_sample(struct tcb *t, const struct seg *g)
 {
     const estab_dur absurd = ESTAB_S(3600);
@@ -73,6 +74,7 @@ static estab_dur rtt_sample(struct tcb *t, const struct seg *g)
     return rtt;
 }
 
+/* [RFC5681-3.1-2] */
 void tcp_established(struct tcb *t)
 {
     struct tcp_work *w = t->w;
@@ -80,6 +82,7 @@ void tcp_established(struct tcb *t)
     bool lost = w && w->syn_lost;
 
     t->established = true;
+    t->soft_err = 0;
     t->backoff = 0;
     t->recover = seq_sub(t->snd.una, 1);
     if (w) {
@@ -113,7 +116,7 @@ static void lose_head(struct tcb *t)
     w->lost_to = seq_min(seq_add(t->snd.una, tcp_eff_mss(t)), t->snd.nxt);
 }
 
-/* RFC 6582 section 3.2, step 2. */
+/* RFC 6582 section 3.2, step 2. [RFC5681-3.2-1, RFC6582-3.2-2] */
 static void fast_retransmit(struct tcb *t)
 {
     struct tcp_work *w = t->w;
@@ -141,6 +144,7 @@ static bool is_duplicate(const struct tcb *t, const struct seg *g, bool sack_new
     return g->len == 0 && tcp_seg_wnd(t, g) == t->snd.wnd && t->snd.wnd != 0;
 }
 
+/* [RFC5681-3.2-3] */
 static void duplicate_ack(struct tcb *t)
 {
     struct tcp_work *w = t->w;
@@ -154,7 +158,7 @@ static void duplicate_ack(struct tcb *t)
         fast_retransmit(t);
 }
 
-/* RFC 6582 section 3.2, step 3: what an ACK of new octets means in recovery. */
+/* RFC 6582 section 3.2, step 3: what an ACK of new octets means in recovery. [RFC6582-3.2-1] */
 static void recovering_ack(struct tcb *t, uint32_t acked)
 {
     struct tcp_work *w = t->w;

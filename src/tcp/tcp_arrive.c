@@ -18,7 +18,7 @@
 enum verdict { GO_ON, STOP };
 
 /* RFC 5961 section 7, but per connection, so that one connection's count tells nothing about
- * another's. */
+ * another's. [RFC5961-7-1] */
 void tcp_challenge_ack(struct tcb *t)
 {
     const uint8_t per_second = 5;
@@ -55,6 +55,7 @@ void tcp_trim(struct tcb *t, struct seg *g)
         pieces_trim_head(&g->text, n);
         g->seq = t->rcv.nxt;
         g->len -= n;
+        g->up = g->up > n ? (uint16_t)(g->up - n) : 0;
     }
     end = seq_add(g->seq, g->len);
     if (!seq_lt(t->rcv.adv, end))
@@ -69,7 +70,8 @@ void tcp_trim(struct tcb *t, struct seg *g)
     pieces_trim_tail(&g->text, n);
 }
 
-/* RFC 7323 section 5.3: before the sequence number, and before everything else, the timestamp. */
+/* RFC 7323 section 5.3: before the sequence number, and before everything else, the timestamp.
+ * [RFC7323-3.2-2, RFC7323-5.3-1] */
 static enum verdict check_paws(struct tcb *t, const struct seg *g)
 {
     if (!(g->opt.has & OPT_TS)) {
@@ -133,7 +135,8 @@ static enum verdict check_seq(struct tcb *t, struct seg *g)
 }
 
 /* Second, check the RST bit; RFC 5961 section 3.2: outside the window it is dropped, inside it must
- * have SEG.SEQ = RCV.NXT exactly. */
+ * have SEG.SEQ = RCV.NXT exactly. [MUST-11, MUST-12, SHLD-2, RFC5961-3.2-1, RFC5961-3.2-2,
+ * RFC5961-3.2-3] */
 static enum verdict check_rst(struct tcb *t, const struct seg *g)
 {
     enum estab_err err = ESTAB_E_RESET;
@@ -173,7 +176,8 @@ static enum verdict check_rst(struct tcb *t, const struct seg *g)
 
 /* Third, check security: not implemented, as RFC 9293 appendix A.1 allows. */
 
-/* Fourth, check the SYN bit; RFC 5961 section 4.2: "irrespective of the sequence number". */
+/* Fourth, check the SYN bit; RFC 5961 section 4.2: "irrespective of the sequence number".
+ * [RFC5961-4.2-1] */
 static enum verdict check_syn(struct tcb *t, const struct seg *g)
 {
     if (!(g->flags & SEG_SYN))
@@ -188,7 +192,7 @@ bool tcp_fin_acked(const struct tcb *t)
     return t->fin_sent && seq_eq(t->snd.una, t->snd.nxt);
 }
 
-/* RFC 5961 section 5.2: SND.UNA - MAX.SND.WND <= SEG.ACK <= SND.NXT. */
+/* RFC 5961 section 5.2: SND.UNA - MAX.SND.WND <= SEG.ACK <= SND.NXT. [MAY-12, RFC5961-5.2-1] */
 static enum verdict check_ack_range(struct tcb *t, const struct seg *g)
 {
     uint32_t oldest = seq_diff(t->snd.nxt, t->snd.una) + t->snd.wnd_max;
@@ -236,7 +240,7 @@ static enum verdict check_ack_of_syn(struct tcb *t, const struct seg *g)
 }
 
 /* RFC 7323 section 4.3 (2), once the segment is known to be acceptable, ACK and all: whoever can
- * set TS.Recent can make PAWS refuse the peer. */
+ * set TS.Recent can make PAWS refuse the peer. [RFC7323-4.3-1] */
 static void remember_ts(struct tcb *t, const struct seg *g)
 {
     if (!t->ts_ok || !(g->opt.has & OPT_TS) || !seq_le(g->seq, t->rcv.acked))
@@ -281,12 +285,22 @@ static enum verdict check_ack(struct tcb *t, const struct seg *g)
     }
 }
 
-/* Sixth, check the URG bit: urgent data is delivered in line (RFC 6093 section 3.1); nothing
- * depends on the pointer, so none of its values can do harm. */
+/* Sixth, check the URG bit: urgent data is delivered in line (RFC 6093 section 3.1); the user is
+ * told that there is some, and how far it reaches, and nothing else depends on the pointer, so none
+ * of its values can do harm. [MUST-30, MUST-31, MUST-32, MUST-66] */
 static void check_urg(struct tcb *t, const struct seg *g)
 {
-    if (g->flags & SEG_URG)
-        rule_count(t->layer->rules, RULE_URGENT);
+    seq_t up = seq_add(g->seq, g->up);
+
+    if (!(g->flags & SEG_URG))
+        return;
+    rule_count(t->layer->rules, RULE_URGENT);
+    if (t->fin_rcvd || t->rd_shut || !seq_lt(seq_sub(t->rcv.nxt, tcp_unread(t)), up) ||
+        (t->rcv_urgent && !seq_lt(t->rcv_up, up)))
+        return; /* CLOSE-WAIT and later: "this should not occur"; or nothing that is news */
+    t->rcv_urgent = true;
+    t->rcv_up = up;
+    tcp_raise(t, ESTAB_EV_URG);
 }
 
 /* Seventh, process the segment text: tcp_text().  Eighth, check the FIN bit. */
@@ -357,6 +371,7 @@ static void arrive_predicted(struct tcb *t, struct seg *g)
     tcb_check(t);
 }
 
+/* [RFC7323-2.2-1] */
 void tcp_segment_arrives(struct tcb *t, struct seg *g)
 {
     t->segs_in += g->nsegs;

@@ -98,7 +98,7 @@ void tcp_arrive_listen(struct tcb *t, struct seg *g, const struct ip_dgram *d, c
     synq_new(t, g, d, newer); /* third, check for a SYN */
 }
 
-/* 3.10.7.3 SYN-SENT, fourth: the SYN bit. */
+/* 3.10.7.3 SYN-SENT, fourth: the SYN bit. [MUST-10] */
 static void syn_arrives(struct tcb *t, struct seg *g)
 {
     uint32_t promised = tcp_rcv_wnd(t);

@@ -4,6 +4,7 @@
 #include "base/csum.h"
 #include "tcp/tcp.h"
 
+/* [MUST-2] */
 static void checksum(struct tcp_layer *l, const struct seg_out *o, uint32_t tcp_len,
                      uint32_t hdr_len, uint8_t *tcp, struct estab_frame *f)
 {
@@ -45,12 +46,13 @@ static void trace_frames(struct tcp_layer *l, const struct seg_out *o)
     tcp_trace_out(l, &part);
 }
 
+/* [SHLD-22, MUST-48] */
 void tcp_emit(struct tcp_layer *l, const struct seg_out *o, struct tcp_frames *out)
 {
     struct estab_frame super, *f = o->gso_size ? &super : &out->f[out->n];
     uint8_t *hdr = out->hdrs[out->n].b, kinds[TCP_KINDS_MAX];
     uint32_t ip_len = ip_emit_len(l->ip, o->path, o->peer), opts_len, hdr_len;
-    struct ip_send how = {.proto = IPPROTO_TCP_, .hop_limit = o->hop_limit};
+    struct ip_send how = {.proto = IPPROTO_TCP_, .hop_limit = o->hop_limit, .tos = o->tos};
     uint8_t *tcp = hdr + ip_len;
 
     tcp_opt_layout(l->set.profile.options, &o->g.opt, kinds);

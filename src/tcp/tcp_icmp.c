@@ -5,11 +5,13 @@
  * that is in flight, and nothing that ICMP says ends a connection that has been established. */
 #include "tcp/tcp.h"
 
+/* [RFC5927-4.1-1, RFC8201-4-4] */
 static bool in_flight(const struct tcb *t, const struct icmp_quote *q)
 {
     return q->has_seq && seq_in(seq_of(q->seq), t->snd.una, seq_diff(t->snd.nxt, t->snd.una));
 }
 
+/* [RFC8201-4-2, RFC8201-4-3] */
 static void too_big(struct tcb *t, uint32_t mtu)
 {
     uint32_t hdrs = ip_hdr_len_of(t->peer) + TCP_HDR_LEN;
@@ -28,6 +30,7 @@ static void too_big(struct tcb *t, uint32_t mtu)
     }
 }
 
+/* [MUST-54, SHLD-25, SHLD-26, RFC1122-4.2.3.9-1, RFC5927-5.2-1] */
 void tcp_icmp_arrives(struct tcp_layer *l, const struct ip_error *e)
 {
     int local = ip_local_find(l->ip, e->quote.ip.src);
@@ -53,13 +56,13 @@ void tcp_icmp_arrives(struct tcp_layer *l, const struct ip_error *e)
                      ESTAB_BY_ICMP, false);
             return;
         }
-        t->soft_err = ESTAB_E_UNREACH;
+        tcp_report(t, ESTAB_E_UNREACH);
         break;
     case ICMP_MEANS_NET_UNREACH:
     case ICMP_MEANS_HOST_UNREACH:
     case ICMP_MEANS_TIME_EXCEEDED:
     case ICMP_MEANS_PARAM_PROBLEM: /* soft: remembered, told if the connection gives up [MUST-56] */
-        t->soft_err = ESTAB_E_UNREACH;
+        tcp_report(t, ESTAB_E_UNREACH);
         break;
     case ICMP_MEANS_TOO_BIG:
         too_big(t, e->mtu);

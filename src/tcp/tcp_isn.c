@@ -19,6 +19,7 @@ static uint64_t tuple_hash(const struct tcp_layer *l, const struct tcp_tuple *k,
     return hash_sip13(&l->secret, b, sizeof b);
 }
 
+/* [MUST-8, MUST-9, SHLD-1, RFC6528-3-1] */
 seq_t tcp_isn(const struct tcp_layer *l, const struct tcp_tuple *k)
 {
     return seq_of((uint32_t)(l->env->now / 4000u) + (uint32_t)tuple_hash(l, k, 1));
@@ -31,6 +32,7 @@ uint64_t tcp_port_hash(const struct tcp_layer *l, const struct tcp_tuple *k)
     return tuple_hash(l, &open, 3);
 }
 
+/* [RFC7323-7.1-1] */
 uint32_t tcp_ts_offset(const struct tcp_layer *l, const struct tcp_tuple *k)
 {
     return (uint32_t)tuple_hash(l, k, 2);

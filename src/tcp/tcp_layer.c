@@ -109,6 +109,7 @@ void tcp_fini(struct tcp_layer *l)
     slab_fini(&l->ranges);
 }
 
+/* [MUST-25, MUST-28] */
 struct tcb *tcb_new(struct tcp_layer *l)
 {
     uint32_t slot = slab_get(&l->tcbs);
@@ -289,6 +290,14 @@ void tcp_raise(struct tcb *t, uint8_t ev)
     slot_push(&l->tcbs, &l->ready, t->slot, READY_LINK);
 }
 
+/* Told to those who watch for it; and remembered, in case the connection is given up.
+ * [MUST-47, SHLD-9, SHLD-20, SHLD-25] */
+void tcp_report(struct tcb *t, enum estab_err soft)
+{
+    t->soft_err = (int8_t)soft;
+    tcp_raise(t, ESTAB_EV_REPORT);
+}
+
 uint8_t tcp_level(const struct tcb *t)
 {
     uint8_t ev = 0;
@@ -301,6 +310,10 @@ uint8_t tcp_level(const struct tcb *t)
         ev |= ESTAB_EV_IN;
     if (t->fin_rcvd)
         ev |= ESTAB_EV_IN | ESTAB_EV_RDHUP;
+    if (t->soft_err)
+        ev |= ESTAB_EV_REPORT;
+    if (t->rcv_urgent)
+        ev |= ESTAB_EV_URG;
     switch ((enum estab_tcp_state)t->state) {
     case ESTAB_ESTABLISHED:
     case ESTAB_CLOSE_WAIT:

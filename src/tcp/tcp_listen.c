@@ -8,6 +8,7 @@
  * is ever thrown away. */
 #include "tcp/tcp.h"
 
+/* [MUST-41, MUST-42] */
 int tcp_open_passive(struct tcb *t, uint32_t backlog)
 {
     struct tcp_layer *l = t->layer;

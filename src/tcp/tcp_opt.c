@@ -4,6 +4,7 @@
 
 #define MSS_FLOOR 88u /* against peers that would have us send headers only */
 
+/* [MUST-67, RFC6691-2-1] */
 uint16_t tcp_mss_announce(const struct tcp_layer *l, const struct ip_path *p, const uint8_t *peer,
                           uint16_t user_mss)
 {
@@ -23,6 +24,7 @@ uint16_t tcp_mss_of(const struct tcp_opts *o, const uint8_t *peer)
     return o->mss < MSS_FLOOR ? MSS_FLOOR : o->mss;
 }
 
+/* [MUST-14, RFC7323-2.2-2] */
 void tcp_opt_syn(struct tcb *t, const struct seg *g)
 {
     const struct tcp_settings *set = &t->layer->set;
@@ -46,6 +48,7 @@ void tcp_opt_syn(struct tcb *t, const struct seg *g)
     }
 }
 
+/* [MUST-14, MUST-65, SHLD-5, MAY-3, RFC7323-3.2-3, RFC7323-2.2-1] */
 void tcp_opt_offer(const struct tcb *t, struct tcp_opts *o, bool reply)
 {
     const struct tcp_settings *set = &t->layer->set;
@@ -65,13 +68,15 @@ void tcp_opt_offer(const struct tcb *t, struct tcp_opts *o, bool reply)
     }
 }
 
+/* [MUST-16, RFC6691-2-2] */
 uint32_t tcp_eff_mss(const struct tcb *t)
 {
     return t->ts_ok ? t->snd_mss - TCP_TS_LEN : t->snd_mss; /* RFC 6691 section 3 */
 }
 
 /* RFC 7323 section 5.3 (R1) and 5.5: an old TSval is not acceptable, unless TS.Recent itself is
- * older than 24 days.  An RST is judged by its sequence number alone (section 5.2). */
+ * older than 24 days.  An RST is judged by its sequence number alone (section 5.2). [RFC7323-5.2-1,
+ * RFC7323-5.5-1] */
 bool tcp_paws_ok(const struct tcb *t, const struct seg *g)
 {
     const uint32_t outdated_s = 24u * 24u * 3600u;

@@ -87,11 +87,13 @@ static void reply_pull(struct tcp_layer *l, uint8_t port, struct tcp_frames *out
 
 /* ---- one segment of a connection ---- */
 
+/* [MUST-45, RFC7323-3.2-1] */
 static void begin(struct tcb *t, struct seg_out *o, seq_t seq, uint8_t flags)
 {
     *o = (struct seg_out){.path = &t->path,
                           .peer = t->peer,
                           .hop_limit = t->hop_limit,
+                          .tos = t->tos,
                           .sock = t->layer->env->cb.trace ? tcb_handle(t) : 0,
                           .state = t->state,
                           .wscale = t->rcv_wscale};
@@ -163,6 +165,7 @@ static bool send_rst(struct tcb *t, struct tcp_frames *out)
     return true;
 }
 
+/* [MUST-22] */
 static bool send_syn(struct tcb *t, struct tcp_frames *out)
 {
     bool reply = t->state != ESTAB_SYN_SENT;
@@ -188,7 +191,7 @@ static bool send_syn(struct tcb *t, struct tcp_frames *out)
     return true;
 }
 
-/* Text [seq, seq + n) and perhaps the FIN behind it. */
+/* Text [seq, seq + n) and perhaps the FIN behind it. [MUST-31, MUST-62] */
 static void send_text(struct tcb *t, seq_t seq, uint32_t n, bool fin, enum rule why,
                       struct tcp_frames *out)
 {
@@ -204,7 +207,7 @@ static void send_text(struct tcb *t, seq_t seq, uint32_t n, bool fin, enum rule 
         o.ntext = ring_peek(&w->snd, off, n, o.text);
         o.text_len = n;
         if (off + n == w->snd.len)
-            o.g.flags |= SEG_PSH; /* [MUST-60]: the queue's last octet */
+            o.g.flags |= SEG_PSH; /* [MUST-61]: the queue's last octet */
         if (n > mss)
             o.gso_size = (uint16_t)mss;
     }
@@ -221,7 +224,8 @@ static void send_text(struct tcb *t, seq_t seq, uint32_t n, bool fin, enum rule 
 }
 
 /* What is lost goes first, a segment at a time, when the congestion window has room for it; but
- * what fast recovery knows to be lost goes at once (RFC 5681 section 3.2, step 3). */
+ * what fast recovery knows to be lost goes at once (RFC 5681 section 3.2, step 3). [SHLD-16, MAY-7]
+ */
 static bool send_lost(struct tcb *t, struct tcp_frames *out)
 {
     struct tcp_work *w = t->w;
@@ -251,7 +255,7 @@ static bool send_lost(struct tcb *t, struct tcp_frames *out)
 }
 
 /* RFC 5681 section 4.1: after an RTO without sending, the window says nothing about the path any
- * more. */
+ * more. [RFC5681-4.1-1] */
 static void restart_after_idle(struct tcb *t)
 {
     uint32_t idle_ms = ms_of(t->layer->env->now) - t->sent_ms;
@@ -268,7 +272,7 @@ static void restart_after_idle(struct tcb *t)
 /* RFC 9293 section 3.8.6.2.1 and 3.7.4: whether n octets of D unsent, less than (1) Eff.snd.MSS,
  * are worth a segment. Nagle's condition is the variation of appendix A.3: the last piece of an
  * answer waits for small segments in flight, not for full ones, which a peer that delays its ACKs
- * may leave unacknowledged if their number is odd. */
+ * may leave unacknowledged if their number is odd. [MUST-38, MUST-60, MUST-17, SHLD-7] */
 static bool worth_sending(const struct tcb *t, uint32_t n, uint32_t unsent)
 {
     const struct tcp_work *w = t->w;
@@ -320,6 +324,7 @@ static uint32_t sendable(struct tcb *t, uint32_t unsent, uint32_t frames)
     return n;
 }
 
+/* [SHLD-27, SHLD-28, MAY-16] */
 static bool send_new(struct tcb *t, struct tcp_frames *out)
 {
     struct tcp_work *w = t->w;
@@ -392,7 +397,8 @@ static bool send_window_probe(struct tcb *t, struct tcp_frames *out)
     return true;
 }
 
-/* RFC 9293 section 3.8.4: SEG.SEQ = SND.NXT - 1, no text [SHLD-12]: the peer must answer. */
+/* RFC 9293 section 3.8.4: SEG.SEQ = SND.NXT - 1, no text [SHLD-12]: the peer must answer. [MAY-5]
+ */
 static bool send_keepalive(struct tcb *t, struct tcp_frames *out)
 {
     struct seg_out o;
@@ -407,6 +413,7 @@ static bool send_keepalive(struct tcb *t, struct tcp_frames *out)
     return true;
 }
 
+/* [MAY-13, RFC5681-4.2-2] */
 static bool send_ack(struct tcb *t, struct tcp_frames *out)
 {
     struct seg_out o;
@@ -512,7 +519,7 @@ static void tcb_pull(struct tcp_layer *l, uint8_t port, struct tcp_frames *out)
             out->n = before;
             rule_count(l->rules, RULE_NEIGHBOUR_UNKNOWN);
             if (t->soft_err == 0)
-                t->soft_err = ESTAB_E_UNREACH;
+                tcp_report(t, ESTAB_E_UNREACH);
         }
     }
 }

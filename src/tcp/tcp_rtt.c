@@ -10,11 +10,13 @@ static uint32_t to_us(estab_dur d)
     return d / US > UINT32_MAX ? UINT32_MAX : (uint32_t)(d / US);
 }
 
+/* [RFC6298-2-1, RFC8961-4-1] */
 void tcp_rtt_init(struct tcp_rtt *r, const struct tcp_rtt_bounds *b)
 {
     *r = (struct tcp_rtt){.rto = to_us(b->init), .min = UINT32_MAX}; /* (2.1) */
 }
 
+/* [MUST-18, RFC6298-2-2, RFC6298-2-3] */
 void tcp_rtt_sample(struct tcp_rtt *r, const struct tcp_rtt_bounds *b, estab_dur rtt)
 {
     uint32_t s = to_us(rtt), err, var4;
@@ -45,6 +47,7 @@ void tcp_rtt_sample(struct tcp_rtt *r, const struct tcp_rtt_bounds *b, estab_dur
     r->rto = (uint32_t)rto;
 }
 
+/* [RFC6298-2-5, RFC8961-4-4] */
 estab_dur tcp_rtt_rto(const struct tcp_rtt *r, const struct tcp_rtt_bounds *b, uint32_t shift)
 {
     estab_dur d = (estab_dur)r->rto * US;
@@ -61,6 +64,7 @@ estab_dur tcp_rtt_rto_syn(const struct tcp_rtt *r, const struct tcp_rtt_bounds *
     return tcp_rtt_rto(r, b, shift > b->syn_linear ? shift - b->syn_linear : 0);
 }
 
+/* [RFC6298-5-3] */
 void tcp_rtt_syn_lost(struct tcp_rtt *r)
 {
     if (r->srtt == 0 && r->rto < 3000000)

@@ -227,6 +227,8 @@ static void inherit(struct tcb *t, const struct tcb *from)
     t->sndbuf = from->sndbuf;
     t->rcvbuf = from->rcvbuf;
     t->hop_limit = from->hop_limit;
+    t->tos = from->tos;
+    t->user_timeout_ms = from->user_timeout_ms;
     t->user_mss = from->user_mss;
     t->keepidle_ms = from->keepidle_ms;
     t->keepintvl_ms = from->keepintvl_ms;
@@ -318,6 +320,7 @@ static void synq_challenge(struct tcp_layer *l, struct tcp_synq *q, enum rule wh
     tcp_reply(l, q->path.port, &r);
 }
 
+/* [MUST-11] */
 void synq_segment_arrives(struct tcp_layer *l, uint32_t slot, struct seg *g)
 {
     struct tcp_synq *q = synq_at(l, slot);
@@ -388,6 +391,7 @@ void synq_segment_arrives(struct tcp_layer *l, uint32_t slot, struct seg *g)
 
 /* ---- the SYN,ACK ---- */
 
+/* [RFC7323-3.2-3] */
 static void emit_synack(struct tcp_layer *l, const struct tcp_synq *q, const struct tcb *listener,
                         struct tcp_frames *out)
 {
@@ -395,6 +399,7 @@ static void emit_synack(struct tcp_layer *l, const struct tcp_synq *q, const str
     struct seg_out o = {.path = &q->path,
                         .peer = q->peer,
                         .hop_limit = listener->hop_limit,
+                        .tos = listener->tos,
                         .rule = q->retries ? RULE_SYN_AGAIN : RULE_NONE,
                         .state = ESTAB_SYN_RECEIVED};
 

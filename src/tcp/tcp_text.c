@@ -45,6 +45,7 @@ static void remember_recent(struct tcp_work *w, seq_t at)
     w->recent[0] = at;
 }
 
+/* [SHLD-31] */
 static void text_ahead(struct tcb *t, const struct seg *g)
 {
     struct tcp_work *w = t->w;
@@ -91,7 +92,7 @@ static uint32_t take_ahead(struct tcb *t, seq_t nxt)
  * peers that go on without the ACK: one that sends a lone segment and then nothing until it was
  * acknowledged (Nagle's algorithm, or a window of one segment) would stand still, so a delayed ACK
  * of a lone segment that found nothing to ride on (tcp_timeout.c) makes the next ones prompt; a new
- * connection begins so. */
+ * connection begins so. [SHLD-18, RFC1122-4.2.3.2-1, RFC5681-4.2-1] */
 static void decide_ack(struct tcb *t, bool gap)
 {
     struct tcp_work *w = t->w;
@@ -130,7 +131,7 @@ static bool text_in_order(struct tcb *t, const struct seg *g)
 }
 
 /* "Once in the ESTABLISHED state, it is possible to deliver segment data": ESTABLISHED, FIN-WAIT-1,
- * FIN-WAIT-2. */
+ * FIN-WAIT-2. [SHLD-3, RFC1122-4.2.2.13-1] */
 bool tcp_text(struct tcb *t, struct seg *g)
 {
     bool fin = (g->flags & SEG_FIN) != 0;

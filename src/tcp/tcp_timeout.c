@@ -26,7 +26,8 @@ static bool is_bounded(const struct tcb *t)
 }
 
 /* What a connection at rest waits for: the next keepalive, which every segment puts off, or the end
- * of an orphan's FIN-WAIT-2, which nothing does: a peer that goes on talking cannot prolong it. */
+ * of an orphan's FIN-WAIT-2, which nothing does: a peer that goes on talking cannot prolong it.
+ * [MUST-24, MUST-25, MAY-5] */
 void tcp_idle_arm(struct tcb *t)
 {
     estab_time now = t->layer->env->now;
@@ -72,6 +73,35 @@ static void back_off(struct tcb *t)
         t->backoff++;
 }
 
+/* RFC 9293 section 3.8.3 (b), (e): at R1 the next hop is doubted and the user told.
+ * [MUST-20, MUST-22, SHLD-9, SHLD-10] */
+static void reach_r1(struct tcb *t)
+{
+    const uint8_t r1 = 3;
+
+    if (t->w->retries != r1)
+        return;
+    ip_path_doubt(t->layer->ip, &t->path, t->peer);
+    tcp_report(t, t->soft_err ? (enum estab_err)t->soft_err : ESTAB_E_TIMEOUT);
+}
+
+/* (c), (d): the user's R2 is a time, and goes before the stack's for as long as there is a user.
+ * [MUST-20, MUST-21] */
+static bool past_r2(const struct tcb *t)
+{
+    const struct tcp_settings *set = &t->layer->set;
+    bool own = t->user_timeout_ms && !t->orphan;
+    estab_dur limit = own ? ESTAB_MS(t->user_timeout_ms) : set->user_timeout;
+
+    if (own && t->user_timeout_ms == UINT32_MAX)
+        return false;
+    if (!own && t->w->retries >= set->max_retries)
+        return true;
+    return limit && t->w->stalled_at != ESTAB_NEVER &&
+           time_since(t->w->stalled_at, t->layer->env->now) >= limit;
+}
+
+/* [MUST-22] */
 static void syn_timeout(struct tcb *t)
 {
     struct tcp_work *w = t->w;
@@ -86,12 +116,13 @@ static void syn_timeout(struct tcb *t)
     w->rtt_at = ESTAB_NEVER;
     t->rto_fired++;
     rule_count(t->layer->rules, RULE_SYN_AGAIN);
+    reach_r1(t);
     t->owed.syn = true;
     tcp_rexmt_arm(t, true);
 }
 
 /* RFC 6298 (5.4) to (5.6): the earliest octet again, the timer doubled, and all that was in flight
- * taken as lost. */
+ * taken as lost. [MUST-19, RFC6298-5-2] */
 static void rexmt_timeout(struct tcb *t)
 {
     struct tcp_work *w = t->w;
@@ -106,14 +137,15 @@ static void rexmt_timeout(struct tcb *t)
         syn_timeout(t);
         return;
     }
-    if (w->retries >= set->max_retries || (set->user_timeout && w->stalled_at != ESTAB_NEVER &&
-                                           time_since(w->stalled_at, s.now) >= set->user_timeout)) {
+    if (past_r2(t)) {
         give_up(t, RULE_RETRIES);
         return;
     }
     t->rto_fired++;
     set->cc->on_rto(&t->cc, &s, w->retries == 0);
-    w->retries++;
+    if (w->retries < UINT8_MAX)
+        w->retries++;
+    reach_r1(t);
     back_off(t);
     w->resend = t->snd.una;
     w->lost_to = t->recover = t->snd.nxt;
@@ -134,13 +166,15 @@ static void persist_timeout(struct tcb *t)
     struct tcp_work *w = t->w;
 
     fired(t, ESTAB_T_PERSIST);
-    if ((t->orphan ? w->probes : w->unanswered) >= t->layer->set.max_retries) {
+    if ((t->orphan ? w->probes : w->unanswered) >= t->layer->set.max_retries &&
+        (t->orphan || t->user_timeout_ms != UINT32_MAX)) {
         give_up(t, RULE_RETRIES);
         return;
     }
     if (w->probes < UINT8_MAX)
         w->probes++;
-    w->unanswered++;
+    if (w->unanswered < UINT8_MAX)
+        w->unanswered++;
     t->owed.probe = true;
     tcp_rexmt_arm(t, false);
 }
@@ -165,6 +199,7 @@ static void sws_timeout(struct tcb *t)
     t->w->sws_override = true;
 }
 
+/* [MUST-29] */
 static void idle_timeout(struct tcb *t)
 {
     if (is_bounded(t)) {

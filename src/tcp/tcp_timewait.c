@@ -21,6 +21,7 @@ struct tcp_tuple timewait_tuple(const struct tcp_timewait *w)
     return (struct tcp_tuple){w->peer, w->path.local, w->lport, w->pport};
 }
 
+/* [MUST-13] */
 static void start_2msl(struct tcp_layer *l, uint32_t slot)
 {
     timewait_at(l, slot)->due = ms_of(time_add(l->env->now, 2 * l->set.msl));
@@ -147,7 +148,7 @@ static void timewait_challenge(struct tcp_layer *l, struct tcp_timewait *w, enum
 }
 
 /* RFC 6191 section 2: timestamps decide if both incarnations have them, sequence numbers otherwise.
- */
+ [SHLD-4, RFC6191-2-1, RFC6191-2-2] */
 static bool syn_is_newer(const struct tcp_timewait *w, const struct seg *g)
 {
     if (w->ts_ok && (g->opt.has & OPT_TS) && g->opt.ts_val != w->ts_recent)
@@ -155,6 +156,7 @@ static bool syn_is_newer(const struct tcp_timewait *w, const struct seg *g)
     return seq_lt(w->rcv_nxt, g->seq);
 }
 
+/* [MAY-2, RFC1122-4.2.2.13-2, RFC1337-3-1, RFC6191-2-3] */
 bool timewait_segment_arrives(struct tcp_layer *l, uint32_t slot, struct seg *g, seq_t *newer)
 {
     struct tcp_timewait *w = timewait_at(l, slot);

@@ -35,6 +35,7 @@ static int connect_tuple(struct tcb *t)
     return tcp_demux_add(t);
 }
 
+/* [MUST-43, MUST-44] */
 static int connect_prepare(struct tcb *t, const struct estab_addr *peer)
 {
     struct tcp_layer *l = t->layer;
@@ -54,6 +55,7 @@ static int connect_prepare(struct tcb *t, const struct estab_addr *peer)
     return connect_tuple(t);
 }
 
+/* [MUST-46, RFC1122-4.2.3.10-1] */
 int tcp_open_active(struct tcb *t, const struct estab_addr *peer)
 {
     struct tcp_layer *l = t->layer;
@@ -194,6 +196,7 @@ static bool has_window_to_tell(const struct tcb *t)
     return !t->fin_rcvd && t->syn_acked && t->state != ESTAB_CLOSED && tcp_window_worth(t);
 }
 
+/* [MUST-12] */
 ptrdiff_t tcp_receive(struct tcb *t, const struct estab_iov *iov, size_t niov, uint32_t flags)
 {
     uint32_t n;
@@ -205,6 +208,8 @@ ptrdiff_t tcp_receive(struct tcb *t, const struct estab_iov *iov, size_t niov, u
         if (flags & ESTAB_MSG_PEEK)
             return (ptrdiff_t)n;
         ring_drop(&t->w->rcv, &t->layer->pool, n, t->w->ahead != NULL);
+        if (t->rcv_urgent && !seq_lt(seq_sub(t->rcv.nxt, tcp_unread(t)), t->rcv_up))
+            t->rcv_urgent = false; /* "normal mode" */
         if (has_window_to_tell(t)) {
             t->owed.ack_now = true;
             tcp_owe(t);
@@ -345,6 +350,7 @@ void tcp_orphan(struct tcb *t)
 void tcp_shut_read(struct tcb *t)
 {
     t->rd_shut = true;
+    t->rcv_urgent = false;
     if (t->w) {
         ring_fini(&t->w->rcv, &t->layer->pool);
         ring_init(&t->w->rcv);
@@ -355,7 +361,7 @@ void tcp_shut_read(struct tcb *t)
 }
 
 /* RFC 1122 section 4.2.2.13: closed with unread data means that data was lost, and the peer is told
- * by an RST. */
+ * by an RST. [MAY-1, SHLD-3, RFC1122-4.2.2.13-1] */
 int tcp_dispose(struct tcb *t)
 {
     int err = 0;

@@ -13,6 +13,12 @@ uint32_t tcp_unread(const struct tcb *t)
     return t->state != ESTAB_LISTEN && t->w ? t->w->rcv.len : 0;
 }
 
+/* [MUST-33] */
+uint32_t tcp_urgent(const struct tcb *t)
+{
+    return t->rcv_urgent ? seq_diff(t->rcv_up, seq_sub(t->rcv.nxt, tcp_unread(t))) : 0;
+}
+
 uint32_t tcp_queued(const struct tcb *t)
 {
     return t->state != ESTAB_LISTEN && t->w ? t->w->snd.len : 0;
@@ -35,7 +41,8 @@ uint32_t tcp_unsent(const struct tcb *t)
     return seq_lt(first, end) ? seq_diff(end, first) : 0;
 }
 
-/* The shift that lets the whole buffer be announced (RFC 7323 section 2.3: at most 14). */
+/* The shift that lets the whole buffer be announced (RFC 7323 section 2.3: at most 14).
+ * [RFC7323-2.3-1] */
 uint8_t tcp_wscale_for(const struct tcp_layer *l, uint32_t rcvbuf)
 {
     uint8_t s = 0;
@@ -77,6 +84,7 @@ static uint32_t worth(const struct tcb *t)
     return half < t->rcv_mss ? half : t->rcv_mss;
 }
 
+/* [MUST-39] */
 bool tcp_window_worth(const struct tcb *t)
 {
     uint32_t g = growth(t);
@@ -86,7 +94,7 @@ bool tcp_window_worth(const struct tcb *t)
 
 /* The field of the next segment; rounding up to the scale keeps the right edge from moving left by
  * rounding (RFC 7323 section 2.3), at the cost of accepting less than one unit more than the
- * buffer. */
+ * buffer. [SHLD-14, MAY-8, RFC7323-2.2-3] */
 uint16_t tcp_window_field(struct tcb *t, bool syn)
 {
     uint8_t s = syn ? 0 : t->rcv_wscale;
@@ -107,6 +115,7 @@ uint16_t tcp_window_field(struct tcb *t, bool syn)
     return (uint16_t)field;
 }
 
+/* [REC-1, SHLD-15] */
 uint32_t tcp_window_usable(const struct tcb *t)
 {
     seq_t edge = seq_add(t->snd.una, t->snd.wnd);
@@ -115,7 +124,8 @@ uint32_t tcp_window_usable(const struct tcb *t)
 }
 
 /* RFC 9293 section 3.10.7.4, fifth: SND.WND is taken from a segment not older than the last it was
- * taken from, and only if SND.UNA =< SEG.ACK: one that was overtaken counts from further left. */
+ * taken from, and only if SND.UNA =< SEG.ACK: one that was overtaken counts from further left.
+ * [MUST-34, RFC7323-2.4-1] */
 void tcp_window_update(struct tcb *t, const struct seg *g)
 {
     uint32_t wnd = tcp_seg_wnd(t, g);

@@ -10,7 +10,8 @@ void udp_init(struct udp_layer *l, struct ip_layer *ip, struct rule_book *rules)
     l->rules = rules;
 }
 
-/* A zero checksum is none: allowed in IPv4 (RFC 768), refused in IPv6 (RFC 8200 section 8.1). */
+/* A zero checksum is none: allowed in IPv4 (RFC 768), refused in IPv6 (RFC 8200 section 8.1).
+ * [RFC1122-4.1.3.4-1] */
 static bool udp_csum_ok(const struct ip_dgram *d, const struct udp_hdr *h)
 {
     struct pieces t = d->payload;
@@ -24,6 +25,7 @@ static bool udp_csum_ok(const struct ip_dgram *d, const struct udp_hdr *h)
            0xffff;
 }
 
+/* [RFC1122-4.1.3.1-1] */
 void udp_recv(struct udp_layer *l, const struct ip_dgram *d)
 {
     struct rd rd = rd_of(d->head, d->head_len);

@@ -24,7 +24,8 @@ static const enum icmp_meaning unreach4[] = {
     [15] = ICMP_MEANS_PROHIBITED,   /* precedence cutoff in effect */
 };
 
-/* A source quench means nothing (RFC 6633); a redirect is the internet layer's. */
+/* A source quench means nothing (RFC 6633); a redirect is the internet layer's. [MUST-55,
+ * RFC5927-6-1] */
 enum icmp_meaning icmp4_meaning(const struct icmp *m, uint32_t *mtu)
 {
     switch (m->type) {

@@ -97,6 +97,7 @@ static enum rule nd_parse_options(struct nd *n, uint8_t type, struct rd *r)
     return RULE_NONE;
 }
 
+/* [RFC4861-6.1.2-1, RFC4861-7.1-1] */
 enum rule nd_parse(struct nd *n, const struct icmp *m, struct rd *r)
 {
     const uint8_t *p;

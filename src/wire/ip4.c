@@ -17,7 +17,8 @@ enum { /* option types, RFC 791 section 3.1 */
 };
 
 /* Nothing in an option changes what a host does with a datagram for itself, so they are only
- * walked: for their lengths, and for source routes, which RFC 7126 section 4.3 wants dropped. */
+ * walked: for their lengths, and for source routes, which RFC 7126 section 4.3 wants dropped.
+ * [MUST-50, RFC1122-3.2.1.8-1] */
 static enum rule check_ip4_options(const uint8_t *p, const uint8_t *end)
 {
     while (p < end && *p != IP4_OPT_END) {
@@ -34,6 +35,7 @@ static enum rule check_ip4_options(const uint8_t *p, const uint8_t *end)
     return RULE_NONE;
 }
 
+/* [RFC1122-3.2.1.1-1, RFC1122-3.2.1.2-1, RFC1122-3.2.1.7-2, RFC1122-3.3.5-1] */
 enum rule ip4_parse(struct ip_hdr *h, const uint8_t *in, size_t in_len, size_t total, bool csum_ok)
 {
     uint32_t hdr_len, len;

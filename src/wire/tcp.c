@@ -3,6 +3,7 @@
 #include "wire/tcp.h"
 #include <assert.h>
 
+/* [MUST-1, MUST-5] */
 enum rule tcp_parse(struct seg *g, const uint8_t *hdr, size_t hdr_len, const struct pieces *all)
 {
     uint32_t off;

@@ -9,7 +9,7 @@ enum { WS_MAX = 14 }; /* RFC 7323 section 2.3 */
 #define ALIGNED_TS 0x0101080au
 
 /* One option, its length known to lie within the header; the first of a kind counts.  False: not
- * the length that its kind has. */
+ * the length that its kind has. [RFC7323-2.3-1, RFC5482-3.2-1] */
 static bool take_option(struct tcp_opts *o, const uint8_t *p, uint8_t len)
 {
     uint8_t i, had = o->has;
@@ -60,6 +60,7 @@ static bool take_option(struct tcp_opts *o, const uint8_t *p, uint8_t len)
     }
 }
 
+/* [MUST-4, MUST-7, MUST-64] */
 enum rule tcp_opts_parse(struct tcp_opts *o, const uint8_t *p, size_t len)
 {
     const uint8_t *end = p + len;
@@ -110,6 +111,7 @@ static void put_sack(struct wr *w, const struct tcp_opts *o)
     }
 }
 
+/* [MUST-68] */
 static void put_option(struct wr *w, const struct tcp_opts *o, uint8_t kind)
 {
     static const uint8_t len_of[] = {[OPT_KIND_NOP] = 1,
@@ -141,6 +143,7 @@ static void put_option(struct wr *w, const struct tcp_opts *o, uint8_t kind)
     }
 }
 
+/* [MUST-69] */
 size_t tcp_opts_emit(const struct tcp_opts *o, const uint8_t *kinds, uint8_t out[40])
 {
     struct wr w = wr_of(out, TCP_HDR_MAX - TCP_HDR_LEN);

@@ -43,7 +43,7 @@ static void every_state_can_be_brought_about(void **state)
     }
 }
 
-/* S11: passive OPEN, and back to LISTEN when the peer thinks better of it. */
+/* S11: passive OPEN, and back to LISTEN when the peer thinks better of it. [MUST-11] */
 static void a_passive_opening_is_taken_back(void **state)
 {
     struct peer *p = *state;
@@ -117,6 +117,7 @@ static void close_in_syn_received(void **state)
     }
 }
 
+/* [MUST-11, MUST-12] */
 static void rst_in_every_state(void **state)
 {
     static const struct {
@@ -239,7 +240,7 @@ static void lab_ends(struct lab *l, const struct edges *e)
     add_edges(e);
 }
 
-/* Figure 8: SYNs that cross, and at the end FINs that cross (figure 13). */
+/* Figure 8: SYNs that cross, and at the end FINs that cross (figure 13). [MUST-10] */
 static void both_open_and_both_close_at_once(void **state)
 {
     struct edges e = {0};

@@ -57,6 +57,7 @@ static void the_initial_window(void **state)
     assert_int_equal(cc_initial_window(1, 1460), 1460);
 }
 
+/* [MUST-19, RFC5681-3.1-3] */
 static void slow_start_doubles_each_round(void **state)
 {
     struct cc c = begun(10 * MSS);
@@ -78,7 +79,7 @@ static void slow_start_ends_at_ssthresh(void **state)
     assert_int_equal(c.cwnd, 12500);
 }
 
-/* RFC 5681 section 3.1: a segment each round, by octets (RFC 3465). */
+/* RFC 5681 section 3.1: a segment each round, by octets (RFC 3465). [MUST-19, RFC5681-3.1-4] */
 static void congestion_avoidance_adds_a_segment_each_round(void **state)
 {
     struct cc c = begun(10 * MSS);
@@ -105,7 +106,8 @@ static void what_was_not_tried_does_not_grow(void **state)
     assert_int_equal(c.cwnd, 10 * MSS);
 }
 
-/* Equation 4: half of what is in flight, not of the window; at least two segments. */
+/* Equation 4: half of what is in flight, not of the window; at least two segments. [RFC5681-3.1-5]
+ */
 static void a_loss_halves_the_flight(void **state)
 {
     struct cc c = begun(20 * MSS);
@@ -120,7 +122,7 @@ static void a_loss_halves_the_flight(void **state)
     assert_int_equal(c.ssthresh, 2 * MSS);
 }
 
-/* The loss window is one segment; only the first expiry sets ssthresh. */
+/* The loss window is one segment; only the first expiry sets ssthresh. [RFC5681-3.1-6] */
 static void a_timeout_begins_with_one_segment(void **state)
 {
     struct cc c = begun(20 * MSS);

@@ -141,6 +141,7 @@ static void p1_header_length_below_5_words(void **state)
     }
 }
 
+/* [RFC1122-3.2.1.1-1] */
 static void p1_version_neither_4_nor_6(void **state)
 {
     struct host *h = *state;
@@ -290,6 +291,7 @@ static void p3_option_past_the_header(void **state)
     hostile_options4(*state, bare, sizeof bare, RULE_IP_OPTION);
 }
 
+/* [RFC1122-3.3.5-1] */
 static void p3_source_routes_are_dropped(void **state)
 {
     for (int kind = 131; kind <= 137; kind += 6)
@@ -300,6 +302,7 @@ static void p3_source_routes_are_dropped(void **state)
         }
 }
 
+/* [MUST-50, RFC1122-3.2.1.8-1] */
 static void p3_options_are_not_echoed(void **state)
 {
     struct host *h = *state;
@@ -717,6 +720,7 @@ static void p6_echo_shorter_than_its_header(void **state)
     }
 }
 
+/* [RFC1122-3.2.2.6-3] */
 static void p6_echo_to_a_group(void **state)
 {
     static const char *const groups[] = {"10.0.0.255", "255.255.255.255", "224.0.0.1"};
@@ -766,7 +770,7 @@ static uint32_t echoes_answered(struct host *h, uint32_t n)
 }
 
 /* The level of the bucket they share with ICMP errors is not to be computed from outside
- * (RFC 4443 section 2.4 (f) leaves the method open). */
+ * (RFC 4443 section 2.4 (f) leaves the method open). [RFC4443-2.4-5] */
 static void p6_echo_replies_are_limited(void **state)
 {
     struct host *h = *state;
@@ -941,6 +945,7 @@ static void p8_land(void **state)
     hostile(h, TUN, &k, RULE_IP_LAND);
 }
 
+/* [MUST-63, RFC1122-3.2.1.3-2] */
 static void p8_sources_that_are_not_one_host(void **state)
 {
     static const char *const v4[] = {"0.0.0.0",     "0.1.2.3",         "127.0.0.1",
@@ -965,7 +970,7 @@ static void p8_sources_that_are_not_one_host(void **state)
         }
 }
 
-/* RFC 9293 section 3.9.2.3 [MUST-57]: nor to a group. */
+/* RFC 9293 section 3.9.2.3 [MUST-57]: nor to a group. [RFC1122-4.2.3.10-1] */
 static void p8_segments_to_a_group(void **state)
 {
     static const char *const v4[] = {"10.0.0.255", "255.255.255.255", "224.0.0.1"};
@@ -1008,6 +1013,7 @@ static void hostile_bits(struct host *h, const struct packet *good, size_t from,
     }
 }
 
+/* [MUST-3, RFC1122-3.2.1.2-1, RFC4443-2.3-1, RFC1122-4.1.3.4-1] */
 static void p9_bad_checksums(void **state)
 {
     struct host *h = *state;

@@ -64,6 +64,7 @@ static void t1_data_offset_past_the_segment(void **state)
                              0);
 }
 
+/* [MUST-7] */
 static void t1_option_of_length_0_or_1(void **state)
 {
     for (int kind = 2; kind < 256; kind++)
@@ -100,6 +101,7 @@ static void t1_header_ends_on_a_kind(void **state)
     }
 }
 
+/* [MUST-7] */
 static void t1_lengths_that_their_kinds_do_not_have(void **state)
 {
     static const struct {
@@ -121,6 +123,7 @@ static void t1_lengths_that_their_kinds_do_not_have(void **state)
     }
 }
 
+/* [MUST-4, MUST-64] */
 static void t1_forty_nops(void **state)
 {
     struct peer p = stranger(*state, 3003);
@@ -220,6 +223,7 @@ static void t2_mss_of_no_use(void **state)
         }
 }
 
+/* [MUST-14] */
 static void t2_mss_in_a_syn_ack(void **state)
 {
     static const uint16_t values[] = {0, 1, 8, 48, 65535};
@@ -255,6 +259,7 @@ static void t2_mss_missing(void **state)
 /* ---- T3: window scale 15..255 is 14; outside a SYN it is ignored; window << scale does not
  * overflow; in a SYN,ACK it counts only if we offered it ---- */
 
+/* [RFC7323-2.3-1] */
 static void t3_shift_above_14(void **state)
 {
     for (int shift = 0; shift < 256; shift++) {
@@ -271,6 +276,7 @@ static void t3_shift_above_14(void **state)
     }
 }
 
+/* [RFC7323-2.2-1, MUST-5] */
 static void t3_shift_outside_a_syn(void **state)
 {
     struct peer p = stranger(*state, 3800);
@@ -303,7 +309,7 @@ static void t3_mss_and_sack_permitted_outside_a_syn(void **state)
     assert_false(info_of(&p).sack_ok);
 }
 
-/* RFC 7323 section 2.2: the window of a SYN,ACK itself is not scaled. */
+/* RFC 7323 section 2.2: the window of a SYN,ACK itself is not scaled. [RFC7323-2.2-3] */
 static void t3_shift_in_a_syn_ack(void **state)
 {
     struct peer p = stranger(*state, 3802);
@@ -339,6 +345,7 @@ static void t3_shift_in_a_simultaneous_syn_ack(void **state)
     assert_int_equal(info_of(&p).snd_wnd, UINT16_MAX);
 }
 
+/* [RFC7323-2.2-2] */
 static void t3_shift_that_was_not_offered(void **state)
 {
     uint8_t o[20] = {3, 3, 7, 4, 2, 8, 10, 0, 0, 0, 5, 0, 0, 0, 0, 1};
@@ -907,7 +914,7 @@ static uint32_t send_ts(const struct peer *p, struct sg s, uint32_t val, uint32_
     return send_seg(p, s);
 }
 
-/* RFC 7323 section 3.2: dropped in silence, and the connection does not mind. */
+/* RFC 7323 section 3.2: dropped in silence, and the connection does not mind. [RFC7323-3.2-2] */
 static void t6_timestamp_missing(void **state)
 {
     struct peer p = stranger(*state, 4300);
@@ -992,7 +999,7 @@ static void t6_tsval_far_ahead(void **state)
     }
 }
 
-/* An old one is answered and nothing else (RFC 7323 section 5.3 R1). */
+/* An old one is answered and nothing else (RFC 7323 section 5.3 R1). [RFC7323-5.3-1] */
 static void t6_tsval_behind(void **state)
 {
     struct peer p = stranger(*state, 4303);

@@ -67,6 +67,7 @@ static enum ip_verdict give_in_fragments(struct net *n, const struct packet *who
     return v;
 }
 
+/* [RFC1122-3.3.3-1] */
 static void test_an_echo_of_any_length_comes_back(void **state)
 {
     static const size_t lens[] = {1465, 1472, 1473, 1480, 2952, 3000, 9000, 40000, 65507};

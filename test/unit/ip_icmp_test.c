@@ -33,6 +33,7 @@ static void assert_echoed(struct net *n, const struct packet *k, const char *fro
     assert_int_equal(k->len, n->out_len);
 }
 
+/* [RFC1122-3.2.2.6-2, RFC4443-4.2-1] */
 static void test_echo_of_every_length(void **state)
 {
     struct net *n = *state;
@@ -53,7 +54,8 @@ static void test_echo_of_every_length(void **state)
     }
 }
 
-/* Asked at any address of ours, that address answers. */
+/* Asked at any address of ours, that address answers. [RFC1122-3.2.2.6-1, RFC1122-3.3.4.2-1,
+ * RFC4443-2.2-1] */
 static void test_echo_from_the_address_asked(void **state)
 {
     struct net *n = *state;
@@ -270,6 +272,7 @@ static void assert_error(struct net *n, const struct packet *k, uint8_t type, ui
     assert_false(take(n, TUN));
 }
 
+/* [RFC1122-3.2.2.1-1, RFC1122-3.2.2-3, RFC4443-2.4-3] */
 static void test_unknown_protocol(void **state)
 {
     static uint8_t text[1400];
@@ -295,7 +298,7 @@ static void test_unknown_protocol(void **state)
     assert_error(n, &k, ICMP6_PARAM_PROBLEM, 1, 6);
 }
 
-/* RFC 4443 section 3.4: the pointer is where the unknown protocol was named. */
+/* RFC 4443 section 3.4: the pointer is where the unknown protocol was named. [RFC4443-3.4-1] */
 static void test_unknown_protocol_behind_extensions(void **state)
 {
     static const uint8_t ext[20] = {IPPROTO_DSTOPTS_, 0, 1, 4, 0, 0, 0, 0, 200, 0, 1, 4};
@@ -366,7 +369,7 @@ static void test_P3_options_are_quoted(void **state)
     assert_error(n, &k, ICMP4_UNREACH, 2, 0);
 }
 
-/* RFC 1122 section 3.2.2, RFC 4443 section 2.4 (e). */
+/* RFC 1122 section 3.2.2, RFC 4443 section 2.4 (e). [RFC1122-3.2.2-2, RFC4443-2.4-4] */
 static void test_no_error_about_groups_and_errors(void **state)
 {
     static const char *const pairs[][2] = {
@@ -454,6 +457,7 @@ static enum ip_verdict error_about(struct net *n, uint8_t type, uint8_t code, ui
     return give_cut(n, TUN, &k, 1 + quoted % 3, 27 + quoted % 2, 50);
 }
 
+/* [RFC1122-3.2.2.1-2, RFC1122-3.2.2.4-1, RFC1122-3.2.2.5-1] */
 static void test_errors_received(void **state)
 {
     struct net *n = *state;
@@ -508,7 +512,7 @@ static void test_short_quotes(void **state)
     assert_false(n->e.quote.has_seq);
 }
 
-/* B7: RFC 1191 section 3, RFC 8201 section 4. */
+/* B7: RFC 1191 section 3, RFC 8201 section 4. [RFC8201-4-1] */
 static void test_too_big(void **state)
 {
     static const struct {
@@ -535,6 +539,7 @@ static void test_too_big(void **state)
     assert_rule(n, RULE_ICMP_MALFORMED, 2);
 }
 
+/* [MUST-55, RFC5927-6-1, RFC1122-3.2.2-1, RFC4443-2.4-2] */
 static void test_ignored(void **state)
 {
     static const uint8_t ignored4[] = {

@@ -114,6 +114,7 @@ static void cut_everywhere(struct net *n, uint8_t port, const struct packet *k, 
     }
 }
 
+/* [MUST-50, RFC1122-3.2.1.8-1] */
 static void test_headers_may_be_cut_anywhere(void **state)
 {
     static const uint8_t nops[OPTIONS_LEN] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0};
@@ -460,6 +461,7 @@ static void test_P8_mapped_addresses_on_the_wire(void **state)
     assert_rule(n, RULE_IP_SRC, 1);
 }
 
+/* [RFC1122-3.2.1.3-1] */
 static void test_not_ours(void **state)
 {
     struct net *n = *state;
@@ -524,6 +526,7 @@ static void test_groups_are_delivered_as_such(void **state)
 
 /* ---- Ethernet ---- */
 
+/* [RFC1122-3.3.6-1] */
 static void test_other_mac_addresses(void **state)
 {
     struct net *n = *state;

@@ -179,6 +179,7 @@ static void test_probe_is_unicast(void **state)
 
 /* ---- answers: RFC 4861 section 7.2.5 and appendix C ---- */
 
+/* [RFC4861-7.2.5-2] */
 static void test_advertisement_table(void **state)
 {
     static const struct {
@@ -237,6 +238,7 @@ static void test_advertisement_table(void **state)
     }
 }
 
+/* [RFC4861-7.2.5-1] */
 static void test_advertisement_nobody_asked_for(void **state)
 {
     struct net *n = *state;
@@ -249,6 +251,7 @@ static void test_advertisement_nobody_asked_for(void **state)
 
 /* ---- being asked ---- */
 
+/* [RFC4861-7.2.4-1] */
 static void test_solicitation_is_answered(void **state)
 {
     struct net *n = *state;
@@ -299,6 +302,7 @@ static void test_solicitation_from_off_link(void **state)
 
 /* ---- P5: malformed ---- */
 
+/* [RFC4861-11.2-1] */
 static void test_P5_nd_refused(void **state)
 {
     struct net *n = *state;
@@ -551,6 +555,7 @@ static bool reachable(struct net *n, const char *dst)
     return ip_path_find(&n->l, ip(dst).b, NULL, -1, &p) == 0;
 }
 
+/* [RFC4861-6.3.7-1] */
 static void test_router_solicitations(void **state)
 {
     struct net *n = *state;
@@ -605,7 +610,8 @@ static void test_router_resigns(void **state)
     assert_false(reachable(n, "2001:db8:99::1"));
 }
 
-/* RFC 4861 section 6.3.6: a router that does not answer is passed over. */
+/* RFC 4861 section 6.3.6: a router that does not answer is passed over. [RFC1122-3.3.1.4-1,
+ * RFC4861-6.3.6-1] */
 static void test_second_router(void **state)
 {
     struct net *n = *state;

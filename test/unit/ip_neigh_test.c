@@ -193,6 +193,7 @@ static void test_slot_changes_hands(void **state)
 
 /* ---- packets of our own that wait ---- */
 
+/* [RFC4861-7.2.2-1] */
 static void test_answers_wait_for_the_neighbour(void **state)
 {
     struct net *n = *state;
@@ -306,6 +307,7 @@ static void test_question_resolves_a_waiting_neighbour(void **state)
 
 /* ---- ageing: RFC 4861 section 7.3 ---- */
 
+/* [RFC4861-7.3-1] */
 static void test_stale_is_used_and_verified(void **state)
 {
     struct net *n = *state;
@@ -325,6 +327,33 @@ static void test_stale_is_used_and_verified(void **state)
     pass(n, ESTAB_S(14));
     assert_int_equal(ready(n, &p, HIM), IP_READY);
     assert_false(take(n, TAP));
+}
+
+/* [MUST-20, RFC1122-3.3.1.4-1]: a transport that hears nothing has its next hop verified, who was
+ * reachable a moment ago. */
+static void test_doubted_neighbour_is_verified(void **state)
+{
+    struct net *n = *state;
+    struct ip_path p;
+    unsigned asked = 0;
+
+    resolve(n, HIM, MAC_N(2));
+    p = path_to(n, HIM);
+    assert_int_equal(ready(n, &p, HIM), IP_READY);
+    ip_path_doubt(&n->l, &p, ip(HIM).b);
+    assert_asks(n, HIM, MAC_N(2));
+    assert_int_equal(ready(n, &p, HIM), IP_READY);
+    hear(n, ARP_REPLY, MAC_N(2), HIM, "10.0.1.1");
+    pass(n, ESTAB_S(14));
+    assert_false(take(n, TAP));
+    ip_path_doubt(&n->l, &p, ip(HIM).b);
+    for (unsigned s = 0; s < 10; s++) {
+        pass(n, ESTAB_S(1));
+        while (take(n, TAP))
+            asked++;
+    }
+    assert_in_range(asked, 2, 4);
+    assert_int_equal(ready(n, &p, HIM), IP_WAIT); /* forgotten, and asked for anew */
 }
 
 static void test_reachable_time_is_random(void **state)
@@ -705,6 +734,7 @@ int main(void)
         T(test_probe_is_answered),
         T(test_question_resolves_a_waiting_neighbour),
         T(test_stale_is_used_and_verified),
+        T(test_doubted_neighbour_is_verified),
         T(test_reachable_time_is_random),
         T(test_unused_is_not_verified),
         T(test_vanished_neighbour_is_asked_for_again),

@@ -136,6 +136,7 @@ static void test_link_local_comes_with_the_first_address(void **state)
 
 /* ---- routes and paths ---- */
 
+/* [RFC1122-3.3.1.1-1] */
 static void test_longest_prefix(void **state)
 {
     struct net *n = *state;
@@ -200,6 +201,7 @@ static void test_routes_refused(void **state)
                      ESTAB_E_INVAL);
 }
 
+/* [MUST-46] */
 static void test_unreachable_destinations(void **state)
 {
     static const char *const dst[] = {
@@ -218,6 +220,7 @@ static void test_unreachable_destinations(void **state)
         assert_int_equal(find(n, dst[i], NULL, -1, &p), ESTAB_E_UNREACH);
 }
 
+/* [RFC1122-3.2.1.3-3] */
 static void test_given_source(void **state)
 {
     struct net *n = *state;
@@ -232,6 +235,7 @@ static void test_given_source(void **state)
     assert_int_equal(find(n, "2001:db8:1::2", "fe80::ff:fe00:1", -1, &p), 0);
 }
 
+/* [MUST-44] */
 static void test_source_is_chosen(void **state)
 {
     struct net *n = *state;
@@ -318,6 +322,7 @@ static void test_path_follows_the_routes(void **state)
 
 /* ---- headers ---- */
 
+/* [MAY-4] */
 static void test_emit4(void **state)
 {
     static const uint8_t want[IP4_HDR_LEN] = {0x45, 0xb8, 0,  120, 0, 0, 0x40, 0, 64, 6,

@@ -89,6 +89,7 @@ static void in_any_order(struct net *n, const struct packet *whole, size_t step,
     assert_int_equal(n->l.reass.octets, 0);
 }
 
+/* [RFC1122-3.3.2-1] */
 static void test_fragments_in_any_order_make_the_datagram(void **state)
 {
     static const size_t lens[] = {9, 16, 100, 1000, 1481, 4000, 9000, 30000, 65515};
@@ -589,7 +590,7 @@ static void test_P5_neighbour_discovery_in_fragments(void **state)
 
 /* ---- time ---- */
 
-/* RFC 792, RFC 1122 section 3.3.2, RFC 8200 section 4.5. */
+/* RFC 792, RFC 1122 section 3.3.2, RFC 8200 section 4.5. [RFC1122-3.3.2-2] */
 static void test_what_stays_incomplete_is_reported_after_60_s(void **state)
 {
     struct net *n = *state;

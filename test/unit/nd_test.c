@@ -308,7 +308,8 @@ static void a_code_other_than_0_is_malformed(void **state)
     assert_int_equal(parse(&n, &b), RULE_ND_MALFORMED);
 }
 
-/* Redirects are no business of these tables (RFC 4861 section 8). */
+/* Redirects are no business of these tables (RFC 4861 section 8). [RFC4861-6.1.2-1, RFC4861-7.1-1]
+ */
 static void other_messages_are_malformed(void **state)
 {
     struct body b = solicitation();

@@ -240,6 +240,7 @@ static inline void peer_parse_options(struct peer *p, const struct seg *g, struc
     }
 }
 
+/* [MUST-2] */
 static inline void peer_parse(struct peer *p, const struct estab_frame *f)
 {
     uint8_t *octets = p->frame[p->tail % PEER_QUEUE];

@@ -295,6 +295,7 @@ static void a_dead_handle_has_no_events(void **state)
 
 /* ---- options ---- */
 
+/* [RFC1122-3.2.1.7-1] */
 static void impossible_settings_are_refused(void **state)
 {
     struct peer *p = *state;

@@ -28,6 +28,7 @@ static void three_out(struct peer *p)
 
 /* ---- while opening: the error ends it ---- */
 
+/* [MUST-54, SHLD-26] */
 static void a_hard_error_refuses_the_opening(void **state)
 {
     static const struct {
@@ -46,7 +47,8 @@ static void a_hard_error_refuses_the_opening(void **state)
     }
 }
 
-/* [MUST-56]: a soft one is remembered, and told if nothing better comes. */
+/* [MUST-56]: a soft one is remembered, and told if nothing better comes. [SHLD-25,
+ * RFC1122-4.2.3.9-1] */
 static void a_soft_error_is_told_when_the_opening_is_given_up(void **state)
 {
     struct peer *p = *state;
@@ -63,7 +65,8 @@ static void a_soft_error_is_told_when_the_opening_is_given_up(void **state)
 
 /* ---- afterwards nothing ends it ---- */
 
-/* RFC 5461 section 4.1, RFC 5927 section 5: whoever guesses a four-tuple could. */
+/* RFC 5461 section 4.1, RFC 5927 section 5: whoever guesses a four-tuple could. [MUST-56,
+ * RFC5927-5.2-1] */
 static void nothing_ends_an_established_connection(void **state)
 {
     static const uint8_t codes[] = {NET, HOST, PROTO, PORT, PROHIBITED};
@@ -100,7 +103,8 @@ static void the_last_error_names_what_ended_it(void **state)
     assert_int_equal(user_error(p), ESTAB_E_TIMEOUT);
 }
 
-/* B7, RFC 5927 section 4: the quoted number must be in flight, for every kind. */
+/* B7, RFC 5927 section 4: the quoted number must be in flight, for every kind. [RFC5927-4.1-1,
+ * RFC8201-4-4] */
 static void a_quote_of_what_is_not_in_flight_means_nothing(void **state)
 {
     struct peer *p = *state;
@@ -122,7 +126,7 @@ static void a_quote_of_what_is_not_in_flight_means_nothing(void **state)
 /* ---- the path's MTU ---- */
 
 /* RFC 1191 section 6.5: what was too big goes again, in smaller pieces, without waiting for loss.
- */
+ [RFC8201-4-2] */
 static void what_was_too_big_goes_again_in_smaller_pieces(void **state)
 {
     struct peer *p = *state;
@@ -138,6 +142,7 @@ static void what_was_too_big_goes_again_in_smaller_pieces(void **state)
     gets_nothing(p);
 }
 
+/* [RFC8201-4-3] */
 static void a_path_is_never_believed_to_be_wider(void **state)
 {
     struct peer *p = *state;

@@ -10,7 +10,7 @@ static void with_keepalives(struct peer *p)
     user_sets(p, ESTAB_O_KEEPCNT, 4);
 }
 
-/* [MUST-25]: off unless asked for. */
+/* [MUST-25]: off unless asked for. [MUST-28] */
 static void nothing_is_sent_unless_asked_for(void **state)
 {
     struct peer *p = *state;
@@ -22,7 +22,8 @@ static void nothing_is_sent_unless_asked_for(void **state)
     assert_int_equal(estab_deadline(p->s), ESTAB_NEVER);
 }
 
-/* An octet less than SND.NXT, no text [SHLD-12]: whoever lives answers. */
+/* An octet less than SND.NXT, no text [SHLD-12]: whoever lives answers. [MUST-24, MUST-27, MAY-5]
+ */
 static void a_living_peer_keeps_it_alive(void **state)
 {
     struct peer *p = *state;
@@ -106,7 +107,7 @@ static void a_keepalive_of_the_peer_is_answered(void **state)
     user_connects_with(p, SEG(.mss = 1000));
     sends(p, SEG(.flags = ACK, .seq = 0, .ack = 1));
     (void)gets(p, SEG(.flags = ACK, .seq = 1, .ack = 1));
-    sends(p, SEG(.flags = ACK, .seq = 0, .ack = 1, .len = 1)); /* an octet of garbage [MUST-28] */
+    sends(p, SEG(.flags = ACK, .seq = 0, .ack = 1, .len = 1)); /* an octet of garbage */
     (void)gets(p, SEG(.flags = ACK, .seq = 1, .ack = 1));
 }
 

@@ -108,6 +108,7 @@ static void a_wrong_third_segment_is_reset(void **state)
     (void)gets(p, SEG(.flags = RST, .seq = 2));
     sends(p, SEG(.flags = ACK, .seq = 1, .ack = 0));
     (void)gets(p, SEG(.flags = RST, .seq = 0));
+    assert_int_equal(counted(p, RULE_SYN_RECEIVED_ACK), 2);
     assert_state(p, SYN_RECEIVED);
     sends(p, SEG(.flags = ACK, .seq = 1, .ack = 1));
     assert_state(p, ESTABLISHED);

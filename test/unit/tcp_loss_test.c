@@ -19,7 +19,7 @@ static void dup_acks(struct peer *p, uint32_t ack, int n)
         sends(p, SEG(.flags = ACK, .seq = 1, .ack = ack));
 }
 
-/* RFC 6928 section 2: ten segments, no more, before the first acknowledgment. */
+/* RFC 6928 section 2: ten segments, no more, before the first acknowledgment. [RFC5681-3.1-1] */
 static void the_initial_window_is_ten_segments(void **state)
 {
     struct peer *p = *state;
@@ -45,7 +45,7 @@ static void the_initial_window_is_bounded_in_octets(void **state)
     assert_int_equal(info_of(p).cwnd, 14600);
 }
 
-/* RFC 5681 section 3.1: after a lost SYN, one segment. */
+/* RFC 5681 section 3.1: after a lost SYN, one segment. [RFC5681-3.1-2] */
 static void after_a_lost_syn_it_is_one_segment(void **state)
 {
     struct peer *p = *state;
@@ -61,7 +61,7 @@ static void after_a_lost_syn_it_is_one_segment(void **state)
     assert_int_equal(info_of(p).rto, ESTAB_S(3)); /* RFC 6298 (5.7) */
 }
 
-/* RFC 5681 section 3.2: the third duplicate, and at once. */
+/* RFC 5681 section 3.2: the third duplicate, and at once. [RFC5681-3.2-1] */
 static void the_third_duplicate_ack_retransmits(void **state)
 {
     struct peer *p = *state;
@@ -97,7 +97,8 @@ static void what_is_not_a_duplicate_ack(void **state)
     assert_int_equal(info_of(p).retrans, 0);
 }
 
-/* RFC 6582 section 3.2: a partial ACK retransmits the next hole; a full one ends the recovery. */
+/* RFC 6582 section 3.2: a partial ACK retransmits the next hole; a full one ends the recovery.
+ * [RFC6582-3.2-1] */
 static void a_partial_ack_retransmits_the_next_hole(void **state)
 {
     struct peer *p = *state;
@@ -118,7 +119,7 @@ static void a_partial_ack_retransmits_the_next_hole(void **state)
     assert_int_equal(counted(p, RULE_RTO), 0);
 }
 
-/* Step 3: each further duplicate says that a segment has left the network. */
+/* Step 3: each further duplicate says that a segment has left the network. [RFC5681-3.2-3] */
 static void duplicates_in_recovery_let_new_text_out(void **state)
 {
     struct peer *p = *state;
@@ -135,7 +136,8 @@ static void duplicates_in_recovery_let_new_text_out(void **state)
     (void)gets(p, SEG(.flags = ACK, .seq = 11001, .ack = 1, .len = 1000));
 }
 
-/* RFC 6582 section 3.2, step 1 and 4.1: duplicates caused by what an RTO sent again are no loss. */
+/* RFC 6582 section 3.2, step 1 and 4.1: duplicates caused by what an RTO sent again are no loss.
+ * [RFC6582-3.2-2] */
 static void duplicates_after_an_rto_are_no_new_loss(void **state)
 {
     struct peer *p = *state;
@@ -178,7 +180,8 @@ static void after_two_gibibytes_duplicates_still_count(void **state)
     (void)gets(p, SEG(.flags = ACK, .seq = at, .ack = 1, .len = 8960));
 }
 
-/* RFC 6298 (5.5), (5.6): the earliest octets, at doubled intervals, up to the bound. */
+/* RFC 6298 (5.5), (5.6): the earliest octets, at doubled intervals, up to the bound. [MUST-19,
+ * RFC6298-5-1, RFC6298-5-2, RFC8961-4-4] */
 static void the_timer_backs_off(void **state)
 {
     struct peer *p = *state;
@@ -224,7 +227,7 @@ static void the_back_off_stays_until_a_measurement(void **state)
     assert_int_equal(info_of(p).rto, ESTAB_MS(200));
 }
 
-/* ... nor is it measured by what was sent twice. */
+/* ... nor is it measured by what was sent twice. [MUST-18, RFC6298-3-1, RFC8961-4-2] */
 static void what_was_sent_twice_is_not_measured(void **state)
 {
     struct peer *p = *state;
@@ -241,7 +244,8 @@ static void what_was_sent_twice_is_not_measured(void **state)
     assert_int_equal(info_of(p).srtt, srtt);
 }
 
-/* With timestamps each ACK measures, retransmission or not (RFC 7323 section 4). */
+/* With timestamps each ACK measures, retransmission or not (RFC 7323 section 4). [RFC6298-3-1,
+ * RFC6298-3-2] */
 static void timestamps_measure_retransmissions(void **state)
 {
     struct peer *p = *state;
@@ -258,7 +262,7 @@ static void timestamps_measure_retransmissions(void **state)
 }
 
 /* After an RTO the loss window is one segment, and it opens again in slow start: all that was in
- * flight goes again, in order. */
+ * flight goes again, in order. [RFC5681-3.1-6, RFC8961-4-3, MUST-19] */
 static void after_an_rto_everything_goes_again(void **state)
 {
     struct peer *p = *state;
@@ -295,7 +299,8 @@ static void a_repeated_rto_leaves_ssthresh(void **state)
     assert_int_equal(info_of(p).rto_fired, 2);
 }
 
-/* RFC 5681 section 4.1: after more than an RTO of silence the old window means nothing. */
+/* RFC 5681 section 4.1: after more than an RTO of silence the old window means nothing.
+ * [RFC5681-4.1-1] */
 static void after_silence_the_window_is_the_initial_one(void **state)
 {
     struct peer *p = *state;
@@ -319,7 +324,7 @@ static void after_silence_the_window_is_the_initial_one(void **state)
 }
 
 /* A lost SYN: 1, 2, 4 ... s, and the user is told in the end (RFC 9293 section 3.8.3 [MUST-23]: not
- * before three minutes). */
+ * before three minutes). [MUST-22] */
 static void a_syn_is_given_up_after_three_minutes(void **state)
 {
     struct peer *p = *state;

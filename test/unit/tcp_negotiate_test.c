@@ -61,6 +61,7 @@ static void every_set_of_options_fits(void **state)
 
 /* ---- what we say ---- */
 
+/* [MUST-14, SHLD-5, MAY-3] */
 static void our_syn_offers_all(void **state)
 {
     struct peer *p = *state;
@@ -89,6 +90,7 @@ static void our_syn_offers_what_is_configured(void **state)
     assert_int_equal(k->wnd, 8192);
 }
 
+/* [MUST-67, RFC6691-2-1] */
 static void our_mss_is_the_link_s(void **state)
 {
     static const struct {
@@ -108,7 +110,7 @@ static void our_mss_is_the_link_s(void **state)
     }
 }
 
-/* A SYN,ACK answers what the SYN offered, and nothing else. */
+/* A SYN,ACK answers what the SYN offered, and nothing else. [RFC7323-3.2-3, RFC7323-2.2-2] */
 static void our_synack_answers_what_was_offered(void **state)
 {
     struct peer *p = *state;
@@ -157,7 +159,7 @@ static void what_the_synack_does_not_answer_is_off(void **state)
 
 /* ---- what we hear ---- */
 
-/* RFC 7323 section 2.3: more than 14 is 14. */
+/* RFC 7323 section 2.3: more than 14 is 14. [RFC7323-2.3-1] */
 static void a_scale_beyond_14_is_14(void **state)
 {
     struct peer *p = *state;

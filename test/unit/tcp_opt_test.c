@@ -45,6 +45,7 @@ static void the_options_of_a_linux_syn(void **state)
     assert_int_equal(o.ws_raw, 7);
 }
 
+/* [MUST-64] */
 static void timestamps_wherever_they_stand(void **state)
 {
     static const uint8_t layouts[][12] = {
@@ -84,6 +85,7 @@ static void sack_blocks_with_timestamps(void **state)
     }
 }
 
+/* [MUST-6, RFC5482-3.2-1] */
 static void unknown_kinds_are_skipped(void **state)
 {
     struct tcp_opts o;
@@ -235,6 +237,7 @@ static void k1_sack_blocks_are_reported_as_received(void **state)
     assert_int_equal(o.sack[1].hi.n, 0x7f000000);
 }
 
+/* [MUST-68] */
 static void options_come_out_in_the_order_asked_for(void **state)
 {
     static const uint8_t kinds[] = {OPT_KIND_MSS, OPT_KIND_SACK_OK, OPT_KIND_TS,
@@ -249,6 +252,7 @@ static void options_come_out_in_the_order_asked_for(void **state)
     assert_memory_equal(out, linux_syn, sizeof linux_syn);
 }
 
+/* [MUST-69] */
 static void options_are_padded_to_a_word_with_end_of_list(void **state)
 {
     static const uint8_t kinds[] = {OPT_KIND_WS, OPT_KIND_SACK_OK, OPT_KIND_EOL};

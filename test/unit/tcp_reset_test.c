@@ -29,7 +29,7 @@ static void anew(struct peer *p, enum estab_tcp_state st)
 
 /* ---- RST ---- */
 
-/* RFC 5961 section 3.2: exactly the next number. */
+/* RFC 5961 section 3.2: exactly the next number. [MUST-12, RFC5961-3.2-2] */
 static void an_exact_rst_ends_the_connection(void **state)
 {
     struct peer *p = *state;
@@ -49,7 +49,7 @@ static void an_exact_rst_ends_the_connection(void **state)
     }
 }
 
-/* ... one elsewhere in the window is asked about, ... */
+/* ... one elsewhere in the window is asked about, ... [RFC5961-3.2-3] */
 static void an_rst_inside_the_window_is_challenged(void **state)
 {
     struct peer *p = *state;
@@ -67,7 +67,7 @@ static void an_rst_inside_the_window_is_challenged(void **state)
     }
 }
 
-/* ... and one outside means nothing. */
+/* ... and one outside means nothing. [RFC5961-3.2-1] */
 static void an_rst_outside_the_window_means_nothing(void **state)
 {
     struct peer *p = *state;
@@ -92,6 +92,7 @@ static void in_syn_sent_the_ack_vouches_for_the_rst(void **state)
     sends(p, SEG(.flags = RST | ACK, .seq = 0, .ack = 0));
     sends(p, SEG(.flags = RST | ACK, .seq = 0, .ack = 2));
     gets_nothing(p);
+    assert_int_equal(counted(p, RULE_SYN_SENT_RST), 1);
     assert_state(p, SYN_SENT);
     sends(p, SEG(.flags = RST | ACK, .seq = 0, .ack = 1));
     assert_int_equal(info_of(p).state, ESTAB_CLOSED);
@@ -112,7 +113,7 @@ static void unread_text_survives_an_rst(void **state)
 
 /* ---- SYN and ACK ---- */
 
-/* RFC 5961 section 4.2: whatever its number. */
+/* RFC 5961 section 4.2: whatever its number. [RFC5961-4.2-1] */
 static void a_syn_in_a_connection_is_challenged(void **state)
 {
     struct peer *p = *state;
@@ -144,7 +145,7 @@ static void a_peer_that_restarted_ends_the_old_connection(void **state)
     assert_int_equal(info_of(p).state, ESTAB_CLOSED);
 }
 
-/* RFC 5961 section 5.2: SND.UNA - MAX.SND.WND =< SEG.ACK =< SND.NXT. */
+/* RFC 5961 section 5.2: SND.UNA - MAX.SND.WND =< SEG.ACK =< SND.NXT. [MAY-12, RFC5961-5.2-1] */
 static void an_ack_out_of_range_is_challenged_and_its_text_dropped(void **state)
 {
     struct peer *p = *state;
@@ -176,7 +177,7 @@ static void a_segment_without_ack_is_dropped(void **state)
     assert_int_equal(counted(p, RULE_NO_ACK), 2);
 }
 
-/* Section 7: so many a second, for each connection by itself. */
+/* Section 7: so many a second, for each connection by itself. [RFC5961-7-1] */
 static void challenges_are_limited(void **state)
 {
     struct peer *p = *state;
@@ -230,6 +231,8 @@ static void what_is_no_syn_finds_no_listener(void **state)
     sends(p, SEG(.flags = SYN | FIN, .seq = 5));
     gets_nothing(p);
     assert_int_equal(stack_of(p).synq, 0);
+    assert_int_equal(counted(p, RULE_LISTEN_RST), 1);
+    assert_int_equal(counted(p, RULE_SYN_FIN), 1);
 }
 
 /* 3.10.7.3: in SYN-SENT a wrong ACK is reset, SYN or not. */
@@ -244,6 +247,7 @@ static void in_syn_sent_a_wrong_ack_is_reset(void **state)
     (void)gets(p, SEG(.flags = RST, .seq = 0));
     sends(p, SEG(.flags = ACK, .seq = 0, .ack = 1)); /* right, but no SYN */
     gets_nothing(p);
+    assert_int_equal(counted(p, RULE_SYN_SENT_OTHER), 1);
     assert_state(p, SYN_SENT);
     sends(p, SEG(.flags = SYN | ACK, .ack = 1, .mss = 1000));
     assert_state(p, ESTABLISHED);
@@ -287,7 +291,8 @@ static void an_abort_with_the_fin_unsent_tells_the_peer(void **state)
     (void)gets(p, SEG(.flags = RST | ACK, .seq = 10001, .ack = 2));
 }
 
-/* RFC 1122 section 4.2.2.13: text that nobody will read was lost, and the peer is told. */
+/* RFC 1122 section 4.2.2.13: text that nobody will read was lost, and the peer is told. [MAY-1,
+ * SHLD-3, RFC1122-4.2.2.13-1] */
 static void closing_with_unread_text_resets(void **state)
 {
     struct peer *p = *state;
@@ -301,6 +306,7 @@ static void closing_with_unread_text_resets(void **state)
     assert_int_equal(counted(p, RULE_CLOSE_UNREAD), 1);
 }
 
+/* [SHLD-3, RFC1122-4.2.2.13-1] */
 static void text_after_close_resets(void **state)
 {
     struct peer *p = *state;

@@ -23,6 +23,7 @@ static struct tcp_rtt after(const estab_dur *samples, size_t n)
 }
 #define AFTER(...) after((const estab_dur[]){__VA_ARGS__}, sizeof((estab_dur[]){__VA_ARGS__}) / 8)
 
+/* [RFC6298-2-1, RFC8961-4-1] */
 static void before_any_sample_it_is_the_initial_one(void **state)
 {
     struct tcp_rtt r = after(NULL, 0);
@@ -32,7 +33,7 @@ static void before_any_sample_it_is_the_initial_one(void **state)
     assert_int_equal(r.srtt, 0);
 }
 
-/* (2.2): SRTT = R, RTTVAR = R/2, RTO = SRTT + 4 RTTVAR. */
+/* (2.2): SRTT = R, RTTVAR = R/2, RTO = SRTT + 4 RTTVAR. [MUST-18, RFC6298-2-2] */
 static void the_first_sample_sets_the_estimate(void **state)
 {
     struct tcp_rtt r = AFTER(ESTAB_MS(300));
@@ -43,7 +44,8 @@ static void the_first_sample_sets_the_estimate(void **state)
     assert_int_equal(tcp_rtt_rto(&r, &bounds, 0), ESTAB_MS(900));
 }
 
-/* (2.3): RTTVAR = 3/4 RTTVAR + 1/4 |SRTT - R'|, then SRTT = 7/8 SRTT + 1/8 R'. */
+/* (2.3): RTTVAR = 3/4 RTTVAR + 1/4 |SRTT - R'|, then SRTT = 7/8 SRTT + 1/8 R'. [MUST-18,
+ * RFC6298-2-3] */
 static void later_samples_are_weighed(void **state)
 {
     struct tcp_rtt r = AFTER(ESTAB_MS(300), ESTAB_MS(380));
@@ -57,7 +59,7 @@ static void later_samples_are_weighed(void **state)
     assert_int_equal(r.srtt, 290000);
 }
 
-/* (2.4), (2.5) */
+/* (2.4), (2.5) [RFC6298-2-5] */
 static void it_stays_within_its_bounds(void **state)
 {
     struct tcp_rtt r = AFTER(ESTAB_US(50));
@@ -113,7 +115,7 @@ static void the_least_sample_is_remembered(void **state)
     assert_int_equal(r.min, 20000);
 }
 
-/* (5.7) */
+/* (5.7) [RFC6298-5-3] */
 static void after_a_lost_syn_data_begins_with_3_s(void **state)
 {
     struct tcp_rtt r = after(NULL, 0);

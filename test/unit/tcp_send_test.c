@@ -24,7 +24,7 @@ static void small_text_waits_for_the_ack_of_small_text(void **state)
     (void)gets(p, SEG(.flags = ACK, .seq = 2, .ack = 1, .text = "bcd"));
 }
 
-/* ... but full segments go, and the rest waits. */
+/* ... but full segments go, and the rest waits. [SHLD-27, SHLD-28] */
 static void full_segments_do_not_wait(void **state)
 {
     struct peer *p = *state;
@@ -68,7 +68,8 @@ static void nodelay_lets_small_text_go(void **state)
     (void)gets(p, SEG(.flags = ACK, .seq = 3, .ack = 1, .text = "c"));
 }
 
-/* Text said to be continued waits for the rest, also with NODELAY; but not for ever. */
+/* Text said to be continued waits for the rest, also with NODELAY; but not for ever. [MUST-60,
+ * MAY-16] */
 static void more_to_follow_holds_text_back(void **state)
 {
     struct peer *p = *state;
@@ -102,7 +103,7 @@ static void a_fin_takes_held_text_along(void **state)
     gets_nothing(p);
 }
 
-/* [MUST-60]: the last octet of what was queued is pushed, others are not. */
+/* [MUST-61]: the last octet of what was queued is pushed, others are not. */
 static void the_last_segment_of_the_queue_is_pushed(void **state)
 {
     struct peer *p = *state;
@@ -133,7 +134,7 @@ static void text_queued_while_opening_leaves_when_open(void **state)
 }
 
 /* RFC 9293 section 3.8.5, RFC 6093: the pointer is an offset to the octet behind the urgent one,
- * and stands in each segment before it. */
+ * and stands in each segment before it. [MUST-30, MUST-62] */
 static void the_urgent_pointer_points_behind_urgent_text(void **state)
 {
     struct peer *p = *state;
@@ -158,7 +159,8 @@ static void the_urgent_pointer_points_behind_urgent_text(void **state)
     }
 }
 
-/* The peer's limit, the path's, the user's: the smallest (RFC 9293 section 3.7.1, RFC 6691). */
+/* The peer's limit, the path's, the user's: the smallest (RFC 9293 section 3.7.1, RFC 6691).
+ * [MUST-16, RFC6691-2-2] */
 static void segments_are_no_larger_than_anybody_wants(void **state)
 {
     struct peer *p = *state;

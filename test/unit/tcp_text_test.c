@@ -21,7 +21,7 @@ static const struct pkt *sent_back(struct peer *p, uint32_t ack)
 
 /* ---- when ---- */
 
-/* RFC 9293 section 3.8.6.3: [MUST-40] within 0.5 s, here 40 ms, ... */
+/* RFC 9293 section 3.8.6.3: [MUST-40] within 0.5 s, here 40 ms, ... [SHLD-18, RFC1122-4.2.3.2-1] */
 static void a_lone_segment_is_acknowledged_after_a_while(void **state)
 {
     struct peer *p = *state;
@@ -85,7 +85,7 @@ static void quickack_delays_none(void **state)
     (void)sent_back(p, at + 1);
 }
 
-/* A batch costs one acknowledgment. */
+/* A batch costs one acknowledgment. [MUST-58, MUST-59, RFC1122-4.2.2.21-1] */
 static void a_batch_is_acknowledged_once(void **state)
 {
     struct peer *p = *state;
@@ -106,7 +106,7 @@ static void a_batch_is_acknowledged_once(void **state)
 /* ---- out of order ---- */
 
 /* RFC 5681 section 4.2: each segment behind a gap is answered at once, and what fills the gap too.
- */
+ [SHLD-31, MAY-13, RFC5681-4.2-1, RFC5681-4.2-2] */
 static void a_gap_is_answered_segment_by_segment(void **state)
 {
     struct peer *p = *state;
@@ -295,7 +295,7 @@ static void without_agreement_there_are_no_blocks(void **state)
 /* ---- timestamps (RFC 7323) ---- */
 
 /* Section 4.3: the echo is that of the earliest segment not yet acknowledged, and never that of one
- * behind a gap. */
+ * behind a gap. [RFC7323-4.3-1, RFC7323-3.2-1] */
 static void the_echo_is_of_the_segment_that_moved_the_edge(void **state)
 {
     struct peer *p = *state;
@@ -316,7 +316,7 @@ static void the_echo_is_of_the_segment_that_moved_the_edge(void **state)
     assert_int_equal(sent_back(p, at + 200)->ts_ecr, 540);
 }
 
-/* Section 5.3: text from an earlier time is dropped, and answered. */
+/* Section 5.3: text from an earlier time is dropped, and answered. [RFC7323-5.3-1] */
 static void text_from_the_past_is_dropped(void **state)
 {
     struct peer *p = *state;
@@ -332,7 +332,8 @@ static void text_from_the_past_is_dropped(void **state)
     user_hears(p, 1, 20);
 }
 
-/* Section 3.2: once agreed upon, a segment without one is dropped; but not an RST (section 5.2). */
+/* Section 3.2: once agreed upon, a segment without one is dropped; but not an RST (section 5.2).
+ * [RFC7323-3.2-2, RFC7323-5.2-1] */
 static void a_missing_timestamp_drops_all_but_rst(void **state)
 {
     struct peer *p = *state;
@@ -350,7 +351,7 @@ static void a_missing_timestamp_drops_all_but_rst(void **state)
     assert_int_equal(user_reads(p, p->frame, 1), 0); /* told once */
 }
 
-/* Section 5.5: after 24 days of silence the remembered time means nothing. */
+/* Section 5.5: after 24 days of silence the remembered time means nothing. [RFC7323-5.5-1] */
 static void an_outdated_timestamp_means_nothing(void **state)
 {
     struct peer *p = *state;

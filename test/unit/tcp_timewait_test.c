@@ -16,7 +16,7 @@ static void in_time_wait(struct peer *p, const struct pkt *options)
     assert_state(p, TIME_WAIT);
 }
 
-/* S31: 2 MSL, then CLOSED by itself. */
+/* S31: 2 MSL, then CLOSED by itself. [MUST-13] */
 static void it_lasts_2_msl(void **state)
 {
     struct peer *p = *state;
@@ -79,7 +79,7 @@ static void a_fin_repeated_with_its_text_is_acknowledged_again(void **state)
     user_hears(p, 1, 100);
 }
 
-/* RFC 1337 section 3, fix F1. */
+/* RFC 1337 section 3, fix F1. [RFC1337-3-1] */
 static void an_rst_does_not_end_it(void **state)
 {
     struct peer *p = *state;
@@ -106,6 +106,7 @@ static void old_duplicates_change_nothing(void **state)
     sends(p, SEG(.flags = ACK, .seq = 2, .ack = 2)); /* the ACK of our FIN once more */
     sends(p, SEG(.flags = 0, .seq = 2));
     gets_nothing(p);
+    assert_int_equal(counted(p, RULE_TIME_WAIT_OTHER), 4);
     waits(p, MSL + ESTAB_MS(1));
     assert_state(p, CLOSED); /* nothing of it has prolonged it */
 }
@@ -131,7 +132,8 @@ static void unacceptable_acks_are_answered_once_a_second(void **state)
 
 /* ---- a new incarnation (W3, RFC 6191) ---- */
 
-/* A SYN beyond everything the old one sent is a new connection, with numbers of its own beyond. */
+/* A SYN beyond everything the old one sent is a new connection, with numbers of its own beyond.
+ * [MAY-2, RFC1122-4.2.2.13-2] */
 static void a_newer_syn_opens_anew(void **state)
 {
     struct peer *p = *state;
@@ -153,6 +155,7 @@ static void a_newer_syn_opens_anew(void **state)
     assert_int_equal(stack_of(p).timewait, 0);
 }
 
+/* [RFC6191-2-3] */
 static void an_older_syn_is_answered_with_an_ack(void **state)
 {
     struct peer *p = *state;
@@ -167,7 +170,7 @@ static void an_older_syn_is_answered_with_an_ack(void **state)
     assert_state(p, TIME_WAIT);
 }
 
-/* Timestamps decide where both incarnations have them, ... */
+/* Timestamps decide where both incarnations have them, ... [SHLD-4, RFC6191-2-1] */
 static void a_newer_timestamp_decides(void **state)
 {
     struct peer *p = *state;
@@ -178,6 +181,7 @@ static void a_newer_timestamp_decides(void **state)
     (void)gets(p, SEG(.flags = SYN | ACK, .ack = 1));
 }
 
+/* [RFC6191-2-3] */
 static void an_older_timestamp_decides(void **state)
 {
     struct peer *p = *state;
@@ -188,7 +192,7 @@ static void an_older_timestamp_decides(void **state)
     assert_state(p, TIME_WAIT);
 }
 
-/* ... the numbers where they are equal or missing. */
+/* ... the numbers where they are equal or missing. [RFC6191-2-2] */
 static void with_equal_timestamps_the_number_decides(void **state)
 {
     struct peer *p = *state;

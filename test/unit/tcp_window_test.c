@@ -83,7 +83,7 @@ static void an_open_window_is_updated_by_two_segments(void **state)
     (void)gets(p, SEG(.flags = ACK, .seq = 1, .ack = 8001, .wnd = 4920));
 }
 
-/* RFC 9293 section 3.10.7.4, first: refused, but answered, and its ACK counts. */
+/* RFC 9293 section 3.10.7.4, first: refused, but answered, and its ACK counts. [MAY-8] */
 static void a_probe_of_our_closed_window_is_answered(void **state)
 {
     struct peer *p = *state;
@@ -128,7 +128,8 @@ static void shutting_down_reading_opens_the_window(void **state)
     assert_int_equal(last_word(p)->wnd, 10000);
 }
 
-/* RFC 7323 section 2.3: the field is scaled, and rounding takes nothing back. */
+/* RFC 7323 section 2.3: the field is scaled, and rounding takes nothing back. [RFC7323-2.4-1,
+ * REC-1] */
 static void a_scaled_window_keeps_its_edge(void **state)
 {
     struct peer *p = *state;
@@ -157,7 +158,7 @@ static void a_scaled_window_keeps_its_edge(void **state)
 /* ---- sending ---- */
 
 /* RFC 9293 section 3.8.6.1: [MUST-36] probes, [SHLD-29] after an RTO, [SHLD-30] at growing
- * intervals, [MUST-37] for as long as they are answered. */
+ * intervals, [MUST-37] for as long as they are answered. [SHLD-17] */
 static void a_closed_window_is_probed_for_as_long_as_it_takes(void **state)
 {
     struct peer *p = *state;
@@ -303,7 +304,8 @@ static void a_window_that_shrinks_to_nothing_is_probed(void **state)
         (void)gets(p, SEG(.flags = ACK, .seq = at, .ack = 1, .len = 1000));
 }
 
-/* [SHLD-15], [SHLD-16]: to less than is in flight, nothing new goes out, the rest is repeated. */
+/* [SHLD-15], [SHLD-16]: to less than is in flight, nothing new goes out, the rest is repeated.
+ * [MAY-7] */
 static void a_window_that_shrinks_lets_nothing_new_out(void **state)
 {
     struct peer *p = *state;
@@ -337,7 +339,7 @@ static void an_old_segment_has_no_say_about_the_window(void **state)
 }
 
 /* RFC 9293 section 3.8.6.2.1: a window of less than a segment and less than half of the largest is
- * left to grow, for 0.1 to 1 s. */
+ * left to grow, for 0.1 to 1 s. [MUST-38] */
 static void a_silly_window_is_left_to_grow(void **state)
 {
     struct peer *p = *state;

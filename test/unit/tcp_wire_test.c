@@ -40,6 +40,7 @@ static enum rule parse_segment(struct seg *g, uint8_t offset, uint8_t flags, siz
     return r;
 }
 
+/* [MUST-1] */
 static void a_header_is_taken_apart(void **state)
 {
     struct seg g;

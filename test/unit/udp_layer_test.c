@@ -27,6 +27,7 @@ static void give_udp(struct net *n, const struct packet *k, size_t cut)
     udp_recv(&u, &n->d);
 }
 
+/* [RFC1122-4.1.3.1-1, RFC1122-3.2.2.1-1, RFC4443-3.1-1] */
 static void test_port_unreachable(void **state)
 {
     struct net *n = *state;
