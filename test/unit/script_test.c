@@ -116,7 +116,7 @@ static void what_is_written_is_understood(void **state)
          "+0 > S 0:0(0) <mss 1460>\n",
          0, NULL},
         {"`sysctl -w net.ipv4.tcp_rmem=\"4096 20000 6291456\"`\n" OPEN
-         "+0 getsockopt(4, SOL_SOCKET, SO_RCVBUF, [20000], [4]) = 0\n",
+         "+0 getsockopt(4, SOL_SOCKET, SO_RCVBUF, [10000], [4]) = 0\n",
          0, NULL},
         {"`sysctl net.inet.tcp.rfc1323=0`" OPEN, 0, NULL},
         {SOCKET "+0 `sleep 1.5`\n1.5 close(3) = 0\n", 0, NULL},
