@@ -75,6 +75,7 @@ static void what_is_written_is_understood(void **state)
         {SOCKET "0.5~0.6 close(3) = 0\n", 0, NULL},
         {SOCKET "+.5~+.6 close(3) = 0\n", 0, NULL},
         {SOCKET "* close(3) = 0\n", 0, NULL},
+        {SOCKET "+10000 close(3) = 0\n10000.5 socket(..., SOCK_STREAM, 0) = 4\n", 0, NULL},
         {SOCKET "+* close(3) = 0\n", 0, NULL},
         {SOCKET
          "+0 listen(3, 1) = 0\n+0...0.2 poll([{fd=3, events=POLLIN, revents=0}], 1, 200) = ...\n",
@@ -149,6 +150,8 @@ static void what_is_wrong_is_refused_with_its_line(void **state)
         {SOCKET "+0 < S 0:0(0) win 9 <TS val 1>\n", 2, "written TS val N ecr N"},
         {SOCKET "+0 < S 0:0(0) win 9 <...>\n", 2, "write the options"},
         {SOCKET "+0 < S 0:0(0) win 9 <sack 1:2 3:4 5:6 7:8,TS val 1 ecr 1>\n", 2, "do not fit"},
+        {SOCKET "+0 < . 0:70000(70000) win 9\n", 2, "more octets than"},
+        {SOCKET "+0 < icmp echo_request [raw(99999999999999999999)]\n", 2, "more octets than"},
         {SOCKET "+0 < [ect01] S 0:0(0) win 9\n", 2, "write ect0 or ect1"},
         {SOCKET "+0 < [purple] S 0:0(0) win 9\n", 2, "no mark"},
         {SOCKET "+0 < ipv4 1.2.3.4 > 5.6.7.8: S 0:0(0)\n", 2, "ipv4 are not supported"},
