@@ -39,6 +39,8 @@ EXPORTED void packetdrill_interface_init(const char *flags, struct packetdrill_i
     }
     the_plug->read_system = true;
     the_plug->state_dir = getenv("RIG_STATE");
+    if (the_plug->state_dir)
+        plug_state_write(the_plug); /* who looks before the first connection finds none */
     plug_interface(the_plug, ifc);
     ifc->free = free_the_plug;
 }

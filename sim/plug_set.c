@@ -53,57 +53,73 @@ static const struct setting settings[] = {
     {"port_lo", NUM16, CONFIG(port_lo)},
     {"port_hi", NUM16, CONFIG(port_hi)},
     {"cc", CC, CONFIG(cc)},
+    {"syn_cookies", NUM8, CONFIG(syn_cookies)},
+    {"listen_overflow", NUM8, CONFIG(listen_overflow)},
+    {"rst_rate", NUM32, CONFIG(rst_rate)},
+    {"timewait_reuse", FLAG, CONFIG(timewait_reuse)},
+    {"reass_max", NUM32, CONFIG(reass_max)},
+    {"reass_timeout", SPAN, CONFIG(reass_timeout)},
+    {"wscale", NUM8, CONFIG(profile.wscale)},
+    {"quick_acks", NUM8, CONFIG(profile.quick_acks)},
+    {"syn_linear", NUM8, CONFIG(profile.syn_linear)},
+    {"rto_slop", SPAN, CONFIG(profile.rto_slop)},
     {"keepidle", SPAN, AT(keepidle)},
     {"keepintvl", SPAN, AT(keepintvl)},
     {"keepcnt", NUM64, AT(keepcnt)},
 };
 
-/* What a sysctl is here.  Of several numbers one counts (tcp_rmem: least, initial, most); unit:
- * what 1 is in ns, for spans. */
+/* What a sysctl is here.  Of several numbers one counts (tcp_rmem: least, initial, most; Linux
+ * offers half of the initial one as window, and lets a send buffer grow to its most).  unit: what 1
+ * is in ns, for spans; over: what a number is divided by. */
 static const struct {
     const char *sysctl, *name;
     unsigned which;
-    uint64_t unit;
+    uint64_t unit, over;
 } sysctls[] = {
-    {"net.ipv4.tcp_timestamps", "timestamps", 0, 0},
-    {"net.ipv4.tcp_window_scaling", "window_scale", 0, 0},
-    {"net.ipv4.tcp_sack", "sack", 0, 0},
-    {"net.ipv4.tcp_syn_retries", "syn_retries", 0, 0},
-    {"net.ipv4.tcp_synack_retries", "synack_retries", 0, 0},
-    {"net.ipv4.tcp_retries2", "max_retries", 0, 0},
-    {"net.ipv4.tcp_fin_timeout", "fin_wait_2", 0, ESTAB_S(1)},
-    {"net.ipv4.tcp_rmem", "rcvbuf", 1, 0},
-    {"net.ipv4.tcp_wmem", "sndbuf", 1, 0},
-    {"net.ipv4.tcp_max_syn_backlog", "max_synq", 0, 0},
-    {"net.ipv4.tcp_max_tw_buckets", "max_timewait", 0, 0},
-    {"net.ipv4.tcp_congestion_control", "cc", 0, 0},
-    {"net.ipv4.tcp_keepalive_time", "keepidle", 0, ESTAB_S(1)},
-    {"net.ipv4.tcp_keepalive_intvl", "keepintvl", 0, ESTAB_S(1)},
-    {"net.ipv4.tcp_keepalive_probes", "keepcnt", 0, 0},
-    {"net.ipv4.tcp_rto_min_us", "rto_min", 0, ESTAB_US(1)},
-    {"net.ipv4.tcp_rto_max_ms", "rto_max", 0, ESTAB_MS(1)},
-    {"net.ipv4.ip_local_port_range", "port_lo", 0, 0},
-    {"net.ipv4.ip_local_port_range", "port_hi", 1, 0},
-    {"net.ipv4.ip_default_ttl", "hop_limit", 0, 0},
-    {"net.inet.tcp.rfc1323", "timestamps", 0, 0},
-    {"net.inet.tcp.rfc1323", "window_scale", 0, 0},
-    {"net.inet.tcp.sack.enable", "sack", 0, 0},
-    {"net.inet.tcp.msl", "msl", 0, ESTAB_MS(1)},
-    {"net.inet.tcp.rexmit_initial", "rto_init", 0, ESTAB_MS(1)},
-    {"net.inet.tcp.rexmit_min", "rto_min", 0, ESTAB_MS(1)},
-    {"net.inet.tcp.delacktime", "delack", 0, ESTAB_MS(1)},
-    {"net.inet.tcp.finwait2_timeout", "fin_wait_2", 0, ESTAB_MS(1)},
-    {"net.inet.tcp.initcwnd_segments", "initial_window", 0, 0},
-    {"net.inet.tcp.recvspace", "rcvbuf", 0, 0},
-    {"net.inet.tcp.sendspace", "sndbuf", 0, 0},
-    {"net.inet.tcp.maxtcptw", "max_timewait", 0, 0},
-    {"net.inet.tcp.cc.algorithm", "cc", 0, 0},
-    {"net.inet.tcp.keepidle", "keepidle", 0, ESTAB_MS(1)},
-    {"net.inet.tcp.keepintvl", "keepintvl", 0, ESTAB_MS(1)},
-    {"net.inet.tcp.keepcnt", "keepcnt", 0, 0},
-    {"net.inet.ip.portrange.first", "port_lo", 0, 0},
-    {"net.inet.ip.portrange.last", "port_hi", 0, 0},
-    {"net.inet.ip.ttl", "hop_limit", 0, 0},
+    {"net.ipv4.tcp_timestamps", "timestamps", 0, 0, 1},
+    {"net.ipv4.tcp_window_scaling", "window_scale", 0, 0, 1},
+    {"net.ipv4.tcp_sack", "sack", 0, 0, 1},
+    {"net.ipv4.tcp_syn_retries", "syn_retries", 0, 0, 1},
+    {"net.ipv4.tcp_synack_retries", "synack_retries", 0, 0, 1},
+    {"net.ipv4.tcp_retries2", "max_retries", 0, 0, 1},
+    {"net.ipv4.tcp_fin_timeout", "fin_wait_2", 0, ESTAB_S(1), 1},
+    {"net.ipv4.tcp_rmem", "rcvbuf", 1, 0, 2},
+    {"net.ipv4.tcp_wmem", "sndbuf", 2, 0, 1},
+    {"net.ipv4.tcp_max_syn_backlog", "max_synq", 0, 0, 1},
+    {"net.ipv4.tcp_max_tw_buckets", "max_timewait", 0, 0, 1},
+    {"net.ipv4.tcp_congestion_control", "cc", 0, 0, 1},
+    {"net.ipv4.tcp_keepalive_time", "keepidle", 0, ESTAB_S(1), 1},
+    {"net.ipv4.tcp_keepalive_intvl", "keepintvl", 0, ESTAB_S(1), 1},
+    {"net.ipv4.tcp_keepalive_probes", "keepcnt", 0, 0, 1},
+    {"net.ipv4.tcp_rto_min_us", "rto_min", 0, ESTAB_US(1), 1},
+    {"net.ipv4.tcp_rto_max_ms", "rto_max", 0, ESTAB_MS(1), 1},
+    {"net.ipv4.tcp_syncookies", "syn_cookies", 0, 0, 1},
+    {"net.ipv4.tcp_abort_on_overflow", "listen_overflow", 0, 0, 1},
+    {"net.ipv4.tcp_tw_reuse", "timewait_reuse", 0, 0, 1},
+    {"net.ipv4.ip_local_port_range", "port_lo", 0, 0, 1},
+    {"net.ipv4.ip_local_port_range", "port_hi", 1, 0, 1},
+    {"net.ipv4.ip_default_ttl", "hop_limit", 0, 0, 1},
+    {"net.inet.tcp.rfc1323", "timestamps", 0, 0, 1},
+    {"net.inet.tcp.rfc1323", "window_scale", 0, 0, 1},
+    {"net.inet.tcp.sack.enable", "sack", 0, 0, 1},
+    {"net.inet.tcp.msl", "msl", 0, ESTAB_MS(1), 1},
+    {"net.inet.tcp.rexmit_initial", "rto_init", 0, ESTAB_MS(1), 1},
+    {"net.inet.tcp.rexmit_min", "rto_min", 0, ESTAB_MS(1), 1},
+    {"net.inet.tcp.rexmit_slop", "rto_slop", 0, ESTAB_MS(1), 1},
+    {"net.inet.tcp.syncookies", "syn_cookies", 0, 0, 1},
+    {"net.inet.tcp.delacktime", "delack", 0, ESTAB_MS(1), 1},
+    {"net.inet.tcp.finwait2_timeout", "fin_wait_2", 0, ESTAB_MS(1), 1},
+    {"net.inet.tcp.initcwnd_segments", "initial_window", 0, 0, 1},
+    {"net.inet.tcp.recvspace", "rcvbuf", 0, 0, 1},
+    {"net.inet.tcp.sendspace", "sndbuf", 0, 0, 1},
+    {"net.inet.tcp.maxtcptw", "max_timewait", 0, 0, 1},
+    {"net.inet.tcp.cc.algorithm", "cc", 0, 0, 1},
+    {"net.inet.tcp.keepidle", "keepidle", 0, ESTAB_MS(1), 1},
+    {"net.inet.tcp.keepintvl", "keepintvl", 0, ESTAB_MS(1), 1},
+    {"net.inet.tcp.keepcnt", "keepcnt", 0, 0, 1},
+    {"net.inet.ip.portrange.first", "port_lo", 0, 0, 1},
+    {"net.inet.ip.portrange.last", "port_hi", 0, 0, 1},
+    {"net.inet.ip.ttl", "hop_limit", 0, 0, 1},
 };
 
 static void set_profile(struct plug_set *set, enum plug_profile profile)
@@ -180,7 +196,8 @@ static bool address(struct plug_set *set, const char *name, const char *value)
     return true;
 }
 
-static bool store(struct plug_set *set, const struct setting *s, const char *value, uint64_t unit)
+static bool store(struct plug_set *set, const struct setting *s, const char *value, uint64_t unit,
+                  uint64_t over)
 {
     static const uint64_t most[] = {
         [FLAG] = UINT64_MAX,  [NUM8] = UINT8_MAX,   [NUM16] = UINT16_MAX,
@@ -200,8 +217,7 @@ static bool store(struct plug_set *set, const struct setting *s, const char *val
     }
     if (s->kind == SPAN && !unit ? !span(value, &n) : !number(value, most[s->kind], &n))
         return false;
-    if (s->kind == SPAN && unit)
-        n *= unit;
+    n = s->kind == SPAN && unit ? n * unit : n / over;
     switch (s->kind) {
     case FLAG:
         *(bool *)to = n != 0;
@@ -276,7 +292,7 @@ static int set_flag(struct plug_set *set, const char *name, const char *value, c
     } else if (!s) {
         snprintf(err, ESTAB_ERRLEN, "there is no setting '%s'", name);
         return -1;
-    } else if (store(set, s, value, 0)) {
+    } else if (store(set, s, value, 0, 1)) {
         return 0;
     }
     snprintf(err, ESTAB_ERRLEN, "%s=%s: no such value%s", name, value,
@@ -345,7 +361,7 @@ int plug_set_sysctl(struct plug_set *set, const char *name, const char *value, c
             continue;
         known = true;
         if (!word(value, sysctls[i].which, part, sizeof part) ||
-            !store(&changed, setting_of(sysctls[i].name), part, sysctls[i].unit)) {
+            !store(&changed, setting_of(sysctls[i].name), part, sysctls[i].unit, sysctls[i].over)) {
             snprintf(err, ESTAB_ERRLEN, "%s: '%s' is no value of it", name, value);
             return -1;
         }

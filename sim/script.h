@@ -213,6 +213,7 @@ struct run {
 };
 
 long long run_now(struct run *r); /* script time, us */
+void run_sleep(struct run *r, long long usec);
 /* Within the tolerance, of which the relative one counts from `since`. */
 bool run_in_time(const struct run *r, long long from, long long to, long long actual,
                  long long since);

@@ -48,6 +48,12 @@ static _Noreturn void script_code_yyerror(struct code *c, const char *what)
     script_refuse(c->r->s, c->line, "%%{ }%%: %s", what);
 }
 
+/* What overflows wraps around: there is nothing to be had beyond 64 bits. */
+static struct code_value wrapped(unsigned long long n)
+{
+    return (struct code_value){.n = (long long)n};
+}
+
 /* Python rounds towards minus infinity. */
 static long long divide(struct code *c, long long a, long long b, bool rest)
 {
@@ -55,6 +61,8 @@ static long long divide(struct code *c, long long a, long long b, bool rest)
 
     if (b == 0)
         script_code_yyerror(c, "division by zero");
+    if (b == -1)
+        return rest ? 0 : wrapped(0ull - (unsigned long long)a).n;
     q = a / b - ((a % b != 0) && ((a < 0) != (b < 0)));
     return rest ? a - q * b : q;
 }
@@ -160,22 +168,22 @@ chain: sum COMPARE sum                  { $$.all = compare($2, $1.n, $3.n); $$.l
     ;
 sum: VALUE
     | '(' expr ')'                      { $$ = $2; }
-    | '-' sum %prec SIGN                { $$ = number(-$2.n); }
+    | '-' sum %prec SIGN                { $$ = wrapped(0ull - (unsigned long long)$2.n); }
     | '+' sum %prec SIGN                { $$ = $2; }
     | '~' sum %prec SIGN                { $$ = number(~$2.n); }
-    | sum '+' sum                       { $$ = number($1.n + $3.n); }
-    | sum '-' sum                       { $$ = number($1.n - $3.n); }
-    | sum '*' sum                       { $$ = number($1.n * $3.n); }
+    | sum '+' sum                       { $$ = wrapped((unsigned long long)$1.n + (unsigned long long)$3.n); }
+    | sum '-' sum                       { $$ = wrapped((unsigned long long)$1.n - (unsigned long long)$3.n); }
+    | sum '*' sum                       { $$ = wrapped((unsigned long long)$1.n * (unsigned long long)$3.n); }
     | sum '/' sum                       { $$ = number(divide(c, $1.n, $3.n, false)); }
     | sum DIVIDE sum                    { $$ = number(divide(c, $1.n, $3.n, false)); }
     | sum '%' sum                       { $$ = number(divide(c, $1.n, $3.n, true)); }
-    | sum LEFT sum                      { $$ = number((long long)((unsigned long long)$1.n << ($3.n & 63))); }
+    | sum LEFT sum                      { $$ = wrapped((unsigned long long)$1.n << ($3.n & 63)); }
     | sum RIGHT sum                     { $$ = number($1.n >> ($3.n & 63)); }
     | sum '&' sum                       { $$ = number($1.n & $3.n); }
     | sum '^' sum                       { $$ = number($1.n ^ $3.n); }
     | sum '|' sum                       { $$ = number($1.n | $3.n); }
     | INT '(' expr ')'                  { $$ = $3; }
-    | ABS '(' expr ')'                  { $$ = number($3.n < 0 ? -$3.n : $3.n); }
+    | ABS '(' expr ')'                  { $$ = $3.n < 0 ? wrapped(0ull - (unsigned long long)$3.n) : $3; }
     | MIN '(' least ')'                 { $$ = $3; }
     | MAX '(' most ')'                  { $$ = $3; }
     ;

@@ -16,7 +16,7 @@
 enum { FIN = 0x01, SYN = 0x02, RST = 0x04, PSH = 0x08, ACK = 0x10, URG = 0x20 };
 enum { KIND_SACK = 5, KIND_TS = 8 };
 enum { PROTO_ICMP = 1, PROTO_TCP = 6, PROTO_UDP = 17, PROTO_ICMP6 = 58 };
-enum { HOPS = 255, TEXT_LEN = 1024 };
+enum { HOPS = 255, TEXT_LEN = 1024, TEXT_MAX = 65000 };
 
 /* ---- which connection ---- */
 
@@ -149,8 +149,6 @@ static size_t put_tcp(struct run *r, struct conn *c, const struct script_event *
 
     if (n > 40)
         script_refuse(r->s, e->line, "%zu octets of options do not fit into a TCP header", n);
-    if (k->len > WIRE_MAX - 100)
-        script_refuse(r->s, e->line, "%u octets do not fit into a packet", (unsigned)k->len);
     memset(p, 0, hdr + k->len);
     wire_put16(p, c->rport);
     wire_put16(p + 2, c->lport);
@@ -239,16 +237,19 @@ void packet_inject(struct run *r, struct script_event *e)
 {
     const struct pkt_spec *k = &e->packet;
     struct conn *c = conn_of(r, e);
-    uint8_t *packet = arena_get(&r->s->arena, 120 + k->len + k->quote_len);
+    uint8_t *packet, *p;
     struct wire_out o = {.v6 = r->v6,
                          .src = c->remote,
                          .dst = c->local,
                          .tos = tos_of(k),
                          .ttl = (uint8_t)(k->ttl >= 0 ? k->ttl : HOPS),
                          .flow_label = k->flow_label >= 0 ? (uint32_t)k->flow_label : 0};
-    uint8_t *p = packet + wire_ip_len(r->v6);
     size_t n;
 
+    if (k->len > TEXT_MAX || k->quote_len > TEXT_MAX)
+        script_refuse(r->s, e->line, "more octets than a packet has room for");
+    packet = arena_get(&r->s->arena, 120 + k->len + k->quote_len);
+    p = packet + wire_ip_len(r->v6);
     switch (k->proto) {
     case PKT_TCP:
         if (k->any_options)

@@ -31,9 +31,12 @@ static _Noreturn void script_yyerror(SCRIPT_YYLTYPE *where, struct script *s, vo
 
 static long long usecs(const char *text)
 {
+    const double most = 1e13; /* a third of a year: beyond it nothing is waited for */
     double t = strtod(text, NULL) * 1e6;
 
-    return (long long)(t < 0 ? t - 0.5 : t + 0.5);
+    if (t > most || t < 0)
+        t = t < 0 ? 0 : most;
+    return (long long)(t + 0.5);
 }
 
 static void add_option(struct script *s, int line, const char *text)

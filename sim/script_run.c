@@ -236,6 +236,15 @@ bool run_in_time(const struct run *r, long long from, long long to, long long ac
     return actual >= from - slack && actual <= to + slack;
 }
 
+/* A useconds_t holds little more than an hour. */
+void run_sleep(struct run *r, long long usec)
+{
+    const long long most = 1000000000;
+
+    for (; usec > 0; usec -= most)
+        (void)r->io.usleep(r->io.userdata, (useconds_t)(usec < most ? usec : most));
+}
+
 static void sleep_until(struct run *r, const struct script_event *e)
 {
     long long now = run_now(r);
@@ -243,7 +252,7 @@ static void sleep_until(struct run *r, const struct script_event *e)
     if (e->time.kind == TIME_ANY)
         return;
     if (now < e->time.from)
-        (void)r->io.usleep(r->io.userdata, (useconds_t)(e->time.from - now));
+        run_sleep(r, e->time.from - now);
     else if (!run_in_time(r, e->time.from, e->time.to, now, r->last_packet_usec))
         script_fail(r->s, e->line, "the event is late: what came before it took until %.6f\n",
                     (double)now / 1e6);
@@ -294,8 +303,7 @@ static void wait_for_last_call(struct run *r)
     long long now = run_now(r);
 
     if (r->calls && r->calls->event->call.end_usec > now)
-        (void)r->io.usleep(r->io.userdata,
-                           (useconds_t)(r->calls->event->call.end_usec - now + r->tolerance_usec));
+        run_sleep(r, r->calls->event->call.end_usec - now + r->tolerance_usec);
     call_collect(r, true);
 }
 

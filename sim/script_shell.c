@@ -77,14 +77,14 @@ static void run_echo(struct line *l)
     set_sysctl(l, name, value);
 }
 
-static void run_sleep(struct line *l)
+static void shell_sleep(struct line *l)
 {
     char *end;
     double s = l->n > 1 ? strtod(l->word[1], &end) : 0;
 
-    if (l->n != 2 || *end || s < 0 || s > 4000)
+    if (l->n != 2 || *end || s < 0 || s > 1e6)
         script_refuse(l->r->s, l->number, "sleep: no time");
-    (void)l->r->io.usleep(l->r->io.userdata, (useconds_t)(s * 1e6));
+    run_sleep(l->r, (long long)(s * 1e6));
 }
 
 static void run_line(struct line *l)
@@ -97,7 +97,7 @@ static void run_line(struct line *l)
     else if (strcmp(base, "echo") == 0)
         run_echo(l);
     else if (strcmp(base, "sleep") == 0)
-        run_sleep(l);
+        shell_sleep(l);
     else if (strcmp(base, "true") != 0 && strcmp(base, ":") != 0)
         script_refuse(l->r->s, l->number,
                       "the command '%s' is not run: of shell lines there are "

@@ -75,6 +75,7 @@ static void what_is_written_is_understood(void **state)
         {SOCKET "0.5~0.6 close(3) = 0\n", 0, NULL},
         {SOCKET "+.5~+.6 close(3) = 0\n", 0, NULL},
         {SOCKET "* close(3) = 0\n", 0, NULL},
+        {SOCKET "+10000 close(3) = 0\n10000.5 socket(..., SOCK_STREAM, 0) = 4\n", 0, NULL},
         {SOCKET "+* close(3) = 0\n", 0, NULL},
         {SOCKET
          "+0 listen(3, 1) = 0\n+0...0.2 poll([{fd=3, events=POLLIN, revents=0}], 1, 200) = ...\n",
@@ -116,7 +117,7 @@ static void what_is_written_is_understood(void **state)
          "+0 > S 0:0(0) <mss 1460>\n",
          0, NULL},
         {"`sysctl -w net.ipv4.tcp_rmem=\"4096 20000 6291456\"`\n" OPEN
-         "+0 getsockopt(4, SOL_SOCKET, SO_RCVBUF, [20000], [4]) = 0\n",
+         "+0 getsockopt(4, SOL_SOCKET, SO_RCVBUF, [10000], [4]) = 0\n",
          0, NULL},
         {"`sysctl net.inet.tcp.rfc1323=0`" OPEN, 0, NULL},
         {SOCKET "+0 `sleep 1.5`\n1.5 close(3) = 0\n", 0, NULL},
@@ -149,6 +150,8 @@ static void what_is_wrong_is_refused_with_its_line(void **state)
         {SOCKET "+0 < S 0:0(0) win 9 <TS val 1>\n", 2, "written TS val N ecr N"},
         {SOCKET "+0 < S 0:0(0) win 9 <...>\n", 2, "write the options"},
         {SOCKET "+0 < S 0:0(0) win 9 <sack 1:2 3:4 5:6 7:8,TS val 1 ecr 1>\n", 2, "do not fit"},
+        {SOCKET "+0 < . 0:70000(70000) win 9\n", 2, "more octets than"},
+        {SOCKET "+0 < icmp echo_request [raw(99999999999999999999)]\n", 2, "more octets than"},
         {SOCKET "+0 < [ect01] S 0:0(0) win 9\n", 2, "write ect0 or ect1"},
         {SOCKET "+0 < [purple] S 0:0(0) win 9\n", 2, "no mark"},
         {SOCKET "+0 < ipv4 1.2.3.4 > 5.6.7.8: S 0:0(0)\n", 2, "ipv4 are not supported"},
