@@ -438,6 +438,7 @@ static inline uint32_t tcp_rcv_wnd(const struct tcb *t)
 {
     return seq_diff(t->rcv.adv, t->rcv.nxt);
 }
+seq_t tcp_read_at(const struct tcb *t);   /* what the user reads next */
 uint32_t tcp_urgent(const struct tcb *t); /* octets from the next to be read to RCV.UP */
 uint32_t tcp_unread(const struct tcb *t);
 uint32_t tcp_queued(const struct tcb *t); /* octets in flight or unsent, FIN not counted */

@@ -295,7 +295,7 @@ static void check_urg(struct tcb *t, const struct seg *g)
     if (!(g->flags & SEG_URG))
         return;
     rule_count(t->layer->rules, RULE_URGENT);
-    if (t->fin_rcvd || t->rd_shut || !seq_lt(seq_sub(t->rcv.nxt, tcp_unread(t)), up) ||
+    if (t->fin_rcvd || t->rd_shut || !seq_lt(tcp_read_at(t), up) ||
         (t->rcv_urgent && !seq_lt(t->rcv_up, up)))
         return; /* CLOSE-WAIT and later: "this should not occur"; or nothing that is news */
     t->rcv_urgent = true;

@@ -208,7 +208,7 @@ ptrdiff_t tcp_receive(struct tcb *t, const struct estab_iov *iov, size_t niov, u
         if (flags & ESTAB_MSG_PEEK)
             return (ptrdiff_t)n;
         ring_drop(&t->w->rcv, &t->layer->pool, n, t->w->ahead != NULL);
-        if (t->rcv_urgent && !seq_lt(seq_sub(t->rcv.nxt, tcp_unread(t)), t->rcv_up))
+        if (t->rcv_urgent && !seq_lt(tcp_read_at(t), t->rcv_up))
             t->rcv_urgent = false; /* "normal mode" */
         if (has_window_to_tell(t)) {
             t->owed.ack_now = true;

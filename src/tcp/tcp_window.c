@@ -13,10 +13,15 @@ uint32_t tcp_unread(const struct tcb *t)
     return t->state != ESTAB_LISTEN && t->w ? t->w->rcv.len : 0;
 }
 
+seq_t tcp_read_at(const struct tcb *t)
+{
+    return seq_sub(t->rcv.nxt, tcp_unread(t) + (t->fin_rcvd ? 1 : 0));
+}
+
 /* [MUST-33] */
 uint32_t tcp_urgent(const struct tcb *t)
 {
-    return t->rcv_urgent ? seq_diff(t->rcv_up, seq_sub(t->rcv.nxt, tcp_unread(t))) : 0;
+    return t->rcv_urgent ? seq_diff(t->rcv_up, tcp_read_at(t)) : 0;
 }
 
 uint32_t tcp_queued(const struct tcb *t)

@@ -59,6 +59,22 @@ static void urgent_data_is_told(void **state)
     assert_int_equal(user_reads(p, buf, 8), 1);
 }
 
+/* A FIN has a number, and is nothing to read. */
+static void urgent_data_before_a_fin_is_counted_right(void **state)
+{
+    struct peer *p = *state;
+    char buf[16];
+
+    peer_connects(p);
+    sends(p, SEG(.flags = URG | FIN | ACK, .seq = 1, .ack = 1, .len = 10, .up = 10));
+    assert_int_equal(asks(p, ESTAB_O_URGENT), 10);
+    assert_int_equal(user_reads(p, buf, 9), 9);
+    assert_int_equal(asks(p, ESTAB_O_URGENT), 1);
+    assert_int_equal(user_reads(p, buf, 9), 1);
+    assert_int_equal(asks(p, ESTAB_O_URGENT), 0);
+    assert_int_equal(user_reads(p, buf, 9), 0);
+}
+
 /* What comes again does not make read data urgent, nor does a pointer that points nowhere. */
 static void an_urgent_pointer_of_the_past_is_no_news(void **state)
 {
@@ -277,6 +293,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         PEER_TEST(urgent_data_is_told),
+        PEER_TEST(urgent_data_before_a_fin_is_counted_right),
         PEER_TEST(an_urgent_pointer_of_the_past_is_no_news),
         PEER_TEST(urgent_data_has_any_length),
         PEER_TEST(a_closed_window_lets_urg_and_rst_in),
