@@ -169,12 +169,17 @@ int plug_fcntl(void *u, int fd, int cmd, ...)
 static int sock_ioctl(const struct plug *p, struct plug_file *f, unsigned long request, int *val)
 {
     struct estab_tcp_info i = {.size = sizeof i};
+    uint64_t urgent = 0;
 
     if (estab_tcp_info(p->stack, f->k, &i) != 0)
         return EBADF;
     switch (request) {
     case FIONBIO:
         f->nonblock = *val != 0;
+        return 0;
+    case SIOCATMARK: /* the octet that the urgent pointer is about is the next (RFC 6093) */
+        (void)estab_getopt(p->stack, f->k, ESTAB_O_URGENT, &urgent);
+        *val = urgent == 1;
         return 0;
     case SIOCINQ:
         if (i.state == ESTAB_LISTEN)

@@ -225,8 +225,11 @@ static const struct row rows[] = {
     CALLED(IPPROTO_TCP, TCP_KEEPINTVL, 1, 32767, set_keepintvl, get_keepintvl),
     CALLED(IPPROTO_TCP, TCP_KEEPCNT, 1, 127, set_keepcnt, get_keepcnt),
     STORED(IPPROTO_TCP, TCP_INQ),
+    CORE(IPPROTO_TCP, TCP_USER_TIMEOUT, ESTAB_O_USER_TIMEOUT, ESTAB_MS(1), 0, INT32_MAX),
     CORE(IPPROTO_IP, IP_TTL, ESTAB_O_HOP_LIMIT, 1, 1, 255),
+    CORE(IPPROTO_IP, IP_TOS, ESTAB_O_TOS, 1, 0, 255),
     CORE(IPPROTO_IPV6, IPV6_UNICAST_HOPS, ESTAB_O_HOP_LIMIT, 1, 1, 255),
+    CORE(IPPROTO_IPV6, IPV6_TCLASS, ESTAB_O_TOS, 1, 0, 255),
 };
 enum { ROWS = sizeof rows / sizeof rows[0] };
 _Static_assert(sizeof rows / sizeof rows[0] <= PLUG_STORED_MAX, "a place for every row");

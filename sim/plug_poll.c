@@ -26,6 +26,8 @@ static uint32_t sock_level(const struct plug *p, const struct plug_file *f)
         mask |= POLLIN | POLLRDNORM | POLLRDHUP;
     if (ev & ESTAB_EV_OUT)
         mask |= POLLOUT | POLLWRNORM;
+    if (ev & ESTAB_EV_URG)
+        mask |= POLLPRI;
     /* Linux: hung up when both directions are shut, whoever did it. */
     if ((f->rd_shut || (ev & ESTAB_EV_RDHUP)) && (f->wr_shut || (ev & ESTAB_EV_HUP)))
         mask |= POLLHUP;

@@ -68,7 +68,9 @@ static void addr_out(const struct plug_file *f, const struct estab_addr *a, stru
 static void watch(struct plug *p, struct plug_file *f)
 {
     (void)estab_watch(p->stack, f->k,
-                      ESTAB_EV_IN | ESTAB_EV_OUT | ESTAB_EV_ERR | ESTAB_EV_HUP | ESTAB_EV_RDHUP, f);
+                      ESTAB_EV_IN | ESTAB_EV_OUT | ESTAB_EV_ERR | ESTAB_EV_HUP | ESTAB_EV_RDHUP |
+                          ESTAB_EV_URG,
+                      f);
 }
 
 enum estab_tcp_state plug_state(const struct plug *p, const struct plug_file *f)
