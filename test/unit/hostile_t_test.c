@@ -677,7 +677,11 @@ static void assert_ended_rightly(const struct facts *f, const struct sg *s,
         assert_true(f->st == ESTAB_LAST_ACK && (s->flags & SEG_ACK) && s->ack == f->nxt);
 }
 
-static struct facts facts_of(const struct peer *p, enum estab_tcp_state st, bool passive)
+/* How the connection was opened: by the peer without any options, from both ends, by the peer with
+ * all of them. */
+enum opening { PASSIVE, SIMULTANEOUS, MODERN };
+
+static struct facts facts_of(const struct peer *p, enum estab_tcp_state st, enum opening how)
 {
     struct estab_tcp_info i;
 
@@ -685,10 +689,12 @@ static struct facts facts_of(const struct peer *p, enum estab_tcp_state st, bool
         .st = st,
         .una = p->una,
         .nxt = p->ack,
-        .wnd_max = st == ESTAB_SYN_RECEIVED ? 0 : 60000,
+        .wnd_max = st == ESTAB_SYN_RECEIVED ? 0
+                   : how == MODERN          ? 240000
+                                            : 60000,
         .rcv_nxt = p->seq,
         .rcv_wnd = st != ESTAB_TIME_WAIT && peer_info(p, &i) && i.rcv_wnd ? i.rcv_wnd : UINT16_MAX,
-        .passive = passive};
+        .passive = how != SIMULTANEOUS};
 }
 
 static void one_segment(struct peer *p, const struct facts *f, const struct sg *s)
@@ -714,10 +720,14 @@ static const int64_t seq_places[] = {0,    -1,    -2,    -4,         -5,        
 static const int64_t ack_places[] = {0,      -1,     1,          -30000,         -60000,
                                      -60001, -60002, 0x7fffffff, -0x7fffffff - 1};
 
-static void bring(struct peer *p, enum estab_tcp_state st, bool simultaneous)
+static void bring(struct peer *p, enum estab_tcp_state st, enum opening how)
 {
-    bring_to(p, simultaneous ? ESTAB_SYN_SENT : st);
-    if (!simultaneous)
+    if (how == MODERN) {
+        open_modern(p);
+        return;
+    }
+    bring_to(p, how == SIMULTANEOUS ? ESTAB_SYN_SENT : st);
+    if (how != SIMULTANEOUS)
         return;
     p->iss = p->seq;
     say(p, SEG_SYN, NULL, 0);
@@ -734,7 +744,7 @@ static void clear_away(struct host *h, const struct peer *p)
     drain(h);
 }
 
-static void all_flags_in(enum estab_tcp_state st, bool simultaneous)
+static void all_flags_in(enum estab_tcp_state st, enum opening how)
 {
     const size_t nseq = sizeof seq_places / sizeof *seq_places;
     const size_t nack = sizeof ack_places / sizeof *ack_places;
@@ -749,13 +759,17 @@ static void all_flags_in(enum estab_tcp_state st, bool simultaneous)
             struct peer p = stranger(h, (uint16_t)(1024 + i));
             struct sg s = {.flags = (uint8_t)n, .wnd = 60000, .text = "text", .len = n / 256 * 4};
             struct facts f;
+            uint8_t opts[12];
 
-            bring(&p, st, simultaneous);
-            f = facts_of(&p, st, !simultaneous);
+            bring(&p, st, how);
+            f = facts_of(&p, st, how);
+            put_ts(opts, p.ts_val, p.ts_ecr);
+            s.opts = opts;
+            s.opts_len = p.ts ? sizeof opts : 0;
             s.seq = p.seq + (uint32_t)seq_places[i % nseq];
             s.ack = p.ack + (uint32_t)ack_places[i / nseq];
             one_segment(&p, &f, &s);
-            if (state_of(&p) == ESTAB_ESTABLISHED && seg_len(&s) == 0 && !simultaneous && p.k)
+            if (state_of(&p) == ESTAB_ESTABLISHED && seg_len(&s) == 0 && how != SIMULTANEOUS && p.k)
                 assert_alive(&p);
             clear_away(h, &p);
         }
@@ -767,62 +781,67 @@ static void all_flags_in(enum estab_tcp_state st, bool simultaneous)
 static void t5_all_flags_in_closed(void **state)
 {
     (void)state;
-    all_flags_in(ESTAB_CLOSED, false);
+    all_flags_in(ESTAB_CLOSED, PASSIVE);
 }
 static void t5_all_flags_in_listen(void **state)
 {
     (void)state;
-    all_flags_in(ESTAB_LISTEN, false);
+    all_flags_in(ESTAB_LISTEN, PASSIVE);
 }
 static void t5_all_flags_in_syn_sent(void **state)
 {
     (void)state;
-    all_flags_in(ESTAB_SYN_SENT, false);
+    all_flags_in(ESTAB_SYN_SENT, PASSIVE);
 }
 static void t5_all_flags_in_syn_received(void **state)
 {
     (void)state;
-    all_flags_in(ESTAB_SYN_RECEIVED, false);
+    all_flags_in(ESTAB_SYN_RECEIVED, PASSIVE);
 }
 static void t5_all_flags_in_syn_received_simultaneous(void **state)
 {
     (void)state;
-    all_flags_in(ESTAB_SYN_RECEIVED, true);
+    all_flags_in(ESTAB_SYN_RECEIVED, SIMULTANEOUS);
 }
 static void t5_all_flags_in_established(void **state)
 {
     (void)state;
-    all_flags_in(ESTAB_ESTABLISHED, false);
+    all_flags_in(ESTAB_ESTABLISHED, PASSIVE);
+}
+static void t5_all_flags_in_established_with_all_options(void **state)
+{
+    (void)state;
+    all_flags_in(ESTAB_ESTABLISHED, MODERN);
 }
 static void t5_all_flags_in_fin_wait_1(void **state)
 {
     (void)state;
-    all_flags_in(ESTAB_FIN_WAIT_1, false);
+    all_flags_in(ESTAB_FIN_WAIT_1, PASSIVE);
 }
 static void t5_all_flags_in_fin_wait_2(void **state)
 {
     (void)state;
-    all_flags_in(ESTAB_FIN_WAIT_2, false);
+    all_flags_in(ESTAB_FIN_WAIT_2, PASSIVE);
 }
 static void t5_all_flags_in_close_wait(void **state)
 {
     (void)state;
-    all_flags_in(ESTAB_CLOSE_WAIT, false);
+    all_flags_in(ESTAB_CLOSE_WAIT, PASSIVE);
 }
 static void t5_all_flags_in_closing(void **state)
 {
     (void)state;
-    all_flags_in(ESTAB_CLOSING, false);
+    all_flags_in(ESTAB_CLOSING, PASSIVE);
 }
 static void t5_all_flags_in_last_ack(void **state)
 {
     (void)state;
-    all_flags_in(ESTAB_LAST_ACK, false);
+    all_flags_in(ESTAB_LAST_ACK, PASSIVE);
 }
 static void t5_all_flags_in_time_wait(void **state)
 {
     (void)state;
-    all_flags_in(ESTAB_TIME_WAIT, false);
+    all_flags_in(ESTAB_TIME_WAIT, PASSIVE);
 }
 
 /* An ECN SYN, and one with any of the reserved bits, is a SYN: RFC 3168 section 6.1.1, RFC 9768. */
@@ -1078,6 +1097,7 @@ int main(void)
         cmocka_unit_test(t5_all_flags_in_syn_received),
         cmocka_unit_test(t5_all_flags_in_syn_received_simultaneous),
         cmocka_unit_test(t5_all_flags_in_established),
+        cmocka_unit_test(t5_all_flags_in_established_with_all_options),
         cmocka_unit_test(t5_all_flags_in_fin_wait_1),
         cmocka_unit_test(t5_all_flags_in_fin_wait_2),
         cmocka_unit_test(t5_all_flags_in_close_wait),
