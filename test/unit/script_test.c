@@ -194,7 +194,7 @@ static void what_does_not_happen_fails_at_its_line(void **state)
          "5 octets of text"},
         {OPEN "+0 write(4, ..., 5) = 5\n+0 > P. 1:7(6) ack 1\n", OPEN_LINES + 2, "expected"},
         {OPEN "+0 write(4, ..., 5) = 5\n+0 > P. 1:6(5) ack 1 <nop,nop,nop,nop>\n", OPEN_LINES + 2,
-         "options <> instead of <nop,nop,nop,nop>"},
+         "wrong options"},
         {OPEN "+0 write(4, ..., 5) = 5\n+0 > [ce] P. 1:6(5) ack 1\n", OPEN_LINES + 2, "ECN bits 0"},
         {OPEN "+0 write(4, ..., 5) = 5\n+0 > [ttl 3] P. 1:6(5) ack 1\n", OPEN_LINES + 2,
          "hop limit"},
