@@ -24,7 +24,8 @@ struct world {
     estab_sock socks[NSOCKS];
     bool bent; /* text that is not octet_of() may have been accepted */
     uint32_t work;
-    struct sent sent; /* the last frame that it sent */
+    struct seg syn_ack; /* the last that it sent */
+    struct sent sent;   /* the last frame that it sent */
     int sent_port;
     uint8_t cut;
 };
@@ -473,6 +474,8 @@ static bool pull(struct world *w, int port, bool answer)
         return false;
     check_sent(&w->sent, &f, &w->s->ip.ports[port].caps);
     w->sent_port = port;
+    if (w->sent.ip.proto == IPPROTO_TCP_ && w->sent.g.flags == (SEG_SYN | SEG_ACK))
+        w->syn_ack = w->sent.g;
     if (answer && port == TAP)
         answer_link(w);
     return true;
@@ -487,38 +490,28 @@ static void pull_all(struct world *w, bool answer)
             must(++n < 20000);
 }
 
-/* The latest connection of this listener's, acknowledged by its peer. */
+/* A SYN, and the ACK of the SYN,ACK that answers it: of a half-open entry, or a cookie. */
 static void step_open_passive(struct world *w)
 {
     uint8_t who = rd_u8(&w->in), pport = rd_u8(&w->in), which = rd_u8(&w->in);
-    struct forged f = syn_of(w, pport, which);
-    const struct tcp_layer *l = &w->s->tcp;
-    struct far_end e;
+    struct forged syn = syn_of(w, pport, which), f = {.iss = syn.iss};
+    const struct seg *got = &w->syn_ack;
     struct peer p;
-    uint32_t ref;
-    int local;
 
     peer_init(&p, who);
-    give_segment(w, &p, &f);
+    memset(&w->syn_ack, 0, sizeof w->syn_ack);
+    give_segment(w, &p, &syn);
     pull_all(w, true);
-    local = ip_local_find(&w->s->ip, p.host_ip);
-    if (local < 0)
+    if (got->dport != syn.g.sport || got->sport != syn.g.dport || got->ack.n != syn.iss + 1)
         return;
-    ref = tcp_demux_find(&w->s->tcp,
-                         &(struct tcp_tuple){p.ip, (uint16_t)local, f.g.dport, f.g.sport});
-    if (ref == HASH_NONE || TCP_REF_KIND(ref) != TCP_REF_SYNQ)
-        return;
-    memset(&e, 0, sizeof e);
-    far_end_of_synq(l, slab_at(&l->synqs, TCP_REF_SLOT(ref)), &e);
-    f = (struct forged){.iss = e.iss};
-    f.g.sport = e.pport;
-    f.g.dport = e.lport;
-    f.g.seq = seq_of(e.nxt);
-    f.g.ack = seq_of(e.snd_nxt);
+    f.g.sport = syn.g.sport;
+    f.g.dport = syn.g.dport;
+    f.g.seq = got->ack;
+    f.g.ack = seq_add(got->seq, 1);
     f.g.flags = SEG_ACK;
     f.g.wnd = 50000;
-    if (e.ts)
-        put_option_ts(&f, e.ts_recent, e.ts_offset);
+    if (got->opt.has & OPT_TS)
+        put_option_ts(&f, got->opt.ts_ecr, got->opt.ts_val);
     give_segment(w, &p, &f);
 }
 
