@@ -379,6 +379,69 @@ static void k4_fin_before_its_text(void **state)
     assert_null(tcb_of_peer(&p)->w);
 }
 
+/* ---- K5: an ACK of what was not sent; an ACK divided into many; two ends out of step that answer
+ * each other ---- */
+
+static void k5_optimistic_acks(void **state)
+{
+    struct peer p = stranger(*state, 5400);
+    struct estab_tcp_info before, now;
+
+    open_and_fill(&p, true);
+    before = info_of(&p);
+    mark(p.h);
+    for (uint32_t ahead = 1; ahead; ahead <<= 1)
+        send_seg(&p,
+                 (struct sg){.flags = SEG_ACK, .seq = p.seq, .ack = p.ack + ahead, .wnd = 60000});
+    assert_int_equal(counted(p.h, RULE_ACK_UNSENT), 32);
+    now = info_of(&p);
+    assert_int_equal(now.cwnd, before.cwnd);
+    assert_int_equal(now.flight, before.flight);
+    assert_int_equal(now.rto, before.rto);
+    assert_recovers(&p);
+}
+
+/* RFC 3465: what opens the congestion window is octets, however many ACKs they come in. */
+static void k5_divided_acks(void **state)
+{
+    struct peer p = stranger(*state, 5401), q = stranger(*state, 5402);
+    uint32_t before, grown;
+
+    open_and_fill(&p, false);
+    before = info_of(&p).cwnd;
+    for (uint32_t i = 1; i <= 1460; i++)
+        send_seg(&p, (struct sg){.flags = SEG_ACK, .seq = p.seq, .ack = p.una + i, .wnd = 60000});
+    grown = info_of(&p).cwnd - before;
+    assert_in_range(grown, 0, 1460);
+    assert_recovers(&p);
+
+    open_and_fill(&q, false); /* the same octets in one ACK open it as far */
+    send_seg(&q, (struct sg){.flags = SEG_ACK, .seq = q.seq, .ack = q.una + 1460, .wnd = 60000});
+    assert_int_equal(info_of(&q).cwnd - before, grown);
+    assert_recovers(&q);
+}
+
+/* The peer answers every ACK with one whose number is no good here, a millisecond later. */
+static void k5_ends_out_of_step_fall_silent(void **state)
+{
+    static const enum estab_tcp_state states[] = {ESTAB_ESTABLISHED, ESTAB_FIN_WAIT_2,
+                                                  ESTAB_CLOSE_WAIT,  ESTAB_LAST_ACK,
+                                                  ESTAB_CLOSING,     ESTAB_TIME_WAIT};
+
+    for (uint16_t i = 0; i < sizeof states / sizeof *states; i++) {
+        struct peer p = stranger(*state, (uint16_t)(5410 + i));
+        uint32_t answers = 0;
+
+        bring_to(&p, states[i]);
+        for (int ms = 0; ms < 10000; ms++) {
+            answers += send_seg(
+                &p, (struct sg){.flags = SEG_ACK, .seq = p.seq - 5000, .ack = p.ack, .wnd = 1000});
+            answers += elapse(p.h, ESTAB_MS(1));
+        }
+        assert_in_range(answers, 0, 80); /* of 10000 */
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -395,6 +458,9 @@ int main(void)
         cmocka_unit_test(k4_text_beyond_the_window),
         hostile_test(k4_text_beyond_the_fin),
         hostile_test(k4_fin_before_its_text),
+        hostile_test(k5_optimistic_acks),
+        hostile_test(k5_divided_acks),
+        hostile_test(k5_ends_out_of_step_fall_silent),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
