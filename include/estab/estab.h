@@ -183,6 +183,8 @@ struct estab_profile {
     bool closing_repeats_fin; /* a FIN in FIN-WAIT-1 is answered with our FIN again */
     bool close_wait_pipe;     /* an RST in CLOSE-WAIT is told as E_PIPE, not E_RESET */
     bool time_wait_needs_ack; /* a FIN without ACK is dropped in TIME-WAIT, not acknowledged */
+    bool time_wait_acks_all;  /* text and FIN inside the window are acknowledged there even without
+                                 ACK */
 };
 struct estab_config { /* append-only; `size` tells the library which fields the caller knows */
     size_t size;

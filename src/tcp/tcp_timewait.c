@@ -161,7 +161,7 @@ bool timewait_segment_arrives(struct tcp_layer *l, uint32_t slot, struct seg *g,
 {
     struct tcp_timewait *w = timewait_at(l, slot);
     struct tcp_tuple k = timewait_tuple(w);
-    bool expected = seq_in(g->seq, w->rcv_nxt, UINT16_MAX);
+    bool acceptable = tcp_acceptable(w->rcv_nxt, (uint32_t)w->wnd << (w->wscales & 0xf), g);
 
     /* Second, check the RST bit: RFC 1337 section 3 (fix F1), it is ignored.  (Before the first
      * check, which would only drop it as well.) */
@@ -192,10 +192,22 @@ bool timewait_segment_arrives(struct tcp_layer *l, uint32_t slot, struct seg *g,
         tcp_drop_tuple(l, &k, g, ESTAB_TIME_WAIT, RULE_NO_ACK);
         return false;
     }
+    if (g->flags & SEG_SYN) { /* RFC 5961 section 4.2 */
+        timewait_challenge(l, w, RULE_BLIND_SYN);
+        tcp_drop_tuple(l, &k, g, ESTAB_TIME_WAIT, RULE_BLIND_SYN);
+        return false;
+    }
+    /* Fifth, check the ACK field: without one a segment in the window is dropped.  (One outside of
+     * it has been answered in the first check.) */
+    if (!(g->flags & SEG_ACK) && acceptable && !l->set.profile.time_wait_acks_all) {
+        tcp_drop_tuple(l, &k, g, ESTAB_TIME_WAIT, RULE_NO_ACK);
+        return false;
+    }
     /* First, check the sequence number: an old duplicate is acknowledged.  Eighth, check the FIN
      * bit: only a repeated FIN can have these numbers; it is acknowledged and 2 MSL begin anew.
-     * Without the ACK that every honest FIN has (fifth), or with a SYN, it is none. */
-    if ((g->flags & (SEG_SYN | SEG_ACK | SEG_FIN)) == (SEG_ACK | SEG_FIN) &&
+     * Departs from RFC 9293 section 3.10.7.4, eighth: another FIN does not begin 2 MSL anew, or
+     * whoever forges one could keep the entry forever. */
+    if ((g->flags & (SEG_FIN | SEG_ACK)) == (SEG_FIN | SEG_ACK) &&
         seq_eq(seq_add(g->seq, g->len), w->rcv_nxt)) {
         slot_del(&l->timewaits, &l->timewait_due, slot, TIMEWAIT_LINK);
         start_2msl(l, slot);
@@ -205,9 +217,11 @@ bool timewait_segment_arrives(struct tcp_layer *l, uint32_t slot, struct seg *g,
     }
     if (g->len > 0)
         timewait_ack(l, w, RULE_TIME_WAIT_OTHER);
-    else if (!expected)
+    else if (!acceptable)
         timewait_challenge(l, w, RULE_TIME_WAIT_OTHER);
-    /* Fifth, check the ACK field; sixth, URG; seventh, text: nothing to do. */
+    /* Departs from RFC 9293 section 3.10.7.4, fifth: an acceptable ACK without text is not answered
+     * with another, or two ends in TIME-WAIT would never fall silent. */
+    /* Sixth, URG; seventh, text: nothing to do. */
     tcp_drop_tuple(l, &k, g, ESTAB_TIME_WAIT, RULE_TIME_WAIT_OTHER);
     return false;
 }

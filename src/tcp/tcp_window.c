@@ -69,16 +69,21 @@ uint16_t tcp_syn_window(const struct tcp_layer *l, uint32_t wnd, uint32_t mss)
     return (uint16_t)wnd;
 }
 
+static uint32_t room(const struct tcb *t)
+{
+    uint32_t unread = tcp_unread(t);
+
+    return t->rcvbuf > unread ? t->rcvbuf - unread : 0;
+}
+
 /* How far RCV.ADV could move now: as far as there is room, and as the field can say.  What was not
  * said is not the peer's to send; accepting it would make every blind guess a better one. */
 static uint32_t growth(const struct tcb *t)
 {
-    uint32_t unread = tcp_unread(t), most = (uint32_t)UINT16_MAX << t->rcv_wscale;
-    uint32_t free = t->rcvbuf > unread ? t->rcvbuf - unread : 0;
+    uint32_t most = (uint32_t)UINT16_MAX << t->rcv_wscale;
+    uint32_t free = room(t) < most ? room(t) : most;
     uint32_t promised = tcp_rcv_wnd(t);
 
-    if (free > most)
-        free = most;
     return free > promised ? free - promised : 0;
 }
 
@@ -97,15 +102,17 @@ bool tcp_window_worth(const struct tcb *t)
     return g >= 2 * worth(t) || g >= t->rcvbuf / 2 || (tcp_rcv_wnd(t) == 0 && g >= worth(t));
 }
 
-/* The field of the next segment; rounding up to the scale keeps the right edge from moving left by
- * rounding (RFC 7323 section 2.3), at the cost of accepting less than one unit more than the
- * buffer. [SHLD-14, MAY-8, RFC7323-2.2-3] */
+/* The field of the next segment.  Whether RCV.ADV moves is decided by the buffer (RFC 9293 section
+ * 3.8.6.2.2: RCV.BUFF - RCV.USER - RCV.WND), so that where the buffer is larger than the field can
+ * say the window follows RCV.NXT octet by octet and does not shrink by what arrives.  Rounding up
+ * to the scale keeps the right edge from moving left by rounding (RFC 7323 section 2.3), at the
+ * cost of accepting less than one unit more than the buffer. [SHLD-14, MAY-8, RFC7323-2.2-3] */
 uint16_t tcp_window_field(struct tcb *t, bool syn)
 {
     uint8_t s = syn ? 0 : t->rcv_wscale;
     uint32_t g = growth(t), wnd, field;
 
-    if (g >= worth(t))
+    if (room(t) >= tcp_rcv_wnd(t) + worth(t))
         t->rcv.adv = seq_add(t->rcv.adv, g);
     wnd = tcp_rcv_wnd(t);
     if (syn) {
