@@ -227,6 +227,7 @@ struct tcp_port {
     uint32_t burst;            /* frames the head of `send` has had in a row */
     struct tcp_reply *replies; /* ring of TCP_REPLIES */
     uint32_t reply_head, reply_tail;
+    uint8_t turn; /* whose was the odd frame, where both had something: 0 answers, 1 connections */
     struct tcp_reply held[TCP_REPLIES_HELD];
     uint32_t nheld;
     uint32_t resolved; /* ip_layer.resolved when those who wait for it were last looked at */

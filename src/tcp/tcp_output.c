@@ -548,10 +548,32 @@ bool tcp_has_output(const struct tcp_layer *l, uint8_t port)
              p->nheld > 0));
 }
 
-void tcp_pull(struct tcp_layer *l, uint8_t port, struct tcp_frames *out)
+static void answer_pull(struct tcp_layer *l, uint8_t port, struct tcp_frames *out)
 {
-    unstall(l, port);
     reply_pull(l, port, out);
     synq_pull(l, port, out);
+}
+
+/* Whoever floods the stack with what must be answered does not choose what the link carries: where
+ * both have something, answers and connections have half of the frames each, and take turns in
+ * having the odd one. */
+void tcp_pull(struct tcp_layer *l, uint8_t port, struct tcp_frames *out)
+{
+    static void (*const pull[2])(struct tcp_layer *, uint8_t, struct tcp_frames *) = {answer_pull,
+                                                                                      tcb_pull};
+    struct tcp_port *p = &l->ports[port];
+    uint32_t room = out->room;
+
+    unstall(l, port);
+    if (p->send.head != SLAB_NONE && (p->reply_head != p->reply_tail || synq_has_output(l, port))) {
+        p->turn ^= 1;
+        out->room = out->n + (room - out->n + 1) / 2;
+        pull[p->turn](l, port, out);
+        out->room = room;
+        pull[!p->turn](l, port, out);
+        pull[p->turn](l, port, out);
+        return;
+    }
+    answer_pull(l, port, out);
     tcb_pull(l, port, out);
 }
