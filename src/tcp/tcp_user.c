@@ -121,7 +121,7 @@ static ptrdiff_t enqueue(struct tcb *t, const struct estab_iov *iov, size_t niov
             from += n;
             left -= n;
             room -= n;
-            total += n;
+            total += (ptrdiff_t)n;
         }
     }
     return total;
@@ -151,7 +151,7 @@ ptrdiff_t tcp_send(struct tcb *t, const struct estab_iov *iov, size_t niov, uint
         return ESTAB_E_PIPE; /* "connection closing" */
     }
     for (size_t i = 0; i < niov; i++)
-        wanted += iov[i].len;
+        wanted = iov[i].len < SIZE_MAX - wanted ? wanted + iov[i].len : SIZE_MAX;
     if (wanted == 0)
         return 0;
     if (!tcb_work(t))
