@@ -198,7 +198,8 @@ struct estab_config { /* append-only; `size` tells the library which fields the 
     estab_dur rto_init, rto_min, rto_max; /* RFC 6298 */
     estab_dur delack;                     /* at most 500 ms, RFC 9293 section 3.8.6.3 */
     estab_dur fin_wait_2;   /* how long an orphan waits for the peer's FIN; 0: for ever */
-    estab_dur user_timeout; /* R2 of RFC 9293 section 3.8.3 for data; 0: only max_retries counts */
+    estab_dur user_timeout; /* R2 of RFC 9293 section 3.8.3 for data, and how long a peer may keep
+                               its window closed; 0: only max_retries counts */
     uint8_t syn_retries, synack_retries, max_retries;
     uint8_t initial_window; /* segments, RFC 6928 */
     uint8_t hop_limit;
@@ -214,6 +215,12 @@ struct estab_config { /* append-only; `size` tells the library which fields the 
     uint8_t syn_cookies;     /* enum estab_syn_cookies */
     uint8_t listen_overflow; /* enum estab_overflow */
     uint32_t rst_rate;       /* RSTs a second to segments without a connection; 0: no limit */
+    uint32_t max_orphans; /* closed by the user, not yet over; beyond it the oldest is reset; 0: no
+                             limit but max_conns */
+    uint8_t
+        orphan_retries; /* R2 of section 3.8.3 for them, and for the probes of a closed window */
+    estab_dur uto_min, uto_max; /* what a peer's User Timeout option is obeyed between: RFC 5482
+                                   section 3.1's L_LIMIT and U_LIMIT */
     bool timewait_reuse; /* where every port is taken, connect takes one that has been in TIME-WAIT
                             for more than a second and has timestamps (RFC 6191) */
     struct estab_profile profile; /* "rfc" */
@@ -298,27 +305,35 @@ int estab_expire(estab_stack *s);                /* runs due timers; returns how
 enum estab_type { ESTAB_TCP, ESTAB_UDP };
 enum estab_how { ESTAB_SHUT_RD = 1, ESTAB_SHUT_WR = 2, ESTAB_SHUT_RDWR = 3 };
 enum estab_opt {
-    ESTAB_O_NODELAY,   /* 1: no Nagle, RFC 9293 section 3.7.4 */
-    ESTAB_O_SNDBUF,    /* ceiling of unacknowledged and unsent octets */
-    ESTAB_O_RCVBUF,    /* ceiling of unread octets: bounds the window */
-    ESTAB_O_KEEPIDLE,  /* ns idle before the first keepalive; 0: none (default), RFC 9293
-                          section 3.8.4 */
-    ESTAB_O_KEEPINTVL, /* ns between keepalives */
-    ESTAB_O_KEEPCNT,   /* unanswered keepalives before the connection is given up */
-    ESTAB_O_HOP_LIMIT, /* TTL or hop limit of what is sent */
-    ESTAB_O_MAXSEG,    /* upper bound of the MSS sent and announced; 0: none */
-    ESTAB_O_ERROR,     /* get only: the pending error, as a positive number, and clears it */
-    ESTAB_O_QUICKACK,  /* 1: acknowledge without delay */
-    ESTAB_O_TOS,       /* IPv4's type of service, IPv6's traffic class: the differentiated services
-                          field in the upper six bits; the lower two are the stack's */
-    ESTAB_O_USER_TIMEOUT, /* ns that text may stay unacknowledged before the connection is given up,
-                             R2 of RFC 9293 section 3.8.3; 0: as estab_config says; ESTAB_NEVER:
-                             for ever */
+    ESTAB_O_NODELAY,    /* 1: no Nagle, RFC 9293 section 3.7.4 */
+    ESTAB_O_SNDBUF,     /* ceiling of unacknowledged and unsent octets */
+    ESTAB_O_RCVBUF,     /* ceiling of unread octets: bounds the window */
+    ESTAB_O_KEEPIDLE,   /* ns idle before the first keepalive; 0: none (default), RFC 9293
+                           section 3.8.4 */
+    ESTAB_O_KEEPINTVL,  /* ns between keepalives */
+    ESTAB_O_KEEPCNT,    /* unanswered keepalives before the connection is given up */
+    ESTAB_O_HOP_LIMIT,  /* TTL or hop limit of what is sent */
+    ESTAB_O_MAXSEG,     /* upper bound of the MSS sent and announced; 0: none */
+    ESTAB_O_ERROR,      /* get only: the pending error, as a positive number, and clears it */
+    ESTAB_O_QUICKACK,   /* 1: acknowledge without delay */
+    ESTAB_O_TOS,        /* IPv4's type of service, IPv6's traffic class: the differentiated services
+                           field in the upper six bits; the lower two are the stack's */
     ESTAB_O_SOFT_ERROR, /* get only: what ESTAB_EV_REPORT is about, as a positive number: E_UNREACH
                            for an ICMP error, E_TIMEOUT for text sent three times again in vain;
                            0 once something new was acknowledged */
     ESTAB_O_URGENT,     /* get only: how many octets of what is to be read next, or still to come,
                            are urgent (RFC 9293 section 3.8.5) */
+    ESTAB_O_LINGER, /* what estab_close() does with octets not yet acknowledged.  ESTAB_NEVER: they
+                       are sent, the peer willing (default).  0: the connection is aborted.  Else
+                       as ESTAB_NEVER; ns for which a caller who waits should, after
+                       estab_shutdown(), wait for ESTAB_EV_FLUSHED before estab_close() */
+    ESTAB_O_USER_TIMEOUT,     /* ns without progress until the connection is given up, RFC 9293
+                                 section 3.10.1, instead of estab_config's user_timeout and max_retries;
+                                 from then on the peer's wish is not obeyed.  0: theirs again (default).
+                                 ESTAB_NEVER: for ever.  get: what holds now, 0: only max_retries */
+    ESTAB_O_ADV_USER_TIMEOUT, /* ns told to the peer in User Timeout options, RFC 5482, rounded up
+                                 to seconds or minutes; the peer's are obeyed.  0: neither (default)
+                               */
 };
 enum {                     /* flags of estab_send and estab_recv */
        ESTAB_MSG_PEEK = 1, /* recv: leave what is read */
@@ -353,9 +368,9 @@ ptrdiff_t estab_recv(estab_stack *s, estab_sock k, const struct estab_iov *iov, 
 /* SHUT_WR is RFC 9293's CLOSE seen from the sender: a FIN after what is queued.  SHUT_RD discards
  * what is unread and what still comes.  E_NOTCONN. */
 int estab_shutdown(estab_stack *s, estab_sock k, enum estab_how how);
-/* Graceful: what is queued is still sent; the handle is dead on return.  Unread octets turn it into
- * an abort (RFC 1122 section 4.2.2.13).  E_NOMEM: no memory to keep the FIN; the handle still
- * lives. */
+/* Graceful: what is queued is still sent; the handle is dead on return.  Unread octets
+ * (RFC 1122 section 4.2.2.13) and an ESTAB_O_LINGER of 0 turn it into an abort.  E_NOMEM: no memory
+ * to keep the FIN; the handle still lives. */
 int estab_close(estab_stack *s, estab_sock k);
 int estab_abort(estab_stack *s,
                 estab_sock k); /* RFC 9293 section 3.10.5: RST, queues dropped, handle dead */
@@ -369,13 +384,15 @@ int estab_getaddrs(const estab_stack *s, estab_sock k, struct estab_addr *local,
 /* ---- readiness and introspection ---- */
 
 enum {
-    ESTAB_EV_IN = 1,      /* something to read or accept, or end of stream */
-    ESTAB_EV_OUT = 2,     /* room to send, or the opening is complete */
-    ESTAB_EV_ERR = 4,     /* the connection has failed; ESTAB_O_ERROR says how */
-    ESTAB_EV_HUP = 8,     /* both directions are closed */
-    ESTAB_EV_RDHUP = 16,  /* the peer has closed its side */
-    ESTAB_EV_REPORT = 32, /* nothing is lost yet, but something is amiss: ESTAB_O_SOFT_ERROR */
-    ESTAB_EV_URG = 64,    /* the peer has urgent data, or more of it: ESTAB_O_URGENT */
+    ESTAB_EV_IN = 1,        /* something to read or accept, or end of stream */
+    ESTAB_EV_OUT = 2,       /* room to send, or the opening is complete */
+    ESTAB_EV_ERR = 4,       /* the connection has failed; ESTAB_O_ERROR says how */
+    ESTAB_EV_HUP = 8,       /* both directions are closed */
+    ESTAB_EV_RDHUP = 16,    /* the peer has closed its side */
+    ESTAB_EV_REPORT = 32,   /* nothing is lost yet, but something is amiss: ESTAB_O_SOFT_ERROR */
+    ESTAB_EV_URG = 64,      /* the peer has urgent data, or more of it: ESTAB_O_URGENT */
+    ESTAB_EV_FLUSHED = 128, /* after estab_shutdown(): all octets and the FIN are acknowledged; or
+                               the connection is over */
 };
 struct estab_event {
     estab_sock sock;
@@ -402,6 +419,8 @@ struct estab_tcp_info { /* append-only, versioned like estab_config: set size be
     uint32_t backlog, synq, acceptq; /* LISTEN */
     uint8_t snd_wscale, rcv_wscale;
     bool ts_ok, sack_ok, orphan; /* orphan: no handle holds it any more */
+    estab_dur user_timeout;      /* in force; 0: only max_retries */
+    estab_dur peer_user_timeout; /* what the peer has told (RFC 5482); 0: nothing */
 };
 /* E_BADF.  Works on the handles of estab_conn_next too. */
 int estab_tcp_info(const estab_stack *s, estab_sock k, struct estab_tcp_info *info);
@@ -413,6 +432,7 @@ struct estab_stack_info { /* append-only, versioned like estab_config */
     uint32_t conns, listeners, synq, timewait;
     size_t mem_used, mem_peak;             /* octets taken from env.alloc */
     uint64_t frames_in, frames_out, drops; /* drops: frames and segments refused, under any rule */
+    uint32_t orphans;                      /* of conns: closed by the user, not yet over */
 };
 void estab_stack_info(const estab_stack *s, struct estab_stack_info *info);
 

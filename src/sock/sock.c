@@ -177,9 +177,20 @@ static int set_ms(uint32_t *ms, uint64_t ns)
     return 0;
 }
 
+static int set_linger(struct tcb *t, uint64_t ns)
+{
+    uint32_t ms = UINT32_MAX;
+
+    if (ns != ESTAB_NEVER && (set_ms(&ms, ns) != 0 || ms == UINT32_MAX))
+        return ESTAB_E_INVAL;
+    t->linger_ms = ms;
+    return 0;
+}
+
 /* [MUST-17, MUST-21, MUST-24, MUST-27, MUST-48, MUST-49, SHLD-21, RFC1122-3.2.1.7-1] */
 static int set_option(struct tcb *t, enum estab_opt opt, uint64_t val)
 {
+    uint32_t ms;
     int err;
 
     switch (opt) {
@@ -224,10 +235,16 @@ static int set_option(struct tcb *t, enum estab_opt opt, uint64_t val)
             return ESTAB_E_INVAL;
         t->tos = val & 0xfc;
         return 0;
+    case ESTAB_O_LINGER:
+        return set_linger(t, val);
     case ESTAB_O_USER_TIMEOUT:
-        if (val != ESTAB_NEVER)
-            return set_ms(&t->user_timeout_ms, val);
-        t->user_timeout_ms = UINT32_MAX;
+        ms = UINT32_MAX;
+        err = val == ESTAB_NEVER ? 0 : set_ms(&ms, val);
+        if (!err)
+            tcp_uto_set(t, ms);
+        return err;
+    case ESTAB_O_ADV_USER_TIMEOUT:
+        tcp_uto_advertise(t, val ? tcp_uto_field(val) : 0);
         return 0;
     case ESTAB_O_ERROR:
     case ESTAB_O_SOFT_ERROR:
@@ -287,8 +304,14 @@ int estab_getopt(estab_stack *s, estab_sock k, enum estab_opt opt, uint64_t *val
     case ESTAB_O_TOS:
         *val = t->tos;
         return 0;
+    case ESTAB_O_LINGER:
+        *val = t->linger_ms == UINT32_MAX ? ESTAB_NEVER : ESTAB_MS(t->linger_ms);
+        return 0;
     case ESTAB_O_USER_TIMEOUT:
-        *val = t->user_timeout_ms == UINT32_MAX ? ESTAB_NEVER : ESTAB_MS(t->user_timeout_ms);
+        *val = t->user_timeout_ms == UINT32_MAX ? ESTAB_NEVER : tcp_user_timeout(t);
+        return 0;
+    case ESTAB_O_ADV_USER_TIMEOUT:
+        *val = tcp_uto_dur(t->adv_uto);
         return 0;
     case ESTAB_O_ERROR:
         *val = (uint64_t)-t->err;

@@ -30,6 +30,10 @@ void estab_config_init_sized(struct estab_config *cfg, size_t size)
         .syn_cookies = ESTAB_COOKIES_WHEN_FULL,
         .listen_overflow = ESTAB_OVERFLOW_DROP,
         .rst_rate = 10000,
+        .max_orphans = 1u << 17,
+        .orphan_retries = 8,     /* more than 100 s [SHLD-11] at the least RTO */
+        .uto_min = ESTAB_S(100), /* RFC 5482 section 3.1 */
+        .uto_max = ESTAB_S(3600),
         .timewait_reuse = true,
     };
 
@@ -55,7 +59,7 @@ static bool config_possible(const struct estab_config *c)
            c->syn_cookies <= ESTAB_COOKIES_ALWAYS && c->listen_overflow <= ESTAB_OVERFLOW_RST &&
            c->profile.options <= ESTAB_OPTIONS_WS_SACK_TS &&
            (c->profile.wscale <= 14 || c->profile.wscale == ESTAB_WSCALE_AUTO) &&
-           c->profile.rto_slop <= ESTAB_S(10);
+           c->profile.rto_slop <= ESTAB_S(10) && c->orphan_retries > 0 && c->uto_min <= c->uto_max;
 }
 
 static struct ip_reass_settings reass_settings_of(const struct estab_config *c)
@@ -96,6 +100,10 @@ static struct tcp_settings tcp_settings_of(const struct estab_config *c)
                                  .cookies = (enum estab_syn_cookies)c->syn_cookies,
                                  .overflow = (enum estab_overflow)c->listen_overflow,
                                  .rst_rate = c->rst_rate,
+                                 .max_orphans = c->max_orphans,
+                                 .orphan_retries = c->orphan_retries,
+                                 .uto_min = c->uto_min,
+                                 .uto_max = c->uto_max,
                                  .reuse = c->timewait_reuse};
 }
 
@@ -214,7 +222,8 @@ void estab_stack_info(const estab_stack *s, struct estab_stack_info *info)
                                    .mem_peak = s->env.peak,
                                    .frames_in = s->frames_in,
                                    .frames_out = s->frames_out,
-                                   .drops = s->rules.drops};
+                                   .drops = s->rules.drops,
+                                   .orphans = s->tcp.orphans.n};
 
     memcpy(info, &all, info->size < sizeof all ? info->size : sizeof all);
 }

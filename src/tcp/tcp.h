@@ -49,11 +49,11 @@ struct tcp_work {
     struct ring snd; /* from SND.UNA on: in flight, then unsent */
     struct ring rcv; /* unread; what is out of order already lies in its place */
     estab_time due[TCP_TIMERS];
-    seq_t resend, lost_to; /* octets to send again, next first; equal: none */
-    seq_t small_end;       /* end of the last segment smaller than the MSS */
-    seq_t rtt_seq;         /* the octet being timed, where there are no timestamps */
-    estab_time rtt_at;     /* ... since; ESTAB_NEVER: none is */
-    estab_time stalled_at; /* the oldest octet in flight has waited since: for the user timeout */
+    seq_t resend, lost_to;     /* octets to send again, next first; equal: none */
+    seq_t small_end;           /* end of the last segment smaller than the MSS */
+    seq_t rtt_seq;             /* the octet being timed, where there are no timestamps */
+    estab_time rtt_at;         /* ... since; ESTAB_NEVER: none is */
+    estab_time stalled_at;     /* what is in flight, or behind a closed window, has waited since */
     struct tcp_ranges *ahead;  /* received out of order; NULL: none */
     struct tcp_ranges *sacked; /* reported by the peer; NULL: none */
     seq_t
@@ -103,6 +103,8 @@ struct tcb {
     uint8_t snd_wscale, rcv_wscale;
     uint8_t hop_limit; /* 0: the stack's */
     uint8_t tos;
+    uint8_t challenge_s; /* tcp_second() of the last challenge ACK */
+    uint16_t adv_uto;    /* RFC 5482's ADV_UTO as on the wire; 0: none */
     struct tcp_layer *layer;
     union {
         struct tcp_work *w;     /* NULL: at rest */
@@ -119,22 +121,25 @@ struct tcb {
     bool established : 1; /* has been: decides what a failure is called */
     bool active : 1;      /* by active OPEN */
     bool rcv_urgent : 1;  /* RCV.UP lies ahead of what the user has read */
+    bool timeout_set : 1; /* the user timeout is the user's: RFC 5482's CHANGEABLE is false */
     struct tcp_owed {     /* obligations, paid by tcp_output() */
         bool ack_now : 1, probe : 1, keepalive : 1, syn : 1, rst : 1;
+        bool uto : 1;     /* a User Timeout option, with whatever goes */
         uint8_t dup_acks; /* one for each segment out of order, RFC 5681 section 4.2 */
     } owed;
-    bool in_send : 1, in_stalled : 1, in_ready : 1, dead : 1;
+    bool in_send : 1, in_stalled : 1, in_ready : 1, in_orphans : 1, dead : 1;
 
     /* every datagram out, and demultiplexing */
     struct ip_path path;
     uint16_t lport, pport;
     uint8_t peer[16];
-    uint32_t tag;      /* its hash in the demux */
-    uint32_t slot;     /* its own */
-    uint16_t snd_mss;  /* Eff.snd.MSS without options: RFC 9293 section 3.7.1 */
-    uint16_t rcv_mss;  /* what we announced */
-    struct link send;  /* on its port's send list, or among the dead */
-    struct link ready; /* on the ready list, or on a listener's accept queue */
+    uint32_t tag;       /* its hash in the demux */
+    uint32_t slot;      /* its own */
+    uint16_t snd_mss;   /* Eff.snd.MSS without options: RFC 9293 section 3.7.1 */
+    uint16_t rcv_mss;   /* what we announced */
+    struct link send;   /* on its port's send list, or among the dead */
+    struct link ready;  /* on the ready list, a listener's accept queue, or among the orphans */
+    uint32_t linger_ms; /* UINT32_MAX: not set */
     struct wheel_node node;
     struct cc cc;
     struct tcp_rtt rtt;
@@ -153,9 +158,9 @@ struct tcb {
     uint8_t quick_next; /* how many, after the next delayed ACK that was waited for */
     uint8_t backoff;    /* doublings of the RTO since it was last measured */
     uint8_t keep_probes, keepcnt;
-    uint32_t challenge_s;
+    uint16_t peer_uto; /* ... its REMOTE_UTO */
     uint32_t keepidle_ms, keepintvl_ms;
-    uint32_t user_timeout_ms; /* 0: the layer's; UINT32_MAX: none */
+    uint32_t user_timeout_ms; /* the user's or adopted; 0: the layer's; UINT32_MAX: none */
     uint32_t timewait;        /* its TIME-WAIT entry, where a handle outlived the connection */
     estab_time idle_at;       /* keepalive, or the end of an orphan's FIN-WAIT-2 */
     uint64_t octets_acked, octets_received;
@@ -222,6 +227,7 @@ struct tcp_port {
     uint32_t burst;            /* frames the head of `send` has had in a row */
     struct tcp_reply *replies; /* ring of TCP_REPLIES */
     uint32_t reply_head, reply_tail;
+    uint8_t turn; /* whose was the odd frame, where both had something: 0 answers, 1 connections */
     struct tcp_reply held[TCP_REPLIES_HELD];
     uint32_t nheld;
     uint32_t resolved; /* ip_layer.resolved when those who wait for it were last looked at */
@@ -245,7 +251,9 @@ struct tcp_settings { /* of estab_config */
     const struct cc_ops *cc;
     enum estab_syn_cookies cookies;
     enum estab_overflow overflow;
-    uint32_t rst_rate;
+    uint32_t rst_rate, max_orphans;
+    uint8_t orphan_retries;
+    estab_dur uto_min, uto_max;
     bool reuse; /* of TIME-WAITs, by active OPENs */
 };
 #define TCP_SYNACK_RETRIES_MAX 15
@@ -282,8 +290,9 @@ struct tcp_layer {
     struct hash demux;  /* four-tuples and listeners */
     struct wheel wheel; /* one node a tcb */
     struct tcp_port ports[IP_PORTS_MAX];
-    struct slot_list ready; /* tcbs with events for the user */
-    struct slot_list dead;  /* tcbs to free at the end of the call */
+    struct slot_list ready;   /* tcbs with events for the user */
+    struct slot_list dead;    /* tcbs to free at the end of the call */
+    struct slot_list orphans; /* connections without a handle, oldest first; through tcb.ready */
     struct slot_list synq_by_retries[TCP_SYNACK_RETRIES_MAX + 1]; /* due in order */
     struct slot_list synq_send[IP_PORTS_MAX];    /* owe a SYN,ACK; through send_next */
     struct slot_list synq_stalled[IP_PORTS_MAX]; /* ... and their next hop is being resolved */
@@ -470,6 +479,7 @@ int tcp_close(struct tcb *t);
 void tcp_abort(struct tcb *t);
 struct tcb *tcp_accept(struct tcb *t);
 void tcp_orphan(struct tcb *t);    /* the handle is dead */
+void tcp_unorphan(struct tcb *t);  /* off the list: it is over */
 void tcp_shut_read(struct tcb *t); /* what is unread, and what still comes, is discarded */
 int tcp_dispose(
     struct tcb *t); /* estab_close(): CLOSE or ABORT, and the handle is dead; its results */
@@ -518,6 +528,16 @@ static inline estab_time ms_to_time(estab_time now, uint32_t due)
 
     return left <= 0 ? now : (now / 1000000u + (uint32_t)left) * 1000000u;
 }
+
+/* ---- tcp_uto.c ---- */
+estab_dur tcp_user_timeout(const struct tcb *t); /* in force; 0: none */
+/* When it is over; t->w is there.  ESTAB_NEVER: there is none, or nothing waits. */
+estab_time tcp_user_deadline(const struct tcb *t);
+void tcp_uto_set(struct tcb *t, uint32_t ms);             /* the user's; 0: the stack's again */
+void tcp_uto_advertise(struct tcb *t, uint16_t field);    /* 0: no longer */
+void tcp_uto_arrives(struct tcb *t, const struct seg *g); /* in an acceptable segment */
+uint16_t tcp_uto_field(estab_dur d); /* rounded up; as long as can be, if it is longer */
+estab_dur tcp_uto_dur(uint16_t field);
 
 /* ---- tcp_timeout.c ---- */
 void tcp_arm(struct tcb *t, enum tcp_timer which, estab_time at);

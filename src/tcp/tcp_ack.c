@@ -17,12 +17,10 @@ uint32_t tcp_pipe(const struct tcb *t)
     return t->w ? flight - seq_diff(t->w->lost_to, t->w->resend) : flight;
 }
 
-static void arm_persist(struct tcb *t)
+/* At the latest when the user's patience ends (tcp_uto.c). */
+static void arm_in(struct tcb *t, enum tcp_timer which, estab_dur d)
 {
-    if (t->w->due[TCP_T_PERSIST] == ESTAB_NEVER)
-        tcp_arm(
-            t, TCP_T_PERSIST,
-            time_add(t->layer->env->now, tcp_rtt_rto(&t->rtt, &t->layer->set.rto, t->w->probes)));
+    tcp_arm(t, which, time_min(time_add(t->layer->env->now, d), tcp_user_deadline(t)));
 }
 
 static estab_dur rto_now(const struct tcb *t)
@@ -38,11 +36,16 @@ void tcp_rexmt_arm(struct tcb *t, bool restart)
 {
     struct tcp_work *w = t->w;
     uint32_t flight = seq_diff(t->snd.nxt, t->snd.una);
-    bool shut = t->snd.wnd == 0 && t->syn_acked;
+    bool held = t->snd.wnd == 0 && t->syn_acked &&
+                (flight > 0 || tcp_unsent(t) > 0 || (t->fin_queued && !t->fin_sent));
 
-    if (shut && (flight > 0 || tcp_unsent(t) > 0 || (t->fin_queued && !t->fin_sent))) {
-        tcp_cancel(t, TCP_T_REXMT); /* RFC 9293 section 3.8.6.1: probing, not retransmitting; */
-        arm_persist(t);             /* also if the peer shrank its window [MUST-34, MUST-35] */
+    if (w->stalled_at == ESTAB_NEVER && (flight > 0 || held))
+        w->stalled_at = t->layer->env->now;
+    if (held) { /* RFC 9293 section 3.8.6.1: probing, not retransmitting; also if the peer shrank
+                   its window [MUST-34, MUST-35] */
+        tcp_cancel(t, TCP_T_REXMT);
+        if (w->due[TCP_T_PERSIST] == ESTAB_NEVER)
+            arm_in(t, TCP_T_PERSIST, tcp_rtt_rto(&t->rtt, &t->layer->set.rto, w->probes));
         return;
     }
     if (flight == 0) {
@@ -50,7 +53,7 @@ void tcp_rexmt_arm(struct tcb *t, bool restart)
         return;
     }
     if (restart || w->due[TCP_T_REXMT] == ESTAB_NEVER) /* (5.1), (5.3) */
-        tcp_arm(t, TCP_T_REXMT, time_add(t->layer->env->now, rto_now(t)));
+        arm_in(t, TCP_T_REXMT, rto_now(t));
 }
 
 /* RFC 6298 section 3 (Karn): an octet sent once is timed; else the timestamp's echo, where there is
@@ -85,8 +88,10 @@ void tcp_established(struct tcb *t)
     t->soft_err = 0;
     t->backoff = 0;
     t->recover = seq_sub(t->snd.una, 1);
+    t->owed.uto = t->adv_uto != 0; /* RFC 5482 section 3: in the first segment without SYN */
     if (w) {
         w->retries = 0;
+        w->stalled_at = ESTAB_NEVER;
         w->resend = w->lost_to = t->snd.nxt;
         if (lost)
             tcp_rtt_syn_lost(&t->rtt);

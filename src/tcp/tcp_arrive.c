@@ -22,7 +22,7 @@ enum verdict { GO_ON, STOP };
 void tcp_challenge_ack(struct tcb *t)
 {
     const uint8_t per_second = 5;
-    uint32_t now_s = (uint32_t)(t->layer->env->now / 1000000000u);
+    uint8_t now_s = tcp_second(t->layer);
 
     if (t->challenge_s != now_s) {
         t->challenge_s = now_s;
@@ -271,6 +271,7 @@ static enum verdict check_ack(struct tcb *t, const struct seg *g)
     switch ((enum estab_tcp_state)t->state) {
     case ESTAB_FIN_WAIT_1:
         tcp_enter(t, ESTAB_FIN_WAIT_2, ESTAB_BY_SEGMENT);
+        tcp_raise(t, ESTAB_EV_FLUSHED);
         t->idle_at = ESTAB_NEVER;
         tcp_idle_arm(t);
         return GO_ON;
@@ -343,6 +344,7 @@ static void arrive_synchronized(struct tcb *t, struct seg *g)
     if (check_seq(t, g) == STOP || check_rst(t, g) == STOP || check_syn(t, g) == STOP ||
         check_ack(t, g) == STOP)
         return;
+    tcp_uto_arrives(t, g);
     tcp_arrive_text(t, g);
 }
 
@@ -401,6 +403,7 @@ void tcp_fail(struct tcb *t, enum estab_err err, enum estab_cause by, bool rst)
     tcp_demux_del(t);
     wheel_cancel(&l->wheel, t->slot);
     tcp_unlist(t);
+    tcp_unorphan(t);
     t->owed = (struct tcp_owed){.rst = rst};
     t->idle_at = ESTAB_NEVER;
     if (t->w) {
@@ -420,6 +423,6 @@ void tcp_fail(struct tcb *t, enum estab_err err, enum estab_cause by, bool rst)
         tcp_owe(t);
     else if (t->orphan)
         tcb_release(t);
-    tcp_raise(t, ESTAB_EV_HUP | ESTAB_EV_IN | ESTAB_EV_OUT | ESTAB_EV_RDHUP |
+    tcp_raise(t, ESTAB_EV_HUP | ESTAB_EV_IN | ESTAB_EV_OUT | ESTAB_EV_RDHUP | ESTAB_EV_FLUSHED |
                      (err ? ESTAB_EV_ERR : 0));
 }

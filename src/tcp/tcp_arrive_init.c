@@ -107,6 +107,7 @@ static void syn_arrives(struct tcb *t, struct seg *g)
     t->rcv.adv = seq_add(t->rcv.nxt, promised);
     t->rcv.acked = t->rcv.nxt;
     tcp_opt_syn(t, g);
+    tcp_uto_arrives(t, g);
     t->snd.wnd = t->snd.wnd_max = tcp_seg_wnd(t, g);
     t->snd.wl1 = g->seq;
     t->snd.wl2 = g->ack;

@@ -189,13 +189,23 @@ static bool has_come_back(const struct tcp_secret *s, uint64_t hash)
     return hash_next(&s->used, &p) != HASH_NONE;
 }
 
-/* Text or FIN under numbers that are no cookie's may be the second segment of a peer whose first
- * was lost, or found the accept queue full: its retransmission begins where the cookie is. */
+/* Whether the echoed timestamp is one of ours that is not older than a cookie: our clock is not
+ * told to others, but by an offset that is secret for each four-tuple. */
+static bool echoes_us(const struct tcp_layer *l, const struct tcp_tuple *k, const struct seg *g)
+{
+    uint32_t ago = tcp_ts_now(l) + tcp_ts_offset(l, k) - g->opt.ts_ecr;
+
+    return l->set.timestamps && (g->opt.has & OPT_TS) && ago <= ms_of(2 * TURN);
+}
+
+/* Numbers that are no cookie's may be those of a peer whose first segment was lost, or found the
+ * accept queue full: its retransmission begins where the cookie is, and an RST would come before.
+ * So text and FIN are not answered, nor is an ACK that echoes us. */
 static void cookie_wrong(struct tcb *t, const struct seg *g, const struct ip_dgram *d)
 {
     struct tcp_tuple k = {d->ip.src, d->local, g->dport, g->sport};
 
-    if (g->len > 0)
+    if (g->len > 0 || echoes_us(t->layer, &k, g))
         tcp_drop_tuple(t->layer, &k, g, ESTAB_LISTEN, RULE_COOKIE_AHEAD);
     else
         tcp_refuse(t->layer, g, d, ESTAB_LISTEN, RULE_COOKIE_FORGED);

@@ -58,6 +58,8 @@ void tcp_info(const struct tcb *t, struct estab_tcp_info *i)
     i->rcv_wscale = t->rcv_wscale;
     i->ts_ok = t->ts_ok;
     i->sack_ok = t->sack_ok;
+    i->user_timeout = tcp_user_timeout(t);
+    i->peer_user_timeout = tcp_uto_dur(t->peer_uto);
     memcpy(i->cc, t->layer->set.cc->name, strlen(t->layer->set.cc->name) + 1);
 }
 

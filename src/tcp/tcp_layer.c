@@ -30,6 +30,7 @@ int tcp_init(struct tcp_layer *l, struct env *env, struct ip_layer *ip, struct r
     wheel_init(&l->wheel, &l->tcbs, offsetof(struct tcb, node), env->now);
     slot_list_init(&l->ready);
     slot_list_init(&l->dead);
+    slot_list_init(&l->orphans);
     slot_list_init(&l->timewait_due);
     for (size_t i = 0; i <= TCP_SYNACK_RETRIES_MAX; i++)
         slot_list_init(&l->synq_by_retries[i]);
@@ -133,6 +134,8 @@ struct tcb *tcb_new(struct tcp_layer *l)
     t->quick_next = (uint8_t)(2 * t->quick_acks);
     t->keepcnt = 9;
     t->keepintvl_ms = 75000;
+    t->linger_ms = UINT32_MAX;
+    t->challenge_s = TCP_SECOND_NEVER;
     tcp_rtt_init(&t->rtt, &l->set.rto);
     wheel_node_init(&t->node);
     l->nconns++;
@@ -203,6 +206,7 @@ void tcb_release(struct tcb *t)
     tcp_demux_del(t);
     wheel_cancel(&l->wheel, t->slot);
     tcp_unlist(t);
+    tcp_unorphan(t);
     if (t->in_ready) {
         slot_del(&l->tcbs, &l->ready, t->slot, READY_LINK);
         t->in_ready = false;
@@ -321,15 +325,20 @@ uint8_t tcp_level(const struct tcb *t)
             ev |= ESTAB_EV_OUT;
         break;
     case ESTAB_CLOSED:
-        ev |= ESTAB_EV_HUP | (t->established ? ESTAB_EV_IN | ESTAB_EV_OUT | ESTAB_EV_RDHUP : 0);
+        ev |= ESTAB_EV_HUP | ESTAB_EV_FLUSHED |
+              (t->established ? ESTAB_EV_IN | ESTAB_EV_OUT | ESTAB_EV_RDHUP : 0);
         break;
+    case ESTAB_TIME_WAIT:
+        ev |= ESTAB_EV_FLUSHED;
+        /* fall through */
     case ESTAB_CLOSING:
     case ESTAB_LAST_ACK:
-    case ESTAB_TIME_WAIT:
         ev |= ESTAB_EV_HUP | ESTAB_EV_OUT;
         break;
-    case ESTAB_FIN_WAIT_1:
     case ESTAB_FIN_WAIT_2:
+        ev |= ESTAB_EV_FLUSHED;
+        /* fall through */
+    case ESTAB_FIN_WAIT_1:
         ev |= ESTAB_EV_OUT; /* a send would not block: it fails */
         break;
     default:

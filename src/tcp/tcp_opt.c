@@ -61,6 +61,10 @@ void tcp_opt_offer(const struct tcb *t, struct tcp_opts *o, bool reply)
         o->has |= OPT_WS;
         o->ws = t->rcv_wscale;
     }
+    if (t->adv_uto) {
+        o->has |= OPT_UTO;
+        o->uto = t->adv_uto;
+    }
     if (reply ? t->ts_ok : set->timestamps) {
         o->has |= OPT_TS;
         o->ts_val = tcp_ts_now(t->layer) + t->ts_offset;
@@ -145,5 +149,7 @@ void tcp_opt_layout(uint8_t order, const struct tcp_opts *o, uint8_t kinds[TCP_K
         k = two_nops(k);
         *k++ = OPT_KIND_SACK;
     }
+    if (o->has & OPT_UTO)
+        *k++ = OPT_KIND_UTO;
     *k = OPT_KIND_EOL;
 }

@@ -110,16 +110,30 @@ static void begin(struct tcb *t, struct seg_out *o, seq_t seq, uint8_t flags)
     }
 }
 
-/* SACK blocks that fit beside the text: RFC 6691 section 3 counts options against the MSS. */
-static uint32_t sack_room(const struct tcb *t, uint32_t text_len)
+/* SACK blocks that fit beside text and other options (but the timestamp, which every segment has):
+ * RFC 6691 section 3 counts options against the MSS. */
+static uint32_t sack_room(const struct tcb *t, uint32_t text_len, uint32_t opts_len)
 {
-    const uint32_t most = t->ts_ok ? 3 : TCP_SACK_MAX; /* in 40 octets of options */
+    const uint32_t most = ((t->ts_ok ? 28 : 40) - opts_len - 4) / 8; /* in 40 octets of options */
     uint32_t mss = tcp_eff_mss(t), n;
 
-    if (text_len + 4 > mss)
+    if (text_len + opts_len + 4 > mss)
         return 0;
-    n = (mss - text_len - 4) / 8;
+    n = (mss - text_len - opts_len - 4) / 8;
     return n < most ? n : most;
+}
+
+/* RFC 5482 section 3: in the next segment that has room for it beside its text. [RFC5482-3-1] */
+static uint32_t add_uto(struct tcb *t, struct seg_out *o)
+{
+    const uint32_t len = 4;
+
+    if (!t->owed.uto || o->g.flags & SEG_RST || o->gso_size || o->text_len + len > tcp_eff_mss(t))
+        return 0;
+    t->owed.uto = false;
+    o->g.opt.has |= OPT_UTO;
+    o->g.opt.uto = t->adv_uto;
+    return len;
 }
 
 /* Every segment with ACK acknowledges all, and announces the window. */
@@ -129,7 +143,8 @@ static void finish(struct tcb *t, struct seg_out *o, struct tcp_frames *out)
 
     o->g.wnd = tcp_window_field(t, syn);
     if (o->g.flags & SEG_ACK && !syn) {
-        o->g.opt.nsack = (uint8_t)tcp_sack_blocks(t, o->g.opt.sack, sack_room(t, o->text_len));
+        o->g.opt.nsack =
+            (uint8_t)tcp_sack_blocks(t, o->g.opt.sack, sack_room(t, o->text_len, add_uto(t, o)));
         if (o->g.opt.nsack) {
             o->g.opt.has |= OPT_SACK;
             t->w->dsack.lo = t->w->dsack.hi;
@@ -218,8 +233,6 @@ static void send_text(struct tcb *t, seq_t seq, uint32_t n, bool fin, enum rule 
         o.g.up = (uint16_t)seq_diff(w->snd_up, seq);
     }
     t->sent_ms = ms_of(t->layer->env->now);
-    if (w->stalled_at == ESTAB_NEVER)
-        w->stalled_at = t->layer->env->now;
     finish(t, &o, out);
 }
 
@@ -535,10 +548,32 @@ bool tcp_has_output(const struct tcp_layer *l, uint8_t port)
              p->nheld > 0));
 }
 
-void tcp_pull(struct tcp_layer *l, uint8_t port, struct tcp_frames *out)
+static void answer_pull(struct tcp_layer *l, uint8_t port, struct tcp_frames *out)
 {
-    unstall(l, port);
     reply_pull(l, port, out);
     synq_pull(l, port, out);
+}
+
+/* Whoever floods the stack with what must be answered does not choose what the link carries: where
+ * both have something, answers and connections have half of the frames each, and take turns in
+ * having the odd one. */
+void tcp_pull(struct tcp_layer *l, uint8_t port, struct tcp_frames *out)
+{
+    static void (*const pull[2])(struct tcp_layer *, uint8_t, struct tcp_frames *) = {answer_pull,
+                                                                                      tcb_pull};
+    struct tcp_port *p = &l->ports[port];
+    uint32_t room = out->room;
+
+    unstall(l, port);
+    if (p->send.head != SLAB_NONE && (p->reply_head != p->reply_tail || synq_has_output(l, port))) {
+        p->turn ^= 1;
+        out->room = out->n + (room - out->n + 1) / 2;
+        pull[p->turn](l, port, out);
+        out->room = room;
+        pull[!p->turn](l, port, out);
+        pull[p->turn](l, port, out);
+        return;
+    }
+    answer_pull(l, port, out);
     tcb_pull(l, port, out);
 }

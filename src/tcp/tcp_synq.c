@@ -228,11 +228,14 @@ static void inherit(struct tcb *t, const struct tcb *from)
     t->rcvbuf = from->rcvbuf;
     t->hop_limit = from->hop_limit;
     t->tos = from->tos;
-    t->user_timeout_ms = from->user_timeout_ms;
     t->user_mss = from->user_mss;
     t->keepidle_ms = from->keepidle_ms;
     t->keepintvl_ms = from->keepintvl_ms;
     t->keepcnt = from->keepcnt;
+    t->linger_ms = from->linger_ms;
+    t->user_timeout_ms = from->user_timeout_ms;
+    t->timeout_set = from->timeout_set;
+    t->adv_uto = from->adv_uto;
 }
 
 struct tcb *synq_tcb(struct tcp_layer *l, const struct tcp_synq *q, const struct tcb *listener)
@@ -412,6 +415,10 @@ static void emit_synack(struct tcp_layer *l, const struct tcp_synq *q, const str
                             (q->ts_ok ? OPT_TS : 0));
     o.g.opt.mss = tcp_mss_announce(l, &q->path, q->peer, listener->user_mss);
     o.g.wnd = tcp_syn_window(l, synq_window(listener), o.g.opt.mss - (q->ts_ok ? TCP_TS_LEN : 0u));
+    if (listener->adv_uto) {
+        o.g.opt.has |= OPT_UTO;
+        o.g.opt.uto = listener->adv_uto;
+    }
     o.g.opt.ws = q->rcv_wscale;
     o.g.opt.ts_val = tcp_ts_now(l) + tcp_ts_offset(l, &k);
     o.g.opt.ts_ecr = q->ts_recent;

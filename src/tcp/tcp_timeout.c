@@ -25,6 +25,15 @@ static bool is_bounded(const struct tcb *t)
     return t->state == ESTAB_FIN_WAIT_2 && t->orphan && t->layer->set.fin_wait_2;
 }
 
+/* RFC 5482 section 4.2: not before the user timeout that was adopted. [RFC5482-4.2-1] */
+static uint32_t keepalive_ms(const struct tcb *t)
+{
+    bool later = t->keepidle_ms && t->adv_uto && t->user_timeout_ms != UINT32_MAX &&
+                 t->user_timeout_ms >= t->keepidle_ms;
+
+    return later ? t->user_timeout_ms + 1 : t->keepidle_ms;
+}
+
 /* What a connection at rest waits for: the next keepalive, which every segment puts off, or the end
  * of an orphan's FIN-WAIT-2, which nothing does: a peer that goes on talking cannot prolong it.
  * [MUST-24, MUST-25, MAY-5] */
@@ -42,7 +51,7 @@ void tcp_idle_arm(struct tcb *t)
         /* fall through */
     case ESTAB_ESTABLISHED:
     case ESTAB_CLOSE_WAIT:
-        t->idle_at = t->keepidle_ms ? time_add(now, ESTAB_MS(t->keepidle_ms)) : ESTAB_NEVER;
+        t->idle_at = t->keepidle_ms ? time_add(now, ESTAB_MS(keepalive_ms(t))) : ESTAB_NEVER;
         break;
     default:
         t->idle_at = ESTAB_NEVER;
@@ -85,20 +94,21 @@ static void reach_r1(struct tcb *t)
     tcp_report(t, t->soft_err ? (enum estab_err)t->soft_err : ESTAB_E_TIMEOUT);
 }
 
-/* (c), (d): the user's R2 is a time, and goes before the stack's for as long as there is a user.
- * [MUST-20, MUST-21] */
-static bool past_r2(const struct tcb *t)
+/* (c), (d): R2, counted in tries, or the user's time limit in its place.  Who has closed the
+ * connection waits for it no longer, and the stack does not wait for ever (it is the peer who
+ * decides how long a window stays closed). [MUST-20, MUST-21] */
+static bool gave_up(struct tcb *t, uint32_t tries)
 {
     const struct tcp_settings *set = &t->layer->set;
-    bool own = t->user_timeout_ms && !t->orphan;
-    estab_dur limit = own ? ESTAB_MS(t->user_timeout_ms) : set->user_timeout;
 
-    if (own && t->user_timeout_ms == UINT32_MAX)
-        return false;
-    if (!own && t->w->retries >= set->max_retries)
+    if (tcp_user_deadline(t) <= t->layer->env->now) {
+        give_up(t, RULE_USER_TIMEOUT);
         return true;
-    return limit && t->w->stalled_at != ESTAB_NEVER &&
-           time_since(t->w->stalled_at, t->layer->env->now) >= limit;
+    }
+    if (t->orphan ? tries < set->orphan_retries : t->user_timeout_ms || tries < set->max_retries)
+        return false;
+    give_up(t, RULE_RETRIES);
+    return true;
 }
 
 /* [MUST-22] */
@@ -106,6 +116,10 @@ static void syn_timeout(struct tcb *t)
 {
     struct tcp_work *w = t->w;
 
+    if (tcp_user_deadline(t) <= t->layer->env->now) {
+        give_up(t, RULE_USER_TIMEOUT);
+        return;
+    }
     if (w->retries >= t->layer->set.syn_retries) { /* R2 for a SYN: at least 3 minutes [MUST-23] */
         give_up(t, RULE_RETRIES);
         return;
@@ -137,10 +151,8 @@ static void rexmt_timeout(struct tcb *t)
         syn_timeout(t);
         return;
     }
-    if (past_r2(t)) {
-        give_up(t, RULE_RETRIES);
+    if (gave_up(t, w->retries))
         return;
-    }
     t->rto_fired++;
     set->cc->on_rto(&t->cc, &s, w->retries == 0);
     if (w->retries < UINT8_MAX)
@@ -159,18 +171,16 @@ static void rexmt_timeout(struct tcb *t)
 }
 
 /* RFC 9293 section 3.8.6.1: probes at growing intervals [SHLD-30], for as long as they are answered
- * [MUST-37].  Once nobody holds the connection, answers alone do not keep it: RFC 9293
- * section 3.8.3 leaves that to the user, and there is none. */
+ * [MUST-37] and the user has patience (RFC 6429 section 3).  Once nobody holds the connection,
+ * answers alone do not keep it: RFC 9293 section 3.8.3 leaves that to the user, and there is none.
+ */
 static void persist_timeout(struct tcb *t)
 {
     struct tcp_work *w = t->w;
 
     fired(t, ESTAB_T_PERSIST);
-    if ((t->orphan ? w->probes : w->unanswered) >= t->layer->set.max_retries &&
-        (t->orphan || t->user_timeout_ms != UINT32_MAX)) {
-        give_up(t, RULE_RETRIES);
+    if (gave_up(t, t->orphan ? w->probes : w->unanswered))
         return;
-    }
     if (w->probes < UINT8_MAX)
         w->probes++;
     if (w->unanswered < UINT8_MAX)

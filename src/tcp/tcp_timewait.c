@@ -114,7 +114,7 @@ void timewait_enter(struct tcb *t)
         return;
     }
     t->timewait = slot;
-    tcp_raise(t, ESTAB_EV_HUP);
+    tcp_raise(t, ESTAB_EV_HUP | ESTAB_EV_FLUSHED);
 }
 
 static void timewait_ack(struct tcp_layer *l, const struct tcp_timewait *w, enum rule why)

@@ -121,7 +121,7 @@ static ptrdiff_t enqueue(struct tcb *t, const struct estab_iov *iov, size_t niov
             from += n;
             left -= n;
             room -= n;
-            total += n;
+            total += (ptrdiff_t)n;
         }
     }
     return total;
@@ -151,7 +151,7 @@ ptrdiff_t tcp_send(struct tcb *t, const struct estab_iov *iov, size_t niov, uint
         return ESTAB_E_PIPE; /* "connection closing" */
     }
     for (size_t i = 0; i < niov; i++)
-        wanted += iov[i].len;
+        wanted = iov[i].len < SIZE_MAX - wanted ? wanted + iov[i].len : SIZE_MAX;
     if (wanted == 0)
         return 0;
     if (!tcb_work(t))
@@ -330,6 +330,30 @@ void tcp_abort(struct tcb *t)
 
 /* ---- the handle ---- */
 
+void tcp_unorphan(struct tcb *t)
+{
+    if (t->in_orphans)
+        slot_del(&t->layer->tcbs, &t->layer->orphans, t->slot, READY_LINK);
+    t->in_orphans = false;
+}
+
+/* What nobody holds still costs memory for as long as its peer likes: so there is a bound, and
+ * those that have taken longest give way. */
+static void join_orphans(struct tcb *t)
+{
+    struct tcp_layer *l = t->layer;
+
+    if (t->in_orphans || t->state == ESTAB_CLOSED || t->state == ESTAB_LISTEN ||
+        t->state == ESTAB_TIME_WAIT)
+        return;
+    t->in_orphans = true;
+    slot_push(&l->tcbs, &l->orphans, t->slot, READY_LINK);
+    while (l->set.max_orphans && l->orphans.n > l->set.max_orphans) {
+        rule_count(l->rules, RULE_ORPHANS_FULL);
+        tcp_abort(tcb_at(l, l->orphans.head));
+    }
+}
+
 /* Nobody will read, write or be told any more. */
 void tcp_orphan(struct tcb *t)
 {
@@ -345,6 +369,7 @@ void tcp_orphan(struct tcb *t)
         t->idle_at = ESTAB_NEVER;
         tcp_idle_arm(t);
     }
+    join_orphans(t);
 }
 
 void tcp_shut_read(struct tcb *t)
@@ -360,14 +385,25 @@ void tcp_shut_read(struct tcb *t)
     tcp_settle(t);
 }
 
-/* RFC 1122 section 4.2.2.13: closed with unread data means that data was lost, and the peer is told
- * by an RST. [MAY-1, SHLD-3, RFC1122-4.2.2.13-1] */
+/* Whether CLOSE is to be an ABORT: a linger time of 0; or RFC 1122 section 4.2.2.13: closed with
+ * unread data means that data was lost, and the peer is told by an RST.
+ * [MAY-1, SHLD-3, RFC1122-4.2.2.13-1] */
+static enum rule abort_on_close(const struct tcb *t)
+{
+    if (t->state == ESTAB_CLOSED || t->state == ESTAB_LISTEN || t->state == ESTAB_TIME_WAIT)
+        return RULE_NONE;
+    if (t->linger_ms == 0)
+        return RULE_LINGER;
+    return tcp_unread(t) > 0 ? RULE_CLOSE_UNREAD : RULE_NONE;
+}
+
 int tcp_dispose(struct tcb *t)
 {
+    enum rule why = abort_on_close(t);
     int err = 0;
 
-    if (tcp_unread(t) > 0 && t->state != ESTAB_CLOSED && t->state != ESTAB_TIME_WAIT) {
-        rule_count(t->layer->rules, RULE_CLOSE_UNREAD);
+    if (why != RULE_NONE) {
+        rule_count(t->layer->rules, why);
         tcp_orphan(t);
         tcp_abort(t);
         return 0;

@@ -156,6 +156,7 @@ void tcp_window_update(struct tcb *t, const struct seg *g)
         return;
     if (wnd != 0 && was_shut) {
         t->w->probes = 0;
+        t->w->stalled_at = seq_eq(t->snd.una, t->snd.nxt) ? ESTAB_NEVER : t->layer->env->now;
         if (t->w->due[TCP_T_PERSIST] != ESTAB_NEVER) {
             tcp_cancel(t, TCP_T_PERSIST);
             if (seq_lt(t->snd.una,

@@ -87,7 +87,7 @@
     X(COOKIE_ACCEPTED, "cookie-accepted", "RFC 4987 section 3.6: the ACK brought it back")         \
     X(COOKIE_FORGED, "cookie-forged", "RFC 4987 appendix A: no cookie of ours: RST")               \
     X(COOKIE_USED, "cookie-used", "RFC 9293 section 3.4: an old duplicate of its ACK: RST")        \
-    X(COOKIE_AHEAD, "cookie-ahead", "RFC 4987 section 3.6: text whose cookie is not there yet")    \
+    X(COOKIE_AHEAD, "cookie-ahead", "RFC 4987 section 3.6: the segment before it was lost")        \
     X(RST_RATE, "rst-rate", "RFC 4987 section 2.2: answers to forged sources are limited")         \
     X(SYN_SENT_ACK, "syn-sent-ack", "RFC 9293 section 3.10.7.3, first: unacceptable ACK")          \
     X(SYN_SENT_RST, "syn-sent-rst", "RFC 9293 section 3.10.7.3, second")                           \
@@ -138,6 +138,11 @@
     X(KEEPALIVE, "keepalive", "RFC 9293 section 3.8.4")                                            \
     X(SYN_AGAIN, "syn-again", "RFC 9293 section 3.8.3")                                            \
     X(RETRIES, "retries", "RFC 9293 section 3.8.3 [MUST-20]: R2 reached")                          \
+    X(USER_TIMEOUT, "user-timeout", "RFC 9293 section 3.10.8: no progress for as long as was set") \
+    X(USER_TIMEOUT_TOLD, "user-timeout-told", "RFC 5482 section 3.1: the peer's is adopted")       \
+    X(USER_TIMEOUT_OURS, "user-timeout-ours", "RFC 5482 section 3.1: the user's own holds")        \
+    X(ORPHANS_FULL, "orphans-full", "estab_config.max_orphans reached: the oldest is reset")       \
+    X(LINGER, "linger", "RFC 9293 section 3.10.5: closed with a linger time of 0: RST")            \
     X(FIN_WAIT_2_LIMIT, "fin-wait-2-limit", "RFC 1122 section 4.2.2.13: an orphan is bounded")     \
     X(ABORT, "abort", "RFC 9293 section 3.10.5")                                                   \
     X(CLOSE_UNREAD, "close-unread", "RFC 1122 section 4.2.2.13: closed with unread data: RST")     \

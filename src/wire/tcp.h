@@ -29,6 +29,7 @@ enum { /* struct tcp_opts.has */
        OPT_SACK_OK = 4,
        OPT_SACK = 8,
        OPT_TS = 16,
+       OPT_UTO = 64,
 };
 struct tcp_opts {
     uint8_t has;
@@ -36,6 +37,7 @@ struct tcp_opts {
     uint8_t ws_raw;
     uint8_t nsack;
     uint16_t mss;
+    uint16_t uto; /* RFC 5482 section 3.3: granularity bit, 15 bits of seconds or minutes */
     uint32_t ts_val, ts_ecr;
     struct range sack[TCP_SACK_MAX];
 };
@@ -68,7 +70,8 @@ enum rule tcp_parse(struct seg *g, const uint8_t *hdr, size_t hdr_len, const str
 enum rule tcp_opts_parse(struct tcp_opts *o, const uint8_t *p, size_t len);
 
 /* Options to emit, in an order of one's own: kinds in the order of the list, 0 ends it, 1 is a NOP.
- * The list alone decides, not o->has; of the SACK blocks as many are written as still fit.
+ * The list alone decides, not o->has; of the SACK blocks as many are written as still fit, and the
+ * user timeout, which is advice, where it does.
  * Writes and pads with EOL to a multiple of 4; returns the length (at most 40). */
 #define OPT_KIND_EOL     0
 #define OPT_KIND_NOP     1
@@ -77,6 +80,7 @@ enum rule tcp_opts_parse(struct tcp_opts *o, const uint8_t *p, size_t len);
 #define OPT_KIND_SACK_OK 4
 #define OPT_KIND_SACK    5
 #define OPT_KIND_TS      8
+#define OPT_KIND_UTO     28
 size_t tcp_opts_emit(const struct tcp_opts *o, const uint8_t *kinds, uint8_t out[40]);
 /* The fixed 20 octets with a zero checksum; opts_len is the multiple of 4 that follows. */
 void tcp_hdr_emit(const struct seg *g, size_t opts_len, uint8_t out[TCP_HDR_LEN]);

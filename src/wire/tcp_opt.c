@@ -9,7 +9,7 @@ enum { WS_MAX = 14 }; /* RFC 7323 section 2.3 */
 #define ALIGNED_TS 0x0101080au
 
 /* One option, its length known to lie within the header; the first of a kind counts.  False: not
- * the length that its kind has. [RFC7323-2.3-1, RFC5482-3.2-1] */
+ * the length that its kind has. [RFC7323-2.3-1] */
 static bool take_option(struct tcp_opts *o, const uint8_t *p, uint8_t len)
 {
     uint8_t i, had = o->has;
@@ -55,6 +55,13 @@ static bool take_option(struct tcp_opts *o, const uint8_t *p, uint8_t len)
             o->ts_ecr = be32_at(p + 6);
         }
         return true;
+    case OPT_KIND_UTO:
+        if (len != 4)
+            return false;
+        o->has |= OPT_UTO;
+        if (!(had & OPT_UTO))
+            o->uto = be16_at(p + 2);
+        return true;
     default:
         return true; /* RFC 9293 section 3.1 [MUST-6]: unknown, and has a length */
     }
@@ -70,6 +77,7 @@ enum rule tcp_opts_parse(struct tcp_opts *o, const uint8_t *p, size_t len)
     o->ws_raw = 0;
     o->nsack = 0;
     o->mss = 0;
+    o->uto = 0;
     o->ts_val = 0;
     o->ts_ecr = 0;
     if (len == 12 && be32_at(p) == ALIGNED_TS) {
@@ -114,14 +122,14 @@ static void put_sack(struct wr *w, const struct tcp_opts *o)
 /* [MUST-68] */
 static void put_option(struct wr *w, const struct tcp_opts *o, uint8_t kind)
 {
-    static const uint8_t len_of[] = {[OPT_KIND_NOP] = 1,
-                                     [OPT_KIND_MSS] = 4,
-                                     [OPT_KIND_WS] = 3,
-                                     [OPT_KIND_SACK_OK] = 2,
-                                     [OPT_KIND_TS] = 10};
+    static const uint8_t len_of[] = {
+        [OPT_KIND_NOP] = 1,     [OPT_KIND_MSS] = 4, [OPT_KIND_WS] = 3,
+        [OPT_KIND_SACK_OK] = 2, [OPT_KIND_TS] = 10, [OPT_KIND_UTO] = 4};
     uint8_t *p;
 
     assert(kind < sizeof len_of && len_of[kind] > 0);
+    if (kind == OPT_KIND_UTO && w->end - w->p < len_of[kind])
+        return;
     p = wr_take(w, len_of[kind]);
     if (!p)
         return;
@@ -135,6 +143,9 @@ static void put_option(struct wr *w, const struct tcp_opts *o, uint8_t kind)
         break;
     case OPT_KIND_WS:
         p[2] = o->ws;
+        break;
+    case OPT_KIND_UTO:
+        be16_put(p + 2, o->uto);
         break;
     case OPT_KIND_TS:
         be32_put(p + 2, o->ts_val);

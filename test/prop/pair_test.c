@@ -72,7 +72,7 @@ static void host_of(struct lab *l, struct estab_config *c)
     c->delack = ESTAB_MS(PICK(l, 0, 1, 40, 40, 500));
     c->initial_window = (uint8_t)PICK(l, 1, 2, 4, 10, 10);
     c->fin_wait_2 = 0;
-    c->syn_retries = c->max_retries = 255;
+    c->syn_retries = c->max_retries = c->orphan_retries = 255;
     c->synack_retries = 15;
     c->syn_cookies = lab_once_in(l, 2)    ? ESTAB_COOKIES_NEVER
                      : lab_once_in(l, 10) ? ESTAB_COOKIES_ALWAYS

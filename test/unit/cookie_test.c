@@ -351,6 +351,38 @@ static void no_bit_of_it_may_change(void **state)
     host_end(h);
 }
 
+/* The third segment and the text behind it were lost; a repeated SYN,ACK draws an ACK of what the
+ * peer has sent.  An RST for it would end a connection that the retransmission is about to begin.
+ */
+static void an_ack_whose_text_was_lost_is_not_reset(void **state)
+{
+    struct host *h = host_full();
+    struct peer p = stranger(h, 1000), q = stranger(h, 1001), forger;
+    uint8_t buf[16];
+
+    (void)state;
+    open_half(&p, modern, sizeof modern);
+    open_half(&q, modern, sizeof modern);
+    mark(h);
+    p.seq += 4;
+    assert_int_equal(say(&p, SEG_ACK, NULL, 0), 0);
+    p.seq += 4;
+    assert_int_equal(say(&p, SEG_FIN | SEG_ACK, NULL, 0), 0);
+    assert_only(h, RULE_COOKIE_AHEAD, 2);
+    p.seq -= 9;
+    say(&p, SEG_ACK | SEG_PSH, "lost", 4);
+    assert_int_equal(estab_accept(h->s, h->listener, &p.k, NULL), 0);
+    assert_int_equal(user_reads(&p, buf, sizeof buf), 4);
+
+    /* the echo is no help to who does not know it */
+    forger = q;
+    forger.seq++;
+    forger.ts_ecr = p.ts_ecr;
+    assert_int_equal(say(&forger, SEG_ACK, NULL, 0), 1);
+    assert_answer(&forger, SEG_RST);
+    host_end(h);
+}
+
 static void an_ack_is_judged_as_ever_while_no_cookie_is_out(void **state)
 {
     struct host *h = host_cookies(ESTAB_COOKIES_WHEN_FULL, BACKLOG);
@@ -577,6 +609,7 @@ int main(void)
         cmocka_unit_test(what_comes_back_takes_the_place_of_the_oldest),
         cmocka_unit_test(forged_acks_make_no_connection),
         cmocka_unit_test(no_bit_of_it_may_change),
+        cmocka_unit_test(an_ack_whose_text_was_lost_is_not_reset),
         cmocka_unit_test(an_ack_is_judged_as_ever_while_no_cookie_is_out),
         cmocka_unit_test(secrets_grow_old),
         cmocka_unit_test(an_old_secret_is_good_beside_the_new_one),

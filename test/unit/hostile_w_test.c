@@ -1,10 +1,20 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* hostile_w_test.c - the end of connections: TIME-WAIT and what comes after it, and handles,
- * frames and stacks that end while something else still uses them.
+/* hostile_w_test.c - the end of connections: TIME-WAIT, incarnations that follow each other, clocks
+ * and numbers that jump or wrap meanwhile; and handles, frames and stacks that end while something
+ * else still uses them.
  *
  * Each test is named after the mark of its line in the list of hostile inputs, which stands above
  * it. */
 #include "hostile.h"
+
+static const uint8_t *options_at(uint32_t ts_val)
+{
+    static uint8_t o[sizeof modern];
+
+    memcpy(o, modern, sizeof o);
+    be32_put(o + 8, ts_val);
+    return o;
+}
 
 /* ---- W1: the last ACK lost once, twice, five times: the FIN comes again, the ACK is repeated, 2
  * MSL begin anew; never an RST ---- */
@@ -58,6 +68,251 @@ static void w1_what_does_not_restart_2msl(void **state)
     }
     elapse(h, ESTAB_S(2));
     assert_int_equal(state_of(&p), ESTAB_CLOSED);
+}
+
+/* And with the FIN the text that it followed, whose ACK was lost as well. */
+static void w1_the_last_ack_and_those_before(void **state)
+{
+    struct host *h = *state;
+    struct peer p = stranger(h, 1000);
+
+    open_passive(&p);
+    user_shuts(&p);
+    say(&p, SEG_ACK, NULL, 0);
+    say(&p, SEG_ACK | SEG_PSH, "last words", 10);
+    peer_shuts(&p);
+    for (int n = 0; n < 5; n++) {
+        elapse(h, ESTAB_S(50));
+        p.seq -= 11;
+        say(&p, SEG_FIN | SEG_ACK | SEG_PSH, "last words", 10);
+        assert_acked(&p);
+    }
+    assert_int_equal(state_of(&p), ESTAB_TIME_WAIT);
+}
+
+/* ---- W2: duplicates of one incarnation's SYN, ACK, text, FIN and RST arrive in the next, at every
+ * point of it, also after early reuse by timestamp or by number: what is delivered is what was
+ * sent ---- */
+
+enum { HELD_MAX = 32, POINTS = 8 };
+struct held { /* what the network keeps of an incarnation */
+    struct sg s[HELD_MAX];
+    uint8_t opts[HELD_MAX][sizeof modern];
+    uint32_t n;
+};
+enum end {                       /* of the first incarnation, and what tells the second from it */
+           TIME_WAIT_AND_TIME,   /* TIME-WAIT here; timestamps */
+           TIME_WAIT_AND_NUMBER, /* TIME-WAIT here; the number alone */
+           NOTHING_AND_TIME,     /* the peer closed first, LAST-ACK is over; timestamps */
+           NOTHING_AND_NUMBER,
+           ENDS
+};
+
+static void keep(struct held *o, struct sg s)
+{
+    assert_true(o->n < HELD_MAX);
+    if (s.opts_len) {
+        memcpy(o->opts[o->n], s.opts, s.opts_len);
+        s.opts = o->opts[o->n];
+    }
+    o->s[o->n++] = s;
+}
+/* As say(), and a copy stays in the network. */
+static uint32_t tell(struct peer *p, struct held *o, uint8_t flags, const char *text)
+{
+    uint8_t opts[12];
+
+    put_ts(opts, ++p->ts_val, p->ts_ecr);
+    keep(o, (struct sg){.flags = flags,
+                        .seq = p->seq,
+                        .ack = p->ack,
+                        .wnd = 60000,
+                        .text = text,
+                        .len = strlen(text),
+                        .opts = opts,
+                        .opts_len = p->ts ? sizeof opts : 0});
+    return say(p, flags, text, strlen(text));
+}
+/* All of it, as it was sent and backwards. */
+static void come_late(const struct peer *p, const struct held *o)
+{
+    for (uint32_t i = 0; i < o->n; i++)
+        send_seg(p, o->s[i]);
+    for (uint32_t i = o->n; i-- > 0;)
+        send_seg(p, o->s[i]);
+}
+
+/* An honest peer's active OPEN: a SYN each second; what does not acknowledge it is reset. */
+static void peer_opens(struct peer *p, struct held *o, bool ts)
+{
+    struct sg syn = {.flags = SEG_SYN, .seq = p->seq, .wnd = 60000};
+    struct answer a;
+
+    for (int tries = 0; tries < 10; tries++) {
+        syn.opts = options_at(++p->ts_val);
+        syn.opts_len = ts ? sizeof modern : 0;
+        keep(o, syn);
+        send_seg(p, syn);
+        a = p->h->answers[0];
+        if (p->h->nanswers && a.g.flags == (SEG_SYN | SEG_ACK) && a.g.ack.n == p->seq + 1)
+            break;
+        if (p->h->nanswers)
+            send_seg(p, (struct sg){.flags = SEG_RST, .seq = a.g.ack.n});
+        elapse(p->h, ESTAB_S(1));
+        assert_in_range(tries, 0, 8);
+    }
+    p->iss = p->seq++;
+    p->irs = a.g.seq.n;
+    p->ack = p->irs + 1;
+    p->ts = (a.g.opt.has & OPT_TS) != 0;
+    p->ts_ecr = a.g.opt.ts_val;
+    assert_int_equal(p->ts, ts);
+}
+
+static void hears(const struct peer *p, const char *text)
+{
+    char buf[64];
+
+    assert_int_equal(user_reads(p, buf, sizeof buf), strlen(text));
+    assert_memory_equal(buf, text, strlen(text));
+    assert_int_equal(user_reads(p, buf, sizeof buf), 0);
+}
+static void user_says(struct peer *p, struct held *o, const char *text)
+{
+    user_sends(p, text, strlen(text));
+    drain(p->h);
+    p->ack += (uint32_t)strlen(text);
+    tell(p, o, SEG_ACK, "");
+}
+
+static void first_life(struct peer *p, struct held *o, enum end end)
+{
+    bool ts = end == TIME_WAIT_AND_TIME || end == NOTHING_AND_TIME;
+
+    peer_opens(p, o, ts);
+    tell(p, o, SEG_ACK, "");
+    assert_int_equal(estab_accept(p->h->s, p->h->listener, &p->k, NULL), 0);
+    tell(p, o, SEG_ACK | SEG_PSH, "the old ");
+    tell(p, o, SEG_ACK | SEG_PSH, "incarnation");
+    hears(p, "the old incarnation");
+    user_says(p, o, "answer");
+    if (end == TIME_WAIT_AND_TIME || end == TIME_WAIT_AND_NUMBER) {
+        user_shuts(p);
+        tell(p, o, SEG_FIN | SEG_ACK, "");
+        assert_int_equal(state_of(p), ESTAB_TIME_WAIT);
+    } else {
+        tell(p, o, SEG_FIN | SEG_ACK, "");
+        user_shuts(p);
+        tell(p, o, SEG_ACK, "");
+        assert_int_equal(state_of(p), ESTAB_CLOSED);
+    }
+    assert_int_equal(estab_close(p->h->s, p->k), 0);
+    keep(o, (struct sg){.flags = SEG_RST | SEG_ACK, .seq = p->seq, .ack = p->ack});
+    keep(o, (struct sg){.flags = SEG_RST, .seq = p->seq - 5});
+}
+
+/* With timestamps the second has the first one's numbers, all of them; without, its own begin right
+ * behind. */
+static void second_life(struct peer *p, struct held *old, enum end end, int point)
+{
+    bool ts = end == TIME_WAIT_AND_TIME || end == NOTHING_AND_TIME;
+    struct held unused = {.n = 0};
+    int at = 0;
+
+    p->seq = ts ? p->iss : p->seq + 1;
+    p->ts_val += 1000;
+#define HERE()                                                                                     \
+    do {                                                                                           \
+        if (at++ == point)                                                                         \
+            come_late(p, old);                                                                     \
+    } while (0)
+    HERE();
+    peer_opens(p, &unused, ts);
+    HERE();
+    tell(p, &unused, SEG_ACK, "");
+    HERE();
+    assert_int_equal(estab_accept(p->h->s, p->h->listener, &p->k, NULL), 0);
+    tell(p, &unused, SEG_ACK | SEG_PSH, "all ");
+    HERE();
+    tell(p, &unused, SEG_ACK | SEG_PSH, "new");
+    hears(p, "all new");
+    HERE();
+    user_says(p, &unused, "answer");
+    HERE();
+    tell(p, &unused, SEG_FIN | SEG_ACK, "");
+    HERE();
+    user_shuts(p);
+    HERE();
+    assert_int_equal(at, POINTS);
+#undef HERE
+    tell(p, &unused, SEG_ACK, "");
+    assert_int_equal(state_of(p), ESTAB_CLOSED);
+    assert_int_equal(estab_close(p->h->s, p->k), 0);
+    assert_int_equal(estab_accept(p->h->s, p->h->listener, &p->k, NULL), ESTAB_E_AGAIN);
+}
+
+static void w2_old_duplicates_at_every_point(void **state)
+{
+    struct host *h = *state;
+    uint16_t port = 1000;
+
+    for (enum end end = 0; end < ENDS; end++) {
+        for (int point = 0; point < POINTS; point++) {
+            struct held old = {.n = 0};
+            struct peer p = stranger(h, port++);
+
+            first_life(&p, &old, end);
+            elapse(h, ESTAB_MS(100));
+            second_life(&p, &old, end, point);
+        }
+    }
+}
+
+/* The same, the stack opening both: from a port whose TIME-WAIT is a second old. */
+static void w2_old_duplicates_after_active_reuse(void **state)
+{
+    struct host *h = *state;
+
+    for (int point = 0; point < 5; point++) {
+        uint16_t lport = (uint16_t)(6000 + point);
+        struct peer p = stranger(h, 7000);
+        struct held old = {.n = 0}, unused = {.n = 0};
+
+        for (int life = 0; life < 2; life++) {
+            struct held *o = life ? &unused : &old;
+            uint8_t opts[12];
+
+            user_connects(&p, lport);
+            p.ts_ecr = h->answers[0].g.opt.ts_val;
+            p.ts = true;
+            if (life && point == 0)
+                come_late(&p, &old);
+            put_ts(opts, p.ts_val, p.ts_ecr);
+            tell(&p, o, SEG_SYN | SEG_ACK, "");
+            assert_acked(&p);
+            if (life && point == 1)
+                come_late(&p, &old);
+            tell(&p, o, SEG_ACK | SEG_PSH, life ? "all " : "the old ");
+            if (life && point == 2)
+                come_late(&p, &old);
+            tell(&p, o, SEG_ACK | SEG_PSH, life ? "new" : "incarnation");
+            hears(&p, life ? "all new" : "the old incarnation");
+            user_shuts(&p);
+            if (life && point == 3)
+                come_late(&p, &old);
+            tell(&p, o, SEG_ACK, "");
+            assert_int_equal(state_of(&p), ESTAB_FIN_WAIT_2);
+            if (life && point == 4)
+                come_late(&p, &old);
+            tell(&p, o, SEG_FIN | SEG_ACK, "");
+            assert_int_equal(state_of(&p), ESTAB_TIME_WAIT);
+            assert_int_equal(estab_close(h->s, p.k), 0);
+            keep(o, (struct sg){.flags = SEG_RST, .seq = p.seq});
+            elapse(h, ESTAB_MS(1100));
+            p.seq = p.iss;
+            p.ts_val += 1000;
+        }
+    }
 }
 
 /* ---- W3: a SYN in TIME-WAIT: older: ACK; newer number or newer timestamp: a new incarnation; an
@@ -178,6 +433,294 @@ static void w3_old_duplicates_in_the_new_incarnation(void **state)
     }
     assert_int_equal(user_reads(&p, buf, sizeof buf), 0);
     assert_alive(&p);
+}
+
+static void w3_a_syn_in_time_wait(void **state)
+{
+    static const struct {
+        bool ts;
+        int32_t number, time; /* against the old incarnation's */
+        bool newer;
+    } cases[] = {
+        {false, 1, 0, true},         {false, 100000, 0, true},   {false, INT32_MAX, 0, true},
+        {false, 0, 0, false},        {false, -1, 0, false},      {false, -100000, 0, false},
+        {true, -100000, 1, true},    {true, 100000, 1, true},    {true, 100000, -1, false},
+        {true, -100000, -1, false},  {true, 1, 0, true},         {true, -1, 0, false},
+        {true, -5, INT32_MAX, true}, {true, 5, -2000000, false},
+    };
+    struct host *h = *state;
+
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct peer p = stranger(h, (uint16_t)(1000 + i));
+        uint32_t end, old = p.ts_val;
+
+        if (cases[i].ts)
+            open_modern(&p);
+        else
+            open_passive(&p);
+        user_shuts(&p);
+        peer_shuts(&p);
+        assert_int_equal(estab_close(h->s, p.k), 0);
+        assert_int_equal(state_of(&p), ESTAB_TIME_WAIT);
+        end = p.seq;
+        send_seg(&p, (struct sg){.flags = SEG_RST, .seq = end, .ack = p.ack});
+        send_seg(&p, (struct sg){.flags = SEG_RST | SEG_ACK, .seq = end, .ack = p.ack});
+        assert_int_equal(h->nanswers, 0);
+        assert_int_equal(state_of(&p), ESTAB_TIME_WAIT);
+        send_seg(&p, (struct sg){.flags = SEG_SYN,
+                                 .seq = end + (uint32_t)cases[i].number,
+                                 .wnd = 60000,
+                                 .opts = options_at(old + (uint32_t)cases[i].time),
+                                 .opts_len = cases[i].ts ? sizeof modern : 0});
+        if (cases[i].newer) {
+            assert_answer(&p, SEG_SYN | SEG_ACK);
+            assert_int_equal(state_of(&p), ESTAB_SYN_RECEIVED);
+            assert_in_range(the_answer(&p)->g.seq.n - p.ack, 100000, INT32_MAX); /* RFC 6191 */
+        } else {
+            assert_acked(&p);
+            assert_int_equal(state_of(&p), ESTAB_TIME_WAIT);
+        }
+    }
+}
+
+/* The peer's side has forgotten, ours has not: we are still in LAST-ACK, CLOSING, FIN-WAIT-2 ... */
+static void w3_challenge_and_rst_let_the_peer_in_again(void **state)
+{
+    static const enum estab_tcp_state in[] = {ESTAB_ESTABLISHED, ESTAB_FIN_WAIT_1, ESTAB_FIN_WAIT_2,
+                                              ESTAB_CLOSE_WAIT,  ESTAB_CLOSING,    ESTAB_LAST_ACK};
+    struct host *h = *state;
+
+    for (size_t i = 0; i < sizeof in / sizeof *in; i++) {
+        struct peer p = stranger(h, (uint16_t)(1000 + i)), again;
+        uint32_t ack;
+
+        bring_to(&p, in[i]);
+        again = p;
+        again.seq = again.iss = p.seq + 5000000;
+        send_seg(&again, (struct sg){.flags = SEG_SYN, .seq = again.seq, .wnd = 60000});
+        assert_answer(&p, SEG_ACK); /* a challenge */
+        ack = the_answer(&p)->g.ack.n;
+        assert_int_equal(ack, p.seq);
+        send_seg(&again, (struct sg){.flags = SEG_RST, .seq = ack});
+        assert_int_equal(state_of(&p), ESTAB_CLOSED);
+        assert_int_equal(estab_close(h->s, p.k), 0);
+        open_modern(&again);
+        assert_alive(&again);
+    }
+}
+
+/* The other way: we use a port again, the peer is still in LAST-ACK, for our last ACK was lost. */
+static void w3_we_are_let_in_again(void **state)
+{
+    struct host *h = *state;
+    struct peer p = stranger(h, 7000), old;
+    struct answer rst;
+
+    p.ts = true;
+    user_connects(&p, 6000);
+    p.ts_ecr = h->answers[0].g.opt.ts_val;
+    send_seg(&p, (struct sg){.flags = SEG_SYN | SEG_ACK,
+                             .seq = p.seq++,
+                             .ack = p.ack,
+                             .wnd = 60000,
+                             .opts = modern,
+                             .opts_len = sizeof modern});
+    user_shuts(&p);
+    say(&p, SEG_FIN | SEG_ACK, NULL, 0);
+    assert_int_equal(estab_close(h->s, p.k), 0);
+    elapse(h, ESTAB_MS(1500));
+    old = p;
+    user_connects(&p, 6000);
+
+    /* the peer's challenge; our RST carries its SND.NXT as it wants */
+    old.ts_val += 1500;
+    old.ts_ecr = h->answers[0].g.opt.ts_val;
+    assert_int_equal(say(&old, SEG_ACK, NULL, 0), 1);
+    rst = *the_answer(&p);
+    assert_int_equal(rst.g.flags, SEG_RST);
+    assert_int_equal(rst.g.seq.n, old.ack);
+    assert_int_equal(elapse(h, ESTAB_MS(1100)), 1);
+    assert_answer(&p, SEG_SYN);
+    p.seq = old.seq + 5000000;
+    p.ts_val = old.ts_val + 1;
+    p.ts_ecr = the_answer(&p)->g.opt.ts_val;
+    say(&p, SEG_SYN | SEG_ACK, NULL, 0);
+    assert_acked(&p);
+    assert_alive(&p);
+}
+
+/* ---- W4: the clock jumps, or stands still for an hour, in every state; sequence numbers and
+ * timestamps wrap in the middle of the close ---- */
+
+static const enum estab_tcp_state all[] = {
+    ESTAB_SYN_SENT,   ESTAB_SYN_RECEIVED, ESTAB_ESTABLISHED, ESTAB_FIN_WAIT_1, ESTAB_FIN_WAIT_2,
+    ESTAB_CLOSE_WAIT, ESTAB_CLOSING,      ESTAB_LAST_ACK,    ESTAB_TIME_WAIT,
+};
+#define STATES (sizeof all / sizeof *all)
+
+/* From where it is, honestly to the end. */
+static void goes_on_to_the_end(struct peer *p, enum estab_tcp_state st)
+{
+    switch (st) {
+    case ESTAB_SYN_SENT:
+        say(p, SEG_SYN | SEG_ACK, NULL, 0);
+        assert_acked(p);
+        break;
+    case ESTAB_SYN_RECEIVED:
+        assert_int_equal(say(p, SEG_ACK, NULL, 0), 0);
+        assert_int_equal(estab_accept(p->h->s, p->h->listener, &p->k, NULL), 0);
+        break;
+    default:
+        break;
+    }
+    if (st == ESTAB_SYN_SENT || st == ESTAB_SYN_RECEIVED || st == ESTAB_ESTABLISHED) {
+        assert_alive(p);
+        user_shuts(p);
+        st = ESTAB_FIN_WAIT_1;
+    }
+    switch (st) {
+    case ESTAB_CLOSE_WAIT:
+        user_shuts(p);
+        /* fall through */
+    case ESTAB_LAST_ACK:
+        say(p, SEG_ACK, NULL, 0);
+        assert_int_equal(state_of(p), ESTAB_CLOSED);
+        break;
+    case ESTAB_CLOSING:
+        say(p, SEG_ACK, NULL, 0);
+        assert_int_equal(state_of(p), ESTAB_TIME_WAIT);
+        break;
+    case ESTAB_TIME_WAIT:
+        assert_int_equal(state_of(p), ESTAB_CLOSED); /* over while nobody looked */
+        break;
+    default:
+        say(p, SEG_FIN | SEG_ACK, NULL, 0);
+        assert_acked(p);
+        assert_int_equal(state_of(p), ESTAB_TIME_WAIT);
+        break;
+    }
+    assert_int_equal(estab_close(p->h->s, p->k), 0);
+}
+
+/* What was due an hour ago is done once, not an hour's worth of times. */
+static void w4_an_hour_passes_in_every_state(void **state)
+{
+    struct host *h = *state;
+
+    for (size_t i = 0; i < STATES; i++) {
+        bool sends = all[i] == ESTAB_SYN_SENT || all[i] == ESTAB_SYN_RECEIVED ||
+                     all[i] == ESTAB_FIN_WAIT_1 || all[i] == ESTAB_CLOSING ||
+                     all[i] == ESTAB_LAST_ACK;
+        struct peer p = stranger(h, (uint16_t)(1000 + i));
+
+        bring_to(&p, all[i]);
+        elapse(h, ESTAB_MS(500));
+        h->te.now += ESTAB_S(3600);
+        (void)estab_expire(h->s);
+        assert_int_equal(drain(h), sends);
+        if (all[i] != ESTAB_TIME_WAIT)
+            assert_int_equal(state_of(&p), all[i]);
+        goes_on_to_the_end(&p, all[i]);
+    }
+}
+
+/* A clock that was set back stands until it has caught up: nothing ends, nothing is sent twice. */
+static void w4_the_clock_goes_back(void **state)
+{
+    struct host *h = *state;
+
+    for (size_t i = 0; i < STATES; i++) {
+        struct peer p = stranger(h, (uint16_t)(1000 + i));
+        estab_time was = h->te.now;
+
+        bring_to(&p, all[i]);
+        h->te.now = was - ESTAB_S(50);
+        assert_int_equal(estab_expire(h->s), 0);
+        assert_int_equal(drain(h), 0);
+        assert_int_equal(state_of(&p), all[i]);
+        h->te.now = was;
+        if (all[i] == ESTAB_TIME_WAIT)
+            elapse(h, ESTAB_S(61));
+        goes_on_to_the_end(&p, all[i]);
+        elapse(h, ESTAB_S(1));
+    }
+}
+
+/* Sets the clock forward so that the stack's number for this connection is `isn`. */
+static void wait_for_isn(const struct peer *p, uint32_t isn)
+{
+    struct host *h = p->h;
+    struct tcp_tuple k = {p->ip.b, 0, p->lport, p->pport};
+    uint32_t ahead;
+
+    (void)estab_expire(h->s); /* the stack's clock is ours */
+    ahead = isn - tcp_isn(&h->s->tcp, &k).n;
+    elapse(h, (estab_dur)ahead * 4000u);
+    (void)estab_expire(h->s);
+    assert_int_equal(tcp_isn(&h->s->tcp, &k).n, isn);
+}
+
+/* Both ends' numbers wrap at each octet of a short connection in turn: SYN, text, FIN. */
+static void w4_numbers_wrap(void **state)
+{
+    struct host *h = *state;
+    uint16_t port = 1000;
+
+    for (uint32_t ours = 0; ours < 8; ours++) {
+        for (uint32_t theirs = 0; theirs < 8; theirs++) {
+            struct peer p = stranger(h, port++);
+            enum estab_tcp_state st = (ours + theirs) % 2 ? ESTAB_ESTABLISHED : ESTAB_CLOSE_WAIT;
+
+            wait_for_isn(&p, 0u - ours);
+            p.seq = 0u - theirs;
+            open_passive(&p);
+            assert_int_equal(p.irs, 0u - ours);
+            assert_alive(&p);
+            if (st == ESTAB_CLOSE_WAIT)
+                peer_shuts(&p);
+            goes_on_to_the_end(&p, st);
+        }
+    }
+}
+
+/* Timestamps wrap between any two segments of the close. */
+static void w4_timestamps_wrap(void **state)
+{
+    struct host *h = *state;
+
+    for (uint32_t at = 0; at < 10; at++) {
+        struct peer p = stranger(h, (uint16_t)(1000 + at));
+        struct tcp_tuple k = {p.ip.b, 0, p.lport, p.pport};
+        uint32_t ahead;
+
+        (void)estab_expire(h->s);
+        ahead = 0u - at - tcp_ts_now(&h->s->tcp) - tcp_ts_offset(&h->s->tcp, &k);
+        elapse(h, ESTAB_MS(ahead));
+        p.ts_val = 0u - at;
+        open_passive_with(&p, options_at(p.ts_val), sizeof modern);
+        assert_true(p.ts);
+        assert_int_equal(p.ts_ecr, 0u - at);
+        for (int i = 0; i < 3; i++) {
+            elapse(h, ESTAB_MS(1));
+            p.ts_val++;
+            assert_alive(&p);
+        }
+        elapse(h, ESTAB_MS(1));
+        p.ts_val++;
+        user_shuts(&p);
+        p.ts_ecr = h->answers[0].g.opt.ts_val;
+        elapse(h, ESTAB_MS(1));
+        p.ts_val++;
+        assert_int_equal(say(&p, SEG_ACK, NULL, 0), 0);
+        assert_int_equal(state_of(&p), ESTAB_FIN_WAIT_2);
+        elapse(h, ESTAB_MS(1));
+        p.ts_val++;
+        say(&p, SEG_FIN | SEG_ACK, NULL, 0);
+        assert_acked(&p);
+        assert_int_equal(h->answers[0].g.opt.ts_ecr, p.ts_val);
+        assert_int_equal(state_of(&p), ESTAB_TIME_WAIT);
+        assert_int_equal(estab_close(h->s, p.k), 0);
+    }
 }
 
 /* ---- L1: close, abort, free in every state; frames that are lent while their connection ends;
@@ -313,11 +856,21 @@ int main(void)
     const struct CMUnitTest tests[] = {
         hostile_test(w1_last_ack_lost),
         hostile_test(w1_what_does_not_restart_2msl),
+        hostile_test(w1_the_last_ack_and_those_before),
+        hostile_test(w2_old_duplicates_at_every_point),
+        hostile_test(w2_old_duplicates_after_active_reuse),
         hostile_test(w3_older_syn),
         hostile_test(w3_newer_syn),
         hostile_test(w3_newer_timestamp),
         hostile_test(w3_ack_then_reset_then_syn),
         hostile_test(w3_old_duplicates_in_the_new_incarnation),
+        hostile_test(w3_a_syn_in_time_wait),
+        hostile_test(w3_challenge_and_rst_let_the_peer_in_again),
+        hostile_test(w3_we_are_let_in_again),
+        hostile_test(w4_an_hour_passes_in_every_state),
+        hostile_test(w4_the_clock_goes_back),
+        hostile_test(w4_numbers_wrap),
+        hostile_test(w4_timestamps_wrap),
         hostile_test(l1_close_and_abort_in_every_state),
         cmocka_unit_test(l1_stack_freed_in_every_state),
         hostile_test(l1_frames_lent_while_their_connection_ends),

@@ -51,6 +51,7 @@ struct pkt {
     bool no_ts;       /* without one all the same */
     uint32_t ts_val;  /* 0: the peer's clock */
     uint32_t ts_ecr;  /* 0: what the stack said last */
+    uint16_t uto;     /* as on the wire; 0: no option */
     uint8_t nsack;
     struct range sack[4]; /* relative to whom the blocks are for */
     uint16_t sport, dport;
@@ -186,6 +187,9 @@ static inline void peer_options(struct peer *p, const struct pkt *k, struct tcp_
         o->ts_val = k->ts_val ? k->ts_val : p->ts_val;
         o->ts_ecr = k->ts_ecr ? k->ts_ecr : p->ts_ecr;
     }
+    if (k->uto)
+        o->has |= OPT_UTO;
+    o->uto = k->uto;
     if (k->nsack)
         o->has |= OPT_SACK;
     o->nsack = k->nsack;
@@ -231,6 +235,7 @@ static inline void peer_parse_options(struct peer *p, const struct seg *g, struc
     k->ts = (o->has & OPT_TS) != 0;
     k->ts_val = o->ts_val;
     k->ts_ecr = o->ts_ecr;
+    k->uto = o->has & OPT_UTO ? o->uto : 0;
     if (k->ts)
         p->ts_ecr = o->ts_val;
     k->nsack = o->has & OPT_SACK ? o->nsack : 0;

@@ -22,6 +22,72 @@ static void nothing_is_sent_unless_asked_for(void **state)
     assert_int_equal(estab_deadline(p->s), ESTAB_NEVER);
 }
 
+/* [MUST-24]: the user turns them on and off; [MUST-27]: and says how often. */
+static void the_user_decides(void **state)
+{
+    struct peer *p = *state;
+
+    user_connects_with(p, SEG(.mss = 1000));
+    with_keepalives(p);
+    waits(p, ESTAB_S(9));
+    user_sets(p, ESTAB_O_KEEPIDLE, 0);
+    waits(p, ESTAB_S(100000));
+    gets_nothing(p);
+    user_sets(p, ESTAB_O_KEEPIDLE, ESTAB_S(7200));
+    waits(p, ESTAB_S(7200) - ESTAB_MS(1));
+    gets_nothing(p);
+    waits(p, ESTAB_MS(2));
+    (void)gets(p, SEG(.flags = ACK, .seq = 0, .ack = 1));
+    assert_state(p, ESTABLISHED);
+}
+
+/* What keepalives are for: a peer that has forgotten the connection says so. */
+static void a_peer_that_has_restarted_resets_it(void **state)
+{
+    struct peer *p = *state;
+
+    user_connects_with(p, SEG(.mss = 1000));
+    with_keepalives(p);
+    waits(p, ESTAB_S(10) + ESTAB_MS(1));
+    (void)gets(p, SEG(.flags = ACK, .seq = 0, .ack = 1));
+    sends(p, SEG(.flags = RST, .seq = 1));
+    assert_state(p, CLOSED);
+    assert_int_equal(user_error(p), ESTAB_E_RESET);
+    waits(p, ESTAB_S(100));
+    gets_nothing(p);
+}
+
+/* RFC 1122 section 4.2.3.6 [MUST-29]: lost answers in between begin the count anew. */
+static void an_answer_begins_the_count_anew(void **state)
+{
+    struct peer *p = *state;
+
+    user_connects_with(p, SEG(.mss = 1000));
+    with_keepalives(p);
+    for (int i = 0; i < 10; i++) {
+        waits(p, ESTAB_S(10) + ESTAB_S(3) * 3 - ESTAB_MS(1)); /* three are lost */
+        ignores_all(p);
+        sends(p, SEG(.flags = ACK, .seq = 1, .ack = 1));
+    }
+    assert_state(p, ESTABLISHED);
+    waits(p, ESTAB_S(10) + ESTAB_S(3) * 4 + ESTAB_MS(10));
+    assert_state(p, CLOSED);
+    assert_int_equal(user_error(p), ESTAB_E_TIMEOUT);
+}
+
+/* RFC 1122 section 4.2.3.6: a listener's setting holds for what it accepts. */
+static void what_is_accepted_keeps_alive_too(void **state)
+{
+    struct peer *p = *state;
+
+    user_listens(p, 4);
+    p->k = p->listener;
+    with_keepalives(p);
+    peer_connects(p);
+    waits(p, ESTAB_S(10) + ESTAB_MS(1));
+    (void)gets(p, SEG(.flags = ACK, .seq = 0, .ack = 1));
+}
+
 /* An octet less than SND.NXT, no text [SHLD-12]: whoever lives answers. [MUST-24, MUST-27, MAY-5]
  */
 static void a_living_peer_keeps_it_alive(void **state)
@@ -196,6 +262,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         PEER_TEST(nothing_is_sent_unless_asked_for),
+        PEER_TEST(the_user_decides),
+        PEER_TEST(a_peer_that_has_restarted_resets_it),
+        PEER_TEST(an_answer_begins_the_count_anew),
+        PEER_TEST(what_is_accepted_keeps_alive_too),
         PEER_TEST(a_living_peer_keeps_it_alive),
         PEER_TEST(a_silent_peer_is_given_up),
         PEER_TEST(none_is_sent_while_text_is_out),

@@ -85,7 +85,7 @@ static void sack_blocks_with_timestamps(void **state)
     }
 }
 
-/* [MUST-6, RFC5482-3.2-1] */
+/* [MUST-6] */
 static void unknown_kinds_are_skipped(void **state)
 {
     struct tcp_opts o;
@@ -155,7 +155,7 @@ static void t1_known_kinds_of_a_wrong_length(void **state)
 {
     static const struct {
         uint8_t kind, len;
-    } right[] = {{2, 4}, {3, 3}, {4, 2}, {5, 10}, {5, 18}, {5, 26}, {5, 34}, {8, 10}};
+    } right[] = {{2, 4}, {3, 3}, {4, 2}, {5, 10}, {5, 18}, {5, 26}, {5, 34}, {8, 10}, {28, 4}};
     uint8_t opts[40] = {0};
     size_t i, j;
     bool is_right;
@@ -293,6 +293,28 @@ static void as_many_sack_blocks_as_fit(void **state)
     assert_int_equal(back.has, 0);
 }
 
+/* RFC 5482: advice; it gives way where there is no room for it. */
+static void a_user_timeout_where_it_fits(void **state)
+{
+    static const uint8_t behind[] = {OPT_KIND_NOP, OPT_KIND_NOP, OPT_KIND_SACK, OPT_KIND_UTO,
+                                     OPT_KIND_EOL};
+    struct tcp_opts o = {.uto = 0x8005, .nsack = 4}, back;
+    uint8_t out[40];
+
+    (void)state;
+    for (uint8_t i = 0; i < 4; i++)
+        o.sack[i] = (struct range){seq_of(10u * i), seq_of(10u * i + 5)};
+    assert_int_equal(tcp_opts_emit(&o, behind, out), 40);
+    assert_int_equal(parse(&back, out, 40), RULE_NONE);
+    assert_int_equal(back.nsack, 4);
+    assert_int_equal(back.uto, 0x8005);
+    assert_int_equal(tcp_opts_emit(&o, (const uint8_t[]){8, 8, 8, 8, 28, 0}, out), 40);
+    assert_int_equal(parse(&back, out, 40), RULE_NONE);
+    assert_int_equal(back.has, OPT_TS);
+    assert_int_equal(OPTS(&back, 28, 4, 0x80, 5, 28, 4, 0, 9), RULE_NONE);
+    assert_int_equal(back.uto, 0x8005);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -314,6 +336,7 @@ int main(void)
         cmocka_unit_test(options_come_out_in_the_order_asked_for),
         cmocka_unit_test(options_are_padded_to_a_word_with_end_of_list),
         cmocka_unit_test(as_many_sack_blocks_as_fit),
+        cmocka_unit_test(a_user_timeout_where_it_fits),
     };
 
     return cmocka_run_group_tests_name("tcp options", tests, NULL, NULL);

@@ -228,7 +228,7 @@ static void an_orphan_does_not_probe_for_ever(void **state)
 {
     struct peer *p = *state;
 
-    p->cfg.max_retries = 5;
+    p->cfg.orphan_retries = 5;
     peer_restarts(p);
     user_connects_with(p, SEG(.mss = 1000, .shut = true));
     user_sends(p, 1, 5);
