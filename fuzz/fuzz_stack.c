@@ -96,6 +96,7 @@ static void world_init(struct world *w)
     cfg.max_conns = 24;
     cfg.max_synq = 8;
     cfg.max_timewait = 4;
+    cfg.max_orphans = 6;
     cfg.msl = ESTAB_S(5);
     cfg.user_timeout = options & 8 ? ESTAB_S(20) : 0;
     cfg.rcvbuf = 2048u << (sizes & 7);
@@ -781,7 +782,7 @@ static void step_abort(struct world *w)
 static void step_setopt(struct world *w)
 {
     estab_sock *k = sock_of(w);
-    enum estab_opt opt = (enum estab_opt)(rd_u8(&w->in) % (ESTAB_O_QUICKACK + 2));
+    enum estab_opt opt = (enum estab_opt)(rd_u8(&w->in) % (ESTAB_O_ADV_USER_TIMEOUT + 2));
     uint64_t val = rd_u16(&w->in), back;
 
     switch (opt) {
@@ -791,6 +792,9 @@ static void step_setopt(struct world *w)
         break;
     case ESTAB_O_KEEPIDLE:
     case ESTAB_O_KEEPINTVL:
+    case ESTAB_O_LINGER:
+    case ESTAB_O_USER_TIMEOUT:
+    case ESTAB_O_ADV_USER_TIMEOUT:
         val = ESTAB_MS(val * 20);
         break;
     default:

@@ -110,6 +110,26 @@ static void never_and_always(void **state)
     host_end(h);
 }
 
+/* RFC 4987 section 3: the bound of all listeners together, without cookies. */
+static void never_is_silence_beyond_all_entries(void **state)
+{
+    struct estab_config cfg;
+    struct host *h;
+    struct peer p;
+
+    (void)state;
+    estab_config_init(&cfg);
+    cfg.syn_cookies = ESTAB_COOKIES_NEVER;
+    cfg.max_synq = 3;
+    h = host_with(&cfg);
+    flood(h, 3);
+    p = stranger(h, 1000);
+    mark(h);
+    assert_int_equal(syn(&p), 0);
+    assert_only(h, RULE_SYNQ_FULL, 1);
+    host_end(h);
+}
+
 static void without_memory_for_anything_a_cookie_costs_none(void **state)
 {
     struct host *h = host_full();
@@ -600,6 +620,7 @@ int main(void)
         cmocka_unit_test(a_cookie_only_when_the_backlog_is_full),
         cmocka_unit_test(a_cookie_when_all_half_open_entries_are_taken),
         cmocka_unit_test(never_and_always),
+        cmocka_unit_test(never_is_silence_beyond_all_entries),
         cmocka_unit_test(without_memory_for_anything_a_cookie_costs_none),
         cmocka_unit_test(options_survive),
         cmocka_unit_test(segment_size_survives),

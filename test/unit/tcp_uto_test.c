@@ -286,6 +286,7 @@ static void it_is_told_in_the_syn_and_behind_it(void **state)
     assert_int_equal(gets(p, SEG(.flags = ACK, .seq = 1, .ack = 1))->uto, 300);
     assert_true(timeout_of(p) == ESTAB_S(600));
     assert_true(info_of(p).peer_user_timeout == ESTAB_S(600));
+    assert_int_equal(counted(p, RULE_USER_TIMEOUT_TOLD), 1);
     user_sends(p, 1, 10);
     assert_int_equal(gets(p, SEG(.flags = ACK, .seq = 1, .ack = 1, .len = 10))->uto, 0);
 }
