@@ -56,7 +56,7 @@ static void move_apart(struct ip_pkt *k, uint32_t slice, uint32_t n)
 
     for (i = n - 1; i > 0; i--) {
         len = i == n - 1 ? k->len - i * slice : slice;
-        memmove(payload + i * k->stride, payload + i * slice, len);
+        memmove(payload + (size_t)i * k->stride, payload + (size_t)i * slice, len);
     }
 }
 
@@ -74,7 +74,7 @@ static void cut_up(struct ip_layer *l, struct ip_pkt *k, const struct ip_path *p
         frag.off = i * slice;
         frag.more = i < n - 1;
         len = frag.more ? slice : all - frag.off;
-        ip_emit_frag(l, p, dst, how, &frag, len, k->data + k->start + i * k->stride);
+        ip_emit_frag(l, p, dst, how, &frag, len, k->data + k->start + (size_t)i * k->stride);
         if (i == 0)
             k->len = hdrs + len;
         k->last_len = hdrs + len;

@@ -215,7 +215,7 @@ void ip_own_to(struct ip_pkt *k, const uint8_t mac[6])
     uint32_t i;
 
     for (i = 0; i <= k->left; i++)
-        memcpy(k->data + k->start + i * k->stride, mac, 6);
+        memcpy(k->data + k->start + (size_t)i * k->stride, mac, 6);
 }
 
 bool ip_has_output(const struct ip_layer *l, uint8_t port)
