@@ -221,7 +221,9 @@ void tcp_syn_acked(struct tcb *t, const struct seg *g)
     if (t->state == ESTAB_SYN_RECEIVED)
         tcp_enter(t, ESTAB_ESTABLISHED, ESTAB_BY_SEGMENT);
     tcp_established(t);
-    if (t->fin_queued && t->state == ESTAB_ESTABLISHED) /* CLOSE waited for what was queued */
+    /* Departs from RFC 9293 section 3.10.4: a CLOSE in SYN-RECEIVED always waits for ESTABLISHED,
+     * not only where there is something to send. */
+    if (t->fin_queued && t->state == ESTAB_ESTABLISHED)
         tcp_enter(t, ESTAB_FIN_WAIT_1, ESTAB_BY_USER);
 }
 

@@ -91,6 +91,8 @@ void tcp_arrive_listen(struct tcb *t, struct seg *g, const struct ip_dgram *d, c
         tcp_drop_tuple(t->layer, &k, g, ESTAB_LISTEN, RULE_LISTEN_OTHER);
         return;
     }
+    /* Departs from RFC 9293 section 3.10.7.2, third: a SYN with FIN is dropped, its FIN not queued;
+     * no TCP sends one, scanners do. */
     if (g->flags & SEG_FIN) {
         tcp_drop_tuple(t->layer, &k, g, ESTAB_LISTEN, RULE_SYN_FIN);
         return;
@@ -157,6 +159,7 @@ void tcp_arrive_syn_sent(struct tcb *t, struct seg *g)
         tcp_drop(t, g, RULE_SYN_SENT_OTHER);
         return;
     }
+    /* Departs from RFC 9293 section 3.10.7.3, fourth: as in LISTEN, a SYN with FIN but no ACK. */
     if (g->flags & SEG_FIN && !acked) {
         tcp_drop(t, g, RULE_SYN_FIN);
         return;

@@ -332,16 +332,21 @@ void synq_segment_arrives(struct tcp_layer *l, uint32_t slot, struct seg *g)
     seq_t nxt = seq_add(q->irs, 1);
     uint16_t wnd = synq_window(listener);
 
-    /* The SYN once more: its answer was lost. */
+    /* Departs from RFC 9293 section 3.10.7.4, first: the SYN once more is not answered with an ACK
+     * but with the SYN,ACK again, which was lost (section 3.8.1). */
     if ((g->flags & (SEG_SYN | SEG_ACK | SEG_RST)) == SEG_SYN && seq_eq(g->seq, q->irs)) {
         owe_synack(l, slot);
         return;
     }
-    /* First, check the sequence number (and before it, PAWS). */
-    if (q->ts_ok && !(g->flags & SEG_RST) &&
-        (!(g->opt.has & OPT_TS) || (int32_t)(g->opt.ts_val - q->ts_recent) < 0)) {
-        tcp_drop_tuple(l, &k, g, ESTAB_SYN_RECEIVED,
-                       g->opt.has & OPT_TS ? RULE_PAWS : RULE_TS_MISSING);
+    /* First, check the sequence number, and before it the timestamp: RFC 7323 section 5.3, R1, has
+     * an acknowledgment for an old one, section 3.2 nothing for none. */
+    if (q->ts_ok && !(g->flags & SEG_RST) && !(g->opt.has & OPT_TS)) {
+        tcp_drop_tuple(l, &k, g, ESTAB_SYN_RECEIVED, RULE_TS_MISSING);
+        return;
+    }
+    if (q->ts_ok && !(g->flags & SEG_RST) && (int32_t)(g->opt.ts_val - q->ts_recent) < 0) {
+        synq_challenge(l, q, RULE_PAWS);
+        tcp_drop_tuple(l, &k, g, ESTAB_SYN_RECEIVED, RULE_PAWS);
         return;
     }
     if (!(g->flags & SEG_RST) && !tcp_acceptable(nxt, wnd, g)) {

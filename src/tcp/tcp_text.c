@@ -138,7 +138,9 @@ bool tcp_text(struct tcb *t, struct seg *g)
 
     if (!fin && g->text.len == 0)
         return false;
-    if (t->fin_rcvd) { /* CLOSE-WAIT, CLOSING, LAST-ACK: ignore the segment text */
+    /* CLOSE-WAIT, CLOSING, LAST-ACK: ignore the segment text.  Departs from RFC 9293
+     * section 3.10.7.4, eighth: so is another FIN, there being no number behind a peer's FIN. */
+    if (t->fin_rcvd) {
         tcp_drop(t, g, RULE_TEXT_AFTER_FIN);
         return false;
     }
