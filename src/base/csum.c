@@ -149,23 +149,32 @@ uint64_t csum_copy(uint64_t sum, void *dst, const void *src, size_t len)
     return sum_run(sum, (uint8_t *)dst, (const uint8_t *)src, len);
 }
 
+/* RFC 1071 section 2 (B): a sum at an odd offset has its octets swapped. */
+static void run_join(struct csum_run *c, uint64_t part, size_t len)
+{
+    uint16_t folded;
+
+    if (c->odd) {
+        folded = csum_fold(part);
+        part = (uint16_t)(folded << 8 | folded >> 8);
+    }
+    c->sum = carry_add(c->sum, part);
+    c->odd ^= len & 1;
+}
+
 uint64_t csum_pieces(uint64_t sum, const struct pieces *t)
 {
-    uint64_t part;
+    struct csum_run c = {sum, false};
     uint32_t i;
-    uint16_t folded;
-    bool odd = false;
 
-    for (i = 0; i < t->n; i++) {
-        part = csum_add(0, t->v[i].base, t->v[i].len);
-        if (odd) { /* RFC 1071 section 2 (B): a sum at an odd offset has its octets swapped */
-            folded = csum_fold(part);
-            part = (uint16_t)(folded << 8 | folded >> 8);
-        }
-        sum = carry_add(sum, part);
-        odd ^= t->v[i].len & 1;
-    }
-    return sum;
+    for (i = 0; i < t->n; i++)
+        run_join(&c, csum_add(0, t->v[i].base, t->v[i].len), t->v[i].len);
+    return c.sum;
+}
+
+void csum_run_copy(struct csum_run *c, void *dst, const void *src, size_t len)
+{
+    run_join(c, csum_copy(0, dst, src, len), len);
 }
 
 uint16_t csum_fold(uint64_t sum)

@@ -11,6 +11,13 @@
 
 uint64_t csum_add(uint64_t sum, const void *p, size_t len);
 uint64_t csum_pieces(uint64_t sum, const struct pieces *t);
+/* A sum over pieces of any length, copied or not: `odd` says that an odd number of octets came
+ * before. */
+struct csum_run {
+    uint64_t sum;
+    bool odd;
+};
+void csum_run_copy(struct csum_run *c, void *dst, const void *src, size_t len);
 /* Copies and sums in one pass. */
 uint64_t csum_copy(uint64_t sum, void *dst, const void *src, size_t len);
 /* One's complement sum folded to 16 bits, not inverted: 0xffff when a verified sum is right. */

@@ -285,14 +285,19 @@ static uint8_t *run_at(const struct ring *r, uint32_t off, uint32_t n, uint32_t 
     return base + at;
 }
 
-static void store(const struct ring *r, uint32_t off, const uint8_t *src, size_t n)
+/* sum may be NULL. */
+static void store(const struct ring *r, uint32_t off, const uint8_t *src, size_t n,
+                  struct csum_run *sum)
 {
     uint32_t run;
     uint8_t *to;
 
     while (n) {
         to = run_at(r, off, (uint32_t)n, &run);
-        memcpy(to, src, run);
+        if (sum)
+            csum_run_copy(sum, to, src, run);
+        else
+            memcpy(to, src, run);
         src += run;
         off += run;
         n -= run;
@@ -300,6 +305,12 @@ static void store(const struct ring *r, uint32_t off, const uint8_t *src, size_t
 }
 
 int ring_put(struct ring *r, struct ring_pool *p, uint32_t off, const struct pieces *t)
+{
+    return ring_put_sum(r, p, off, t, NULL);
+}
+
+int ring_put_sum(struct ring *r, struct ring_pool *p, uint32_t off, const struct pieces *t,
+                 struct csum_run *sum)
 {
     uint32_t end = off + t->len, i;
     int err;
@@ -316,7 +327,7 @@ int ring_put(struct ring *r, struct ring_pool *p, uint32_t off, const struct pie
     if (err)
         return err;
     for (i = 0; i < t->n; i++) {
-        store(r, off, t->v[i].base, t->v[i].len);
+        store(r, off, t->v[i].base, t->v[i].len, sum);
         off += (uint32_t)t->v[i].len;
     }
     return 0;

@@ -11,7 +11,7 @@
 #ifndef BASE_RING_H
 #define BASE_RING_H
 
-#include "base/bytes.h"
+#include "base/csum.h"
 #include "base/env.h"
 
 #define RING_MIN_SHIFT   9
@@ -42,6 +42,9 @@ void ring_fini(struct ring *r, struct ring_pool *p);
 /* Stores t at offset off (anywhere, also beyond len), without changing len.  0 or ESTAB_E_NOMEM,
  * and then nothing has changed.  off + t->len <= UINT32_MAX / 2. */
 int ring_put(struct ring *r, struct ring_pool *p, uint32_t off, const struct pieces *t);
+/* The same, and sums what it stores; sum may be NULL. */
+int ring_put_sum(struct ring *r, struct ring_pool *p, uint32_t off, const struct pieces *t,
+                 struct csum_run *sum);
 /* The octets [len, len + n) have all been put: they are in the queue now. */
 void ring_extend(struct ring *r, uint32_t n);
 /* Appends: put at len, extend. */

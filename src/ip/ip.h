@@ -123,6 +123,7 @@ struct ip_error {
 };
 enum ip_verdict ip_recv(struct ip_layer *l, uint8_t port, const struct estab_frame *f,
                         struct ip_dgram *d, struct ip_error *e);
+bool ip_frame_pieces(struct pieces *t, const struct estab_frame *f); /* false: absurdly long */
 /* A drop by any layer, counted and traced; addresses from d if it is not NULL, ports unknown. */
 void ip_drop(struct ip_layer *l, const struct ip_dgram *d, enum rule r);
 /* Answers d with an ICMP error where RFC 1122 section 3.2.2 and RFC 4443 section 2.4 allow one,

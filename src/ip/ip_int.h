@@ -148,7 +148,6 @@ void ip_icmp_reass_timeout(struct ip_layer *l, const struct ip_dgram *d);
 /* The first min(want, t->len) octets, or more, in one run: in place if they lie so, else copied to
  * buf. */
 const uint8_t *ip_run(const struct pieces *t, uint32_t want, uint8_t *buf, size_t *len);
-bool ip_frame_pieces(struct pieces *t, const struct estab_frame *f); /* false: absurdly long */
 
 /* ---- fragments, ip_reass.c ---- */
 

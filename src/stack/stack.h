@@ -9,6 +9,16 @@
 
 #define STACK_BATCH 64 /* frames lent by one estab_output() */
 
+struct stack_run { /* a predicted segment, and what follows it in the same batch */
+    struct tcb *t; /* NULL: none */
+    const uint8_t *hdr;
+    uint32_t tcp_at, text_at; /* where the TCP header and the text begin */
+    uint64_t pseudo;          /* the pseudo header's sum, without the length */
+    struct seg g;
+    uint8_t flags; /* of the frame's offload */
+    bool csum_ok, v4;
+};
+
 struct estab_stack {
     struct env env;
     struct rule_book rules;
@@ -16,6 +26,7 @@ struct estab_stack {
     struct udp_layer udp;
     struct tcp_layer tcp;
     uint64_t frames_in, frames_out;
+    struct stack_run run;
     bool inside; /* a public call runs: none may begin (from a trace hook, say) */
     struct gso_hdr hdrs[STACK_BATCH]; /* headers of the frames lent */
 };
@@ -24,5 +35,9 @@ struct estab_stack {
 void stack_enter(estab_stack *s);
 void stack_leave(estab_stack *s); /* frees the dead */
 void stack_recv(estab_stack *s, uint8_t port, const struct estab_frame *f);
+/* g, which came in d, was predicted: a run may begin with it. */
+void run_begin(struct stack_run *r, struct tcb *t, const struct ip_dgram *d, const struct seg *g);
+/* true: the frame was the run's next segment, and has been dealt with.  r->t is not NULL. */
+bool run_goes_on(struct stack_run *r, const struct estab_frame *f);
 
 #endif

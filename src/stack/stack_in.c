@@ -14,20 +14,18 @@ static bool tcp_checksum_ok(const struct ip_dgram *d)
     return csum_fold(csum_pieces(sum, &d->payload)) == 0xffff;
 }
 
-/* A frame becomes a segment, or is dropped. [MUST-57] */
+/* A frame becomes a segment whose checksum nobody has looked at yet, or is dropped. [MUST-57] */
 static bool tcp_segment_of(estab_stack *s, const struct ip_dgram *d, struct seg *g)
 {
-    enum rule r;
+    enum rule r = RULE_TCP_GROUP;
 
-    if (d->local == IP_LOCAL_NONE)
-        r = RULE_TCP_GROUP;
-    else if (!tcp_checksum_ok(d))
-        r = RULE_TCP_CSUM;
-    else
+    if (d->local != IP_LOCAL_NONE)
         r = tcp_parse(g, d->head, d->head_len, &d->payload);
     if (r == RULE_NONE && (g->sport == 0 || g->dport == 0))
         r = RULE_TCP_PORT_0;
     if (r != RULE_NONE) {
+        if (r != RULE_TCP_GROUP && !tcp_checksum_ok(d))
+            r = RULE_TCP_CSUM;
         ip_drop(&s->ip, d, r);
         return false;
     }
@@ -66,6 +64,37 @@ static void to_listener(struct tcp_layer *l, const struct tcp_tuple *k, struct s
         tcp_arrive_closed(l, g, d);
 }
 
+/* The next text of the connection that had the last segment: verified as it is stored.  true: the
+ * segment has been dealt with. */
+static bool tcp_text_in(estab_stack *s, const struct ip_dgram *d, const struct tcp_tuple *k,
+                        struct seg *g)
+{
+    struct tcb *t = tcp_demux_hot(&s->tcp, k);
+    uint32_t hdr_len = d->ip.payload_len - g->text.len;
+    struct csum_run sum = {0, false};
+
+    if (!t || !tcp_predicted(t, g))
+        return false;
+    if (!d->csum_ok) {
+        sum.sum = ip_pseudo(d->ip.src, d->ip.dst, IPPROTO_TCP_, d->ip.payload_len);
+        sum.sum = csum_add(sum.sum, d->head, hdr_len);
+    }
+    switch (tcp_text_store(t, g, d->csum_ok ? NULL : &sum)) {
+    case TCP_NOT_STORED:
+        return false;
+    case TCP_WRONG_SUM:
+        ip_drop(&s->ip, d, RULE_TCP_CSUM);
+        return true;
+    case TCP_STORED:
+        break;
+    }
+    if (s->env.cb.trace)
+        tcp_trace_in(&s->tcp, k, tcb_handle(t), ESTAB_ESTABLISHED, g, t->snd_wscale);
+    tcp_predicted_arrives(t, g);
+    run_begin(&s->run, t, d, g);
+    return true;
+}
+
 static void tcp_in(estab_stack *s, const struct ip_dgram *d)
 {
     struct tcp_layer *l = &s->tcp;
@@ -77,6 +106,12 @@ static void tcp_in(estab_stack *s, const struct ip_dgram *d)
     if (!tcp_segment_of(s, d, &g))
         return;
     k = (struct tcp_tuple){d->ip.src, d->local, g.dport, g.sport};
+    if (tcp_text_in(s, d, &k, &g))
+        return;
+    if (!tcp_checksum_ok(d)) {
+        ip_drop(&s->ip, d, RULE_TCP_CSUM);
+        return;
+    }
     ref = tcp_demux_find(l, &k);
     if (ref == HASH_NONE) {
         to_listener(l, &k, &g, d, NULL);
@@ -125,8 +160,13 @@ int estab_input(estab_stack *s, int port, const struct estab_frame *f, size_t n)
     if (port < 0 || (uint32_t)port >= s->ip.nports)
         return ESTAB_E_INVAL;
     stack_enter(s);
-    for (size_t i = 0; i < n; i++)
+    s->run.t = NULL;
+    for (size_t i = 0; i < n; i++) {
+        if (s->run.t && run_goes_on(&s->run, &f[i]))
+            continue;
+        s->run.t = NULL;
         stack_recv(s, (uint8_t)port, &f[i]);
+    }
     s->frames_in += n;
     stack_leave(s);
     return 0;

@@ -357,6 +357,8 @@ void tcp_enter_compact(struct tcp_layer *l, const struct tcp_tuple *k, enum esta
 void tcp_tuple_of(const struct ip_dgram *d, const struct seg *g, struct tcp_tuple *k);
 uint32_t tcp_demux_find(struct tcp_layer *l,
                         const struct tcp_tuple *k); /* a TCP_REF or HASH_NONE */
+/* The one found last, if k is its tuple; or NULL. */
+struct tcb *tcp_demux_hot(const struct tcp_layer *l, const struct tcp_tuple *k);
 struct tcb *tcp_demux_listener(struct tcp_layer *l, uint16_t local, uint16_t lport);
 uint32_t tcp_demux_tag(const struct tcp_layer *l, const struct tcp_tuple *k);
 int tcp_demux_add(struct tcb *t); /* under its tuple; pport 0: bound or listening */
@@ -394,6 +396,10 @@ static inline uint32_t tcp_ts_now(const struct tcp_layer *l) /* ms [RFC7323-5.4-
 
 /* ---- segments: tcp_arrive.c, tcp_arrive_init.c, tcp_synq.c, tcp_timewait.c, tcp_icmp.c ---- */
 void tcp_segment_arrives(struct tcb *t, struct seg *g);
+/* Header prediction: whether all that g can mean is that its text is the next. */
+bool tcp_predicted(const struct tcb *t, const struct seg *g);
+/* ... then, once its text has been stored, instead of tcp_segment_arrives(). */
+void tcp_predicted_arrives(struct tcb *t, struct seg *g);
 /* Section 3.10.7.4, first: against the window [nxt, nxt + wnd). */
 bool tcp_acceptable(seq_t nxt, uint32_t wnd, const struct seg *g);
 /* Leaves of an acceptable segment what begins at or after RCV.NXT and ends inside the window. */
@@ -428,7 +434,13 @@ void tcp_rexmt_arm(struct tcb *t, bool restart);
 void tcp_established(struct tcb *t);         /* first congestion window, RTO; EV_OUT */
 void tcp_challenge_ack(struct tcb *t);       /* RFC 5961 section 7: limited */
 bool tcp_text(struct tcb *t, struct seg *g); /* tcp_text.c; true: FIN has its turn */
-void tcp_text_end(struct tcb *t);            /* FIN has had its turn: no text follows */
+enum tcp_stored { TCP_STORED, TCP_NOT_STORED, TCP_WRONG_SUM };
+/* The text of a segment that is tcp_predicted(), behind the queue but not yet in it.  sum: the
+ * pseudo header's and the TCP header's; NULL: the link has verified it.  Unless it is stored,
+ * nothing has happened. */
+enum tcp_stored tcp_text_store(struct tcb *t, const struct seg *g, struct csum_run *sum);
+void tcp_text_stored(struct tcb *t, uint32_t n); /* ... is in it now */
+void tcp_text_end(struct tcb *t);                /* FIN has had its turn: no text follows */
 void tcp_dsack(struct tcb *t, seq_t lo, seq_t hi);
 uint32_t tcp_sack_blocks(const struct tcb *t, struct range out[TCP_SACK_MAX], uint32_t max);
 bool tcp_sack_arrives(struct tcb *t, const struct seg *g);  /* tcp_sack.c; true: it has news */

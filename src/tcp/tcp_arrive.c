@@ -353,21 +353,24 @@ static void arrive_synchronized(struct tcb *t, struct seg *g)
 /* The next text of a one-way transfer passes all eight checks at a glance: in order, inside the
  * window, nothing newly acknowledged, nothing out of order waiting, nobody's window moved.  Saves
  * some 25 of 90 ns a segment in bulk. */
-static bool predicted(const struct tcb *t, const struct seg *g)
+bool tcp_predicted(const struct tcb *t, const struct seg *g)
 {
     return t->state == ESTAB_ESTABLISHED && (g->flags & ~SEG_PSH) == SEG_ACK &&
            seq_eq(g->seq, t->rcv.nxt) && seq_eq(g->ack, t->snd.una) && t->w && !t->w->ahead &&
            !t->w->fin_ahead && g->len > 0 && g->len <= tcp_rcv_wnd(t) &&
-           g->wnd << t->snd_wscale == t->snd.wnd && !t->orphan && (g->opt.has & ~OPT_TS) == 0 &&
+           g->wnd << t->snd_wscale == t->snd.wnd && !t->orphan && !t->rd_shut &&
+           (g->opt.has & ~OPT_TS) == 0 &&
            (!t->ts_ok || ((g->opt.has & OPT_TS) && (int32_t)(g->opt.ts_val - t->ts_recent) >= 0));
 }
 
-static void arrive_predicted(struct tcb *t, struct seg *g)
+void tcp_predicted_arrives(struct tcb *t, struct seg *g)
 {
+    t->segs_in += g->nsegs;
+    t->keep_probes = 0;
     remember_ts(t, g);
     t->snd.wl1 = g->seq;
     t->snd.wl2 = g->ack;
-    (void)tcp_text(t, g);
+    tcp_text_stored(t, g->text.len);
     if (t->keepidle_ms)
         tcp_idle_arm(t);
     if (t->owed.ack_now)
@@ -380,10 +383,6 @@ void tcp_segment_arrives(struct tcb *t, struct seg *g)
 {
     t->segs_in += g->nsegs;
     t->keep_probes = 0;
-    if (predicted(t, g)) {
-        arrive_predicted(t, g);
-        return;
-    }
     if (g->opt.has & (OPT_MSS | OPT_WS | OPT_SACK_OK) && !g->syn_wnd)
         rule_count(t->layer->rules, RULE_OPTION_OUTSIDE_SYN);
     if (t->state == ESTAB_SYN_SENT)

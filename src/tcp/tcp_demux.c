@@ -57,12 +57,18 @@ uint32_t tcp_demux_peek(const struct tcp_layer *l, const struct tcp_tuple *k)
     return HASH_NONE;
 }
 
+struct tcb *tcp_demux_hot(const struct tcp_layer *l, const struct tcp_tuple *k)
+{
+    struct tcb *t = l->hot == SLAB_NONE ? NULL : tcb_at(l, l->hot);
+
+    return t && tcb_is(t, k) ? t : NULL;
+}
+
 uint32_t tcp_demux_find(struct tcp_layer *l, const struct tcp_tuple *k)
 {
     uint32_t ref;
 
-    if (l->hot != SLAB_NONE &&
-        tcb_is(tcb_at(l, l->hot), k)) /* runs of segments of one connection */
+    if (tcp_demux_hot(l, k)) /* runs of segments of one connection */
         return TCP_REF(TCP_REF_TCB, l->hot);
     ref = tcp_demux_peek(l, k);
     if (ref != HASH_NONE && TCP_REF_KIND(ref) == TCP_REF_TCB)
