@@ -309,21 +309,27 @@ int ring_put(struct ring *r, struct ring_pool *p, uint32_t off, const struct pie
     return ring_put_sum(r, p, off, t, NULL);
 }
 
+static int ring_grow(struct ring *r, struct ring_pool *p, uint32_t off, uint32_t end)
+{
+    assert(off <= UINT32_MAX / 2 && end >= off && end <= UINT32_MAX / 2);
+    if (off == end)
+        return 0;
+    if (is_large(r))
+        return grow_large(r, p, off, end);
+    return end > CHUNK ? small_to_large(r, p, off, end) : grow_small(r, p, end);
+}
+
+int ring_reserve(struct ring *r, struct ring_pool *p, uint32_t n)
+{
+    return ring_grow(r, p, r->len, r->len + n);
+}
+
 int ring_put_sum(struct ring *r, struct ring_pool *p, uint32_t off, const struct pieces *t,
                  struct csum_run *sum)
 {
-    uint32_t end = off + t->len, i;
-    int err;
+    uint32_t i;
+    int err = ring_grow(r, p, off, off + t->len);
 
-    assert(off <= UINT32_MAX / 2 && end >= off && end <= UINT32_MAX / 2);
-    if (!t->len)
-        return 0;
-    if (is_large(r))
-        err = grow_large(r, p, off, end);
-    else if (end > CHUNK)
-        err = small_to_large(r, p, off, end);
-    else
-        err = grow_small(r, p, end);
     if (err)
         return err;
     for (i = 0; i < t->n; i++) {

@@ -45,6 +45,8 @@ int ring_put(struct ring *r, struct ring_pool *p, uint32_t off, const struct pie
 /* The same, and sums what it stores; sum may be NULL. */
 int ring_put_sum(struct ring *r, struct ring_pool *p, uint32_t off, const struct pieces *t,
                  struct csum_run *sum);
+/* Makes room for n octets at the end: putting them there cannot fail.  0 or ESTAB_E_NOMEM. */
+int ring_reserve(struct ring *r, struct ring_pool *p, uint32_t n);
 /* The octets [len, len + n) have all been put: they are in the queue now. */
 void ring_extend(struct ring *r, uint32_t n);
 /* Appends: put at len, extend. */

@@ -59,7 +59,7 @@ static uint8_t frame_flags(uint8_t flags, uint32_t i, uint32_t n)
 }
 
 void gso_split(const struct ip_layer *l, uint8_t port, const struct estab_frame *super,
-               struct estab_frame *f, struct gso_hdr *hdrs, uint32_t n)
+               struct estab_frame *f, struct gso_hdr *hdrs, uint32_t n, const struct gso_sums *sums)
 {
     const uint32_t hdr_len = super->off.hdr_len, at = super->off.csum_start,
                    mss = super->off.gso_size, tcp_len = hdr_len - at;
@@ -105,7 +105,9 @@ void gso_split(const struct ip_layer *l, uint8_t port, const struct estab_frame 
         } else {
             f[i].off = (struct estab_offload){0};
             sum = csum_u16(csum_u32(sum, seq + i * mss), h[at + 13]);
-            folded = (uint16_t)~csum_fold(csum_pieces(sum, &text));
+            sum = i < sums->n ? (uint64_t)csum_fold(sum) + sums->v[(sums->first + i) % GSO_SUMS]
+                              : csum_pieces(sum, &text);
+            folded = (uint16_t)~csum_fold(sum);
         }
         memcpy(h + at + 16, &folded, sizeof folded);
         f[i].iov[0] = (struct estab_iov){h, hdr_len};

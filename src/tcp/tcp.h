@@ -44,6 +44,15 @@ struct tcp_ranges {
     struct ranges r;
     uint32_t slot;
 };
+struct tcp_sums {         /* of the text to be sent next, by the segments it will probably go in */
+    seq_t at, end;        /* from SND.NXT on; summed up to here */
+    uint32_t mss;         /* each of so many octets */
+    uint32_t first, n;    /* those that are complete: v[first % GSO_SUMS] and on */
+    uint32_t fill;        /* octets of the one that is not */
+    struct csum_run last; /* ... its sum so far */
+    uint32_t slot;
+    uint16_t v[GSO_SUMS];
+};
 /* What a connection has only while octets are in flight, unsent, unread or out of order. */
 struct tcp_work {
     struct ring snd; /* from SND.UNA on: in flight, then unsent */
@@ -56,6 +65,7 @@ struct tcp_work {
     estab_time stalled_at;     /* what is in flight, or behind a closed window, has waited since */
     struct tcp_ranges *ahead;  /* received out of order; NULL: none */
     struct tcp_ranges *sacked; /* reported by the peer; NULL: none */
+    struct tcp_sums *sums;     /* NULL: none */
     seq_t
         recent[3]; /* where the latest out-of-order text went, newest first (RFC 2018 section 4) */
     struct range dsack;      /* RFC 2883: what came twice; lo = hi: nothing */
@@ -285,7 +295,7 @@ struct tcp_layer {
     struct ip_layer *ip;
     struct rule_book *rules;
     struct tcp_settings set;
-    struct slab tcbs, works, listeners, synqs, timewaits, ranges;
+    struct slab tcbs, works, listeners, synqs, timewaits, ranges, sums;
     struct ring_pool pool;
     struct hash demux;  /* four-tuples and listeners */
     struct wheel wheel; /* one node a tcb */
@@ -559,6 +569,14 @@ int tcp_expire(struct tcp_layer *l);
 estab_time tcp_next(const struct tcp_layer *l);
 enum estab_timer tcp_next_timer(const struct tcb *t, estab_time *at);
 
+/* ---- tcp_sums.c ---- */
+/* Appends to the send queue, summing where that will save a pass later.  0 or ESTAB_E_NOMEM. */
+int tcp_sums_write(struct tcb *t, const uint8_t *from, uint32_t n);
+/* What is known of the segments that new text [seq, seq + n) goes in; good until the next call. */
+void tcp_sums_find(const struct tcb *t, seq_t seq, uint32_t n, struct gso_sums *out);
+void tcp_sums_sent(struct tcb *t, seq_t seq, uint32_t n); /* ... it has gone */
+void tcp_sums_free(struct tcp_layer *l, struct tcp_work *w);
+
 /* ---- tcp_output.c, tcp_emit.c ---- */
 struct tcp_frames { /* room for frames to hand out, and for their headers; what has been filled */
     struct estab_frame *f;
@@ -574,6 +592,7 @@ struct seg_out {
     struct seg g; /* ports from the segment's own view: g.sport is ours */
     struct estab_iov text[ESTAB_IOVS - 1];
     uint32_t ntext, text_len;
+    struct gso_sums sums; /* of the text, as far as they are known */
     uint16_t gso_size;
     uint8_t hop_limit, tos;
     /* for the trace */

@@ -414,6 +414,7 @@ void tcp_fail(struct tcb *t, enum estab_err err, enum estab_cause by, bool rst)
         ring_init(&w->snd);
         tcp_ranges_free(l, &w->ahead);
         tcp_ranges_free(l, &w->sacked);
+        tcp_sums_free(l, w);
         w->resend = w->lost_to = t->snd.nxt;
         for (int i = 0; i < TCP_TIMERS; i++)
             w->due[i] = ESTAB_NEVER;

@@ -20,7 +20,10 @@ static void checksum(struct tcp_layer *l, const struct seg_out *o, uint32_t tcp_
         f->off.csum_offset = 16;
     } else {
         memcpy(text.v, o->text, o->ntext * sizeof *o->text);
-        folded = (uint16_t)~csum_fold(csum_pieces(csum_add(sum, tcp, hdr_len), &text));
+        sum = csum_add(sum, tcp, hdr_len);
+        sum = o->sums.n ? (uint64_t)csum_fold(sum) + o->sums.v[o->sums.first % GSO_SUMS]
+                        : csum_pieces(sum, &text);
+        folded = (uint16_t)~csum_fold(sum);
     }
     memcpy(tcp + 16, &folded, 2);
 }
@@ -78,7 +81,7 @@ void tcp_emit(struct tcp_layer *l, const struct seg_out *o, struct tcp_frames *o
     } else {
         uint32_t n = (o->text_len + o->gso_size - 1) / o->gso_size;
 
-        gso_split(l->ip, o->path->port, &super, &out->f[out->n], &out->hdrs[out->n], n);
+        gso_split(l->ip, o->path->port, &super, &out->f[out->n], &out->hdrs[out->n], n, &o->sums);
         out->n += n;
     }
     trace_frames(l, o);

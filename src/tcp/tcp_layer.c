@@ -23,6 +23,7 @@ int tcp_init(struct tcp_layer *l, struct env *env, struct ip_layer *ip, struct r
     slab_init(&l->synqs, env, sizeof(struct tcp_synq), 8, 8, set->max_synq);
     slab_init(&l->timewaits, env, sizeof(struct tcp_timewait), 8, 8, set->max_timewait);
     slab_init(&l->ranges, env, sizeof(struct tcp_ranges), 8, 4, UINT32_MAX);
+    slab_init(&l->sums, env, sizeof(struct tcp_sums), 8, 2, UINT32_MAX);
     ring_pool_init(&l->pool, env, 64);
     hash_init(&l->demux, env);
     hash_init(&l->cookies[0].used, env);
@@ -84,6 +85,7 @@ static void free_work(struct tcp_layer *l, struct tcb *t)
     ring_fini(&w->rcv, &l->pool);
     tcp_ranges_free(l, &w->ahead);
     tcp_ranges_free(l, &w->sacked);
+    tcp_sums_free(l, w);
     slab_put(&l->works, w->slot);
     t->w = NULL;
 }
@@ -108,6 +110,7 @@ void tcp_fini(struct tcp_layer *l)
     slab_fini(&l->synqs);
     slab_fini(&l->timewaits);
     slab_fini(&l->ranges);
+    slab_fini(&l->sums);
 }
 
 /* [MUST-25, MUST-28] */

@@ -225,6 +225,8 @@ static void send_text(struct tcb *t, seq_t seq, uint32_t n, bool fin, enum rule 
             o.g.flags |= SEG_PSH; /* [MUST-61]: the queue's last octet */
         if (n > mss)
             o.gso_size = (uint16_t)mss;
+        if (why == RULE_NONE)
+            tcp_sums_find(t, seq, n, &o.sums);
     }
     if (fin)
         o.g.flags |= SEG_FIN;
@@ -234,6 +236,8 @@ static void send_text(struct tcb *t, seq_t seq, uint32_t n, bool fin, enum rule 
     }
     t->sent_ms = ms_of(t->layer->env->now);
     finish(t, &o, out);
+    if (n > 0 && why == RULE_NONE)
+        tcp_sums_sent(t, seq, n);
 }
 
 /* What is lost goes first, a segment at a time, when the congestion window has room for it; but

@@ -109,14 +109,10 @@ static ptrdiff_t enqueue(struct tcb *t, const struct estab_iov *iov, size_t niov
 
         while (left > 0 && room > 0) {
             uint32_t n = left < 65536 ? (uint32_t)left : 65536;
-            struct pieces p;
 
             if (n > room)
                 n = room;
-            p.v[0] = (struct estab_iov){from, n};
-            p.n = 1;
-            p.len = n;
-            if (ring_write(&t->w->snd, &t->layer->pool, &p) != 0)
+            if (tcp_sums_write(t, from, n) != 0)
                 return total ? total : ESTAB_E_NOMEM;
             from += n;
             left -= n;

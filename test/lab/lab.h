@@ -306,8 +306,8 @@ static inline void lab_check_empty(struct lab *l)
         const struct tcp_layer *t = &l->host[i].s->tcp;
 
         if (t->nconns || t->tcbs.used || t->works.used || t->listeners.used || t->synqs.used ||
-            t->timewaits.used || t->ranges.used || t->wheel.count || t->demux.used ||
-            t->demux.old_used || t->dead.n || t->ready.n)
+            t->timewaits.used || t->ranges.used || t->sums.used || t->wheel.count ||
+            t->demux.used || t->demux.old_used || t->dead.n || t->ready.n)
             lab_fail(l,
                      "host %c keeps %u tcbs %u works %u listeners %u synqs %u timewaits %u "
                      "ranges %u timers %u tuples",

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* tcp_sums.c - checksums of text that waits to be sent.
+ *
+ * The send queue's text is copied once, by SEND, and summed once, when it goes; both in one pass
+ * cost what the copy costs, if where the segments will begin is known.  Of a transfer it mostly is:
+ * at SND.NXT, and from there on every Eff.snd.MSS octets.  So SEND leaves a sum for each of the
+ * next segments, and where the guess was wrong they are summed as ever.  On the in-memory link at
+ * MTU 1500 it saves some 30 of 200 ns a segment; a link that completes checksums has no use for it.
+ */
+#include "base/csum.h"
+#include "tcp/tcp.h"
+
+void tcp_sums_free(struct tcp_layer *l, struct tcp_work *w)
+{
+    if (w->sums)
+        slab_put(&l->sums, w->sums->slot);
+    w->sums = NULL;
+}
+
+/* The queue's end is where the sums end, or can begin. */
+static struct tcp_sums *sums_for(struct tcb *t, uint32_t n)
+{
+    struct tcp_layer *l = t->layer;
+    struct tcp_work *w = t->w;
+    struct tcp_sums *s = w->sums;
+    uint32_t slot;
+
+    if (s)
+        return seq_eq(s->end, seq_add(tcp_text_una(t), w->snd.len)) ? s : NULL;
+    if (l->ip->ports[t->path.port].caps.tx_csum || !t->syn_acked || tcp_unsent(t) > 0 ||
+        n < 2 * tcp_eff_mss(t))
+        return NULL;
+    slot = slab_get(&l->sums);
+    if (slot == SLAB_NONE)
+        return NULL;
+    w->sums = s = slab_at(&l->sums, slot);
+    s->slot = slot;
+    s->at = s->end = t->snd.nxt;
+    s->mss = tcp_eff_mss(t);
+    s->first = s->n = s->fill = 0;
+    s->last = (struct csum_run){0, false};
+    return s;
+}
+
+int tcp_sums_write(struct tcb *t, const uint8_t *from, uint32_t n)
+{
+    struct ring_pool *pool = &t->layer->pool;
+    struct ring *q = &t->w->snd;
+    struct tcp_sums *s = sums_for(t, n);
+    struct pieces p = {.n = 1};
+
+    if (ring_reserve(q, pool, n) != 0)
+        return ESTAB_E_NOMEM;
+    while (n > 0) {
+        uint32_t k = s && n > s->mss - s->fill ? s->mss - s->fill : n;
+
+        p.v[0] = (struct estab_iov){(void *)(uintptr_t)from, k};
+        p.len = k;
+        (void)ring_put_sum(q, pool, q->len, &p, s ? &s->last : NULL);
+        ring_extend(q, k);
+        from += k;
+        n -= k;
+        if (!s)
+            continue;
+        s->end = seq_add(s->end, k);
+        s->fill += k;
+        if (s->fill < s->mss)
+            continue;
+        s->v[(s->first + s->n++) % GSO_SUMS] = csum_fold(s->last.sum);
+        s->fill = 0;
+        s->last = (struct csum_run){0, false};
+        if (s->n == GSO_SUMS)
+            s = NULL;
+    }
+    return 0;
+}
+
+void tcp_sums_find(const struct tcb *t, seq_t seq, uint32_t n, struct gso_sums *out)
+{
+    struct tcp_sums *s = t->w->sums;
+    uint32_t full, tail;
+
+    *out = (struct gso_sums){NULL, 0, 0};
+    if (!s || !seq_eq(seq, s->at) || s->mss != tcp_eff_mss(t))
+        return;
+    full = n / s->mss;
+    tail = n % s->mss;
+    *out = (struct gso_sums){s->v, s->first, full < s->n ? full : s->n};
+    if (tail == 0 || full != s->n || full == GSO_SUMS || tail != s->fill)
+        return;
+    s->v[(s->first + full) % GSO_SUMS] = csum_fold(s->last.sum);
+    out->n++;
+}
+
+void tcp_sums_sent(struct tcb *t, seq_t seq, uint32_t n)
+{
+    struct tcp_sums *s = t->w->sums;
+
+    if (!s)
+        return;
+    if (!seq_eq(seq, s->at) || n % s->mss != 0 || n / s->mss > s->n ||
+        seq_eq(s->end, seq_add(seq, n))) {
+        tcp_sums_free(t->layer, t->w);
+        return;
+    }
+    s->at = seq_add(seq, n);
+    s->first += n / s->mss;
+    s->n -= n / s->mss;
+}
