@@ -149,6 +149,13 @@ static bool is_duplicate(const struct tcb *t, const struct seg *g, bool sack_new
     return g->len == 0 && tcp_seg_wnd(t, g) == t->snd.wnd && t->snd.wnd != 0;
 }
 
+/* RFC 6675 section 4, IsLost() of the first segment: more than (DupThresh - 1) * SMSS octets beyond
+ * it have arrived, however few ACKs say so. */
+static bool sack_says_lost(const struct tcb *t)
+{
+    return t->w->sacked && ranges_len(&t->w->sacked->r) > 2 * tcp_eff_mss(t);
+}
+
 /* [RFC5681-3.2-3] */
 static void duplicate_ack(struct tcb *t)
 {
@@ -157,6 +164,8 @@ static void duplicate_ack(struct tcb *t)
     t->dup_acks_in++;
     if (w->dupacks < UINT8_MAX)
         w->dupacks++;
+    if (w->dupacks < 3 && sack_says_lost(t))
+        w->dupacks = 3;
     if (w->recovering) /* step 3: a segment has left the network */
         t->cc.cwnd += tcp_eff_mss(t);
     else if (w->dupacks == 3)
