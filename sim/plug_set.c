@@ -63,6 +63,11 @@ static const struct setting settings[] = {
     {"uto_max", SPAN, CONFIG(uto_max)},
     {"reass_max", NUM32, CONFIG(reass_max)},
     {"reass_timeout", SPAN, CONFIG(reass_timeout)},
+    {"pmtu_max", NUM32, CONFIG(pmtu_max)},
+    {"pmtu_age", SPAN, CONFIG(pmtu_age)},
+    {"pmtu_least4", NUM16, CONFIG(pmtu_least4)},
+    {"pmtu_least6", NUM16, CONFIG(pmtu_least6)},
+    {"mtu_probing", NUM8, CONFIG(mtu_probing)},
     {"wscale", NUM8, CONFIG(profile.wscale)},
     {"quick_acks", NUM8, CONFIG(profile.quick_acks)},
     {"syn_linear", NUM8, CONFIG(profile.syn_linear)},
@@ -105,6 +110,9 @@ static const struct {
     {"net.ipv4.ip_local_port_range", "port_lo", 0, 0, 1},
     {"net.ipv4.ip_local_port_range", "port_hi", 1, 0, 1},
     {"net.ipv4.ip_default_ttl", "hop_limit", 0, 0, 1},
+    {"net.ipv4.tcp_mtu_probing", "mtu_probing", 0, 0, 1},
+    {"net.ipv4.route.mtu_expires", "pmtu_age", 0, ESTAB_S(1), 1},
+    {"net.ipv4.route.min_pmtu", "pmtu_least4", 0, 0, 1},
     {"net.inet.tcp.rfc1323", "timestamps", 0, 0, 1},
     {"net.inet.tcp.rfc1323", "window_scale", 0, 0, 1},
     {"net.inet.tcp.sack.enable", "sack", 0, 0, 1},
@@ -126,6 +134,7 @@ static const struct {
     {"net.inet.ip.portrange.first", "port_lo", 0, 0, 1},
     {"net.inet.ip.portrange.last", "port_hi", 0, 0, 1},
     {"net.inet.ip.ttl", "hop_limit", 0, 0, 1},
+    {"net.inet.tcp.pmtud_blackhole_detection", "mtu_probing", 0, 0, 1},
 };
 
 static void set_profile(struct plug_set *set, enum plug_profile profile)

@@ -6,6 +6,7 @@ struct preset {
     struct estab_profile p;
     uint32_t sndbuf, rcvbuf;
     uint8_t syn_retries, synack_retries, max_retries;
+    uint8_t mtu_probing;
     uint16_t port_lo, port_hi;
     estab_dur rto_init, rto_min, rto_max, msl, fin_wait_2, delack;
 };
@@ -17,7 +18,8 @@ static const struct preset presets[] = {
      .syn_retries = 7, /* 247 s: at least 3 minutes [MUST-23] */
      .synack_retries = 5,
      .max_retries = 15, /* at least 100 s [SHLD-11] */
-     .port_lo = 49152,  /* RFC 6335 section 6 */
+     .mtu_probing = ESTAB_MTU_PROBING_BLACKHOLE,
+     .port_lo = 49152, /* RFC 6335 section 6 */
      .port_hi = 65535,
      .rto_init = ESTAB_S(1), /* RFC 6298 (2.1) */
      /* Departs from RFC 6298 section 2 (2.4), which wants 1 s: 200 ms, as hosts at large do, keeps
@@ -97,6 +99,8 @@ int estab_config_profile(struct estab_config *cfg, const char *name)
         cfg->msl = d->msl;
         cfg->fin_wait_2 = d->fin_wait_2;
         cfg->delack = d->delack;
+        if (cfg->size > offsetof(struct estab_config, mtu_probing))
+            cfg->mtu_probing = d->mtu_probing;
         return 0;
     }
     return ESTAB_E_INVAL;

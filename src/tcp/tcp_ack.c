@@ -119,6 +119,7 @@ static void lose_head(struct tcb *t)
 
     w->resend = t->snd.una;
     w->lost_to = seq_min(seq_add(t->snd.una, tcp_eff_mss(t)), t->snd.nxt);
+    w->too_big = false;
 }
 
 /* RFC 6582 section 3.2, step 2. [RFC5681-3.2-1, RFC6582-3.2-2] */
@@ -127,6 +128,8 @@ static void fast_retransmit(struct tcb *t)
     struct tcp_work *w = t->w;
     struct cc_sample s = sample_of(t, 0, seq_diff(t->snd.nxt, t->snd.una), ESTAB_NEVER);
 
+    if (tcp_mtu_lost(t))
+        return;
     if (!seq_lt(t->recover, t->snd.una))
         return; /* step 1: of an earlier episode, or of what its RTO sent twice */
     t->layer->set.cc->on_loss(&t->cc, &s);
@@ -226,6 +229,8 @@ void tcp_ack_advance(struct tcb *t, const struct seg *g)
             tcp_ranges_free(t->layer, &w->sacked);
     }
     t->soft_err = 0;
+    if (w->mtu_failed || !seq_eq(w->probe_lo, w->probe_hi))
+        tcp_mtu_acked(t);
     if (w->rto_recovering && !seq_lt(t->snd.una, t->recover))
         w->rto_recovering = false;
     if (seq_lt(t->recover, t->snd.una))
