@@ -235,6 +235,9 @@ struct estab_config { /* append-only; `size` tells the library which fields the 
     estab_dur pmtu_age;
     uint16_t pmtu_least4, pmtu_least6;
     uint8_t mtu_probing; /* enum estab_mtu_probing */
+    /* MSS that nearly every path takes: where probing begins, and what is tried in a black hole
+     * first; no less than pmtu_least. */
+    uint16_t base_mss4, base_mss6;
 };
 #define estab_config_init(cfg) estab_config_init_sized((cfg), sizeof *(cfg))
 void estab_config_init_sized(struct estab_config *cfg, size_t size); /* fills every default */

@@ -118,7 +118,9 @@ static struct tcp_settings tcp_settings_of(const struct estab_config *c)
                                  .uto_min = c->uto_min,
                                  .uto_max = c->uto_max,
                                  .reuse = c->timewait_reuse,
-                                 .mtu_probing = c->mtu_probing};
+                                 .mtu_probing = c->mtu_probing,
+                                 .base_mss4 = c->base_mss4,
+                                 .base_mss6 = c->base_mss6};
 }
 
 int estab_stack_new(estab_stack **out, const struct estab_env *env, const struct estab_config *cfg)

@@ -262,6 +262,7 @@ struct tcp_settings { /* of estab_config */
     estab_dur uto_min, uto_max;
     bool reuse;          /* of TIME-WAITs, by active OPENs */
     uint8_t mtu_probing; /* enum estab_mtu_probing */
+    uint16_t base_mss4, base_mss6;
 };
 #define TCP_SYNACK_RETRIES_MAX 15
 

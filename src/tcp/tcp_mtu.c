@@ -21,7 +21,6 @@
  * path is tried anew. */
 #include "tcp/tcp.h"
 
-#define BASE4           1024u      /* RFC 4821 section 7.2: nearly every path takes that */
 #define HOLE_OVER       1280u      /* what could not be larger falls into none */
 #define PROBE_FINE      16u        /* octets: a search this close is over */
 #define PROBE_BEHIND    4u         /* segments that must be able to follow a probe */
@@ -47,9 +46,11 @@ static uint32_t mtu_limit(const struct tcb *t)
 
 static uint32_t mtu_base(const struct tcb *t)
 {
+    const struct tcp_settings *set = &t->layer->set;
     uint32_t least = ip_pmtu_least(t->layer->ip, t->peer);
+    uint32_t base = mtu_hdrs(t) + (ip_is4(t->peer) ? set->base_mss4 : set->base_mss6);
 
-    return ip_is4(t->peer) && least < BASE4 ? BASE4 : least;
+    return base > least ? base : least;
 }
 
 static void mtu_set(struct tcb *t, uint32_t mtu)
@@ -139,7 +140,7 @@ static uint32_t plateau_below(uint32_t len)
 
 /* All that is in flight was too big, or is taken to have been.  Some of it may have arrived all the
  * same, and the duplicate ACKs which that makes are no sign of loss: as after an RTO (RFC 6582
- * section 3.2, step 1). */
+ * section 3.2, step 1). [RFC8201-4-5, RFC8201-5.4-1] */
 static void shrink(struct tcb *t, uint32_t mtu)
 {
     struct tcp_work *w = t->w;
@@ -303,14 +304,14 @@ void tcp_mtu_acked(struct tcb *t)
     if (w->mtu_failed) {
         w->mtu_failed = false;
         probe_pauses(t);
-        mtu_learn(t, mtu_limit(t));
+        mtu_learn(t, ip_mtu(t->layer->ip, &t->path));
     }
     if (!probe_is_out(t) || seq_lt(t->snd.una, w->probe_hi))
         return;
     size = probe_mtu(t);
     known = ip_pmtu_find(t->layer->ip, &t->path, t->peer);
     mtu_set(t, size);
-    mtu_learn(t, known && known->high >= size ? known->high : mtu_limit(t));
+    mtu_learn(t, known && known->high >= size ? known->high : ip_mtu(t->layer->ip, &t->path));
     probe_ends(t);
     w->mtu_next = 0;
     rule_count(t->layer->rules, RULE_PMTU_RAISED);

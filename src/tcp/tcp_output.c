@@ -249,15 +249,15 @@ static bool send_lost(struct tcb *t, struct tcp_frames *out)
 
     if (!seq_lt(seq, w->lost_to) || t->snd.wnd == 0)
         return false;
-    if (!(w->recovering && seq_eq(seq, t->snd.una)) && pipe > 0 && pipe + mss > t->cc.cwnd) {
-        w->cwnd_limited = true;
-        return false;
-    }
     text_end = seq_add(tcp_text_una(t), w->snd.len);
     if (seq_lt(seq, text_end))
         n = seq_diff(seq_min(w->lost_to, text_end), seq);
     if (n > mss)
         n = mss;
+    if (!(w->recovering && seq_eq(seq, t->snd.una)) && pipe > 0 && pipe + n > t->cc.cwnd) {
+        w->cwnd_limited = true;
+        return false;
+    }
     fin = t->fin_sent && seq_eq(seq_add(seq, n), text_end) && seq_lt(text_end, w->lost_to);
     w->resend = seq_add(seq, n + (fin ? 1 : 0));
     w->rtt_at = ESTAB_NEVER; /* Karn */

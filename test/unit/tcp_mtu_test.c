@@ -82,7 +82,7 @@ static uint32_t hears_through(struct peer *p, uint32_t path, uint32_t from, uint
 /* ---- told ---- */
 
 /* RFC 8201 section 5.4: what was dropped for its size goes again at once; the network is not
- * congested. */
+ * congested. [RFC8201-5.4-1] */
 static void being_told_is_no_congestion(void **state)
 {
     struct peer *p = *state;
@@ -198,6 +198,9 @@ static void the_least_is_a_setting(void **state)
     assert_int_equal(mss_of(p), 960);
     p->cfg.pmtu_least6 = 1279;
     assert_int_equal(estab_stack_new(&none, &p->env, &p->cfg), ESTAB_E_INVAL);
+    p->cfg.pmtu_least6 = 1280;
+    p->cfg.pmtu_age = ESTAB_S(299);
+    assert_int_equal(estab_stack_new(&none, &p->env, &p->cfg), ESTAB_E_INVAL);
 }
 
 /* ---- what is kept with the path ---- */
@@ -254,7 +257,7 @@ static void what_is_announced_stays(void **state)
 }
 
 /* RFC 1191 section 6.3: after ten minutes it may have become wider; without probes that is tried
- * with everything at once. */
+ * with everything at once. [RFC8201-4-5] */
 static void a_path_is_tried_again_after_ten_minutes(void **state)
 {
     struct peer *p = *state;
@@ -564,6 +567,25 @@ static void a_probe_that_ends_in_a_timeout(void **state)
     assert_int_equal(mss_of(p), 1222); /* half way: that has been tried meanwhile */
 }
 
+/* A connection whose user wants small segments cannot say what larger ones would do: the next one
+ * tries. */
+static void what_one_cannot_try_another_may(void **state)
+{
+    struct peer *p = *state;
+
+    user_connects_with(p, SEG(.mss = 1460));
+    user_sets(p, ESTAB_O_MAXSEG, 1300);
+    user_sends(p, 1, 14600);
+    waits(p, ESTAB_S(2));
+    assert_int_equal(mss_of(p), 984);
+    ignores_all(p);
+    sends(p, SEG(.flags = ACK, .seq = 1, .ack = 985));
+    next_connection(p);
+    user_connects_with(p, SEG(.mss = 1460));
+    assert_int_equal(mss_of(p), 984);
+    probes(p, 1, 1500);
+}
+
 /* Only with enough behind it that its loss would show, and room for that. */
 static void a_probe_needs_company(void **state)
 {
@@ -622,6 +644,15 @@ static void probing_begins_small(void **state)
     assert_int_equal(mss_of(p), 1220);
     assert_int_equal(acks_all(p), 1500);
     assert_int_equal(mss_of(p), 1440);
+    p->cfg.base_mss6 = 100; /* IPv6's minimum holds */
+    peer_restarts(p);
+    busy(p, 14400);
+    assert_int_equal(mss_of(p), 1220);
+    p->ip6 = false;
+    p->cfg.base_mss4 = 700;
+    peer_restarts(p);
+    busy(p, 14400);
+    assert_int_equal(mss_of(p), 700);
 }
 
 int main(void)
@@ -650,6 +681,7 @@ int main(void)
         PEER_TEST(a_probe_that_is_too_big_is_answered),
         PEER_TEST(a_probe_that_is_lost_with_others),
         PEER_TEST(a_probe_that_ends_in_a_timeout),
+        PEER_TEST(what_one_cannot_try_another_may),
         PEER_TEST(a_probe_needs_company),
         PEER_TEST(options_count),
         PEER_TEST(probing_begins_small),
