@@ -24,7 +24,7 @@
 #define HOLE_OVER       1280u      /* what could not be larger falls into none */
 #define PROBE_FINE      16u        /* octets: a search this close is over */
 #define PROBE_BEHIND    4u         /* segments that must be able to follow a probe */
-#define PROBE_PAUSE     ESTAB_S(1) /* after one that was lost */
+#define PROBE_PAUSE     ESTAB_S(1) /* after one, and after what else was found out */
 #define BLACK_HOLE_RTOS 3u         /* R1 of RFC 1122 section 4.2.3.5 */
 
 static uint32_t mtu_hdrs(const struct tcb *t)
@@ -262,6 +262,15 @@ static void widen(struct tcb *t, const struct ip_pmtu *known)
     rule_count(t->layer->rules, RULE_PMTU_RAISED);
 }
 
+/* Losses of probes are hidden from congestion control, and so must be rare (RFC 4821 section
+ * 7.6.2), however many connections there are to where the path leads. */
+static bool is_too_soon(const struct tcb *t, const struct ip_pmtu *known)
+{
+    if (!known || t->w->mtu_next) /* a router has named the size */
+        return false;
+    return known->until - t->layer->ip->pmtu_set.age + PROBE_PAUSE > t->layer->env->now;
+}
+
 uint32_t tcp_mtu_seek(struct tcb *t, uint32_t unsent)
 {
     struct tcp_work *w = t->w;
@@ -279,6 +288,8 @@ uint32_t tcp_mtu_seek(struct tcb *t, uint32_t unsent)
         widen(t, known);
         return 0;
     }
+    if (is_too_soon(t, known))
+        return 0;
     size = next_size(t, known);
     if (size == 0) {
         w->mtu_at = known ? known->until : time_add(t->layer->env->now, t->layer->ip->pmtu_set.age);

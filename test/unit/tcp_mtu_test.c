@@ -196,6 +196,14 @@ static void the_least_is_a_setting(void **state)
     ignores_all(p);
     too_big(p, 600, 1, 1500);
     assert_int_equal(mss_of(p), 960);
+    p->cfg.pmtu_least4 = 68; /* RFC 791 section 3.1: links this narrow are allowed */
+    peer_restarts(p);
+    busy(p, 140);
+    ignores_all(p);
+    too_big(p, 67, 1, 180);
+    assert_int_equal(mss_of(p), 28);
+    for (uint32_t at = 1; at < 141; at += 28)
+        (void)gets(p, SEG(.flags = ACK, .seq = at, .ack = 1, .len = 28));
     p->cfg.pmtu_least6 = 1279;
     assert_int_equal(estab_stack_new(&none, &p->env, &p->cfg), ESTAB_E_INVAL);
     p->cfg.pmtu_least6 = 1280;
@@ -474,6 +482,26 @@ static void a_probe_that_is_lost_is_no_congestion(void **state)
     probes(p, 50001, 1262);
 }
 
+/* Nor does another connection to there: those losses are hidden from congestion control. */
+static void probes_to_a_destination_are_rare(void **state)
+{
+    struct peer *p = *state;
+
+    fallen(p);
+    probes(p, 30001, 1500);
+    ignores_all(p);
+    for (int i = 0; i < 3; i++)
+        sends(p, SEG(.flags = ACK, .seq = 1, .ack = 30001));
+    assert_int_equal(counted(p, RULE_PMTU_PROBE_LOST), 1);
+    next_connection(p);
+    user_connects_with(p, SEG(.mss = 1460));
+    user_sends(p, 1, 20000);
+    assert_int_equal(got(p)->size, 1024);
+    assert_int_equal(acks_all(p), 1024);
+    waits(p, ESTAB_S(1));
+    probes(p, 20001, 1262);
+}
+
 /* Halves: RFC 4821 section 7.3; it ends near enough, until what is known grows old. */
 static void the_search_comes_to_an_end(void **state)
 {
@@ -583,6 +611,7 @@ static void what_one_cannot_try_another_may(void **state)
     next_connection(p);
     user_connects_with(p, SEG(.mss = 1460));
     assert_int_equal(mss_of(p), 984);
+    waits(p, ESTAB_S(1));
     probes(p, 1, 1500);
 }
 
@@ -677,6 +706,7 @@ int main(void)
         PEER_TEST(another_connection_knows_better),
         PEER_TEST(a_probe_that_arrives_widens_the_path),
         PEER_TEST(a_probe_that_is_lost_is_no_congestion),
+        PEER_TEST(probes_to_a_destination_are_rare),
         PEER_TEST(the_search_comes_to_an_end),
         PEER_TEST(a_probe_that_is_too_big_is_answered),
         PEER_TEST(a_probe_that_is_lost_with_others),
