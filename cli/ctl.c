@@ -175,7 +175,7 @@ static void put_socket(struct client *c, const struct estab_tcp_info *i, estab_t
             line, sizeof line,
             "{\"state\":\"%s\",\"local\":\"%s\",\"peer\":\"%s\",\"recv_q\":%u,\"send_q\":%llu,%s"
             "\"backlog\":%u,\"half_open\":%u,\"orphan\":%s,\"snd_mss\":%u,\"rcv_mss\":%u,"
-            "\"cwnd\":%u,\"ssthresh\":%u,\"snd_wnd\":%u,\"rcv_wnd\":%u,\"flight\":%u,"
+            "\"pmtu\":%u,\"cwnd\":%u,\"ssthresh\":%u,\"snd_wnd\":%u,\"rcv_wnd\":%u,\"flight\":%u,"
             "\"unsent\":%u,\"rto_us\":%llu,\"srtt_us\":%llu,\"rttvar_us\":%llu,"
             "\"bytes_acked\":%llu,\"bytes_received\":%llu,\"segs_in\":%llu,\"segs_out\":%llu,"
             "\"retrans\":%llu,\"timestamps\":%s,\"sack\":%s,\"cc\":\"%.15s\"}\n",
@@ -183,7 +183,7 @@ static void put_socket(struct client *c, const struct estab_tcp_info *i, estab_t
             estab_addr_format(&i->peer, true, peer), listens ? i->acceptq : i->unread,
             listens ? (unsigned long long)i->backlog : (unsigned long long)i->flight + i->unsent,
             timer, i->backlog, i->synq, i->orphan ? "true" : "false", i->snd_mss, i->rcv_mss,
-            i->cwnd, i->ssthresh, i->snd_wnd, i->rcv_wnd, i->flight, i->unsent,
+            i->pmtu, i->cwnd, i->ssthresh, i->snd_wnd, i->rcv_wnd, i->flight, i->unsent,
             (unsigned long long)i->rto / 1000u, (unsigned long long)i->srtt / 1000u,
             (unsigned long long)i->rttvar / 1000u, (unsigned long long)i->bytes_acked,
             (unsigned long long)i->bytes_received, (unsigned long long)i->segs_in,

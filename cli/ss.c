@@ -176,18 +176,19 @@ static char *more(const json_t *o)
                     (unsigned long long)number(o, "half_open"));
     if (number(o, "snd_mss") == 0)
         return text("a compact entry: no buffers, no estimates");
-    return text(
-        "rtt %.3f ms (%.3f) rto %.0f ms mss %llu cwnd %llu wnd %llu/%llu "
-        "acked %llu received %llu segs %llu/%llu retrans %llu %s%s%s%s",
-        (double)number(o, "srtt_us") / 1000, (double)number(o, "rttvar_us") / 1000,
-        (double)number(o, "rto_us") / 1000, (unsigned long long)number(o, "snd_mss"),
-        (unsigned long long)number(o, "cwnd"), (unsigned long long)number(o, "snd_wnd"),
-        (unsigned long long)number(o, "rcv_wnd"), (unsigned long long)number(o, "bytes_acked"),
-        (unsigned long long)number(o, "bytes_received"), (unsigned long long)number(o, "segs_out"),
-        (unsigned long long)number(o, "segs_in"), (unsigned long long)number(o, "retrans"),
-        string(o, "cc"), json_is_true(json_object_get(o, "timestamps")) ? " ts" : "",
-        json_is_true(json_object_get(o, "sack")) ? " sack" : "",
-        json_is_true(json_object_get(o, "orphan")) ? " orphan" : "");
+    return text("rtt %.3f ms (%.3f) rto %.0f ms mss %llu pmtu %llu cwnd %llu wnd %llu/%llu "
+                "acked %llu received %llu segs %llu/%llu retrans %llu %s%s%s%s",
+                (double)number(o, "srtt_us") / 1000, (double)number(o, "rttvar_us") / 1000,
+                (double)number(o, "rto_us") / 1000, (unsigned long long)number(o, "snd_mss"),
+                (unsigned long long)number(o, "pmtu"), (unsigned long long)number(o, "cwnd"),
+                (unsigned long long)number(o, "snd_wnd"), (unsigned long long)number(o, "rcv_wnd"),
+                (unsigned long long)number(o, "bytes_acked"),
+                (unsigned long long)number(o, "bytes_received"),
+                (unsigned long long)number(o, "segs_out"), (unsigned long long)number(o, "segs_in"),
+                (unsigned long long)number(o, "retrans"), string(o, "cc"),
+                json_is_true(json_object_get(o, "timestamps")) ? " ts" : "",
+                json_is_true(json_object_get(o, "sack")) ? " sack" : "",
+                json_is_true(json_object_get(o, "orphan")) ? " orphan" : "");
 }
 
 static struct row *row_new(struct ss *q)

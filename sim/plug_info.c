@@ -63,6 +63,7 @@ static void fill(const struct estab_tcp_info *i, struct linux_tcp_info *o)
     o->wscales = (uint8_t)(i->snd_wscale | i->rcv_wscale << 4);
     o->rto = in_us(i->rto);
     o->snd_mss = i->snd_mss;
+    o->pmtu = i->pmtu;
     o->rcv_mss = i->rcv_mss;
     o->advmss = i->rcv_mss;
     o->unacked = in_segments(i->flight, i->snd_mss);

@@ -63,6 +63,13 @@ static const struct setting settings[] = {
     {"uto_max", SPAN, CONFIG(uto_max)},
     {"reass_max", NUM32, CONFIG(reass_max)},
     {"reass_timeout", SPAN, CONFIG(reass_timeout)},
+    {"pmtu_max", NUM32, CONFIG(pmtu_max)},
+    {"pmtu_age", SPAN, CONFIG(pmtu_age)},
+    {"pmtu_least4", NUM16, CONFIG(pmtu_least4)},
+    {"pmtu_least6", NUM16, CONFIG(pmtu_least6)},
+    {"mtu_probing", NUM8, CONFIG(mtu_probing)},
+    {"base_mss4", NUM16, CONFIG(base_mss4)},
+    {"base_mss6", NUM16, CONFIG(base_mss6)},
     {"wscale", NUM8, CONFIG(profile.wscale)},
     {"quick_acks", NUM8, CONFIG(profile.quick_acks)},
     {"syn_linear", NUM8, CONFIG(profile.syn_linear)},
@@ -105,6 +112,11 @@ static const struct {
     {"net.ipv4.ip_local_port_range", "port_lo", 0, 0, 1},
     {"net.ipv4.ip_local_port_range", "port_hi", 1, 0, 1},
     {"net.ipv4.ip_default_ttl", "hop_limit", 0, 0, 1},
+    {"net.ipv4.tcp_mtu_probing", "mtu_probing", 0, 0, 1},
+    {"net.ipv4.tcp_base_mss", "base_mss4", 0, 0, 1},
+    {"net.ipv4.tcp_base_mss", "base_mss6", 0, 0, 1},
+    {"net.ipv4.route.mtu_expires", "pmtu_age", 0, ESTAB_S(1), 1},
+    {"net.ipv4.route.min_pmtu", "pmtu_least4", 0, 0, 1},
     {"net.inet.tcp.rfc1323", "timestamps", 0, 0, 1},
     {"net.inet.tcp.rfc1323", "window_scale", 0, 0, 1},
     {"net.inet.tcp.sack.enable", "sack", 0, 0, 1},
@@ -126,6 +138,18 @@ static const struct {
     {"net.inet.ip.portrange.first", "port_lo", 0, 0, 1},
     {"net.inet.ip.portrange.last", "port_hi", 0, 0, 1},
     {"net.inet.ip.ttl", "hop_limit", 0, 0, 1},
+    {"net.inet.tcp.pmtud_blackhole_detection", "mtu_probing", 0, 0, 1},
+    {"net.inet.tcp.pmtud_blackhole_mss", "base_mss4", 0, 0, 1},
+    {"net.inet.tcp.v6pmtud_blackhole_mss", "base_mss6", 0, 0, 1},
+};
+
+/* Sysctls of which estab has some values only: the rest would be taken for what they are not. */
+static const struct {
+    const char *sysctl, *first, *last;
+} partly[] = {
+    {"net.ipv4.ip_no_pmtu_disc", "0", "0"}, /* paths are always discovered, by packets with DF */
+    {"net.inet.tcp.path_mtu_discovery", "1", "1"},
+    {"net.inet.tcp.pmtud_blackhole_detection", "0", "1"}, /* 2, 3: in one family only */
 };
 
 static void set_profile(struct plug_set *set, enum plug_profile profile)
@@ -362,6 +386,16 @@ int plug_set_sysctl(struct plug_set *set, const char *name, const char *value, c
     bool known = false;
     char part[64];
 
+    for (size_t i = 0; i < sizeof partly / sizeof *partly; i++) {
+        if (strcmp(partly[i].sysctl, name) != 0)
+            continue;
+        known = true;
+        if (!word(value, 0, part, sizeof part) ||
+            (strcmp(part, partly[i].first) != 0 && strcmp(part, partly[i].last) != 0)) {
+            snprintf(err, ESTAB_ERRLEN, "%s: estab does not do what '%s' asks for", name, value);
+            return -1;
+        }
+    }
     for (size_t i = 0; i < sizeof sysctls / sizeof *sysctls; i++) {
         if (strcmp(sysctls[i].sysctl, name) != 0)
             continue;

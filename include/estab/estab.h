@@ -186,6 +186,11 @@ struct estab_profile {
     bool time_wait_acks_all;  /* text and FIN inside the window are acknowledged there even without
                                  ACK */
 };
+enum estab_mtu_probing { /* RFC 4821: how the size of segments is found out */
+                         ESTAB_MTU_PROBING_OFF,       /* by what routers say, only */
+                         ESTAB_MTU_PROBING_BLACKHOLE, /* ... and smaller, where large ones vanish */
+                         ESTAB_MTU_PROBING_ON, /* from small to large, whatever routers say */
+};
 struct estab_config { /* append-only; `size` tells the library which fields the caller knows */
     size_t size;
     uint16_t shard, nshards; /* ephemeral ports are chosen to hash back to `shard` */
@@ -224,6 +229,15 @@ struct estab_config { /* append-only; `size` tells the library which fields the 
     bool timewait_reuse; /* where every port is taken, connect takes one that has been in TIME-WAIT
                             for more than a second and has timestamps (RFC 6191) */
     struct estab_profile profile; /* "rfc" */
+    /* Path MTUs, RFC 1191, RFC 8201: destinations remembered, for how long (at least 5 minutes),
+     * and what no path is believed to be narrower than, IPv4's and IPv6's. */
+    uint32_t pmtu_max;
+    estab_dur pmtu_age;
+    uint16_t pmtu_least4, pmtu_least6;
+    uint8_t mtu_probing; /* enum estab_mtu_probing */
+    /* MSS that nearly every path takes: where probing begins, and what is tried in a black hole
+     * first; no less than pmtu_least. */
+    uint16_t base_mss4, base_mss6;
 };
 #define estab_config_init(cfg) estab_config_init_sized((cfg), sizeof *(cfg))
 void estab_config_init_sized(struct estab_config *cfg, size_t size); /* fills every default */
@@ -421,6 +435,7 @@ struct estab_tcp_info { /* append-only, versioned like estab_config: set size be
     bool ts_ok, sack_ok, orphan; /* orphan: no handle holds it any more */
     estab_dur user_timeout;      /* in force; 0: only max_retries */
     estab_dur peer_user_timeout; /* what the peer has told (RFC 5482); 0: nothing */
+    uint32_t pmtu;               /* largest packet it sends; 0: not settled yet */
 };
 /* E_BADF.  Works on the handles of estab_conn_next too. */
 int estab_tcp_info(const estab_stack *s, estab_sock k, struct estab_tcp_info *info);

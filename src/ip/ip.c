@@ -31,12 +31,14 @@ int ip_init(struct ip_layer *l, struct env *env, struct rule_book *rules, uint8_
     l->icmp_at = env->now;
     l->icmp_tokens = IP_ICMP_BURST;
     ip_reass_init(l);
+    ip_pmtu_init(l);
     return ESTAB_OK;
 }
 
 void ip_fini(struct ip_layer *l)
 {
     ip_reass_fini(l);
+    ip_pmtu_fini(l);
     ip_neigh_free(l);
     ip_own_fini(l);
 }

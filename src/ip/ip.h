@@ -13,6 +13,7 @@
 #define IP_IP_H
 
 #include "base/env.h"
+#include "ip/ip_pmtu.h"
 #include "ip/ip_reass.h"
 #include "wire/icmp.h"
 #include "wire/ip.h"
@@ -78,12 +79,15 @@ struct ip_layer {
     struct ip_pkt *pkt_free;
     struct ip_pkt *pkt_lent; /* handed out by ip_pull() since the last ip_reap() */
     struct ip_reass reass;
+    struct ip_pmtu_settings pmtu_set;
+    struct ip_pmtu_table pmtu, pmtu_heard; /* for everybody; for our own answers only */
 };
 
 int ip_init(struct ip_layer *l, struct env *env, struct rule_book *rules, uint8_t hop_limit);
 void ip_fini(struct ip_layer *l);
 /* After ip_init(), before the first frame. */
 void ip_set_reass(struct ip_layer *l, const struct ip_reass_settings *set);
+void ip_set_pmtu(struct ip_layer *l, const struct ip_pmtu_settings *set);
 /* Behind estab_port_add and its sisters, same results. */
 int ip_port_add(struct ip_layer *l, const struct estab_port_caps *caps);
 int ip_addr_add(struct ip_layer *l, int port, const uint8_t addr[16], uint8_t prefix_len);
@@ -162,9 +166,23 @@ static inline const uint8_t *ip_local(const struct ip_layer *l, uint16_t local)
 }
 int ip_local_find(const struct ip_layer *l,
                   const uint8_t addr[16]); /* index, or -1: not ours (or tentative) */
+/* Of the first link: what is announced to peers (RFC 6691 section 2). */
 static inline uint32_t ip_mtu(const struct ip_layer *l, const struct ip_path *p)
 {
     return ip_is4(ip_local(l, p->local)) ? l->ports[p->port].caps.mtu : l->ports[p->port].mtu6;
+}
+/* What is known of the path beyond; NULL: nothing.  Until the next call to the layer. */
+const struct ip_pmtu *ip_pmtu_find(struct ip_layer *l, const struct ip_path *p,
+                                   const uint8_t dst[16]);
+/* A transport has found out: packets of mtu octets arrive, larger ones than high do not. */
+void ip_pmtu_learn(struct ip_layer *l, const struct ip_path *p, const uint8_t dst[16], uint32_t mtu,
+                   uint32_t high);
+/* The largest packet that is believed to arrive. */
+uint32_t ip_pmtu(struct ip_layer *l, const struct ip_path *p, const uint8_t dst[16]);
+/* No path is believed to be narrower. */
+static inline uint32_t ip_pmtu_least(const struct ip_layer *l, const uint8_t dst[16])
+{
+    return ip_is4(dst) ? l->pmtu_set.least4 : l->pmtu_set.least6;
 }
 /* Octets that ip_emit() will write. */
 static inline uint32_t ip_emit_len(const struct ip_layer *l, const struct ip_path *p,

@@ -2,8 +2,8 @@
 /* ip_frag.c - datagrams of our own in fragments: RFC 791 section 3.2, RFC 8200 section 4.5.
  *
  * Transports keep within the path's MTU; answers of ICMP are as long as the question.  IPv6 is cut
- * here or nowhere.  IPv4 is cut here to the first link's MTU, and may be cut again by anybody on
- * the way: DF is set only in answers so short that no link cuts them.
+ * here or nowhere.  IPv4 is cut here to what is known of the path, and may be cut again by anybody
+ * on the way: DF is set only in answers so short that no link cuts them.
  *
  * What may be in fragments has an identification (RFC 6864 section 4): a counter plus an offset,
  * both chosen by a keyed hash of who sends what to whom (RFC 7739 section 5.3), so that it does not
@@ -27,18 +27,18 @@ static uint32_t frag_id(struct ip_layer *l, const uint8_t src[16], const uint8_t
     return (uint32_t)h + l->frag_ids[h >> 32 & (IP_FRAG_IDS - 1)]++;
 }
 
-bool ip_frag_wanted(const struct ip_layer *l, const struct ip_path *p, const uint8_t dst[16],
+bool ip_frag_wanted(struct ip_layer *l, const struct ip_path *p, const uint8_t dst[16],
                     uint32_t payload_len)
 {
     uint32_t len = ip_hdr_len_of(dst) + payload_len;
 
-    return len > ip_mtu(l, p) || (ip_is4(dst) && len > IP4_ATOMIC_MAX);
+    return len > ip_pmtu_own(l, p, dst) || (ip_is4(dst) && len > IP4_ATOMIC_MAX);
 }
 
-uint32_t ip_frag_slice(const struct ip_layer *l, const struct ip_path *p, const uint8_t dst[16],
+uint32_t ip_frag_slice(struct ip_layer *l, const struct ip_path *p, const uint8_t dst[16],
                        uint32_t payload_len)
 {
-    uint32_t hdrs = ip_hdr_len_of(dst), mtu = ip_mtu(l, p);
+    uint32_t hdrs = ip_hdr_len_of(dst), mtu = ip_pmtu_own(l, p, dst);
 
     if (hdrs + payload_len <= mtu)
         return payload_len;

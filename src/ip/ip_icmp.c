@@ -225,7 +225,8 @@ static bool mtu_sane(uint8_t version, uint32_t *mtu)
 
 /* RFC 5927 section 4: it must be about a datagram of ours, and have come to where that left.
  * [RFC1122-3.2.2.1-2, RFC1122-3.2.2.4-1, RFC1122-3.2.2.5-1] */
-static enum rule error_in(struct ip_dgram *d, const struct icmp *m, struct ip_error *e)
+static enum rule error_in(struct ip_layer *l, struct ip_dgram *d, const struct icmp *m,
+                          struct ip_error *e)
 {
     const uint8_t *p;
     enum rule r;
@@ -241,8 +242,13 @@ static enum rule error_in(struct ip_dgram *d, const struct icmp *m, struct ip_er
     r = icmp_quote_parse(&e->quote, d->ip.version, p + ICMP_HDR_LEN, len - ICMP_HDR_LEN);
     if (r != RULE_NONE)
         return r;
-    if (memcmp(e->quote.ip.src, d->ip.dst, 16) != 0 || d->local == IP_LOCAL_NONE ||
-        (e->quote.ip.proto != IPPROTO_TCP_ && e->quote.ip.proto != IPPROTO_UDP_))
+    if (memcmp(e->quote.ip.src, d->ip.dst, 16) != 0 || d->local == IP_LOCAL_NONE)
+        return RULE_ICMP_QUOTE;
+    if (e->meaning == ICMP_MEANS_TOO_BIG && e->quote.ip.proto == IPPROTO_ICMP6) {
+        ip_pmtu_hear(l, d->port, e->quote.ip.dst, e->mtu);
+        return RULE_PMTU_HEARD;
+    }
+    if (e->quote.ip.proto != IPPROTO_TCP_ && e->quote.ip.proto != IPPROTO_UDP_)
         return RULE_ICMP_QUOTE;
     return RULE_NONE;
 }
@@ -281,9 +287,12 @@ enum ip_verdict ip_icmp_recv(struct ip_layer *l, struct ip_dgram *d, struct ip_e
         echo_in(l, d, &m);
         return IP_DONE;
     }
-    r = error_in(d, &m, e);
+    r = error_in(l, d, &m, e);
     if (r == RULE_NONE)
         return IP_ERROR;
-    ip_drop(l, d, r);
+    if (r == RULE_PMTU_HEARD)
+        rule_count(l->rules, r);
+    else
+        ip_drop(l, d, r);
     return IP_DONE;
 }

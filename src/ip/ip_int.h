@@ -160,6 +160,15 @@ void ip_reass_reap(struct ip_layer *l); /* nobody looks at whole datagrams any m
 int ip_reass_expire(struct ip_layer *l);
 estab_time ip_reass_next(const struct ip_layer *l);
 
+/* ---- path MTUs, ip_pmtu.c ---- */
+
+void ip_pmtu_init(struct ip_layer *l);
+void ip_pmtu_fini(struct ip_layer *l);
+/* Somebody says so, of an answer that we may have sent. */
+void ip_pmtu_hear(struct ip_layer *l, uint8_t port, const uint8_t dst[16], uint32_t mtu);
+/* What our own answers are cut to. */
+uint32_t ip_pmtu_own(struct ip_layer *l, const struct ip_path *p, const uint8_t dst[16]);
+
 /* ---- packets of our own, ip_queue.c ---- */
 
 #define IP_OWN_HEADROOM (IP_LINK_HDR_MAX + IP6_HDR_LEN + IP6_FRAG_LEN)
@@ -213,10 +222,10 @@ void ip_emit_frag(struct ip_layer *l, const struct ip_path *p, const uint8_t dst
 /* ---- fragments of our own, ip_frag.c ---- */
 
 /* Whether a datagram of ours must or may go in fragments, and so needs an identification. */
-bool ip_frag_wanted(const struct ip_layer *l, const struct ip_path *p, const uint8_t dst[16],
+bool ip_frag_wanted(struct ip_layer *l, const struct ip_path *p, const uint8_t dst[16],
                     uint32_t payload_len);
 /* Octets of payload that one fragment carries; payload_len if all of it. */
-uint32_t ip_frag_slice(const struct ip_layer *l, const struct ip_path *p, const uint8_t dst[16],
+uint32_t ip_frag_slice(struct ip_layer *l, const struct ip_path *p, const uint8_t dst[16],
                        uint32_t payload_len);
 /* Writes the headers of k, whose payload they are put in front of, in slices of k->stride. */
 void ip_frag_cut(struct ip_layer *l, struct ip_pkt *k, const struct ip_path *p,

@@ -227,8 +227,10 @@ static int set_option(struct tcb *t, enum estab_opt opt, uint64_t val)
         if (val != 0 && (val < 88 || val > UINT16_MAX))
             return ESTAB_E_INVAL;
         t->user_mss = (uint16_t)val;
-        if (val != 0 && t->snd_mss > val)
-            t->snd_mss = t->user_mss;
+        if (val != 0 && t->mss_max > val)
+            t->mss_max = t->user_mss;
+        if (t->snd_mss > t->mss_max)
+            t->snd_mss = t->mss_max;
         return 0;
     case ESTAB_O_TOS:
         if (val > UINT8_MAX)

@@ -6,6 +6,8 @@ struct preset {
     struct estab_profile p;
     uint32_t sndbuf, rcvbuf;
     uint8_t syn_retries, synack_retries, max_retries;
+    uint8_t mtu_probing;
+    uint16_t base_mss4, base_mss6;
     uint16_t port_lo, port_hi;
     estab_dur rto_init, rto_min, rto_max, msl, fin_wait_2, delack;
 };
@@ -17,7 +19,10 @@ static const struct preset presets[] = {
      .syn_retries = 7, /* 247 s: at least 3 minutes [MUST-23] */
      .synack_retries = 5,
      .max_retries = 15, /* at least 100 s [SHLD-11] */
-     .port_lo = 49152,  /* RFC 6335 section 6 */
+     .mtu_probing = ESTAB_MTU_PROBING_BLACKHOLE,
+     .base_mss4 = 984, /* RFC 4821 section 7.2: packets of 1024 octets */
+     .base_mss6 = 1220,
+     .port_lo = 49152, /* RFC 6335 section 6 */
      .port_hi = 65535,
      .rto_init = ESTAB_S(1), /* RFC 6298 (2.1) */
      /* Departs from RFC 6298 section 2 (2.4), which wants 1 s: 200 ms, as hosts at large do, keeps
@@ -41,6 +46,8 @@ static const struct preset presets[] = {
      .syn_retries = 6,
      .synack_retries = 5,
      .max_retries = 15,
+     .base_mss4 = 1024,
+     .base_mss6 = 1220, /* Linux has one for both, which IPv6's minimum overrides */
      .port_lo = 32768,
      .port_hi = 60999,
      .rto_init = ESTAB_S(1),
@@ -62,6 +69,8 @@ static const struct preset presets[] = {
      .syn_retries = 10,
      .synack_retries = 3,
      .max_retries = 12,
+     .base_mss4 = 1200,
+     .base_mss6 = 1220,
      .port_lo = 10000,
      .port_hi = 65535,
      .rto_init = ESTAB_S(1),
@@ -97,6 +106,12 @@ int estab_config_profile(struct estab_config *cfg, const char *name)
         cfg->msl = d->msl;
         cfg->fin_wait_2 = d->fin_wait_2;
         cfg->delack = d->delack;
+        if (cfg->size > offsetof(struct estab_config, mtu_probing))
+            cfg->mtu_probing = d->mtu_probing;
+        if (cfg->size >= offsetof(struct estab_config, base_mss6) + sizeof cfg->base_mss6) {
+            cfg->base_mss4 = d->base_mss4;
+            cfg->base_mss6 = d->base_mss6;
+        }
         return 0;
     }
     return ESTAB_E_INVAL;

@@ -35,6 +35,10 @@ void estab_config_init_sized(struct estab_config *cfg, size_t size)
         .uto_min = ESTAB_S(100), /* RFC 5482 section 3.1 */
         .uto_max = ESTAB_S(3600),
         .timewait_reuse = true,
+        .pmtu_max = 1024,
+        .pmtu_age = ESTAB_S(600), /* RFC 1191 section 6.3, RFC 8201 section 4 */
+        .pmtu_least4 = 552, /* RFC 5927 section 7.2: below it an attacker gains, nobody else */
+        .pmtu_least6 = 1280,
     };
 
     (void)estab_config_profile(&all, "rfc");
@@ -55,7 +59,10 @@ static bool config_possible(const struct estab_config *c)
            c->synack_retries <= TCP_SYNACK_RETRIES_MAX && c->max_retries > 0 &&
            c->initial_window > 0 && c->hop_limit > 0 && c->port_lo > 0 &&
            c->port_lo <= c->port_hi && memchr(c->cc, 0, sizeof c->cc) && cc_find(c->cc) &&
-           c->reass_datagrams > 0 && c->reass_source_datagrams > 0 && c->reass_timeout > 0 &&
+           c->pmtu_max > 0 && c->pmtu_max < 1u << 30 && c->pmtu_age >= ESTAB_S(300) &&
+           c->pmtu_least4 >= 68 && c->pmtu_least6 >= 1280 &&
+           c->mtu_probing <= ESTAB_MTU_PROBING_ON && c->reass_datagrams > 0 &&
+           c->reass_source_datagrams > 0 && c->reass_timeout > 0 &&
            c->syn_cookies <= ESTAB_COOKIES_ALWAYS && c->listen_overflow <= ESTAB_OVERFLOW_RST &&
            c->profile.options <= ESTAB_OPTIONS_WS_SACK_TS &&
            (c->profile.wscale <= 14 || c->profile.wscale == ESTAB_WSCALE_AUTO) &&
@@ -69,6 +76,12 @@ static struct ip_reass_settings reass_settings_of(const struct estab_config *c)
                                       .datagrams = c->reass_datagrams,
                                       .source_datagrams = c->reass_source_datagrams,
                                       .timeout = c->reass_timeout};
+}
+
+static struct ip_pmtu_settings pmtu_settings_of(const struct estab_config *c)
+{
+    return (struct ip_pmtu_settings){
+        .max = c->pmtu_max, .age = c->pmtu_age, .least4 = c->pmtu_least4, .least6 = c->pmtu_least6};
 }
 
 static struct tcp_settings tcp_settings_of(const struct estab_config *c)
@@ -104,13 +117,17 @@ static struct tcp_settings tcp_settings_of(const struct estab_config *c)
                                  .orphan_retries = c->orphan_retries,
                                  .uto_min = c->uto_min,
                                  .uto_max = c->uto_max,
-                                 .reuse = c->timewait_reuse};
+                                 .reuse = c->timewait_reuse,
+                                 .mtu_probing = c->mtu_probing,
+                                 .base_mss4 = c->base_mss4,
+                                 .base_mss6 = c->base_mss6};
 }
 
 int estab_stack_new(estab_stack **out, const struct estab_env *env, const struct estab_config *cfg)
 {
     struct estab_config c;
     struct ip_reass_settings reass;
+    struct ip_pmtu_settings pmtu;
     struct tcp_settings set;
     struct env e = {0};
     estab_stack *s;
@@ -132,11 +149,13 @@ int estab_stack_new(estab_stack **out, const struct estab_env *env, const struct
     s->env = e;
     set = tcp_settings_of(&c);
     reass = reass_settings_of(&c);
+    pmtu = pmtu_settings_of(&c);
     if (ip_init(&s->ip, &s->env, &s->rules, c.hop_limit) != 0) {
         env_free(&e, s, sizeof *s, 64);
         return ESTAB_E_NOMEM;
     }
     ip_set_reass(&s->ip, &reass);
+    ip_set_pmtu(&s->ip, &pmtu);
     udp_init(&s->udp, &s->ip, &s->rules);
     tcp_init(&s->tcp, &s->env, &s->ip, &s->rules, &set, c.max_conns);
     *out = s;

@@ -68,21 +68,26 @@ struct tcp_work {
     struct tcp_sums *sums;     /* NULL: none */
     seq_t
         recent[3]; /* where the latest out-of-order text went, newest first (RFC 2018 section 4) */
-    struct range dsack;      /* RFC 2883: what came twice; lo = hi: nothing */
-    seq_t snd_up;            /* urgent pointer */
-    seq_t fin_at;            /* fin_ahead: its number */
-    uint8_t dupacks;         /* in a row */
-    uint8_t retries;         /* expiries since something new was acknowledged: against R2 */
-    uint8_t probes;          /* zero-window probes in a row: their back-off */
-    uint8_t unanswered;      /* ... and how many of the last had no answer */
-    bool recovering : 1;     /* fast recovery */
-    bool rto_recovering : 1; /* what was in flight at the last RTO is not yet acknowledged */
+    struct range dsack;       /* RFC 2883: what came twice; lo = hi: nothing */
+    seq_t snd_up;             /* urgent pointer */
+    seq_t fin_at;             /* fin_ahead: its number */
+    seq_t probe_lo, probe_hi; /* a larger segment is tried (RFC 4821); equal: none is */
+    estab_time mtu_at;        /* no other is tried before */
+    uint16_t mtu_next;        /* its size, if a router has named it; else 0 */
+    uint8_t dupacks;          /* in a row */
+    uint8_t retries;          /* expiries since something new was acknowledged: against R2 */
+    uint8_t probes;           /* zero-window probes in a row: their back-off */
+    uint8_t unanswered;       /* ... and how many of the last had no answer */
+    bool recovering : 1;      /* fast recovery */
+    bool rto_recovering : 1;  /* what was in flight at the last RTO is not yet acknowledged */
     bool cwnd_limited : 1;
     bool snd_urgent : 1;
     bool fin_ahead : 1;    /* a FIN waits behind a gap */
     bool syn_lost : 1;     /* RFC 6298 (5.7), RFC 5681 section 3.1 */
     bool more : 1;         /* the user said that more follows */
     bool delack_more : 1;  /* the delayed ACK stands for more than one segment */
+    bool too_big : 1;      /* what goes again was too big for the path */
+    bool mtu_failed : 1;   /* a black hole: smaller ones are tried */
     bool sws_override : 1; /* RFC 9293 section 3.8.6.2.1 (4) */
     uint32_t slot;
 };
@@ -169,6 +174,7 @@ struct tcb {
     uint8_t backoff;    /* doublings of the RTO since it was last measured */
     uint8_t keep_probes, keepcnt;
     uint16_t peer_uto; /* ... its REMOTE_UTO */
+    uint16_t mss_max;  /* what the peer and the first link take: snd_mss where the path does */
     uint32_t keepidle_ms, keepintvl_ms;
     uint32_t user_timeout_ms; /* the user's or adopted; 0: the layer's; UINT32_MAX: none */
     uint32_t timewait;        /* its TIME-WAIT entry, where a handle outlived the connection */
@@ -264,7 +270,9 @@ struct tcp_settings { /* of estab_config */
     uint32_t rst_rate, max_orphans;
     uint8_t orphan_retries;
     estab_dur uto_min, uto_max;
-    bool reuse; /* of TIME-WAITs, by active OPENs */
+    bool reuse;          /* of TIME-WAITs, by active OPENs */
+    uint8_t mtu_probing; /* enum estab_mtu_probing */
+    uint16_t base_mss4, base_mss6;
 };
 #define TCP_SYNACK_RETRIES_MAX 15
 
@@ -491,6 +499,16 @@ void tcp_opt_layout(uint8_t order, const struct tcp_opts *o, uint8_t kinds[TCP_K
 uint16_t tcp_mss_of(const struct tcp_opts *o,
                     const uint8_t *peer);  /* RFC 9293 section 3.7.1 default, floor */
 uint32_t tcp_eff_mss(const struct tcb *t); /* less the options every segment carries */
+
+/* ---- tcp_mtu.c ---- */
+void tcp_mtu_begin(struct tcb *t); /* mss_max is settled: snd_mss is what the path takes of it */
+void tcp_mtu_too_big(struct tcb *t, const struct ip_error *e); /* about something in flight */
+void tcp_mtu_timeout(struct tcb *t); /* all in flight has been declared lost */
+void tcp_mtu_acked(struct tcb *t);   /* something new, SND.UNA has moved */
+bool tcp_mtu_lost(struct tcb *t);    /* duplicate ACKs: true: of a probe, and it is dealt with */
+void tcp_mtu_resent(struct tcb *t, seq_t lo, uint32_t n);
+/* Octets of new text that go as a probe now; 0: none do. */
+uint32_t tcp_mtu_seek(struct tcb *t, uint32_t unsent);
 
 /* ---- tcp_user.c: section 3.10.1 to 3.10.6 ---- */
 int tcp_open_active(struct tcb *t, const struct estab_addr *peer);

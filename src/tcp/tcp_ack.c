@@ -119,6 +119,7 @@ static void lose_head(struct tcb *t)
 
     w->resend = t->snd.una;
     w->lost_to = seq_min(seq_add(t->snd.una, tcp_eff_mss(t)), t->snd.nxt);
+    w->too_big = false;
 }
 
 /* RFC 6582 section 3.2, step 2. [RFC5681-3.2-1, RFC6582-3.2-2] */
@@ -127,6 +128,8 @@ static void fast_retransmit(struct tcb *t)
     struct tcp_work *w = t->w;
     struct cc_sample s = sample_of(t, 0, seq_diff(t->snd.nxt, t->snd.una), ESTAB_NEVER);
 
+    if (tcp_mtu_lost(t))
+        return;
     if (!seq_lt(t->recover, t->snd.una))
         return; /* step 1: of an earlier episode, or of what its RTO sent twice */
     t->layer->set.cc->on_loss(&t->cc, &s);
@@ -149,6 +152,13 @@ static bool is_duplicate(const struct tcb *t, const struct seg *g, bool sack_new
     return g->len == 0 && tcp_seg_wnd(t, g) == t->snd.wnd && t->snd.wnd != 0;
 }
 
+/* RFC 6675 section 4, IsLost() of the first segment: more than (DupThresh - 1) * SMSS octets beyond
+ * it have arrived, however few ACKs say so. */
+static bool sack_says_lost(const struct tcb *t)
+{
+    return t->w->sacked && ranges_len(&t->w->sacked->r) > 2 * tcp_eff_mss(t);
+}
+
 /* [RFC5681-3.2-3] */
 static void duplicate_ack(struct tcb *t)
 {
@@ -157,6 +167,8 @@ static void duplicate_ack(struct tcb *t)
     t->dup_acks_in++;
     if (w->dupacks < UINT8_MAX)
         w->dupacks++;
+    if (w->dupacks < 3 && sack_says_lost(t))
+        w->dupacks = 3;
     if (w->recovering) /* step 3: a segment has left the network */
         t->cc.cwnd += tcp_eff_mss(t);
     else if (w->dupacks == 3)
@@ -217,6 +229,8 @@ void tcp_ack_advance(struct tcb *t, const struct seg *g)
             tcp_ranges_free(t->layer, &w->sacked);
     }
     t->soft_err = 0;
+    if (w->mtu_failed || !seq_eq(w->probe_lo, w->probe_hi))
+        tcp_mtu_acked(t);
     if (w->rto_recovering && !seq_lt(t->snd.una, t->recover))
         w->rto_recovering = false;
     if (seq_lt(t->recover, t->snd.una))

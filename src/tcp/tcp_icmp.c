@@ -11,25 +11,6 @@ static bool in_flight(const struct tcb *t, const struct icmp_quote *q)
     return q->has_seq && seq_in(seq_of(q->seq), t->snd.una, seq_diff(t->snd.nxt, t->snd.una));
 }
 
-/* [RFC8201-4-2, RFC8201-4-3] */
-static void too_big(struct tcb *t, uint32_t mtu)
-{
-    uint32_t hdrs = ip_hdr_len_of(t->peer) + TCP_HDR_LEN;
-    uint32_t least = ip_is4(t->peer) ? 576 : 1280; /* below it an attacker gains, nobody else */
-
-    if (mtu < least)
-        mtu = least;
-    if (mtu - hdrs >= t->snd_mss)
-        return;
-    t->snd_mss = (uint16_t)(mtu - hdrs);
-    if (t->w && seq_lt(t->snd.una, t->snd.nxt) &&
-        t->syn_acked) { /* RFC 1191 section 6.5: send again, in smaller pieces */
-        t->w->resend = t->snd.una;
-        t->w->lost_to = t->snd.nxt;
-        t->w->rtt_at = ESTAB_NEVER;
-    }
-}
-
 /* [MUST-54, SHLD-25, SHLD-26, RFC1122-4.2.3.9-1, RFC5927-5.2-1] */
 void tcp_icmp_arrives(struct tcp_layer *l, const struct ip_error *e)
 {
@@ -65,7 +46,7 @@ void tcp_icmp_arrives(struct tcp_layer *l, const struct ip_error *e)
         tcp_report(t, ESTAB_E_UNREACH);
         break;
     case ICMP_MEANS_TOO_BIG:
-        too_big(t, e->mtu);
+        tcp_mtu_too_big(t, e);
         break;
     case ICMP_MEANS_NOTHING:
         break;

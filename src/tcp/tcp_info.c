@@ -40,6 +40,7 @@ void tcp_info(const struct tcb *t, struct estab_tcp_info *i)
     i->rtt_min = t->rtt.srtt ? ESTAB_US(t->rtt.min) : 0;
     i->snd_mss = t->snd_mss ? tcp_eff_mss(t) : 0;
     i->rcv_mss = t->rcv_mss;
+    i->pmtu = t->snd_mss ? t->snd_mss + ip_hdr_len_of(t->peer) + TCP_HDR_LEN : 0;
     i->cwnd = t->cc.cwnd;
     i->ssthresh = t->cc.ssthresh;
     i->snd_wnd = t->snd.wnd;

@@ -32,7 +32,8 @@ void tcp_opt_syn(struct tcb *t, const struct seg *g)
     uint16_t mss = tcp_mss_of(o, t->peer);
     uint16_t own = tcp_mss_announce(t->layer, &t->path, t->peer, t->user_mss);
 
-    t->snd_mss = mss < own ? mss : own;
+    t->mss_max = mss < own ? mss : own;
+    tcp_mtu_begin(t);
     t->ws_ok = set->window_scale && (o->has & OPT_WS);
     if (t->ws_ok) {
         t->snd_wscale = o->ws;

@@ -222,8 +222,8 @@ static void send_text(struct tcb *t, seq_t seq, uint32_t n, bool fin, enum rule 
         o.ntext = ring_peek(&w->snd, off, n, o.text);
         o.text_len = n;
         if (off + n == w->snd.len)
-            o.g.flags |= SEG_PSH; /* [MUST-61]: the queue's last octet */
-        if (n > mss)
+            o.g.flags |= SEG_PSH;              /* [MUST-61]: the queue's last octet */
+        if (n > mss && why != RULE_PMTU_PROBE) /* which is one segment */
             o.gso_size = (uint16_t)mss;
         if (why == RULE_NONE)
             tcp_sums_find(t, seq, n, &o.sums);
@@ -248,26 +248,29 @@ static bool send_lost(struct tcb *t, struct tcp_frames *out)
     struct tcp_work *w = t->w;
     uint32_t mss = tcp_eff_mss(t), pipe = tcp_pipe(t), n = 0;
     seq_t seq = w->resend, text_end;
+    enum rule why;
     bool fin;
 
     if (!seq_lt(seq, w->lost_to) || t->snd.wnd == 0)
         return false;
-    if (!(w->recovering && seq_eq(seq, t->snd.una)) && pipe > 0 && pipe + mss > t->cc.cwnd) {
-        w->cwnd_limited = true;
-        return false;
-    }
     text_end = seq_add(tcp_text_una(t), w->snd.len);
     if (seq_lt(seq, text_end))
         n = seq_diff(seq_min(w->lost_to, text_end), seq);
     if (n > mss)
         n = mss;
+    if (!(w->recovering && seq_eq(seq, t->snd.una)) && pipe > 0 && pipe + n > t->cc.cwnd) {
+        w->cwnd_limited = true;
+        return false;
+    }
     fin = t->fin_sent && seq_eq(seq_add(seq, n), text_end) && seq_lt(text_end, w->lost_to);
     w->resend = seq_add(seq, n + (fin ? 1 : 0));
     w->rtt_at = ESTAB_NEVER; /* Karn */
     t->retrans++;
-    rule_count(t->layer->rules, w->rto_recovering ? RULE_RTO : RULE_FAST_RETRANSMIT);
+    tcp_mtu_resent(t, seq, n);
+    why = w->too_big ? RULE_TOO_BIG : w->rto_recovering ? RULE_RTO : RULE_FAST_RETRANSMIT;
+    rule_count(t->layer->rules, why);
     tcp_rexmt_arm(t, false);
-    send_text(t, seq, n, fin, w->rto_recovering ? RULE_RTO : RULE_FAST_RETRANSMIT, out);
+    send_text(t, seq, n, fin, why, out);
     return true;
 }
 
@@ -345,7 +348,7 @@ static uint32_t sendable(struct tcb *t, uint32_t unsent, uint32_t frames)
 static bool send_new(struct tcb *t, struct tcp_frames *out)
 {
     struct tcp_work *w = t->w;
-    uint32_t unsent = tcp_unsent(t), n = 0, tail;
+    uint32_t unsent = tcp_unsent(t), n = 0, probe = 0, tail;
     seq_t seq = t->snd.nxt;
     bool fin = false;
 
@@ -353,9 +356,11 @@ static bool send_new(struct tcb *t, struct tcp_frames *out)
         return false;
     if (unsent > 0) {
         restart_after_idle(t);
-        n = sendable(t, unsent, out->room - out->n);
+        if (t->snd_mss < t->mss_max)
+            probe = tcp_mtu_seek(t, unsent);
+        n = probe ? probe : sendable(t, unsent, out->room - out->n);
         tail = n % tcp_eff_mss(t);
-        if (tail > 0 && !worth_sending(t, tail, unsent - (n - tail)))
+        if (!probe && tail > 0 && !worth_sending(t, tail, unsent - (n - tail)))
             n -= tail;
     }
     if (t->fin_queued && !t->fin_sent && n == unsent)
@@ -374,14 +379,14 @@ static bool send_new(struct tcb *t, struct tcp_frames *out)
         w->rtt_seq = seq_add(seq, n + (fin ? 1 : 0));
     }
     t->snd.nxt = seq_add(seq, n + (fin ? 1 : 0));
-    if (n % tcp_eff_mss(t))
+    if (!probe && n % tcp_eff_mss(t))
         w->small_end = t->snd.nxt;
     if (!seq_lt(w->resend, w->lost_to))
         w->resend = w->lost_to = t->snd.nxt; /* nothing lost: the mark moves along */
     t->fin_sent |= fin;
     tcp_cancel(t, TCP_T_SWS);
     tcp_rexmt_arm(t, false);
-    send_text(t, seq, n, fin, RULE_NONE, out);
+    send_text(t, seq, n, fin, probe ? RULE_PMTU_PROBE : RULE_NONE, out);
     return true;
 }
 

@@ -255,7 +255,8 @@ struct tcb *synq_tcb(struct tcp_layer *l, const struct tcp_synq *q, const struct
     t->rcv.nxt = t->rcv.acked = seq_add(q->irs, 1);
     t->rcv.adv = seq_add(t->rcv.nxt, synq_window(listener));
     t->rcv_mss = tcp_mss_announce(l, &q->path, q->peer, t->user_mss);
-    t->snd_mss = q->mss;
+    t->mss_max = q->mss;
+    tcp_mtu_begin(t);
     t->ws_ok = q->ws_ok;
     t->snd_wscale = q->snd_wscale;
     t->rcv_wscale = q->rcv_wscale;

@@ -166,6 +166,7 @@ static void rexmt_timeout(struct tcb *t)
     w->dupacks = 0;
     w->rtt_at = ESTAB_NEVER;
     tcp_ranges_free(t->layer, &w->sacked); /* RFC 2018 section 8: the peer may have reneged */
+    tcp_mtu_timeout(t);
     tcp_trace_cc(t, RULE_RTO);
     tcp_rexmt_arm(t, true);
 }

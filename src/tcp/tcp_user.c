@@ -86,7 +86,8 @@ int tcp_open_active(struct tcb *t, const struct estab_addr *peer)
     t->active = true;
     t->ts_offset = tcp_ts_offset(l, &k);
     t->rcv_mss = tcp_mss_announce(l, &t->path, t->peer, t->user_mss);
-    t->snd_mss = t->rcv_mss;
+    t->mss_max = t->rcv_mss; /* until the peer's is known */
+    tcp_mtu_begin(t);
     t->rcv_wscale = l->set.window_scale ? tcp_wscale_for(l, t->rcvbuf) : 0;
     t->w->resend = t->w->lost_to = t->w->snd_up = t->w->small_end = t->snd.nxt;
     t->owed.syn = true;

@@ -61,6 +61,7 @@
     X(ICMP_RATE, "icmp-rate", "RFC 4443 section 2.4 (f), RFC 1812 section 4.3.2.8")                \
     X(ICMP_QUOTE, "icmp-quote", "RFC 5927 section 4: quotes nothing that we sent")                 \
     X(ICMP_IGNORED, "icmp-ignored", "RFC 1122 section 3.2.2, RFC 6633: no action")                 \
+    X(PMTU_HEARD, "path-mtu-heard", "RFC 8201 section 4: bounds our ICMP answers, and no more")    \
     X(UDP_MALFORMED, "udp-malformed", "RFC 768")                                                   \
     X(UDP_CSUM, "udp-checksum", "RFC 768, RFC 8200 section 8.1")                                   \
     X(UDP_NO_PORT, "udp-no-port", "RFC 1122 section 4.1.3.1: port unreachable")                    \
@@ -131,6 +132,12 @@
     /* TCP: sending */                                                                             \
     X(RTO, "rto", "RFC 6298 section 5")                                                            \
     X(FAST_RETRANSMIT, "fast-retransmit", "RFC 5681 section 3.2")                                  \
+    X(TOO_BIG, "too-big", "RFC 1191 section 6.5, RFC 8201 section 5.4: sent again, smaller")       \
+    X(TOO_BIG_IGNORED, "too-big-ignored", "RFC 8201 section 4: no smaller than what was sent")     \
+    X(BLACK_HOLE, "black-hole", "RFC 4821 section 7.7: full segments vanish: smaller ones")        \
+    X(PMTU_PROBE, "path-mtu-probe", "RFC 4821 section 7.4: a larger segment is tried")             \
+    X(PMTU_RAISED, "path-mtu-raised", "RFC 4821 section 7.6.1, RFC 1191 section 6.3")              \
+    X(PMTU_PROBE_LOST, "path-mtu-probe-lost", "RFC 4821 section 7.6.2: no sign of congestion")     \
     X(PARTIAL_ACK, "partial-ack", "RFC 6582 section 3.2")                                          \
     X(RECOVERED, "recovered", "RFC 6582 section 3.2: full acknowledgment")                         \
     X(IDLE_RESTART, "idle-restart", "RFC 5681 section 4.1")                                        \

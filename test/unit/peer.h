@@ -406,9 +406,10 @@ static inline void waits(struct peer *p, estab_dur d)
     p->v.now = until;
 }
 
-/* An ICMP error from the peer, about a segment of the stack's with the (relative) number seq. */
-static inline void icmp_arrives(struct peer *p, uint8_t type, uint8_t code, uint32_t rest,
-                                uint32_t seq)
+/* An ICMP error from the peer, about a segment of the stack's with the (relative) number seq, in a
+ * packet of size octets. */
+static inline void icmp_arrives_about(struct peer *p, uint8_t type, uint8_t code, uint32_t rest,
+                                      uint32_t seq, uint32_t size)
 {
     uint8_t buf[200] = {0}, *msg = buf + 60, *quote = msg + ICMP_HDR_LEN, *packet;
     struct ip_hdr h = {.version = p->ip6 ? 6 : 4, .proto = IPPROTO_TCP_, .hop_limit = 60};
@@ -419,7 +420,7 @@ static inline void icmp_arrives(struct peer *p, uint8_t type, uint8_t code, uint
 
     memcpy(h.src, p->us.ip, 16);
     memcpy(h.dst, p->them.ip, 16);
-    h.payload_len = 1000;
+    h.payload_len = size - ip_hdr_len_of(h.dst);
     if (p->ip6)
         ip6_emit(&h, quote);
     else
@@ -431,6 +432,12 @@ static inline void icmp_arrives(struct peer *p, uint8_t type, uint8_t code, uint
     f = (struct estab_frame){.iov = {{packet, len + (uint32_t)(msg - packet)}}, .niov = 1};
     assert_int_equal(estab_input(p->s, 0, &f, 1), 0);
     peer_collect(p);
+}
+
+static inline void icmp_arrives(struct peer *p, uint8_t type, uint8_t code, uint32_t rest,
+                                uint32_t seq)
+{
+    icmp_arrives_about(p, type, code, rest, seq, p->caps.mtu);
 }
 
 /* ---- the user ---- */

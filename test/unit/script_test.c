@@ -120,6 +120,9 @@ static void what_is_written_is_understood(void **state)
          "+0 getsockopt(4, SOL_SOCKET, SO_RCVBUF, [10000], [4]) = 0\n",
          0, NULL},
         {"`sysctl net.inet.tcp.rfc1323=0`" OPEN, 0, NULL},
+        {"`sysctl net.ipv4.tcp_mtu_probing=2 net.ipv4.tcp_base_mss=700 "
+         "net.ipv4.ip_no_pmtu_disc=0`" OPEN "+0 %{ assert tcpi_pmtu == 740, tcpi_pmtu }%\n",
+         0, NULL},
         {SOCKET "+0 `sleep 1.5`\n1.5 close(3) = 0\n", 0, NULL},
         {SOCKET "+0 `sysctl -q net.ipv4.tcp_sack=1`\n", 0, NULL}, /* as it is */
         /* code */
@@ -164,6 +167,9 @@ static void what_is_wrong_is_refused_with_its_line(void **state)
         {"`sysctl -q net.ipv4.tcp_unheard_of=1`\n" SOCKET, 1,
          "estab has no setting for net.ipv4.tcp_unheard_of"},
         {"`sysctl -q net.ipv4.tcp_congestion_control=imaginary`\n" SOCKET, 1, "a stack cannot"},
+        {"`sysctl -q net.ipv4.ip_no_pmtu_disc=1`\n" SOCKET, 1, "estab does not do what '1'"},
+        {"`sysctl net.inet.tcp.pmtud_blackhole_detection=2`\n" SOCKET, 1,
+         "estab does not do what '2'"},
         {SOCKET "+0 `sysctl -q net.ipv4.tcp_sack=0`\n", 2, "before the first socket"},
         {SOCKET "+0 %{ assert tcpi_nothing == 1 }%\n", 2, "'tcpi_nothing' is not known"},
         {SOCKET "+0 %{\n\nassert 1 +\n}%\n", 5, "unexpected"},

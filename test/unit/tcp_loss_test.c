@@ -19,6 +19,26 @@ static void dup_acks(struct peer *p, uint32_t ack, int n)
         sends(p, SEG(.flags = ACK, .seq = 1, .ack = ack));
 }
 
+/* RFC 6675 section 5 (4): one ACK can say as much as three, when a peer found several segments at
+ * once or an ACK was lost. */
+static void sack_says_as_much_as_duplicates(void **state)
+{
+    struct peer *p = *state;
+
+    user_connects_with(p, SEG(.mss = 1000, .sack_ok = true));
+    user_sends(p, 1, 10000);
+    ignores_all(p);
+    sends(p, SEG(.flags = ACK, .seq = 1, .ack = 1, .nsack = 1, .sack = {{{1001}, {3001}}}));
+    gets_nothing(p); /* two segments: they may have been overtaken */
+    sends(p, SEG(.flags = ACK, .seq = 1, .ack = 1, .nsack = 1, .sack = {{{1001}, {3101}}}));
+    (void)gets(p, SEG(.flags = ACK, .seq = 1, .ack = 1, .len = 1000));
+    assert_int_equal(info_of(p).ssthresh, 5000);
+    gets_nothing(p);
+    for (uint32_t hi = 4001; hi <= 10001; hi += 1000) /* once */
+        sends(p, SEG(.flags = ACK, .seq = 1, .ack = 1, .nsack = 1, .sack = {{{1001}, {hi}}}));
+    assert_int_equal(info_of(p).retrans, 1);
+}
+
 /* RFC 6928 section 2: ten segments, no more, before the first acknowledgment. [RFC5681-3.1-1] */
 static void the_initial_window_is_ten_segments(void **state)
 {
@@ -403,6 +423,7 @@ static void a_fin_is_sent_again(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        PEER_TEST(sack_says_as_much_as_duplicates),
         PEER_TEST(the_initial_window_is_ten_segments),
         PEER_TEST(the_initial_window_is_bounded_in_octets),
         PEER_TEST(after_a_lost_syn_it_is_one_segment),
