@@ -85,6 +85,17 @@ static int parse_quantity(double *out, const char *text, const struct unit *unit
     return -1;
 }
 
+int estab_quantity_parse(double *out, const char *text, enum estab_unit unit)
+{
+    static const struct unit *const units[] = {[ESTAB_UNIT_COUNT] = count_units,
+                                               [ESTAB_UNIT_SHARE] = share_units,
+                                               [ESTAB_UNIT_TIME] = time_units,
+                                               [ESTAB_UNIT_RATE] = rate_units,
+                                               [ESTAB_UNIT_OCTETS] = octet_units};
+
+    return parse_quantity(out, text, units[unit]);
+}
+
 /* All 64 bits, decimal.  0 or -1. */
 static int parse_u64(uint64_t *out, const char *text)
 {

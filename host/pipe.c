@@ -99,14 +99,14 @@ static void drop_packet(void *pipe, struct packet *k)
 
 static uint32_t bucket_of(estab_dur d)
 {
-    unsigned top = d < 2 * FINE ? 0 : 58 - (unsigned)__builtin_clzll(d);
+    uint64_t top = d < UINT64_C(2) * FINE ? 0 : 58 - (uint64_t)__builtin_clzll(d);
 
     return (uint32_t)(top * FINE + (d >> top));
 }
 
 static estab_dur bucket_value(uint32_t b)
 {
-    return b < FINE ? b : (estab_dur)(FINE + b % FINE) << (b / FINE - 1);
+    return b < FINE ? b : ((estab_dur)FINE + b % FINE) << (b / FINE - 1);
 }
 
 estab_dur estab_pipe_wait(const estab_pipe *p, double share)

@@ -170,7 +170,8 @@ void estab_pipe_join(estab_pipe *a, estab_pipe *b);
 int estab_pipe_set(estab_pipe *p, const struct estab_fault *f, estab_time now, char *err);
 void estab_pipe_down(estab_pipe *p, bool down, estab_time now); /* nothing arrives any more */
 void estab_pipe_push(estab_pipe *p, const struct estab_frame *f, estab_time now); /* copies */
-/* The next that has arrived by now: lent until the next call on this pipe.  False: none. */
+/* The next that has arrived by now: lent until the next call on this pipe, and the caller may
+ * change it.  False: none. */
 bool estab_pipe_pop(estab_pipe *p, struct estab_frame *f, estab_time now);
 /* When to call pop: nothing arrives before.  ESTAB_NEVER: nothing is under way. */
 estab_time estab_pipe_deadline(const estab_pipe *p);
@@ -236,6 +237,15 @@ int estab_addr_parse(struct estab_addr *out, const char *text, bool *port_given)
 /* Writes "10.0.0.1:80" or "[fd00::1]:80" (with_port) into buf of at least 56 octets; returns buf.
  */
 char *estab_addr_format(const struct estab_addr *a, bool with_port, char *buf);
+enum estab_unit {
+    ESTAB_UNIT_COUNT,  /* "12.5" */
+    ESTAB_UNIT_SHARE,  /* "1%", "0.01" */
+    ESTAB_UNIT_TIME,   /* "10ms": ns us ms s min; as ns */
+    ESTAB_UNIT_RATE,   /* "10Mbit": bit kbit Mbit Gbit a second; as octets a second */
+    ESTAB_UNIT_OCTETS, /* "64kB": B kB MB GB, decimal */
+};
+/* All of text, a number without sign in one of the units.  0 or -1. */
+int estab_quantity_parse(double *out, const char *text, enum estab_unit unit);
 /* "10.0.0.1/24": addr and the prefix in bits of the 16-octet form.  0 or -1. */
 int estab_prefix_parse(uint8_t addr[16], uint8_t *prefix_len, const char *text);
 
