@@ -47,8 +47,9 @@ struct estab_link_ops {
      * counted. */
     int (*send)(estab_link *l, const struct estab_frame *f, size_t n);
     int (*fd)(const estab_link *l); /* readable when recv has something; -1: none */
-    estab_time (*deadline)(
-        const estab_link *l); /* when recv will have something by itself, or ESTAB_NEVER */
+    /* When to call recv if nothing else happens: nothing arrives by itself before.  Or
+     * ESTAB_NEVER. */
+    estab_time (*deadline)(const estab_link *l);
     void (*close)(estab_link *l);
 };
 struct estab_link {
@@ -95,8 +96,15 @@ int estab_link_tuntap(estab_link **out, enum estab_medium medium, const char *na
  * second's MAC differs in the last bit.  An end is gone when the other has been closed. */
 int estab_link_pair(estab_link *out[2], const struct estab_port_caps *caps, uint32_t queue);
 
-/* Impairment of what is sent through the decorator, and of nothing received.  Probabilities are 0
- * to 1. */
+/* One direction of a link, or of a path: what becomes of the frames that are put into it.  They
+ * wait in a queue for the wire (rate, queue, aqm), take their time on it, are lost, damaged,
+ * delayed, doubled, and arrive.  Probabilities are 0 to 1. */
+enum estab_aqm {                  /* who is refused when the queue is long */
+                 ESTAB_AQM_NONE,  /* the last to come, when it is full */
+                 ESTAB_AQM_CODEL, /* RFC 8289 */
+                 ESTAB_AQM_RED,   /* Floyd and Jacobson, 1993 */
+};
+#define ESTAB_FAULT_DROPS 16
 struct estab_fault {
     double loss, duplicate;
     double reorder;                      /* share of frames held back for reorder_by */
@@ -105,20 +113,79 @@ struct estab_fault {
     double late; /* share of frames that wander: delivered after late_by, too */
     estab_dur late_by;
     uint64_t rate;  /* octets per second; 0: no limit */
-    uint32_t queue; /* frames waiting for rate; 0: 1024 */
+    uint32_t queue; /* frames waiting for rate, with the one on the wire; 0: 1024 */
     uint64_t seed;
-    estab_time (*now)(void *ctx); /* NULL: the monotonic clock */
+    estab_time (*now)(void *ctx); /* of estab_link_fault; NULL: the monotonic clock */
     void *ctx;
+    uint64_t queue_octets; /* a bound besides; 0: none */
+    estab_dur queue_time;  /* a bound besides: the octets that rate carries in that time; 0: none */
+    enum estab_aqm aqm;
+    bool ecn; /* aqm marks what is ECN-capable (RFC 3168) instead of dropping it */
+    estab_dur codel_target, codel_interval; /* 0: 5 ms and 100 ms */
+    double red_min, red_max;                /* frames; 0: a quarter and three quarters of queue */
+    double red_p, red_weight;               /* 0: 0.1 and 0.002 */
+    bool in_order;                          /* jitter does not reorder */
+    uint32_t framing;                       /* octets around each frame that the wire carries too */
+    estab_dur per_frame;                    /* and the time it takes for each, as a radio does */
+    /* Gilbert-Elliott: a frame finds the channel good or bad, which turns bad with chance ge_bad
+     * and good again with ge_good; ge_bad 0: neither. */
+    double ge_bad, ge_good, ge_loss_bad, ge_loss_good;
+    estab_dur outage_every, outage_for; /* so long in each such span nothing arrives; 0: always */
+    struct {
+        uint64_t from, to;
+    } drop[ESTAB_FAULT_DROPS]; /* frames lost by number, from 1, both included */
+    uint32_t ndrops;
 };
-/* takes `under`, also on failure (a probability that is none, or reorder or late without its span).
+/* "loss=1%,dup=0.5%,reorder=2%,reorder_by=10ms,corrupt=0.1%,delay=20ms,jitter=5ms,rate=10Mbit,seed=7",
+ * late=, late_by=, queue=100 (frames), 64kB or 50ms; estab-sim(1) has all of them.  Fills all of
+ * *f: what text does not name has its default (0, and 10 ms for reorder_by, 1 s for late_by), now
+ * and ctx are NULL.  0, or -1 and err; then *f is untouched. */
+int estab_fault_parse(struct estab_fault *f, const char *text, char *err);
+/* The same over what *f has already. */
+int estab_fault_change(struct estab_fault *f, const char *text, char *err);
+
+/* The model itself, in any time: whoever drives it says what time it is, never less than before. */
+typedef struct estab_pipe estab_pipe;
+struct estab_fate { /* of one frame, beyond the queue */
+    uint64_t frame; /* its number, from 1 */
+    bool lost, corrupt, duplicate, late;
+    uint64_t bit;                                 /* to flip, modulo the frame's length */
+    estab_dur extra, duplicate_extra, late_extra; /* after the delay; 0: none */
+};
+struct estab_pipe_info { /* append-only, versioned like estab_config */
+    size_t size;
+    uint64_t offered, offered_octets, delivered, delivered_octets;
+    uint64_t full, aqm, marked; /* refused for want of room; dropped and marked by aqm */
+    uint64_t lost, outage, corrupted, duplicated, reordered, late;
+    uint32_t queued, queued_max; /* frames, with the one on the wire */
+    uint64_t queued_octets;
+    estab_dur busy;     /* the wire has carried something */
+    estab_dur wait_sum; /* of the frames that reached the wire, in the queue */
+};
+int estab_pipe_new(estab_pipe **out, const struct estab_fault *f, char *err);
+void estab_pipe_free(estab_pipe *p); /* NULL is allowed */
+/* Half duplex: both have one wire, and who came first is first. */
+void estab_pipe_join(estab_pipe *a, estab_pipe *b);
+/* Other settings from now on; what is under way stays so.  0, or -1 and err. */
+int estab_pipe_set(estab_pipe *p, const struct estab_fault *f, estab_time now, char *err);
+void estab_pipe_down(estab_pipe *p, bool down, estab_time now); /* nothing arrives any more */
+void estab_pipe_push(estab_pipe *p, const struct estab_frame *f, estab_time now); /* copies */
+/* The next that has arrived by now: lent until the next call on this pipe, and the caller may
+ * change it.  False: none. */
+bool estab_pipe_pop(estab_pipe *p, struct estab_frame *f, estab_time now);
+/* When to call pop: nothing arrives before.  ESTAB_NEVER: nothing is under way. */
+estab_time estab_pipe_deadline(const estab_pipe *p);
+void estab_pipe_info(estab_pipe *p, estab_time now, struct estab_pipe_info *info);
+/* The time in the queue that a share of the frames did not exceed, within 3 %: 0.99 of them. */
+estab_dur estab_pipe_wait(const estab_pipe *p, double share);
+/* Sees each frame's fate when it has been drawn, and may change it. */
+void estab_pipe_fates(estab_pipe *p, void (*fate)(void *ctx, struct estab_fate *f), void *ctx);
+
+/* Impairment of what is sent through the decorator, and of nothing received.
+ * takes `under`, also on failure (a probability that is none, or reorder or late without its span).
  * Frames leave when their time has come: whoever drives this end must call recv (or send) on it at
  * estab_link_deadline. */
 int estab_link_fault(estab_link **out, estab_link *under, const struct estab_fault *f, char *err);
-/* "loss=1%,dup=0.5%,reorder=2%,reorder_by=10ms,corrupt=0.1%,delay=20ms,jitter=5ms,rate=10Mbit,seed=7",
- * late=, late_by= and queue=.  Fills all of *f: what text does not name has its default (0, and 10
- * ms for reorder_by, 1 s for late_by), now and ctx are NULL.  0, or -1 and err; then *f is
- * untouched. */
-int estab_fault_parse(struct estab_fault *f, const char *text, char *err);
 
 /* ---- the recorder: pcapng ---- */
 
@@ -170,6 +237,15 @@ int estab_addr_parse(struct estab_addr *out, const char *text, bool *port_given)
 /* Writes "10.0.0.1:80" or "[fd00::1]:80" (with_port) into buf of at least 56 octets; returns buf.
  */
 char *estab_addr_format(const struct estab_addr *a, bool with_port, char *buf);
+enum estab_unit {
+    ESTAB_UNIT_COUNT,  /* "12.5" */
+    ESTAB_UNIT_SHARE,  /* "1%", "0.01" */
+    ESTAB_UNIT_TIME,   /* "10ms": ns us ms s min; as ns */
+    ESTAB_UNIT_RATE,   /* "10Mbit": bit kbit Mbit Gbit a second; as octets a second */
+    ESTAB_UNIT_OCTETS, /* "64kB": B kB MB GB, decimal */
+};
+/* All of text, a number without sign in one of the units.  0 or -1. */
+int estab_quantity_parse(double *out, const char *text, enum estab_unit unit);
 /* "10.0.0.1/24": addr and the prefix in bits of the 16-octet form.  0 or -1. */
 int estab_prefix_parse(uint8_t addr[16], uint8_t *prefix_len, const char *text);
 

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* sim_show.h - the results of a simulation, for people and for programs. */
+#ifndef CLI_SIM_SHOW_H
+#define CLI_SIM_SHOW_H
+
+#include <estab/sim.h>
+#include <stdio.h>
+
+void sim_show_table(const estab_sim *s, FILE *out);
+/* One object on one line. */
+void sim_show_json(const estab_sim *s, uint64_t seed, FILE *out);
+
+#endif
