@@ -376,6 +376,8 @@ static void step_segment(struct world *w)
     f.g.seq = seq_of(what & 1 ? bend(w, e.nxt, e.adv, e.acked) : e.nxt);
     f.g.ack = seq_of(what & 2 ? bend(w, e.una, e.snd_nxt, e.nxt) : e.snd_nxt);
     f.g.flags = what & 64 ? rd_u8(&w->in) : SEG_ACK;
+    if (f.g.flags & SEG_SYN) /* in SYN-SENT its text counts from it */
+        f.iss = f.g.seq.n;
     f.g.wnd = 60000;
     if (what & 16) {
         f.g.wnd = rd_u8(&w->in);

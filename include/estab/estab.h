@@ -219,7 +219,8 @@ struct estab_config { /* append-only; `size` tells the library which fields the 
     estab_dur reass_timeout;
     uint8_t syn_cookies;     /* enum estab_syn_cookies */
     uint8_t listen_overflow; /* enum estab_overflow */
-    uint32_t rst_rate;       /* RSTs a second to segments without a connection; 0: no limit */
+    uint32_t rst_rate;    /* RSTs a second to one address, or IPv6 network, for segments without a
+                             connection; 0: no limit */
     uint32_t max_orphans; /* closed by the user, not yet over; beyond it the oldest is reset; 0: no
                              limit but max_conns */
     uint8_t

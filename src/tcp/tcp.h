@@ -298,6 +298,8 @@ struct tcp_ports {
     uint16_t turn[TCP_PORT_TURNS]; /* RFC 6056 section 3.3.4: one for many destinations */
 };
 
+#define TCP_RST_GROUPS 512
+
 struct tcp_layer {
     struct env *env;
     struct ip_layer *ip;
@@ -320,8 +322,9 @@ struct tcp_layer {
     struct tcp_secret cookies[2];
     uint8_t cookie_turn; /* the one that is given out now */
     struct tcp_ports port_use;
-    uint32_t rst_second, rst_left; /* RSTs without a connection: how many more in this second */
-    uint32_t hot;                  /* slot of the tcb found last, or SLAB_NONE */
+    uint32_t rst_second, rst_most; /* RSTs without a connection: how many in this second to each */
+    uint32_t rst_sent[TCP_RST_GROUPS]; /* ... group of addresses, and how many so far */
+    uint32_t hot;                      /* slot of the tcb found last, or SLAB_NONE */
     uint32_t nconns, max_conns;
 };
 

@@ -3,25 +3,39 @@
  * to 3.10.7.3. */
 #include "tcp/tcp.h"
 
-/* A flood of segments without a connection, their sources forged, is not to become a flood of RSTs
- * to those.  How many there are in a second is not told exactly: it would tell one sender what
- * another's were answered with. */
-static bool may_reset(struct tcp_layer *l)
+/* Which addresses share a number of RSTs in this second: an IPv6 network is one. */
+static uint32_t rst_group(const struct tcp_layer *l, const uint8_t peer[16])
 {
-    uint32_t now_s = (uint32_t)(l->env->now / 1000000000u), less;
+    uint8_t b[20] = {0};
+
+    memcpy(b, peer, ip_is4(peer) ? 16 : 8);
+    be32_put(b + 16, l->rst_second);
+    return (uint32_t)hash_sip13(&l->secret, b, sizeof b) % TCP_RST_GROUPS;
+}
+
+/* A flood of segments without a connection, their source forged, is not to become a flood of RSTs
+ * to whose address that is.  There is no number for all: what is left of it would tell one sender
+ * whether segments that he forged of another's were answered with RSTs, thus whether the other has
+ * a connection (the same for challenge ACKs is CVE-2016-5696).  So addresses have a number each,
+ * but for the few that share one, others in each second. */
+static bool may_reset(struct tcp_layer *l, const uint8_t peer[16])
+{
+    uint32_t now_s = (uint32_t)(l->env->now / 1000000000u), less, *sent;
 
     if (l->set.rst_rate == 0)
         return true;
     if (l->rst_second != now_s) {
         l->rst_second = now_s;
         env_random(l->env, &less, sizeof less);
-        l->rst_left = l->set.rst_rate - less % (l->set.rst_rate / 4 + 1);
+        l->rst_most = l->set.rst_rate - less % (l->set.rst_rate / 4 + 1);
+        memset(l->rst_sent, 0, sizeof l->rst_sent);
     }
-    if (l->rst_left == 0) {
+    sent = &l->rst_sent[rst_group(l, peer)];
+    if (*sent >= l->rst_most) {
         rule_count(l->rules, RULE_RST_RATE);
         return false;
     }
-    l->rst_left--;
+    ++*sent;
     return true;
 }
 
@@ -37,7 +51,7 @@ void tcp_reply_rst(struct tcp_layer *l, const struct ip_path *path, const uint8_
     struct tcp_tuple k = {peer, path->local, g->dport, g->sport};
 
     tcp_drop_tuple(l, &k, g, st, why);
-    if (g->flags & SEG_RST || !may_reset(l)) /* never an RST for an RST */
+    if (g->flags & SEG_RST || !may_reset(l, peer)) /* never an RST for an RST */
         return;
     memcpy(r.peer, peer, 16);
     if (g->flags & SEG_ACK) {

@@ -563,14 +563,14 @@ static inline void host_meets(struct host *h, const char *text)
     assert_int_equal(feed(h, TAP, &k), 1);
 }
 
-static inline struct host *host_with(const struct estab_config *cfg)
+static inline struct host *host_seeded(const struct estab_config *cfg, uint64_t seed)
 {
     struct estab_port_caps tun = tun_caps(), tap = tap_caps();
     struct host *h = (struct host *)calloc(1, sizeof *h);
     struct estab_env env;
 
     h->te.now = ESTAB_S(100);
-    h->te.rng = 11;
+    h->te.rng = seed;
     env = test_env_make(&h->te);
     assert_int_equal(estab_stack_new(&h->s, &env, cfg), 0);
     assert_int_equal(estab_port_add(h->s, &tun), TUN);
@@ -584,6 +584,10 @@ static inline struct host *host_with(const struct estab_config *cfg)
     host_meets(h, "2001:db8:1::2");
     host_listens(h, 1024);
     return h;
+}
+static inline struct host *host_with(const struct estab_config *cfg)
+{
+    return host_seeded(cfg, 11);
 }
 static inline void host_end(struct host *h)
 {

@@ -144,9 +144,8 @@ static void b2_text_with_a_guessed_ack(void **state)
 static void ports_of(uint64_t seed, uint16_t *ports, size_t n)
 {
     struct estab_addr to = {.port = 80}, local;
-    struct host *h = host_with(NULL);
+    struct host *h = host_seeded(NULL, seed);
 
-    h->te.rng = seed;
     memcpy(to.ip, ip("10.0.0.2").b, 16);
     for (size_t i = 0; i < n; i++) {
         estab_sock k;
