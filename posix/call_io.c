@@ -1,0 +1,387 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* call_io.c - octets: every reading call is one, every writing call is one, with different
+ * arguments. */
+#include "posix_int.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { PIECES = 64 };
+
+static size_t total_of(const struct iovec *iov, size_t niov)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < niov; i++)
+        n += iov[i].iov_len;
+    return n;
+}
+
+/* The pieces from octet `from` on: PIECES at most, so that a long list is served in stretches. */
+static size_t pieces_from(const struct iovec *iov, size_t niov, size_t from,
+                          struct estab_iov out[PIECES])
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < niov && n < PIECES; i++) {
+        if (from >= iov[i].iov_len) {
+            from -= iov[i].iov_len;
+            continue;
+        }
+        out[n++] = (struct estab_iov){(uint8_t *)iov[i].iov_base + from, iov[i].iov_len - from};
+        from = 0;
+    }
+    return n;
+}
+
+static int take_told(struct file *f)
+{
+    int err = f->told;
+
+    f->told = 0;
+    return err;
+}
+
+/* ---- reading ---- */
+
+struct reading {
+    struct file *f;
+    const struct iovec *iov;
+    size_t niov, wanted, got;
+    int flags;
+};
+
+/* MSG_TRUNC on a stream: the octets are taken and thrown away. */
+static ptrdiff_t discard(const struct reading *r)
+{
+    uint8_t bin[4096];
+    struct estab_iov iov = {bin, r->wanted - r->got};
+
+    if (iov.len > sizeof bin)
+        iov.len = sizeof bin;
+    return estab_recv(r->f->p->stack, r->f->k, &iov, 1, 0);
+}
+
+static ptrdiff_t take(const struct reading *r)
+{
+    struct estab_iov piece[PIECES];
+    size_t n;
+
+    if (r->flags & MSG_TRUNC)
+        return discard(r);
+    n = pieces_from(r->iov, r->niov, r->got, piece);
+    return estab_recv(r->f->p->stack, r->f->k, piece, n, r->flags & MSG_PEEK ? ESTAB_MSG_PEEK : 0);
+}
+
+/* Takes what is there: 0, EAGAIN for nothing more, -1 for the end of the stream, or an errno. */
+static int read_some(struct reading *r)
+{
+    ptrdiff_t n;
+
+    do {
+        if (!r->f->p)
+            return ENETDOWN;
+        n = take(r);
+        if (n <= 0)
+            break;
+        r->got += (size_t)n;
+    } while (r->got < r->wanted && !(r->flags & MSG_PEEK));
+    if (n == 0)
+        return -1;
+    return n < 0 ? sock_errno((int)n) : 0;
+}
+
+static int read_stream(struct reading *r)
+{
+    bool nonblock = atomic_load(&r->f->nonblock) || (r->flags & MSG_DONTWAIT), looked = false;
+    bool all = (r->flags & MSG_WAITALL) && !(r->flags & MSG_PEEK);
+    estab_time until = until_after(r->f, r->f->rcvtimeo);
+    int err;
+
+    for (;;) {
+        err = read_some(r);
+        if (err < 0 || r->got == r->wanted)
+            return 0;
+        if (err && err != EAGAIN) {
+            if (r->got > 0)
+                r->f->told = err; /* what came is handed over first */
+            return r->got > 0 ? 0 : err;
+        }
+        if (r->got > 0 && !all)
+            return 0;
+        if (nonblock) {
+            if (looked)
+                return r->got > 0 ? 0 : EAGAIN;
+            looked = true;
+            shard_run(r->f->shard, true);
+            continue;
+        }
+        err = wait_file(r->f, ESTAB_EV_IN | ESTAB_EV_RDHUP, false, until);
+        if (err)
+            return r->got > 0 ? 0 : err == ETIMEDOUT ? EAGAIN : err;
+    }
+}
+
+static ssize_t do_read(struct file *f, const struct iovec *iov, size_t niov, int flags)
+{
+    struct reading r = {.f = f, .iov = iov, .niov = niov, .flags = flags};
+    int err = 0;
+
+    r.wanted = total_of(iov, niov);
+    if (flags & MSG_OOB) /* urgent data is delivered in line, RFC 6093: there is never any apart */
+        err = EINVAL;
+    else if (flags & MSG_ERRQUEUE)
+        err = EAGAIN;
+    else if (f->told)
+        err = take_told(f);
+    else if (f->listening)
+        err = ENOTCONN;
+    else if (r.wanted > 0)
+        err = read_stream(&r);
+    return call_end(f, (ssize_t)r.got, err);
+}
+
+ssize_t estab_posix_recvfrom(int fd, void *buf, size_t n, int flags, struct sockaddr *addr,
+                             socklen_t *len)
+{
+    struct iovec iov = {buf, n};
+    struct file *f;
+
+    switch (call_begin(fd, &f)) {
+    case THEIRS:
+        return recvfrom(fd, buf, n, flags, addr, len);
+    case WRONG:
+        return -1;
+    case OURS:
+        break;
+    }
+    if (addr && len)
+        *len = 0; /* a stream has one peer, and Linux does not name it */
+    return do_read(f, &iov, 1, flags);
+}
+
+ssize_t estab_posix_recv(int fd, void *buf, size_t n, int flags)
+{
+    return estab_posix_recvfrom(fd, buf, n, flags, NULL, NULL);
+}
+
+ssize_t estab_posix_readv(int fd, const struct iovec *iov, int niov)
+{
+    struct file *f;
+
+    switch (call_begin(fd, &f)) {
+    case THEIRS:
+        return readv(fd, iov, niov);
+    case WRONG:
+        return -1;
+    case OURS:
+        break;
+    }
+    if (niov < 0 || niov > IOV_MAX)
+        return call_end(f, -1, EINVAL);
+    return do_read(f, iov, (size_t)niov, 0);
+}
+
+ssize_t estab_posix_read(int fd, void *buf, size_t n)
+{
+    struct iovec iov = {buf, n};
+    struct file *f;
+
+    switch (call_begin(fd, &f)) {
+    case THEIRS:
+        return read(fd, buf, n);
+    case WRONG:
+        return -1;
+    case OURS:
+        break;
+    }
+    return do_read(f, &iov, 1, 0);
+}
+
+ssize_t estab_posix_recvmsg(int fd, struct msghdr *msg, int flags)
+{
+    struct file *f;
+
+    switch (call_begin(fd, &f)) {
+    case THEIRS:
+        return recvmsg(fd, msg, flags);
+    case WRONG:
+        return -1;
+    case OURS:
+        break;
+    }
+    if (msg->msg_iovlen > IOV_MAX)
+        return call_end(f, -1, EMSGSIZE);
+    msg->msg_namelen = 0;
+    msg->msg_flags = 0;
+    msg->msg_controllen = 0;
+    return do_read(f, msg->msg_iov, msg->msg_iovlen, flags);
+}
+
+/* ---- writing ---- */
+
+struct writing {
+    struct file *f;
+    const struct iovec *iov;
+    size_t niov, wanted, sent;
+    uint32_t flags;
+};
+
+/* Gives what there is room for: 0, EAGAIN, or an errno. */
+static int write_some(struct writing *w)
+{
+    struct estab_iov piece[PIECES];
+    ptrdiff_t n;
+    size_t k;
+
+    do {
+        if (!w->f->p)
+            return ENETDOWN;
+        if (sock_opening(w->f))
+            return EAGAIN; /* RFC 9293 section 3.10.2 would queue it; no kernel does */
+        k = pieces_from(w->iov, w->niov, w->sent, piece);
+        n = estab_send(w->f->p->stack, w->f->k, piece, k, w->flags);
+        if (n > 0)
+            w->sent += (size_t)n;
+    } while (n > 0 && w->sent < w->wanted);
+    if (n == ESTAB_E_NOTCONN)
+        return EPIPE; /* as Linux says it of a socket that never was connected */
+    return n < 0 ? sock_errno((int)n) : 0;
+}
+
+static int write_stream(struct writing *w, bool nonblock)
+{
+    estab_time until = until_after(w->f, w->f->sndtimeo);
+    bool looked = false;
+    int err;
+
+    for (;;) {
+        err = write_some(w);
+        if (err && err != EAGAIN) {
+            if (w->sent > 0)
+                w->f->told = err;
+            return w->sent > 0 ? 0 : err;
+        }
+        if (w->sent == w->wanted)
+            return 0;
+        if (nonblock) {
+            if (looked || w->sent > 0)
+                return w->sent > 0 ? 0 : EAGAIN;
+            looked = true;
+            shard_run(w->f->shard, true);
+            continue;
+        }
+        err = wait_file(w->f, ESTAB_EV_OUT, false, until);
+        if (err)
+            return w->sent > 0 ? 0 : err == ETIMEDOUT ? EAGAIN : err;
+    }
+}
+
+static ssize_t do_write(struct file *f, const struct iovec *iov, size_t niov, int flags)
+{
+    struct writing w = {.f = f, .iov = iov, .niov = niov};
+    int err = 0;
+    bool full;
+
+    w.wanted = total_of(iov, niov);
+    w.flags = (flags & MSG_MORE ? ESTAB_MSG_MORE : 0) | (flags & MSG_OOB ? ESTAB_MSG_OOB : 0);
+    if (flags & MSG_FASTOPEN)
+        err = EOPNOTSUPP;
+    else if (f->told)
+        err = take_told(f);
+    else
+        err = write_stream(&w, atomic_load(&f->nonblock) || (flags & MSG_DONTWAIT));
+    full = !err && w.sent < w.wanted;
+    if (full)
+        mirror_settle(f, true);
+    if (err == EPIPE && !(flags & MSG_NOSIGNAL)) {
+        call_end(f, -1, 0);
+        (void)raise(SIGPIPE);
+        errno = EPIPE;
+        return -1;
+    }
+    return call_end(f, (ssize_t)w.sent, err);
+}
+
+ssize_t estab_posix_sendto(int fd, const void *buf, size_t n, int flags,
+                           const struct sockaddr *addr, socklen_t len)
+{
+    union {
+        const void *in;
+        void *out;
+    } b = {buf};
+    struct iovec iov = {b.out, n};
+    struct file *f;
+
+    switch (call_begin(fd, &f)) {
+    case THEIRS:
+        return sendto(fd, buf, n, flags, addr, len);
+    case WRONG:
+        return -1;
+    case OURS:
+        break;
+    }
+    return do_write(f, &iov, 1, flags); /* a stream's peer is known */
+}
+
+ssize_t estab_posix_send(int fd, const void *buf, size_t n, int flags)
+{
+    return estab_posix_sendto(fd, buf, n, flags, NULL, 0);
+}
+
+ssize_t estab_posix_writev(int fd, const struct iovec *iov, int niov)
+{
+    struct file *f;
+
+    switch (call_begin(fd, &f)) {
+    case THEIRS:
+        return writev(fd, iov, niov);
+    case WRONG:
+        return -1;
+    case OURS:
+        break;
+    }
+    if (niov < 0 || niov > IOV_MAX)
+        return call_end(f, -1, EINVAL);
+    return do_write(f, iov, (size_t)niov, 0);
+}
+
+ssize_t estab_posix_write(int fd, const void *buf, size_t n)
+{
+    union {
+        const void *in;
+        void *out;
+    } b = {buf};
+    struct iovec iov = {b.out, n};
+    struct file *f;
+
+    switch (call_begin(fd, &f)) {
+    case THEIRS:
+        return write(fd, buf, n);
+    case WRONG:
+        return -1;
+    case OURS:
+        break;
+    }
+    return do_write(f, &iov, 1, 0);
+}
+
+ssize_t estab_posix_sendmsg(int fd, const struct msghdr *msg, int flags)
+{
+    struct file *f;
+
+    switch (call_begin(fd, &f)) {
+    case THEIRS:
+        return sendmsg(fd, msg, flags);
+    case WRONG:
+        return -1;
+    case OURS:
+        break;
+    }
+    if (msg->msg_iovlen > IOV_MAX)
+        return call_end(f, -1, EMSGSIZE);
+    return do_write(f, msg->msg_iov, msg->msg_iovlen, flags);
+}

@@ -1,0 +1,315 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* call_open.c - socket, bind, listen, accept, connect, and the names of the two ends. */
+#include "posix_int.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <unistd.h>
+
+/* A new file gets its number last, when nothing is locked. */
+static int publish(struct file *f, int fd)
+{
+    if (fdtab_put(fd, f) == 0)
+        return fd;
+    close(fd);
+    file_put(f);
+    errno = ENOMEM;
+    return -1;
+}
+
+static int wanted(int type, int protocol)
+{
+    switch (type & ~(SOCK_NONBLOCK | SOCK_CLOEXEC)) {
+    case SOCK_STREAM:
+        return protocol == 0 || protocol == IPPROTO_TCP ? 0 : EPROTONOSUPPORT;
+    case SOCK_DGRAM:
+        return protocol == 0 || protocol == IPPROTO_UDP ? 0 : EPROTONOSUPPORT;
+    default:
+        return ESOCKTNOSUPPORT;
+    }
+}
+
+int estab_posix_socket(int domain, int type, int protocol)
+{
+    int kind = type & ~(SOCK_NONBLOCK | SOCK_CLOEXEC), fd = -1, err;
+    struct file *f;
+    estab_posix *p;
+    estab_sock k;
+
+    if ((domain != AF_INET && domain != AF_INET6) || kind == SOCK_RAW)
+        return socket(domain, type, protocol);
+    err = wanted(type, protocol);
+    if (err) {
+        errno = err;
+        return -1;
+    }
+    p = posix_default();
+    if (!p)
+        return -1;
+    shard_lock(p->shard);
+    err = sock_errno(estab_socket(p->stack, kind == SOCK_STREAM ? ESTAB_TCP : ESTAB_UDP, &k));
+    if (err == EOPNOTSUPP)
+        err = ESOCKTNOSUPPORT;
+    if (!err) {
+        fd = sock_install(p, k, domain, kind, type, &f);
+        err = fd < 0 ? errno : 0;
+    }
+    shard_unlock(p->shard);
+    errno = err ? err : errno;
+    return err ? -1 : publish(f, fd);
+}
+
+int estab_posix_bind(int fd, const struct sockaddr *addr, socklen_t len)
+{
+    struct estab_addr a;
+    struct file *f;
+    int err;
+
+    switch (call_begin(fd, &f)) {
+    case THEIRS:
+        return bind(fd, addr, len);
+    case WRONG:
+        return -1;
+    case OURS:
+        break;
+    }
+    err = addr_from(f, addr, len, &a);
+    if (!err)
+        err = sock_errno(estab_bind(f->p->stack, f->k, &a));
+    return (int)call_end(f, 0, err);
+}
+
+int estab_posix_listen(int fd, int backlog)
+{
+    struct file *f;
+    uint32_t limit;
+    int err;
+
+    switch (call_begin(fd, &f)) {
+    case THEIRS:
+        return listen(fd, backlog);
+    case WRONG:
+        return -1;
+    case OURS:
+        break;
+    }
+    if (f->type != SOCK_STREAM)
+        return (int)call_end(f, -1, EOPNOTSUPP);
+    /* Linux lets one more than the backlog wait; a negative one is as many as can be. */
+    limit = backlog < 0 || backlog > SOMAXCONN ? SOMAXCONN : (uint32_t)backlog;
+    err = sock_errno(estab_listen(f->p->stack, f->k, limit + 1));
+    if (err == EISCONN)
+        err = EINVAL;
+    if (!err) {
+        f->listening = true;
+        mirror_touch(f);
+    }
+    return (int)call_end(f, 0, err);
+}
+
+/* ---- accept ---- */
+
+static int accept_wait(struct file *f, estab_sock *k, struct estab_addr *peer)
+{
+    estab_time until = until_after(f, f->rcvtimeo);
+    int err;
+    bool looked = false;
+
+    if (f->type != SOCK_STREAM)
+        return EOPNOTSUPP;
+    for (;;) {
+        if (!f->p)
+            return ENETDOWN;
+        err = estab_accept(f->p->stack, f->k, k, peer);
+        if (err != ESTAB_E_AGAIN)
+            return sock_errno(err);
+        if (atomic_load(&f->nonblock)) {
+            if (looked)
+                return EAGAIN;
+            looked = true;
+            shard_run(f->shard, true);
+            continue;
+        }
+        err = wait_file(f, ESTAB_EV_IN, true, until);
+        if (err)
+            return err == ETIMEDOUT ? EAGAIN : err;
+    }
+}
+
+int estab_posix_accept4(int fd, struct sockaddr *addr, socklen_t *len, int flags)
+{
+    struct estab_addr peer;
+    struct file *f, *made = NULL;
+    estab_sock k;
+    int err, got = -1;
+
+    if (flags & ~(SOCK_NONBLOCK | SOCK_CLOEXEC)) {
+        errno = EINVAL;
+        return -1;
+    }
+    switch (call_begin(fd, &f)) {
+    case THEIRS:
+        return accept4(fd, addr, len, flags);
+    case WRONG:
+        return -1;
+    case OURS:
+        break;
+    }
+    err = accept_wait(f, &k, &peer);
+    if (!err) {
+        got = sock_install(f->p, k, f->domain, f->type, flags, &made);
+        err = got < 0 ? errno : 0;
+    }
+    if (!err) {
+        opt_inherit(made, f);
+        addr_to(f, &peer, addr, len);
+        if (f->watches && estab_ready(f->p->stack, f->k) & ESTAB_EV_IN)
+            file_happened(f, ESTAB_EV_IN); /* one event may have been several connections */
+    }
+    got = (int)call_end(f, got, err);
+    return got < 0 ? -1 : publish(made, got);
+}
+
+int estab_posix_accept(int fd, struct sockaddr *addr, socklen_t *len)
+{
+    return estab_posix_accept4(fd, addr, len, 0);
+}
+
+/* ---- connect ---- */
+
+/* What became of the attempt; told once, then the socket may try again. */
+static int connected(struct file *f)
+{
+    uint64_t e = 0;
+    int err = 0;
+
+    f->connecting = false;
+    (void)estab_getopt(f->p->stack, f->k, ESTAB_O_ERROR, &e);
+    if (e)
+        err = sock_errno(-(int)e);
+    else if (f->told)
+        err = f->told;
+    else if (sock_state(f) == ESTAB_CLOSED)
+        err = ECONNABORTED; /* its error was read with SO_ERROR */
+    f->told = 0;
+    if (err)
+        (void)sock_renew(f);
+    return err;
+}
+
+static int begin_connect(struct file *f, const struct estab_addr *a)
+{
+    int err;
+
+    if (f->connecting)
+        return sock_opening(f) && atomic_load(&f->nonblock) ? EALREADY : 0;
+    if (f->listening)
+        return EISCONN;
+    err = estab_connect(f->p->stack, f->k, a);
+    if (err == ESTAB_E_ISCONN && sock_state(f) == ESTAB_CLOSED) {
+        err = sock_renew(f);
+        if (err)
+            return err;
+        err = estab_connect(f->p->stack, f->k, a);
+    }
+    if (err == ESTAB_E_INUSE)
+        return EADDRNOTAVAIL; /* as connect(2) says it: the tuple, or every port, is taken */
+    if (err == ESTAB_E_UNREACH)
+        return ENETUNREACH;
+    if (err != ESTAB_E_INPROGRESS)
+        return sock_errno(err);
+    f->connecting = true;
+    return 0;
+}
+
+static int connect_stream(struct file *f, const struct sockaddr *addr, socklen_t len)
+{
+    estab_time until = until_after(f, f->sndtimeo);
+    struct estab_addr a;
+    int err = addr_from(f, addr, len, &a);
+
+    if (!err)
+        err = begin_connect(f, &a);
+    if (err)
+        return err;
+    if (atomic_load(&f->nonblock) && sock_opening(f))
+        shard_run(f->shard, true); /* what is in memory answers at once */
+    while (f->p && sock_opening(f)) {
+        if (atomic_load(&f->nonblock))
+            return EINPROGRESS;
+        err = wait_file(f, ESTAB_EV_OUT, false, until);
+        if (err)
+            return err == ETIMEDOUT ? EINPROGRESS : err;
+    }
+    return f->p ? connected(f) : ENETDOWN;
+}
+
+int estab_posix_connect(int fd, const struct sockaddr *addr, socklen_t len)
+{
+    struct file *f;
+    int err;
+
+    switch (call_begin(fd, &f)) {
+    case THEIRS:
+        return connect(fd, addr, len);
+    case WRONG:
+        return -1;
+    case OURS:
+        break;
+    }
+    if (addr && len >= sizeof(sa_family_t) && addr->sa_family == AF_UNSPEC)
+        err = sock_renew(f);
+    else
+        err = connect_stream(f, addr, len);
+    return (int)call_end(f, 0, err);
+}
+
+/* ---- names ---- */
+
+int estab_posix_getsockname(int fd, struct sockaddr *addr, socklen_t *len)
+{
+    struct estab_addr a;
+    struct file *f;
+    int err;
+
+    switch (call_begin(fd, &f)) {
+    case THEIRS:
+        return getsockname(fd, addr, len);
+    case WRONG:
+        return -1;
+    case OURS:
+        break;
+    }
+    err = !addr || !len ? EFAULT : sock_errno(estab_getaddrs(f->p->stack, f->k, &a, NULL));
+    if (!err)
+        addr_to(f, &a, addr, len);
+    return (int)call_end(f, 0, err);
+}
+
+int estab_posix_getpeername(int fd, struct sockaddr *addr, socklen_t *len)
+{
+    enum estab_tcp_state st;
+    struct estab_addr a;
+    struct file *f;
+    int err;
+
+    switch (call_begin(fd, &f)) {
+    case THEIRS:
+        return getpeername(fd, addr, len);
+    case WRONG:
+        return -1;
+    case OURS:
+        break;
+    }
+    st = sock_state(f);
+    err = sock_errno(estab_getaddrs(f->p->stack, f->k, NULL, &a));
+    if (!err && f->type == SOCK_STREAM &&
+        (st == ESTAB_CLOSED || st == ESTAB_SYN_SENT || st == ESTAB_TIME_WAIT || f->listening))
+        err = ENOTCONN;
+    if (!err && (!addr || !len))
+        err = EFAULT;
+    if (!err)
+        addr_to(f, &a, addr, len);
+    return (int)call_end(f, 0, err);
+}

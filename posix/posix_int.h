@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* posix_int.h - what the files of posix/ share.
+ *
+ * Locks, outermost first: an epoll set's `calls`; a shard's `lock`; an epoll set's `lock`; the
+ * descriptor table's.  A file is what Linux calls an open file description: several descriptors may
+ * share it, and it ends with the last of them and the last call under way on it. */
+#ifndef POSIX_POSIX_INT_H
+#define POSIX_POSIX_INT_H
+
+#include <estab/posix.h>
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#pragma GCC visibility push(hidden)
+
+enum { LINKS_MAX = 8, BATCH = 32, SHARDS_MAX = 8 };
+
+struct waiter;
+
+/* One lock, and what it guards: a stack, or several that must not run at once. */
+struct shard {
+    pthread_mutex_t lock;
+    struct estab_env env; /* whose clock is everybody's */
+    void (*advance)(void *ctx, estab_time until);
+    void *ctx;
+    estab_posix *members;
+    uint32_t nmembers, nfiles; /* it goes with the last of both */
+    uint32_t era;              /* of the process that made it */
+
+    struct waiter *driver; /* the blocked thread that polls the links; NULL: none */
+    struct seat *seats;    /* the blocked threads that do not */
+    uint64_t drives;       /* how often somebody became the driver */
+    struct file *dirty;    /* whose kernel object may have to change */
+
+    pthread_t helper;
+    pthread_cond_t tick;
+    bool has_helper, stop;
+    bool deep;              /* the helper sleeps until there is no driver */
+    bool watching;          /* the helper polls the links ... */
+    estab_time watch_until; /* ... until then */
+    int kick;               /* an eventfd that ends its poll; -1: there is no helper */
+    struct estab_posix_stats stats;
+};
+
+struct port {
+    estab_link *link;
+    int port;
+    bool gone;
+};
+struct estab_posix {
+    struct shard *shard;
+    estab_posix *next; /* of the shard */
+    estab_stack *stack;
+    struct port ports[LINKS_MAX];
+    uint32_t nports;
+    enum estab_mirror mirror;
+    struct file *files;
+};
+
+enum file_kind { FILE_SOCKET, FILE_EPOLL };
+struct file {
+    _Atomic uint32_t refs; /* descriptors, calls under way, items of epoll sets do not count */
+    _Atomic uint32_t era;  /* process: fork counts it up */
+    enum file_kind kind;
+    _Atomic bool nonblock;
+    struct shard *shard;   /* FILE_SOCKET; its lock guards all that follows */
+    struct epoll_set *set; /* FILE_EPOLL; its lock does */
+    int fd;                /* one of its descriptors; -1: none is left */
+    uint32_t nfds;
+    struct file *next_free, *next, **at; /* next, at: of its estab_posix */
+
+    struct estab_posix *p; /* NULL: it has ended */
+    estab_sock k;
+    int domain, type;
+    bool listening;
+    bool connecting;       /* a connect was begun and its end not told yet */
+    bool rd_shut, wr_shut; /* by the user */
+    bool keepalive;
+    int told;                     /* an errno for the next call that the stack does not know of */
+    struct estab_addr peer;       /* of a connected datagram socket */
+    estab_dur rcvtimeo, sndtimeo; /* 0: none */
+    int linger_on, linger_s;
+    uint32_t keepidle, keepintvl, keepcnt; /* s, s, a count */
+    int sndbuf_set, rcvbuf_set;            /* what was asked for; 0: nothing */
+    int stored[16];
+
+    struct watch *watches; /* blocked calls */
+    struct item *items;    /* memberships in epoll sets */
+
+    enum estab_mirror mirror;
+    bool in_dirty;
+    struct file *next_dirty;
+    uint8_t mir_in;  /* octets that lie in the kernel's socket */
+    bool mir_full;   /* it is connected to the one that is full */
+    bool mir_bound;  /* it has an address */
+    uint8_t mir_len; /* of it */
+    char mir_name[32];
+    int mir_shut; /* what was shut down: 0, SHUT_RD + 1, SHUT_RDWR + 1 */
+};
+
+/* ---- fdtab.c ---- */
+/* The file of a descriptor, kept until file_put; NULL: not ours. */
+struct file *file_get(int fd);
+void file_put(struct file *f);
+struct file *file_new(enum file_kind kind); /* refs 1; NULL: no memory */
+/* Gives a descriptor to a file: takes the caller's reference.  -1: no memory, errno set. */
+int fdtab_put(int fd, struct file *f);
+struct file *fdtab_take(int fd); /* the reference of the descriptor; NULL: not ours */
+pthread_mutex_t *file_lock(struct file *f);
+int fdtab_other(const struct file *f, int fd); /* another descriptor of f; -1: none */
+uint32_t fdtab_era(void);
+bool file_foreign(const struct file *f); /* of the process that forked this one */
+enum whose {
+    THEIRS, /* the kernel's */
+    WRONG,  /* ours, and errno says why not */
+    OURS,   /* a socket, and its shard is locked until call_end */
+};
+enum whose call_begin(int fd, struct file **f);
+
+/* ---- shard.c ---- */
+void shard_lock(struct shard *sh);
+/* Hands out, runs what is in memory, tells who waits, and unlocks. */
+void shard_unlock(struct shard *sh);
+/* Everything that can be done now; poll: asks links that cost a system call too. */
+void shard_run(struct shard *sh, bool poll);
+estab_time shard_now(const struct shard *sh);
+estab_time shard_due(const struct shard *sh); /* when something is due by itself */
+size_t shard_links(const struct shard *sh, struct pollfd *fds, size_t cap);
+int shard_start_helper(struct shard *sh);
+void shard_stop_helper(struct shard *sh);
+void shard_kick(struct shard *sh); /* the helper looks again at what it waits for */
+/* Unlocks, and frees what nobody uses any more. */
+void shard_leave(struct shard *sh);
+estab_posix *posix_default(void); /* NULL and errno */
+
+/* ---- wait.c ---- */
+struct waiter {
+    _Atomic bool woken, signalled;
+    int fd; /* this thread's eventfd */
+};
+struct watch { /* a blocked call that waits for a file */
+    struct watch *next, **at;
+    struct waiter *w;
+    uint32_t mask; /* ESTAB_EV_ */
+    bool exclusive;
+};
+int waiter_init(struct waiter *w);  /* 0, or an errno: this thread is about to wait */
+void waiter_fini(struct waiter *w); /* nobody can wake it any more */
+void waiter_wake(struct waiter *w, struct estab_posix_stats *st);
+void watch_add(struct file *f, struct watch *c);
+void watch_del(struct watch *c);
+/* Sleeps until w is woken, until then, or until one of `more` is ready.  No lock is held; runs the
+ * shards that nobody else runs.  0: go and look; ETIMEDOUT, EINTR, EDEADLK, ENOMEM. */
+int wait_sleep(struct waiter *w, struct shard *const *sh, size_t n, estab_time until,
+               struct pollfd *more, size_t nmore, const sigset_t *mask);
+/* Waits, f's shard being locked before and after, until something of mask happened to f: 0, or an
+ * errno as above; EINTR only if signals are to be seen. */
+int wait_file(struct file *f, uint32_t mask, bool exclusive, estab_time until);
+/* Something happened to a file: everybody who waits for it is told. */
+void file_happened(struct file *f, uint32_t mask);
+/* EINTR that a program does not want to see: all its handlers have SA_RESTART. */
+bool wait_restarts(void);
+
+/* ---- level.c: readiness ---- */
+enum estab_tcp_state sock_state(const struct file *f);
+uint32_t sock_level(const struct file *f); /* as poll's and epoll's bits */
+bool sock_opening(const struct file *f);
+
+/* ---- mirror.c ---- */
+int mirror_socket(bool cloexec); /* the kernel's object; -1 and errno */
+void mirror_touch(struct file *f);
+void mirror_flush(struct shard *sh); /* at once, if the helper does not do it soon */
+void mirror_flush_now(struct shard *sh);
+void mirror_forget(struct file *f);
+/* A call on f is at its end; again: it told the caller to try again. */
+void mirror_settle(struct file *f, bool again);
+
+/* ---- epoll.c ---- */
+void items_happened(struct file *f, uint32_t bits);
+uint32_t items_interest(const struct file *f);
+void items_forget(struct file *f); /* its last descriptor is closed; no lock is held */
+void epoll_free(struct epoll_set *s);
+pthread_mutex_t *epoll_lock(struct epoll_set *s);
+
+/* ---- sock.c ---- */
+int sock_errno(int err); /* of an enum estab_err */
+void sock_watch(struct file *f);
+/* Another connection under the same descriptor.  0, or an errno. */
+int sock_renew(struct file *f);
+int addr_from(const struct file *f, const struct sockaddr *sa, socklen_t len, struct estab_addr *a);
+void addr_to(const struct file *f, const struct estab_addr *a, struct sockaddr *sa, socklen_t *len);
+/* The last reference is gone: closes the socket, and waits as SO_LINGER wants it. */
+void sock_release(struct file *f);
+estab_time until_after(const struct file *f, estab_dur d); /* d 0: never */
+/* The end of every call: err is an errno or 0. */
+ssize_t call_end(struct file *f, ssize_t ret, int err);
+/* A socket of ours over a handle: its descriptor, or -1 and errno.  The shard is locked. */
+int sock_install(estab_posix *p, estab_sock k, int domain, int type, int flags, struct file **out);
+
+/* ---- opt.c ---- */
+void opt_apply(struct file *f);
+void opt_inherit(struct file *f, const struct file *from);
+size_t opt_tcp_info(const struct file *f, void *buf, size_t len);
+
+#pragma GCC visibility pop
+#endif

@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* shard.c - who runs the stack, and when.
+ *
+ * Whoever holds the lock.  A call that finds its data takes it and goes; what it made the stack owe
+ * is handed out before it unlocks.  A call that finds nothing becomes the driver, if there is none:
+ * it sleeps in ppoll(2) on the links, runs the stack for all who wait, and leaves the duty to
+ * another when its own wait is over (wait.c).  So frames are taken in by the thread that wants
+ * them, and nobody has to be woken for it.
+ *
+ * The helper is for the time in which nobody waits: retransmissions, acknowledgments, the kernel's
+ * epoll.  It polls the links too, but not beside a driver: both would wake for each frame.  When it
+ * finds that one drove, it looks again every PATIENCE; when the same one has been driving for long,
+ * it sleeps until that one leaves.  So a driver costs at most one needless wake-up every PATIENCE,
+ * and a frame waits for at most PATIENCE after the last driver left. */
+#include "posix_int.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#define PATIENCE ESTAB_MS(2)
+enum { DEEP_AFTER = 8, OUT_BATCHES = 8 };
+
+void shard_lock(struct shard *sh)
+{
+    pthread_mutex_lock(&sh->lock);
+}
+
+estab_time shard_now(const struct shard *sh)
+{
+    return sh->env.now(sh->env.ctx);
+}
+
+/* In memory: asking costs no system call, and its deadline says when to. */
+static bool in_memory(const estab_link *l)
+{
+    return estab_link_fd(l) < 0;
+}
+
+estab_time shard_due(const struct shard *sh)
+{
+    estab_time due = ESTAB_NEVER, at;
+
+    for (const estab_posix *p = sh->members; p; p = p->next) {
+        at = estab_deadline(p->stack);
+        due = at < due ? at : due;
+        for (uint32_t i = 0; i < p->nports; i++) {
+            at = p->ports[i].gone ? ESTAB_NEVER : estab_link_deadline(p->ports[i].link);
+            due = at < due ? at : due;
+        }
+    }
+    return due;
+}
+
+size_t shard_links(const struct shard *sh, struct pollfd *fds, size_t cap)
+{
+    size_t n = 0;
+
+    for (const estab_posix *p = sh->members; p; p = p->next)
+        for (uint32_t i = 0; i < p->nports && n < cap; i++)
+            if (!p->ports[i].gone && !in_memory(p->ports[i].link))
+                fds[n++] = (struct pollfd){.fd = estab_link_fd(p->ports[i].link), .events = POLLIN};
+    return n;
+}
+
+/* True: there is more than a link takes at once. */
+static bool hand_out(estab_posix *p, struct port *o)
+{
+    struct estab_frame f[BATCH];
+    int n = BATCH;
+
+    for (int batch = 0; n == BATCH && batch < OUT_BATCHES; batch++) {
+        n = estab_output(p->stack, o->port, f, BATCH);
+        if (n > 0) {
+            p->shard->stats.frames_out += (uint64_t)n;
+            if (!o->gone && estab_link_send(o->link, f, (size_t)n) < 0)
+                o->gone = true;
+        }
+    }
+    return n == BATCH;
+}
+
+static bool take_in(estab_posix *p, struct port *o)
+{
+    struct estab_frame f[BATCH];
+    int n = estab_link_recv(o->link, f, BATCH);
+
+    p->shard->stats.polls += !in_memory(o->link);
+    if (n < 0)
+        o->gone = true;
+    if (n <= 0)
+        return false;
+    p->shard->stats.frames_in += (uint64_t)n;
+    (void)estab_input(p->stack, o->port, f, (size_t)n);
+    return true;
+}
+
+static void tell(estab_posix *p)
+{
+    struct estab_event ev[BATCH];
+    size_t n;
+
+    do {
+        n = estab_events(p->stack, ev, BATCH);
+        for (size_t i = 0; i < n; i++)
+            file_happened(ev[i].user, ev[i].mask);
+    } while (n == BATCH);
+}
+
+void shard_run(struct shard *sh, bool poll)
+{
+    bool moved;
+
+    do {
+        estab_time now = shard_now(sh);
+
+        moved = false;
+        for (estab_posix *p = sh->members; p; p = p->next) {
+            for (uint32_t i = 0; i < p->nports; i++) {
+                struct port *o = &p->ports[i];
+
+                moved |= hand_out(p, o);
+                if (!o->gone && (poll || estab_link_deadline(o->link) <= now))
+                    moved |= take_in(p, o);
+            }
+            if (estab_deadline(p->stack) <= now)
+                moved |= estab_expire(p->stack) > 0;
+        }
+        poll = false;
+    } while (moved);
+    for (estab_posix *p = sh->members; p; p = p->next) {
+        for (uint32_t i = 0; i < p->nports; i++)
+            (void)hand_out(p, &p->ports[i]);
+        tell(p);
+    }
+}
+
+void shard_kick(struct shard *sh)
+{
+    const uint64_t one = 1;
+
+    if (!sh->watching)
+        return;
+    sh->watching = false;
+    sh->stats.kicks++;
+    if (write(sh->kick, &one, sizeof one) < 0)
+        return; /* its counter is full: it is awake */
+}
+
+void shard_unlock(struct shard *sh)
+{
+    shard_run(sh, false);
+    mirror_flush(sh);
+    /* A timer that was armed just now may be due before the helper looks again. */
+    if (sh->watching && !sh->driver && shard_due(sh) < sh->watch_until)
+        shard_kick(sh);
+    pthread_mutex_unlock(&sh->lock);
+}
+
+/* ---- the helper ---- */
+
+static struct timespec span(estab_dur d)
+{
+    return (struct timespec){(time_t)(d / ESTAB_S(1)), (long)(d % ESTAB_S(1))};
+}
+
+static void helper_tick(struct shard *sh, uint32_t quiet)
+{
+    struct timespec at;
+
+    sh->deep = quiet > DEEP_AFTER;
+    clock_gettime(CLOCK_MONOTONIC, &at);
+    at.tv_nsec += (long)PATIENCE;
+    if (at.tv_nsec >= (long)ESTAB_S(1)) {
+        at.tv_nsec -= (long)ESTAB_S(1);
+        at.tv_sec++;
+    }
+    if (sh->deep)
+        pthread_cond_wait(&sh->tick, &sh->lock);
+    else
+        (void)pthread_cond_timedwait(&sh->tick, &sh->lock, &at);
+    sh->deep = false;
+}
+
+static void helper_watch(struct shard *sh)
+{
+    struct pollfd fds[1 + LINKS_MAX * SHARDS_MAX];
+    size_t n = 1 + shard_links(sh, fds + 1, LINKS_MAX * SHARDS_MAX);
+    estab_time now = shard_now(sh), due = shard_due(sh);
+    struct timespec t = span(due <= now                  ? 0
+                             : due - now < ESTAB_S(3600) ? due - now
+                                                         : ESTAB_S(3600));
+    uint64_t kicks;
+
+    fds[0] = (struct pollfd){.fd = sh->kick, .events = POLLIN};
+    sh->watching = true;
+    sh->watch_until = due;
+    pthread_mutex_unlock(&sh->lock);
+    (void)ppoll(fds, (nfds_t)n, &t, NULL);
+    if (fds[0].revents && read(sh->kick, &kicks, sizeof kicks) < 0)
+        kicks = 0; /* somebody else's wake-up: none is lost, since it looks now */
+    pthread_mutex_lock(&sh->lock);
+    sh->watching = false;
+}
+
+static void *helper_main(void *ctx)
+{
+    struct shard *sh = ctx;
+    uint64_t drives = 0;
+    uint32_t quiet = 0;
+
+    pthread_mutex_lock(&sh->lock);
+    while (!sh->stop) {
+        sh->stats.helper_runs++;
+        if (sh->driver || sh->drives != drives) {
+            quiet = sh->drives == drives ? quiet + 1 : 0;
+            drives = sh->drives;
+            helper_tick(sh, quiet);
+            mirror_flush_now(sh);
+            continue;
+        }
+        quiet = 0;
+        shard_run(sh, true);
+        mirror_flush_now(sh);
+        helper_watch(sh);
+    }
+    pthread_mutex_unlock(&sh->lock);
+    return NULL;
+}
+
+int shard_start_helper(struct shard *sh)
+{
+    sigset_t all, before;
+    int err;
+
+    sh->kick = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (sh->kick < 0)
+        return errno;
+    sigfillset(&all); /* signals are the application's */
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    err = pthread_create(&sh->helper, NULL, helper_main, sh);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    sh->has_helper = err == 0;
+    return err;
+}
+
+void shard_stop_helper(struct shard *sh)
+{
+    const uint64_t one = 1;
+
+    if (!sh->has_helper)
+        return;
+    pthread_mutex_lock(&sh->lock);
+    sh->stop = true;
+    pthread_cond_signal(&sh->tick);
+    pthread_mutex_unlock(&sh->lock);
+    if (write(sh->kick, &one, sizeof one) == (ssize_t)sizeof one)
+        pthread_join(sh->helper, NULL);
+    sh->has_helper = false;
+}
+
+void shard_leave(struct shard *sh)
+{
+    bool last = sh->nmembers == 0 && sh->nfiles == 0;
+
+    if (sh->nmembers > 0)
+        shard_unlock(sh);
+    else
+        pthread_mutex_unlock(&sh->lock);
+    if (!last)
+        return;
+    if (sh->kick >= 0)
+        close(sh->kick);
+    pthread_cond_destroy(&sh->tick);
+    pthread_mutex_destroy(&sh->lock);
+    free(sh);
+}
