@@ -10,7 +10,8 @@
 #include <string.h>
 
 static const struct command *const commands[] = {&command_demo, &command_serve,  &command_get,
-                                                 &command_ss,   &command_script, &command_check, &command_sim};
+                                                 &command_ss,   &command_script, &command_check,
+                                                 &command_sim};
 enum { NCOMMANDS = sizeof commands / sizeof commands[0] };
 
 static const struct command *find(const char *name)

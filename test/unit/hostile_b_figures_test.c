@@ -607,7 +607,7 @@ static void b7_forged_icmp(void **state)
     printf("B7: with a number in flight: %s, MSS %u\n", estab_state_name(state_of(&p)),
            info_of(&p).snd_mss);
     assert_int_equal(state_of(&p), ESTAB_ESTABLISHED);
-    assert_int_equal(info_of(&p).snd_mss, 536);
+    assert_int_equal(info_of(&p).snd_mss, 512); /* the least path MTU that is believed: 552 */
     p.ack = p.una + (uint32_t)sizeof text;
     elapse(h, ESTAB_S(60)); /* it goes again in smaller pieces */
     say(&p, SEG_ACK, NULL, 0);
