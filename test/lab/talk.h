@@ -219,8 +219,10 @@ static inline bool talk_accept(struct talks *a, struct lab_host *h)
         for (uint32_t i = 0; i < a->n; i++)
             if (a->talk[i].begun && !a->talk[i].over && a->talk[i].port[0] == from.port)
                 w = &a->talk[i];
-        if (!w || w->t[1].open || w->t[1].over)
+        if (!w || w->t[1].open || w->t[1].over) {
             lab_fail(a->l, "nobody connects from port %u", from.port);
+            return any; /* it does not come back: for those who cannot see that */
+        }
         talk_begins(&w->t[1], k);
         talk_set(&w->t[1], k, &w->plan[1]);
         any = true;
