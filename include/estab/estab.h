@@ -350,6 +350,13 @@ enum estab_opt {
     ESTAB_O_ADV_USER_TIMEOUT, /* ns told to the peer in User Timeout options, RFC 5482, rounded up
                                  to seconds or minutes; the peer's are obeyed.  0: neither (default)
                                */
+    ESTAB_O_CORK, /* 1: partial segments are held back until it is 0 again, for at most 200 ms after
+                     all before them was acknowledged; a FIN and ESTAB_O_NODELAY let them go */
+    ESTAB_O_RCVLOWAT,      /* octets that ESTAB_EV_IN waits for (or the end, or a full buffer), at
+                              most half of ESTAB_O_RCVBUF; 0, 1: any (default) */
+    ESTAB_O_NOTSENT_LOWAT, /* octets not yet sent beyond which ESTAB_EV_OUT and estab_send() wait,
+                              however much room ESTAB_O_SNDBUF has for what is in flight; 0: no
+                              bound (default) */
     ESTAB_O_REUSEADDR, /* before bind.  UDP: 1: others that have it too may have the same port; the
                           youngest is given what arrives */
     ESTAB_O_REUSEPORT, /* before bind.  UDP: 1: others that have it too may have the same port, and

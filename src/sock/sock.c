@@ -245,6 +245,25 @@ static int set_linger(struct tcb *t, uint64_t ns)
     return 0;
 }
 
+static int set_lowat(struct tcb *t, enum estab_opt opt, uint64_t val)
+{
+    struct tcp_extra *x;
+
+    if (val > UINT32_MAX)
+        return ESTAB_E_INVAL;
+    if (val == 0 && !t->has_extra)
+        return 0;
+    x = tcp_extra_need(t);
+    if (!x)
+        return ESTAB_E_NOMEM;
+    if (opt == ESTAB_O_RCVLOWAT)
+        x->rcv_lowat = val > t->rcvbuf / 2 ? t->rcvbuf / 2 : (uint32_t)val;
+    else
+        x->notsent_lowat = (uint32_t)val;
+    tcp_raise(t, tcp_level(t) & (ESTAB_EV_IN | ESTAB_EV_OUT));
+    return 0;
+}
+
 /* [MUST-17, MUST-21, MUST-24, MUST-27, MUST-48, MUST-49, SHLD-21, RFC1122-3.2.1.7-1] */
 static int set_option(struct tcb *t, enum estab_opt opt, uint64_t val)
 {
@@ -254,9 +273,19 @@ static int set_option(struct tcb *t, enum estab_opt opt, uint64_t val)
     switch (opt) {
     case ESTAB_O_NODELAY:
         t->nodelay = val != 0;
+        if (val && t->state != ESTAB_LISTEN && t->w)
+            t->w->sws_override |= tcp_unsent(t) > 0; /* what is held back goes now */
         if (t->state != ESTAB_LISTEN)
             tcp_settle(t);
         return 0;
+    case ESTAB_O_CORK:
+        t->corked = val != 0;
+        if (t->state != ESTAB_LISTEN)
+            tcp_settle(t);
+        return 0;
+    case ESTAB_O_RCVLOWAT:
+    case ESTAB_O_NOTSENT_LOWAT:
+        return set_lowat(t, opt, val);
     case ESTAB_O_QUICKACK:
         t->quickack = val != 0;
         return 0;
@@ -412,6 +441,15 @@ int estab_getopt(estab_stack *s, estab_sock k, enum estab_opt opt, uint64_t *val
     switch (opt) {
     case ESTAB_O_NODELAY:
         *val = t->nodelay;
+        return 0;
+    case ESTAB_O_CORK:
+        *val = t->corked;
+        return 0;
+    case ESTAB_O_RCVLOWAT:
+        *val = tcp_extra(t)->rcv_lowat ? tcp_extra(t)->rcv_lowat : 1;
+        return 0;
+    case ESTAB_O_NOTSENT_LOWAT:
+        *val = tcp_extra(t)->notsent_lowat;
         return 0;
     case ESTAB_O_QUICKACK:
         *val = t->quickack;

@@ -184,6 +184,7 @@ void stack_enter(estab_stack *s)
     s->inside = true;
     if (now > s->env.now)
         s->env.now = now;
+    s->udp.raised = s->tcp.raised = false;
     ip_reap(&s->ip);
     udp_reap(&s->udp);
     tcp_reap(&s->tcp);

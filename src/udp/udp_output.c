@@ -120,7 +120,6 @@ uint32_t udp_pull(struct udp_layer *l, uint8_t port, struct estab_frame *f, stru
 
 void udp_reap(struct udp_layer *l)
 {
-    l->raised = false;
     while (l->lends.head != SLAB_NONE) {
         struct udp_sock *u = udp_at(l, l->lends.head);
 

@@ -100,8 +100,12 @@ static bool carry(struct two *n, int from, size_t room)
 /* Until neither has anything to send. */
 static void settle(struct two *n)
 {
-    while (carry(n, 0, STACK_BATCH) | carry(n, 1, STACK_BATCH))
-        ;
+    bool more = true;
+
+    while (more) {
+        more = carry(n, 0, STACK_BATCH);
+        more |= carry(n, 1, STACK_BATCH);
+    }
 }
 
 static void pass(struct two *n, estab_dur d)
