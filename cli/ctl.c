@@ -240,7 +240,7 @@ static void fill(struct ctl *ctl, struct client *c, estab_time now)
         }
         memset(&info, 0, sizeof info);
         info.size = sizeof info;
-        if (estab_tcp_info(ctl->stack, k, &info) < 0)
+        if (estab_tcp_info(ctl->stack, k, &info) < 0 || info.type != ESTAB_TCP)
             continue;
         put_socket(c, &info, now);
         c->count++;

@@ -288,12 +288,37 @@ static bool far_end_find(const struct world *w, uint8_t nth, struct far_end *e)
 
 /* ---- steps: frames ---- */
 
+/* A datagram from a peer, to a UDP socket if there is one. */
+static void step_datagram(struct world *w)
+{
+    uint8_t who = rd_u8(&w->in), how = rd_u8(&w->in), b[2200] = {0}, *m;
+    struct udp_hdr h = {(uint16_t)(6000 + how % 16), 80, (uint16_t)(8 + (how >> 4) * 130), 0};
+    struct estab_addr a;
+    struct peer p;
+    uint16_t sum;
+
+    peer_init(&p, who);
+    for (int i = 0; i < NSOCKS && !(who & 8); i++)
+        if (((uint32_t)w->socks[i] & UDP_REF) == UDP_REF &&
+            estab_getaddrs(w->s, w->socks[i], &a, NULL) == 0)
+            h.dport = a.port;
+    m = b + front(&p);
+    udp_emit(&h, m);
+    sum = (uint16_t)~csum_fold(csum_add(ip_pseudo(p.ip, p.host_ip, IPPROTO_UDP_, h.len), m, h.len));
+    memcpy(m + 6, &sum, 2);
+    give_packet(w, &p, IPPROTO_UDP_, 64, b, h.len);
+}
+
 static void step_raw(struct world *w)
 {
     uint8_t port = rd_u8(&w->in);
     size_t n = rd_u16(&w->in) & 2047;
     const uint8_t *p;
 
+    if (port & 0x80) {
+        step_datagram(w);
+        return;
+    }
     if (n > rd_left(&w->in))
         n = rd_left(&w->in);
     p = rd_take(&w->in, n);
@@ -665,11 +690,12 @@ static struct tcb *tcb_of_sock(const struct world *w, estab_sock k)
 
 static void step_socket(struct world *w)
 {
-    estab_sock *k = sock_of(w);
+    uint8_t which = rd_u8(&w->in);
+    estab_sock *k = &w->socks[which % NSOCKS];
 
     (void)estab_close(w->s, *k);
     *k = 0;
-    (void)estab_socket(w->s, ESTAB_TCP, k);
+    (void)estab_socket(w->s, which & 0x80 ? ESTAB_UDP : ESTAB_TCP, k);
 }
 
 static void step_bind(struct world *w)
@@ -735,14 +761,19 @@ static void step_send(struct world *w)
     estab_sock *k = sock_of(w);
     uint8_t flags = rd_u8(&w->in);
     uint32_t n = rd_u8(&w->in);
+    struct estab_addr to = {.port = 6000};
     struct estab_iov iov[2];
+    struct peer p;
     ptrdiff_t got;
 
     n = n < 128 ? n : (n - 127) * 500;
     iov[0] = (struct estab_iov){text, n / 3};
     iov[1] = (struct estab_iov){text, n - n / 3};
-    got = estab_send(w->s, *k, iov, 2, flags & (ESTAB_MSG_MORE | ESTAB_MSG_OOB));
-    must(got <= (ptrdiff_t)n && got >= ESTAB_E_NOTSUP);
+    peer_init(&p, flags >> 4);
+    memcpy(to.ip, p.ip, 16);
+    got = estab_sendto(w->s, *k, iov, 2, flags & (ESTAB_MSG_MORE | ESTAB_MSG_OOB),
+                       flags & 8 ? &to : NULL);
+    must(got <= (ptrdiff_t)n && got >= ESTAB_E_MSGSIZE);
 }
 
 static void step_recv(struct world *w)
@@ -760,8 +791,8 @@ static void step_recv(struct world *w)
         iss = irs_of(t);
     }
     got = estab_recv(w->s, *k, &iov, 1, flags & ESTAB_MSG_PEEK);
-    must(got <= (ptrdiff_t)room && got >= ESTAB_E_NOTSUP);
-    must(got <= 0 || w->bent || is_text(text, (uint32_t)got, iss, seq));
+    must(got <= (ptrdiff_t)room && got >= ESTAB_E_MSGSIZE);
+    must(got <= 0 || w->bent || !t || is_text(text, (uint32_t)got, iss, seq));
 }
 
 static void step_shutdown(struct world *w)
@@ -784,7 +815,7 @@ static void step_abort(struct world *w)
 static void step_setopt(struct world *w)
 {
     estab_sock *k = sock_of(w);
-    enum estab_opt opt = (enum estab_opt)(rd_u8(&w->in) % (ESTAB_O_ADV_USER_TIMEOUT + 2));
+    enum estab_opt opt = (enum estab_opt)(rd_u8(&w->in) % (ESTAB_O_V6ONLY + 2));
     uint64_t val = rd_u16(&w->in), back;
 
     switch (opt) {

@@ -43,6 +43,8 @@ int sock_errno(int err)
         return EINPROGRESS;
     case ESTAB_E_ADDRNOTAVAIL:
         return EADDRNOTAVAIL;
+    case ESTAB_E_MSGSIZE:
+        return EMSGSIZE;
     case ESTAB_E_NOTSUP:
         return EOPNOTSUPP;
     }

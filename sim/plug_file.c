@@ -107,6 +107,8 @@ int plug_errno(int err)
         return EINPROGRESS;
     case ESTAB_E_ADDRNOTAVAIL:
         return EADDRNOTAVAIL;
+    case ESTAB_E_MSGSIZE:
+        return EMSGSIZE;
     case ESTAB_E_NOTSUP:
         return EOPNOTSUPP;
     }

@@ -55,6 +55,7 @@ enum estab_err {
     ESTAB_E_INPROGRESS = -13,   /* the opening goes on; wait for ESTAB_EV_OUT or ESTAB_EV_ERR */
     ESTAB_E_ADDRNOTAVAIL = -14, /* no port of this stack has that address */
     ESTAB_E_NOTSUP = -15,       /* not this way, on this kind of socket */
+    ESTAB_E_MSGSIZE = -16,      /* longer than a datagram can be */
 };
 
 enum estab_tcp_state { /* RFC 9293 section 3.3.2, in the order of its figure 5 */
@@ -349,6 +350,19 @@ enum estab_opt {
     ESTAB_O_ADV_USER_TIMEOUT, /* ns told to the peer in User Timeout options, RFC 5482, rounded up
                                  to seconds or minutes; the peer's are obeyed.  0: neither (default)
                                */
+    ESTAB_O_CORK, /* 1: partial segments are held back until it is 0 again, for at most 200 ms after
+                     all before them was acknowledged; a FIN and ESTAB_O_NODELAY let them go */
+    ESTAB_O_RCVLOWAT,      /* octets that ESTAB_EV_IN waits for (or the end, or a full buffer), at
+                              most half of ESTAB_O_RCVBUF; 0, 1: any (default) */
+    ESTAB_O_NOTSENT_LOWAT, /* octets not yet sent beyond which ESTAB_EV_OUT and estab_send() wait,
+                              however much room ESTAB_O_SNDBUF has for what is in flight; 0: no
+                              bound (default) */
+    ESTAB_O_REUSEADDR, /* before bind.  UDP: 1: others that have it too may have the same port; the
+                          youngest is given what arrives */
+    ESTAB_O_REUSEPORT, /* before bind.  UDP: 1: others that have it too may have the same port, and
+                          share what arrives by a hash of its addresses and ports */
+    ESTAB_O_V6ONLY,    /* before bind.  1: no IPv4.  0 (default): an all-zero IPv6 address is any of
+                          both */
 };
 enum {                     /* flags of estab_send and estab_recv */
        ESTAB_MSG_PEEK = 1, /* recv: leave what is read */
@@ -356,7 +370,7 @@ enum {                     /* flags of estab_send and estab_recv */
        ESTAB_MSG_OOB = 4,  /* send: the last octet is urgent, RFC 9293 section 3.8.5 */
 };
 
-/* E_NOTSUP: UDP sockets do not exist yet; E_NOMEM. */
+/* E_INVAL: type; E_NOMEM. */
 int estab_socket(estab_stack *s, enum estab_type type, estab_sock *out);
 /* An all-zero ip means any; port 0 lets listen or connect choose one.
  * E_INVAL: already bound or connected; E_ADDRNOTAVAIL; E_INUSE. */
@@ -367,7 +381,9 @@ int estab_listen(estab_stack *s, estab_sock k, uint32_t backlog);
 /* Takes the oldest completed connection.  peer may be NULL.  E_AGAIN: none; E_INVAL: not listening.
  */
 int estab_accept(estab_stack *s, estab_sock k, estab_sock *out, struct estab_addr *peer);
-/* Active OPEN: E_INPROGRESS, then ESTAB_EV_OUT (established) or ESTAB_EV_ERR.
+/* UDP: 0; sets the peer: the only one from then on whose datagrams and ICMP errors arrive.  May be
+ * called again; port 0: no peer any more.
+ * TCP: active OPEN: E_INPROGRESS, then ESTAB_EV_OUT (established) or ESTAB_EV_ERR.
  * E_ISCONN; E_UNREACH: no route; E_INUSE: the four-tuple exists, or every ephemeral port to this
  * peer is taken (estab_port_forecast() says by what, and when the next is free); E_NOMEM. */
 int estab_connect(estab_stack *s, estab_sock k, const struct estab_addr *peer);
@@ -380,6 +396,27 @@ ptrdiff_t estab_send(estab_stack *s, estab_sock k, const struct estab_iov *iov, 
  * follows); E_NOTCONN; or the connection's own error, once. */
 ptrdiff_t estab_recv(estab_stack *s, estab_sock k, const struct estab_iov *iov, size_t niov,
                      uint32_t flags);
+struct estab_recv_info { /* append-only, versioned like estab_config: set size before the call */
+    size_t size;
+    struct estab_addr from, local;
+    size_t len;     /* of the whole datagram */
+    bool truncated; /* the buffers were too short for it; the rest is lost, but for a peek */
+    uint8_t hop_limit, tos; /* as it arrived */
+};
+/* Datagrams.  Each call is one, of any length down to 0, and whole or not at all: a queue that
+ * holds less than ESTAB_O_SNDBUF takes it.  What is longer than the path takes goes in fragments.
+ * to: NULL: the peer (as estab_send()).  There are no groups and no broadcasts.
+ * E_AGAIN: the queue is full (ESTAB_EV_OUT follows); E_MSGSIZE; E_NOTCONN: no peer, and to is NULL;
+ * E_INVAL: to; E_UNREACH; E_ADDRNOTAVAIL: not from the address it is bound to; E_INUSE: no
+ * ephemeral port is free; E_PIPE; E_NOMEM; or, once, what ICMP has said about an earlier one to the
+ * peer (E_REFUSED, E_UNREACH).  On a TCP socket, as estab_send(), whatever `to` is. */
+ptrdiff_t estab_sendto(estab_stack *s, estab_sock k, const struct estab_iov *iov, size_t niov,
+                       uint32_t flags, const struct estab_addr *to);
+/* One datagram, as far as there is room for it; info may be NULL.  E_AGAIN: none (ESTAB_EV_IN
+ * follows); or, once, the error as above.  0: an empty one, or none after SHUT_RD: then info is not
+ * written.  On a TCP socket, as estab_recv(); info: the peer, and how much was read. */
+ptrdiff_t estab_recvfrom(estab_stack *s, estab_sock k, const struct estab_iov *iov, size_t niov,
+                         uint32_t flags, struct estab_recv_info *info);
 /* SHUT_WR is RFC 9293's CLOSE seen from the sender: a FIN after what is queued.  SHUT_RD discards
  * what is unread and what still comes.  E_NOTCONN. */
 int estab_shutdown(estab_stack *s, estab_sock k, enum estab_how how);
@@ -437,11 +474,16 @@ struct estab_tcp_info { /* append-only, versioned like estab_config: set size be
     estab_dur user_timeout;      /* in force; 0: only max_retries */
     estab_dur peer_user_timeout; /* what the peer has told (RFC 5482); 0: nothing */
     uint32_t pmtu;               /* largest packet it sends; 0: not settled yet */
+    /* ESTAB_UDP: ESTABLISHED where there is a peer, else CLOSED; and of what is above, only what
+     * UDP has: addresses, octets unread and unsent, and counts (segments are datagrams). */
+    enum estab_type type;
+    uint64_t bytes_sent; /* UDP */
+    uint64_t refused;    /* UDP: datagrams for which the queue had no room */
 };
 /* E_BADF.  Works on the handles of estab_conn_next too. */
 int estab_tcp_info(const estab_stack *s, estab_sock k, struct estab_tcp_info *info);
-/* Walks everything a netstat shows: listeners, connections, half-open and TIME-WAIT entries.  Start
- * with *cursor = 0.  The handles of compact entries serve estab_tcp_info only. */
+/* Walks everything a netstat shows: listeners, connections, half-open and TIME-WAIT entries, UDP
+ * sockets.  Start with *cursor = 0.  The handles of compact entries serve estab_tcp_info only. */
 bool estab_conn_next(const estab_stack *s, uint64_t *cursor, estab_sock *k);
 struct estab_stack_info { /* append-only, versioned like estab_config */
     size_t size;
@@ -449,6 +491,7 @@ struct estab_stack_info { /* append-only, versioned like estab_config */
     size_t mem_used, mem_peak;             /* octets taken from env.alloc */
     uint64_t frames_in, frames_out, drops; /* drops: frames and segments refused, under any rule */
     uint32_t orphans;                      /* of conns: closed by the user, not yet over */
+    uint32_t udp_socks;
 };
 void estab_stack_info(const estab_stack *s, struct estab_stack_info *info);
 

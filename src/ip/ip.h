@@ -201,6 +201,23 @@ struct ip_send {
  * atomic datagram may be anything: 0).  The layer's own may be: ip_frag.c. */
 void ip_emit(struct ip_layer *l, const struct ip_path *p, const uint8_t dst[16],
              const struct ip_send *how, uint32_t payload_len, uint8_t *out);
+struct ip_cut { /* how a datagram goes that may be fragmented */
+    uint32_t id;
+    uint32_t slice; /* octets of payload in each fragment but the last */
+    bool atomic;    /* in one piece, and nobody may cut it */
+};
+void ip_cut_of(struct ip_layer *l, const struct ip_path *p, const uint8_t dst[16], uint8_t proto,
+               uint32_t payload_len, struct ip_cut *out);
+/* ip_emit() for the len octets at off of payload_len; returns how many it has written: at most 8
+ * more. */
+uint32_t ip_emit_cut(struct ip_layer *l, const struct ip_path *p, const uint8_t dst[16],
+                     const struct ip_send *how, const struct ip_cut *cut, uint32_t off,
+                     uint32_t len, uint32_t payload_len, uint8_t *out);
+/* A datagram whose next hop ip_path_ready() was IP_WAIT for: copied, to go when the neighbour is
+ * known, as one of the layer's own.  They are few, for each neighbour and in all: beyond that they
+ * are dropped. */
+void ip_keep(struct ip_layer *l, struct ip_path *p, const uint8_t dst[16],
+             const struct ip_send *how, const struct pieces *payload);
 
 /* ---- the layer's own packets and deadlines ---- */
 

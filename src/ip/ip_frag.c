@@ -97,3 +97,21 @@ void ip_frag_cut(struct ip_layer *l, struct ip_pkt *k, const struct ip_path *p,
     k->len += hdrs;
     ip_emit(l, p, dst, how, len, k->data + k->start);
 }
+
+void ip_cut_of(struct ip_layer *l, const struct ip_path *p, const uint8_t dst[16], uint8_t proto,
+               uint32_t payload_len, struct ip_cut *out)
+{
+    out->atomic = !ip_frag_wanted(l, p, dst, payload_len);
+    out->slice = out->atomic ? payload_len : ip_frag_slice(l, p, dst, payload_len);
+    out->id = out->atomic ? 0 : frag_id(l, ip_local(l, p->local), dst, proto);
+}
+
+uint32_t ip_emit_cut(struct ip_layer *l, const struct ip_path *p, const uint8_t dst[16],
+                     const struct ip_send *how, const struct ip_cut *cut, uint32_t off,
+                     uint32_t len, uint32_t payload_len, uint8_t *out)
+{
+    struct ip_frag frag = {.id = cut->id, .off = off, .more = off + len < payload_len};
+
+    ip_emit_frag(l, p, dst, how, cut->atomic ? NULL : &frag, len, out);
+    return ip_emit_len(l, p, dst) + (cut->atomic || ip_is4(dst) ? 0 : IP6_FRAG_LEN);
+}

@@ -210,6 +210,19 @@ void ip_own_send(struct ip_layer *l, struct ip_pkt *k, struct ip_path *p, const 
         ip_own_queue(l, p->port, k);
 }
 
+void ip_keep(struct ip_layer *l, struct ip_path *p, const uint8_t dst[16],
+             const struct ip_send *how, const struct pieces *payload)
+{
+    struct ip_pkt *k = ip_own_answer(l, p, dst, payload->len);
+
+    if (!k) {
+        ip_drop(l, NULL, RULE_REPLY_FULL);
+        return;
+    }
+    pieces_copy(ip_own_payload(k), payload, 0, payload->len);
+    ip_own_send(l, k, p, dst, how);
+}
+
 void ip_own_to(struct ip_pkt *k, const uint8_t mac[6])
 {
     uint32_t i;

@@ -2,6 +2,8 @@
 /* sock_info.c - what a netstat shows: the walk over everything that has a state, and names. */
 #include "stack/stack.h"
 
+#define UDP_CURSOR ((uint64_t)(TCP_REF_TIMEWAIT + 1) << 32)
+
 static estab_sock walk_handle(enum tcp_kind kind, const struct slab *slab, uint32_t slot)
 {
     return (estab_sock)slab_gen(slab, slot) << 32 | TCP_REF(kind, slot);
@@ -31,6 +33,18 @@ static bool worth_showing(const estab_stack *s, enum tcp_kind kind, uint32_t slo
     return !tcb_at(&s->tcp, slot)->dead;
 }
 
+/* Behind TCP's kinds. */
+static bool udp_next(const estab_stack *s, uint64_t *cursor, estab_sock *k)
+{
+    uint32_t slot = slab_next(&s->udp.socks, (uint32_t)*cursor);
+
+    if (slot == SLAB_NONE)
+        return false;
+    *k = udp_handle(&s->udp, udp_at(&s->udp, slot));
+    *cursor = UDP_CURSOR | (slot + 1);
+    return true;
+}
+
 bool estab_conn_next(const estab_stack *s, uint64_t *cursor, estab_sock *k)
 {
     enum tcp_kind kind = (enum tcp_kind)(*cursor >> 32);
@@ -48,30 +62,41 @@ bool estab_conn_next(const estab_stack *s, uint64_t *cursor, estab_sock *k)
         *cursor = (uint64_t)kind << 32 | (slot + 1);
         return true;
     }
-    *cursor = (uint64_t)(TCP_REF_TIMEWAIT + 1) << 32;
-    return false;
+    if (*cursor < UDP_CURSOR)
+        *cursor = UDP_CURSOR;
+    return udp_next(s, cursor, k);
+}
+
+static void stream_info(const estab_stack *s, enum tcp_kind kind, uint32_t slot,
+                        struct estab_tcp_info *all)
+{
+    switch (kind) {
+    case TCP_REF_TCB:
+        tcp_info(tcb_at(&s->tcp, slot), all);
+        break;
+    case TCP_REF_SYNQ:
+        synq_info(&s->tcp, slot, all);
+        break;
+    case TCP_REF_TIMEWAIT:
+        timewait_info(&s->tcp, slot, all);
+        break;
+    }
 }
 
 int estab_tcp_info(const estab_stack *s, estab_sock k, struct estab_tcp_info *info)
 {
     enum tcp_kind kind = TCP_REF_KIND((uint32_t)k);
     uint32_t slot = TCP_REF_SLOT((uint32_t)k);
-    const struct slab *slab = slab_of(s, kind);
+    bool udp = ((uint32_t)k & UDP_REF) == UDP_REF;
+    const struct slab *slab = udp ? &s->udp.socks : slab_of(s, kind);
     struct estab_tcp_info all = {.size = info->size, .timer_at = ESTAB_NEVER};
 
-    if (!slab || !slab_find(slab, slot, (uint32_t)(k >> 32)))
+    if (!slab_find(slab, slot, (uint32_t)(k >> 32)))
         return ESTAB_E_BADF;
-    switch (kind) {
-    case TCP_REF_TCB:
-        tcp_info(tcb_at(&s->tcp, slot), &all);
-        break;
-    case TCP_REF_SYNQ:
-        synq_info(&s->tcp, slot, &all);
-        break;
-    case TCP_REF_TIMEWAIT:
-        timewait_info(&s->tcp, slot, &all);
-        break;
-    }
+    if (udp)
+        udp_info(&s->udp, udp_at(&s->udp, slot), &all);
+    else
+        stream_info(s, kind, slot, &all);
     memcpy(info, &all, info->size < sizeof all ? info->size : sizeof all);
     return 0;
 }
@@ -131,6 +156,8 @@ const char *estab_strerror(int err)
         return "no port of this stack has that address";
     case ESTAB_E_NOTSUP:
         return "not supported on this kind of socket";
+    case ESTAB_E_MSGSIZE:
+        return "longer than a datagram can be";
     }
     return "unknown error";
 }

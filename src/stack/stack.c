@@ -156,7 +156,8 @@ int estab_stack_new(estab_stack **out, const struct estab_env *env, const struct
     }
     ip_set_reass(&s->ip, &reass);
     ip_set_pmtu(&s->ip, &pmtu);
-    udp_init(&s->udp, &s->ip, &s->rules);
+    udp_init(&s->udp, &s->ip, &s->rules, c.max_conns);
+    udp_set_ports(&s->udp, c.port_lo, c.port_hi);
     tcp_init(&s->tcp, &s->env, &s->ip, &s->rules, &set, c.max_conns);
     *out = s;
     return 0;
@@ -169,6 +170,7 @@ void estab_stack_free(estab_stack *s)
     if (!s)
         return;
     tcp_fini(&s->tcp);
+    udp_fini(&s->udp);
     ip_fini(&s->ip);
     e = s->env;
     env_free(&e, s, sizeof *s, 64);
@@ -182,7 +184,9 @@ void stack_enter(estab_stack *s)
     s->inside = true;
     if (now > s->env.now)
         s->env.now = now;
+    s->udp.raised = s->tcp.raised = false;
     ip_reap(&s->ip);
+    udp_reap(&s->udp);
     tcp_reap(&s->tcp);
 }
 
@@ -242,7 +246,8 @@ void estab_stack_info(const estab_stack *s, struct estab_stack_info *info)
                                    .frames_in = s->frames_in,
                                    .frames_out = s->frames_out,
                                    .drops = s->rules.drops,
-                                   .orphans = s->tcp.orphans.n};
+                                   .orphans = s->tcp.orphans.n,
+                                   .udp_socks = s->udp.socks.used};
 
     memcpy(info, &all, info->size < sizeof all ? info->size : sizeof all);
 }

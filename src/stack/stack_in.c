@@ -150,6 +150,8 @@ void stack_recv(estab_stack *s, uint8_t port, const struct estab_frame *f)
     case IP_ERROR:
         if (e.quote.ip.proto == IPPROTO_TCP_)
             tcp_icmp_arrives(&s->tcp, &e);
+        else
+            udp_icmp_arrives(&s->udp, &e);
         break;
     }
 }

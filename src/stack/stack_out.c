@@ -1,7 +1,42 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* stack_out.c - frames handed out: the internet layer's own first (they are few, and others wait
- * for them), then TCP's. */
+ * for them), then UDP's and TCP's.  Where both have something, each has half of the frames, and
+ * they take turns in having the odd one. */
 #include "stack/stack.h"
+
+/* Fills out up to `until`. */
+static void pull_udp(estab_stack *s, uint8_t port, struct tcp_frames *out, uint32_t until)
+{
+    out->n = udp_pull(&s->udp, port, out->f, out->hdrs, out->n, until);
+}
+
+static void pull_tcp(estab_stack *s, uint8_t port, struct tcp_frames *out, uint32_t until)
+{
+    uint32_t room = out->room;
+
+    out->room = until;
+    tcp_pull(&s->tcp, port, out);
+    out->room = room;
+}
+
+static void pull_both(estab_stack *s, uint8_t port, struct tcp_frames *out)
+{
+    uint32_t half = out->n + (out->room - out->n + 1) / 2;
+
+    if (!udp_has_output(&s->udp, port)) {
+        pull_tcp(s, port, out, out->room);
+        return;
+    }
+    s->udp_turn = !s->udp_turn;
+    if (s->udp_turn) {
+        pull_udp(s, port, out, half);
+        pull_tcp(s, port, out, out->room);
+    } else {
+        pull_tcp(s, port, out, half);
+    }
+    pull_udp(s, port, out, out->room);
+    pull_tcp(s, port, out, out->room);
+}
 
 int estab_output(estab_stack *s, int port, struct estab_frame *f, size_t n)
 {
@@ -16,9 +51,9 @@ int estab_output(estab_stack *s, int port, struct estab_frame *f, size_t n)
     while (i < n && ip_pull(&s->ip, (uint8_t)port, &f[i]))
         i++;
     out = (struct tcp_frames){.f = f, .hdrs = s->hdrs, .n = (uint32_t)i, .room = (uint32_t)n};
-    tcp_pull(&s->tcp, (uint8_t)port, &out);
+    pull_both(s, (uint8_t)port, &out);
     i = out.n;
-    /* What TCP asked of the internet layer meanwhile: a neighbour's address. */
+    /* What they asked of the internet layer meanwhile: a neighbour's address. */
     while (i < n && ip_pull(&s->ip, (uint8_t)port, &f[i]))
         i++;
     s->frames_out += i;

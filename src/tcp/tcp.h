@@ -92,6 +92,11 @@ struct tcp_work {
     uint32_t slot;
 };
 
+struct tcp_extra {  /* what few users set; all zero: nothing */
+    uint32_t owner; /* the tcb's slot */
+    uint32_t rcv_lowat, notsent_lowat;
+};
+
 struct tcp_listener { /* what a tcb in LISTEN has instead of work */
     uint32_t slot;
     uint32_t backlog;
@@ -143,6 +148,8 @@ struct tcb {
         uint8_t dup_acks; /* one for each segment out of order, RFC 5681 section 4.2 */
     } owed;
     bool in_send : 1, in_stalled : 1, in_ready : 1, in_orphans : 1, dead : 1;
+    bool has_extra : 1; /* a struct tcp_extra */
+    bool corked : 1;    /* ESTAB_O_CORK */
 
     /* every datagram out, and demultiplexing */
     struct ip_path path;
@@ -305,7 +312,8 @@ struct tcp_layer {
     struct ip_layer *ip;
     struct rule_book *rules;
     struct tcp_settings set;
-    struct slab tcbs, works, listeners, synqs, timewaits, ranges, sums;
+    struct slab tcbs, works, listeners, synqs, timewaits, ranges, sums, extras;
+    struct hash extra_of; /* from a tcb's slot to its struct tcp_extra */
     struct ring_pool pool;
     struct hash demux;  /* four-tuples and listeners */
     struct wheel wheel; /* one node a tcb */
@@ -326,6 +334,7 @@ struct tcp_layer {
     uint32_t rst_sent[TCP_RST_GROUPS]; /* ... group of addresses, and how many so far */
     uint32_t hot;                      /* slot of the tcb found last, or SLAB_NONE */
     uint32_t nconns, max_conns;
+    bool raised; /* estab_output() has raised an event */
 };
 
 /* Local addresses of sockets that are bound to none in particular. */
@@ -366,6 +375,16 @@ uint8_t tcp_level(const struct tcb *t);              /* readiness as a level */
 void tcb_check(const struct tcb *t); /* asserts the invariants; compiled out with NDEBUG */
 #define SEND_LINK  offsetof(struct tcb, send)
 #define READY_LINK offsetof(struct tcb, ready)
+
+bool tcp_readable(const struct tcb *t); /* as much as the user waits for */
+bool tcp_has_room(const struct tcb *t); /* SEND would take something */
+bool tcp_raise_room(struct tcb *t);     /* ... and the user waits for it: true: he was told */
+
+/* ---- tcp_extra.c ---- */
+const struct tcp_extra *tcp_extra(const struct tcb *t); /* never NULL */
+struct tcp_extra *tcp_extra_need(struct tcb *t);        /* to set something; NULL: no memory */
+bool tcp_extra_inherit(struct tcb *t, const struct tcb *from); /* false: no memory */
+void tcp_extra_free(struct tcb *t);
 
 /* ---- tcp_state.c ---- */
 void tcp_enter(struct tcb *t, enum estab_tcp_state to, enum estab_cause by);

@@ -245,8 +245,5 @@ void tcp_ack_advance(struct tcb *t, const struct seg *g)
     }
     tcp_cancel(t, TCP_T_PERSIST);
     tcp_rexmt_arm(t, true);
-    if (t->want_out && w->snd.len <= t->sndbuf - t->sndbuf / 3) {
-        t->want_out = false;
-        tcp_raise(t, ESTAB_EV_OUT);
-    }
+    (void)tcp_raise_room(t);
 }

@@ -22,6 +22,8 @@ int tcp_init(struct tcp_layer *l, struct env *env, struct ip_layer *ip, struct r
     slab_init(&l->listeners, env, sizeof(struct tcp_listener), 8, 3, max_conns);
     slab_init(&l->synqs, env, sizeof(struct tcp_synq), 8, 8, set->max_synq);
     slab_init(&l->timewaits, env, sizeof(struct tcp_timewait), 8, 8, set->max_timewait);
+    slab_init(&l->extras, env, sizeof(struct tcp_extra), 8, 5, max_conns);
+    hash_init(&l->extra_of, env);
     slab_init(&l->ranges, env, sizeof(struct tcp_ranges), 8, 4, UINT32_MAX);
     slab_init(&l->sums, env, sizeof(struct tcp_sums), 8, 2, UINT32_MAX);
     ring_pool_init(&l->pool, env, 64);
@@ -111,6 +113,8 @@ void tcp_fini(struct tcp_layer *l)
     slab_fini(&l->timewaits);
     slab_fini(&l->ranges);
     slab_fini(&l->sums);
+    slab_fini(&l->extras);
+    hash_fini(&l->extra_of);
 }
 
 /* [MUST-25, MUST-28] */
@@ -230,6 +234,7 @@ void tcp_reap(struct tcp_layer *l)
         slot_del(&l->tcbs, &l->dead, t->slot, SEND_LINK);
         if (t->w)
             free_work(l, t);
+        tcp_extra_free(t);
         if (l->hot == t->slot)
             l->hot = SLAB_NONE;
         slab_put(&l->tcbs, t->slot);
@@ -305,6 +310,35 @@ void tcp_report(struct tcb *t, enum estab_err soft)
     tcp_raise(t, ESTAB_EV_REPORT);
 }
 
+/* A window that is all but closed, and less to read than was asked for, would wait for each other.
+ */
+bool tcp_readable(const struct tcb *t)
+{
+    uint32_t n = tcp_unread(t);
+
+    return n > 0 && (!t->has_extra || n >= tcp_extra(t)->rcv_lowat || tcp_rcv_wnd(t) < t->rcv_mss);
+}
+
+bool tcp_has_room(const struct tcb *t)
+{
+    uint32_t lowat = tcp_extra(t)->notsent_lowat;
+
+    return tcp_queued(t) < t->sndbuf && (lowat == 0 || tcp_unsent(t) < lowat);
+}
+
+/* Not for each octet: when a third of the queue, or half of what may be unsent, is free. */
+bool tcp_raise_room(struct tcb *t)
+{
+    uint32_t lowat = tcp_extra(t)->notsent_lowat;
+
+    if (!t->want_out || tcp_queued(t) > t->sndbuf - t->sndbuf / 3 ||
+        (lowat && tcp_unsent(t) > lowat / 2))
+        return false;
+    t->want_out = false;
+    tcp_raise(t, ESTAB_EV_OUT);
+    return true;
+}
+
 uint8_t tcp_level(const struct tcb *t)
 {
     uint8_t ev = 0;
@@ -313,7 +347,7 @@ uint8_t tcp_level(const struct tcb *t)
         return t->l->accepts.n ? ESTAB_EV_IN : 0;
     if (t->err)
         ev |= ESTAB_EV_ERR | ESTAB_EV_IN | ESTAB_EV_OUT;
-    if (tcp_unread(t) || t->rd_shut)
+    if (tcp_readable(t) || t->rd_shut)
         ev |= ESTAB_EV_IN;
     if (t->fin_rcvd)
         ev |= ESTAB_EV_IN | ESTAB_EV_RDHUP;
@@ -324,7 +358,7 @@ uint8_t tcp_level(const struct tcb *t)
     switch ((enum estab_tcp_state)t->state) {
     case ESTAB_ESTABLISHED:
     case ESTAB_CLOSE_WAIT:
-        if (tcp_queued(t) < t->sndbuf)
+        if (tcp_has_room(t))
             ev |= ESTAB_EV_OUT;
         break;
     case ESTAB_CLOSED:

@@ -300,7 +300,7 @@ static bool worth_sending(const struct tcb *t, uint32_t n, uint32_t unsent)
 
     if (t->fin_queued && n == unsent) /* the FIN pushes, and nothing will ever be added */
         return true;
-    if ((idle || t->nodelay) && !w->more && n == unsent) /* (2), Nagle */
+    if ((idle || t->nodelay) && !w->more && !t->corked && n == unsent) /* (2), Nagle */
         return true;
     if ((idle || t->nodelay) && n >= t->snd.wnd_max / 2) /* (3), Fs = 1/2 */
         return true;
@@ -387,6 +387,8 @@ static bool send_new(struct tcb *t, struct tcp_frames *out)
     tcp_cancel(t, TCP_T_SWS);
     tcp_rexmt_arm(t, false);
     send_text(t, seq, n, fin, probe ? RULE_PMTU_PROBE : RULE_NONE, out);
+    if (t->has_extra)
+        t->layer->raised |= tcp_raise_room(t);
     return true;
 }
 

@@ -220,8 +220,9 @@ uint16_t synq_window(const struct tcb *listener)
 }
 
 /* What the user set on the listener holds for what it accepts. */
-static void inherit(struct tcb *t, const struct tcb *from)
+static bool inherit(struct tcb *t, const struct tcb *from)
 {
+    t->corked = from->corked;
     t->nodelay = from->nodelay;
     t->quickack = from->quickack;
     t->sndbuf = from->sndbuf;
@@ -236,6 +237,7 @@ static void inherit(struct tcb *t, const struct tcb *from)
     t->user_timeout_ms = from->user_timeout_ms;
     t->timeout_set = from->timeout_set;
     t->adv_uto = from->adv_uto;
+    return tcp_extra_inherit(t, from);
 }
 
 struct tcb *synq_tcb(struct tcp_layer *l, const struct tcp_synq *q, const struct tcb *listener)
@@ -245,7 +247,10 @@ struct tcb *synq_tcb(struct tcp_layer *l, const struct tcp_synq *q, const struct
 
     if (!t)
         return NULL;
-    inherit(t, listener);
+    if (!inherit(t, listener)) {
+        tcb_release(t);
+        return NULL;
+    }
     t->path = q->path;
     t->lport = q->lport;
     t->pport = q->pport;

@@ -117,7 +117,8 @@ static void text_taken(struct tcb *t, uint32_t n, bool gap)
     t->octets_received += n;
     t->owed.dup_acks = 0;
     decide_ack(t, gap);
-    tcp_raise(t, ESTAB_EV_IN);
+    if (tcp_readable(t))
+        tcp_raise(t, ESTAB_EV_IN);
 }
 
 static bool text_in_order(struct tcb *t, const struct seg *g)

@@ -124,6 +124,23 @@ static ptrdiff_t enqueue(struct tcb *t, const struct estab_iov *iov, size_t niov
     return total;
 }
 
+/* Octets that the queue takes.  Where what is unsent is bounded, still a segment, lest the bound
+ * make them small. */
+static uint32_t send_room(const struct tcb *t)
+{
+    uint32_t lowat = tcp_extra(t)->notsent_lowat, queued = t->w->snd.len, unsent = tcp_unsent(t);
+    uint32_t room = t->sndbuf > queued ? t->sndbuf - queued : 0, most;
+
+    if (lowat == 0 || room == 0)
+        return room;
+    if (unsent >= lowat)
+        return 0;
+    most = lowat - unsent;
+    if (most < t->snd_mss)
+        most = t->snd_mss;
+    return room < most ? room : most;
+}
+
 ptrdiff_t tcp_send(struct tcb *t, const struct estab_iov *iov, size_t niov, uint32_t flags)
 {
     ptrdiff_t n;
@@ -153,9 +170,9 @@ ptrdiff_t tcp_send(struct tcb *t, const struct estab_iov *iov, size_t niov, uint
         return 0;
     if (!tcb_work(t))
         return ESTAB_E_NOMEM;
-    room = t->sndbuf > t->w->snd.len ? t->sndbuf - t->w->snd.len : 0;
+    room = send_room(t);
     n = room ? enqueue(t, iov, niov, room) : ESTAB_E_AGAIN;
-    if (n < 0 || (size_t)n < wanted)
+    if (n < 0 || (size_t)n < wanted || !tcp_has_room(t))
         t->want_out = true;
     if (n > 0) {
         t->w->more = (flags & ESTAB_MSG_MORE) != 0;

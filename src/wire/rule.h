@@ -65,6 +65,8 @@
     X(UDP_MALFORMED, "udp-malformed", "RFC 768")                                                   \
     X(UDP_CSUM, "udp-checksum", "RFC 768, RFC 8200 section 8.1")                                   \
     X(UDP_NO_PORT, "udp-no-port", "RFC 1122 section 4.1.3.1: port unreachable")                    \
+    X(UDP_GROUP, "udp-to-group", "RFC 1122 section 4.1.3.5: no socket of ours is in a group")      \
+    X(UDP_FULL, "udp-queue-full", "ESTAB_O_RCVBUF: the socket's user does not read")               \
     X(REPLY_FULL, "reply-full", "bounded queue of answers; the peer asks again")                   \
     /* TCP: the header */                                                                          \
     X(TCP_HEADER, "tcp-header", "RFC 9293 section 3.1: data offset impossible")                    \

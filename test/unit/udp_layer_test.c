@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* udp_layer_test.c - datagrams to a host without UDP sockets. */
+/* udp_layer_test.c - datagrams for which there is no socket. */
 #include "ip_net.h"
 #include "udp/udp.h"
 
@@ -22,9 +22,10 @@ static void give_udp(struct net *n, const struct packet *k, size_t cut)
 {
     struct udp_layer u;
 
-    udp_init(&u, &n->l, &n->rules);
+    udp_init(&u, &n->l, &n->rules, 1);
     assert_int_equal(give_cut(n, TUN, k, cut, cut ? cut + 1 : 0, 0), IP_DELIVER);
     udp_recv(&u, &n->d);
+    udp_fini(&u);
 }
 
 /* [RFC1122-4.1.3.1-1, RFC1122-3.2.2.1-1, RFC4443-3.1-1] */
@@ -134,7 +135,7 @@ static void test_groups_get_no_answer(void **state)
     give_udp(n, &k, 0);
     packet_udp(&k, "2001:db8::2", "ff02::1", 9);
     give_udp(n, &k, 0);
-    assert_rule(n, RULE_UDP_NO_PORT, 3);
+    assert_rule(n, RULE_UDP_GROUP, 3);
     assert_false(take(n, TUN));
 }
 

@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* sock_opt_test.c - socket options that decide when text leaves and when its user is told. */
+#include "unit/peer.h"
+
+static uint64_t option(struct peer *p, estab_sock k, enum estab_opt o)
+{
+    uint64_t v = 0;
+
+    assert_int_equal(estab_getopt(p->s, k, o, &v), 0);
+    return v;
+}
+
+static bool is_ready(const struct peer *p, uint32_t ev)
+{
+    return (estab_ready(p->s, p->k) & ev) == ev;
+}
+
+/* What has become so since the last time. */
+static uint32_t told(struct peer *p)
+{
+    struct estab_event ev;
+    uint32_t mask = 0;
+
+    while (estab_events(p->s, &ev, 1) == 1)
+        mask |= ev.mask;
+    return mask;
+}
+
+/* ---- CORK ---- */
+
+static void a_cork_holds_partial_segments_until_it_is_pulled(void **state)
+{
+    struct peer *p = *state;
+
+    user_connects_with(p, SEG(.mss = 1000));
+    user_sets(p, ESTAB_O_NODELAY, 1);
+    user_sets(p, ESTAB_O_CORK, 1);
+    user_sends(p, 1, 300);
+    gets_nothing(p);
+    user_sends(p, 301, 800);
+    (void)gets(p, SEG(.flags = ACK, .seq = 1, .ack = 1, .len = 1000));
+    gets_nothing(p);
+    user_sets(p, ESTAB_O_CORK, 0);
+    (void)gets(p, SEG(.flags = ACK, .seq = 1001, .ack = 1, .len = 100));
+}
+
+static void a_cork_holds_for_200_ms_at_most(void **state)
+{
+    struct peer *p = *state;
+
+    user_connects_with(p, SEG(.mss = 1000));
+    user_sets(p, ESTAB_O_CORK, 1);
+    user_sends(p, 1, 300);
+    waits(p, ESTAB_MS(199));
+    gets_nothing(p);
+    waits(p, ESTAB_MS(2));
+    (void)gets(p, SEG(.flags = ACK, .seq = 1, .ack = 1, .len = 300));
+    user_sends(p, 301, 10); /* the cork is still in */
+    sends(p, SEG(.flags = ACK, .seq = 1, .ack = 301));
+    waits(p, ESTAB_MS(190));
+    gets_nothing(p);
+    waits(p, ESTAB_MS(20));
+    (void)gets(p, SEG(.flags = ACK, .seq = 301, .ack = 1, .len = 10));
+}
+
+static void a_fin_and_nodelay_go_past_a_cork(void **state)
+{
+    struct peer *p = *state;
+
+    user_connects_with(p, SEG(.mss = 1000));
+    user_sets(p, ESTAB_O_CORK, 1);
+    user_sends(p, 1, 10);
+    user_sets(p, ESTAB_O_NODELAY, 1);
+    (void)gets(p, SEG(.flags = ACK, .seq = 1, .ack = 1, .len = 10));
+    user_sends(p, 11, 10);
+    gets_nothing(p); /* that was for once */
+    user_shuts(p);
+    (void)gets(p, SEG(.flags = FIN | ACK, .seq = 11, .ack = 1, .len = 10));
+}
+
+/* ---- RCVLOWAT ---- */
+
+static void little_text_is_no_reason_to_wake_a_user_who_waits_for_much(void **state)
+{
+    struct peer *p = *state;
+
+    user_connects_with(p, SEG(.mss = 1000));
+    user_sets(p, ESTAB_O_RCVLOWAT, 100);
+    assert_int_equal(option(p, p->k, ESTAB_O_RCVLOWAT), 100);
+    estab_watch(p->s, p->k, ESTAB_EV_IN, NULL);
+    sends(p, SEG(.flags = ACK, .seq = 1, .ack = 1, .len = 99));
+    assert_int_equal(told(p), 0);
+    assert_false(is_ready(p, ESTAB_EV_IN));
+    sends(p, SEG(.flags = ACK, .seq = 100, .ack = 1, .len = 1));
+    assert_int_equal(told(p), ESTAB_EV_IN);
+    assert_true(is_ready(p, ESTAB_EV_IN));
+    user_hears(p, 1, 60); /* who reads gets what there is */
+    assert_false(is_ready(p, ESTAB_EV_IN));
+    user_sets(p, ESTAB_O_RCVLOWAT, 40);
+    assert_int_equal(told(p), ESTAB_EV_IN);
+    user_hears(p, 61, 40);
+    sends(p, SEG(.flags = ACK, .seq = 101, .ack = 1, .len = 3));
+    assert_int_equal(told(p), 0);
+    sends(p, SEG(.flags = FIN | ACK, .seq = 104, .ack = 1)); /* no more will come */
+    assert_true(told(p) & ESTAB_EV_IN);
+    assert_true(is_ready(p, ESTAB_EV_IN));
+}
+
+/* Less than was asked for, and no room for more: neither side would move. */
+static void a_full_buffer_is_readable_whatever_was_asked_for(void **state)
+{
+    struct peer *p = *state;
+
+    user_opens(p);
+    user_sets(p, ESTAB_O_RCVBUF, 4000);
+    user_sets(p, ESTAB_O_RCVLOWAT, 1000000);
+    assert_int_equal(option(p, p->k, ESTAB_O_RCVLOWAT), 2000);
+    user_connects_with(p, SEG(.mss = 1000));
+    for (uint32_t i = 0; i < 2; i++) {
+        sends(p, SEG(.flags = ACK, .seq = 1 + i * 900, .ack = 1, .len = 900));
+        assert_false(is_ready(p, ESTAB_EV_IN));
+    }
+    sends(p, SEG(.flags = ACK, .seq = 1801, .ack = 1, .len = 900));
+    assert_true(is_ready(p, ESTAB_EV_IN));
+    user_sets(p, ESTAB_O_RCVLOWAT, 0);
+    assert_int_equal(option(p, p->k, ESTAB_O_RCVLOWAT), 1);
+}
+
+/* ---- NOTSENT_LOWAT, and room in general ---- */
+
+static void what_is_unsent_is_bounded_apart_from_what_is_in_flight(void **state)
+{
+    static uint8_t text[100000];
+    struct peer *p = *state;
+    estab_time until;
+
+    user_connects_with(p, SEG(.mss = 1000, .ws = 1 + 3));
+    user_sets(p, ESTAB_O_NOTSENT_LOWAT, 20000);
+    estab_watch(p->s, p->k, ESTAB_EV_OUT, NULL);
+    (void)told(p);
+    assert_int_equal(user_sends_with(p, text, sizeof text, 0), 20000);
+    assert_false(is_ready(p, ESTAB_EV_OUT));
+    assert_int_equal(user_sends_with(p, text, sizeof text, 0), ESTAB_E_AGAIN);
+    assert_int_equal(told(p), 0);
+    peer_collect(p); /* an initial window of it goes */
+    until = estab_deadline(p->s);
+    assert_true(until > p->v.now);
+    assert_int_equal(told(p), ESTAB_EV_OUT);
+    assert_true(is_ready(p, ESTAB_EV_OUT));
+    assert_int_equal(user_sends_with(p, text, sizeof text, 0), 10000);
+    assert_int_equal(info_of(p).unsent, 20000);
+    assert_int_equal(info_of(p).flight, 10000);
+}
+
+/* The driver is told to come back at once, when handing out frames has made room. */
+static void room_made_by_output_wakes_the_user(void **state)
+{
+    static uint8_t text[100000];
+    struct estab_frame f[STACK_BATCH];
+    struct peer *p = *state;
+
+    user_connects_with(p, SEG(.mss = 1000));
+    user_sets(p, ESTAB_O_NOTSENT_LOWAT, 5000);
+    estab_watch(p->s, p->k, ESTAB_EV_OUT, NULL);
+    (void)told(p);
+    assert_int_equal(user_sends_with(p, text, sizeof text, 0), 5000);
+    assert_true(estab_deadline(p->s) > p->v.now);
+    assert_true(estab_output(p->s, 0, f, STACK_BATCH) > 0);
+    assert_true(estab_deadline(p->s) <= p->v.now);
+    assert_int_equal(told(p), ESTAB_EV_OUT);
+}
+
+/* A bound smaller than a segment does not make segments small. */
+static void a_small_bound_of_what_is_unsent_still_takes_a_segment(void **state)
+{
+    static uint8_t text[5000];
+    struct peer *p = *state;
+
+    user_connects_with(p, SEG(.mss = 1000));
+    user_sets(p, ESTAB_O_NOTSENT_LOWAT, 1);
+    assert_int_equal(user_sends_with(p, text, sizeof text, 0), 1000);
+}
+
+/* Whoever fills the buffer to the last octet waits for room, too. */
+static void a_buffer_filled_exactly_tells_of_room(void **state)
+{
+    static uint8_t text[3000];
+    struct peer *p = *state;
+
+    user_opens(p);
+    user_sets(p, ESTAB_O_SNDBUF, 3000);
+    user_connects_with(p, SEG(.mss = 1000));
+    estab_watch(p->s, p->k, ESTAB_EV_OUT, NULL);
+    (void)told(p);
+    assert_int_equal(user_sends_with(p, text, sizeof text, 0), 3000);
+    assert_false(is_ready(p, ESTAB_EV_OUT));
+    ignores_all(p);
+    sends(p, SEG(.flags = ACK, .seq = 1, .ack = 2001));
+    assert_int_equal(told(p), ESTAB_EV_OUT);
+}
+
+/* ---- what a connection has from its listener ---- */
+
+static void what_is_set_on_a_listener_holds_for_what_it_accepts(void **state)
+{
+    static const struct {
+        enum estab_opt opt;
+        uint64_t val;
+    } table[] = {
+        {ESTAB_O_NODELAY, 1},
+        {ESTAB_O_CORK, 1},
+        {ESTAB_O_SNDBUF, 30000},
+        {ESTAB_O_RCVBUF, 40000},
+        {ESTAB_O_RCVLOWAT, 77},
+        {ESTAB_O_NOTSENT_LOWAT, 88},
+        {ESTAB_O_KEEPIDLE, ESTAB_S(10)},
+        {ESTAB_O_KEEPINTVL, ESTAB_S(11)},
+        {ESTAB_O_KEEPCNT, 3},
+        {ESTAB_O_HOP_LIMIT, 9},
+        {ESTAB_O_TOS, 0x20},
+        {ESTAB_O_LINGER, ESTAB_S(5)},
+        {ESTAB_O_USER_TIMEOUT, ESTAB_S(12)},
+        {ESTAB_O_MAXSEG, 500},
+    };
+    struct peer *p = *state;
+
+    user_listens(p, 4);
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++)
+        assert_int_equal(estab_setopt(p->s, p->listener, table[i].opt, table[i].val), 0);
+    peer_connects(p);
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        assert_int_equal(option(p, p->listener, table[i].opt), table[i].val);
+        assert_int_equal(option(p, p->k, table[i].opt), table[i].val);
+    }
+    user_sends(p, 1, 10); /* corked */
+    gets_nothing(p);
+    sends(p, SEG(.flags = ACK, .seq = 1, .ack = 1, .len = 76));
+    assert_false(is_ready(p, ESTAB_EV_IN));
+    user_sets(p, ESTAB_O_RCVLOWAT, 1); /* its own from now on */
+    assert_int_equal(option(p, p->listener, ESTAB_O_RCVLOWAT), 77);
+    assert_true(is_ready(p, ESTAB_EV_IN));
+}
+
+/* ---- the urgent mark ---- */
+
+/* RFC 6093 section 3.1: the mark is where ESTAB_O_URGENT is 1, before the urgent octet.  A user who
+ * reads no further than it stops there, and finds the octet in line. */
+static void the_urgent_mark_can_be_found(void **state)
+{
+    struct peer *p = *state;
+    char text[16];
+
+    user_connects_with(p, SEG(.mss = 1000));
+    sends(p, SEG(.flags = ACK | URG, .seq = 1, .ack = 1, .up = 6, .text = "abcdeXfgh"));
+    assert_true(is_ready(p, ESTAB_EV_URG));
+    assert_int_equal(option(p, p->k, ESTAB_O_URGENT), 6);
+    assert_int_equal(user_reads(p, text, option(p, p->k, ESTAB_O_URGENT) - 1), 5);
+    assert_memory_equal(text, "abcde", 5);
+    assert_int_equal(option(p, p->k, ESTAB_O_URGENT), 1); /* at the mark */
+    assert_int_equal(user_reads(p, text, 1), 1);
+    assert_int_equal(text[0], 'X');
+    assert_int_equal(option(p, p->k, ESTAB_O_URGENT), 0);
+    assert_false(is_ready(p, ESTAB_EV_URG));
+    assert_int_equal(user_reads(p, text, 16), 3);
+    ignores_all(p);
+    assert_int_equal(user_sends_with(p, "hiY", 3, ESTAB_MSG_OOB), 3); /* and the other way */
+    peer_collect(p);
+    assert_int_equal(gets(p, SEG(.flags = ACK | URG, .seq = 1, .ack = 10, .text = "hiY"))->up, 3);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        PEER_TEST(a_cork_holds_partial_segments_until_it_is_pulled),
+        PEER_TEST(a_cork_holds_for_200_ms_at_most),
+        PEER_TEST(a_fin_and_nodelay_go_past_a_cork),
+        PEER_TEST(little_text_is_no_reason_to_wake_a_user_who_waits_for_much),
+        PEER_TEST(a_full_buffer_is_readable_whatever_was_asked_for),
+        PEER_TEST(what_is_unsent_is_bounded_apart_from_what_is_in_flight),
+        PEER_TEST(room_made_by_output_wakes_the_user),
+        PEER_TEST(a_small_bound_of_what_is_unsent_still_takes_a_segment),
+        PEER_TEST(a_buffer_filled_exactly_tells_of_room),
+        PEER_TEST(what_is_set_on_a_listener_holds_for_what_it_accepts),
+        PEER_TEST(the_urgent_mark_can_be_found),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
