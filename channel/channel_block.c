@@ -51,6 +51,8 @@ static int ask(estab_channel *c, const struct estab_iov *iov, size_t niov, estab
         now = c->env.now(c->env.ctx);
         asked = estab_channel_ask(c, iov, niov, end == ESTAB_NEVER ? ESTAB_NEVER : end - now, flags,
                                   number);
+        if (asked == ESTAB_E_PIPE && c->state == ESTAB_CHANNEL_OVER && c->down_error)
+            return c->down_error; /* why there is no connection says more */
         if (asked != ESTAB_E_AGAIN)
             return asked;
         if (c->calls.n >= c->conf.in_flight && !c->first_call)
