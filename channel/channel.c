@@ -90,7 +90,7 @@ static int check_config(const struct estab_channel_config *c)
 
 /* Numbers begin anywhere: a reply that outlived its channel at the peer finds no request of the
  * next one. */
-static uint64_t first_number(const struct estab_env *env)
+uint64_t channel_first_number(const struct estab_env *env)
 {
     uint64_t n;
 
@@ -118,8 +118,7 @@ int channel_new(estab_channel **out, const struct estab_env *env,
     c->format = (struct message_format){full.length, full.plain, full.max_message};
     decoder_init(&c->in, &c->format);
     c->sendq_tail = &c->sendq;
-    c->numbers = first_number(env);
-    c->next_number = &c->numbers;
+    c->next_number = channel_first_number(env);
     c->now = env->now(env->ctx);
     c->calls_due = c->heartbeat_at = c->stall_at = c->connect_at = ESTAB_NEVER;
     c->retry_at = c->close_at = ESTAB_NEVER;
@@ -234,9 +233,9 @@ static bool is_due(const estab_channel *c)
         return true;
     if (c->want_room && channel_has_room(c))
         return true;
-    return !c->blocked && (c->ctl_len || c->pong_owed || c->ping_owed ||
-                           (c->sendq && (c->conf.duplex != ESTAB_DUPLEX_HALF || c->turn)) ||
-                           (c->closing && !c->bye_queued && !c->conf.plain));
+    return !c->blocked &&
+           (c->ctl_len || c->pong_owed || c->ping_owed ||
+            (c->sendq && (c->conf.duplex != ESTAB_DUPLEX_HALF || c->turn)) || channel_owes_bye(c));
 }
 
 static estab_time earlier(estab_time a, estab_time b)

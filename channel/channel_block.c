@@ -64,7 +64,7 @@ static int ask(estab_channel *c, const struct estab_iov *iov, size_t niov, estab
 }
 
 /* The text into the pieces, as far as they go. */
-static void scatter(const struct estab_iov *iov, size_t niov, const uint8_t *text, size_t len)
+void channel_scatter(const struct estab_iov *iov, size_t niov, const uint8_t *text, size_t len)
 {
     size_t n;
 
@@ -83,7 +83,7 @@ static ptrdiff_t take_end(estab_channel *c, struct call *k, const struct estab_i
     channel_tell(c, &k->h, &e);
     if (e.kind == ESTAB_CH_FAILED)
         return e.error;
-    scatter(rep, nrep, e.text, e.len);
+    channel_scatter(rep, nrep, e.text, e.len);
     return (ptrdiff_t)e.len;
 }
 

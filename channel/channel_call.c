@@ -40,7 +40,7 @@ static bool may_ask(const estab_channel *c)
 }
 
 static int begin_call(estab_channel *c, const struct estab_iov *iov, size_t niov, unsigned flags,
-                      struct call **out)
+                      uint64_t number, struct call **out)
 {
     uint8_t type = message_passing(MSG_REQUEST, flags);
     struct call *k = c->env.alloc(c->env.ctx, sizeof *k, alignof(struct call));
@@ -48,7 +48,7 @@ static int begin_call(estab_channel *c, const struct estab_iov *iov, size_t niov
 
     if (!k)
         return ESTAB_E_NOMEM;
-    *k = (struct call){.e = {NULL, *c->next_number}, .safe = flags & ESTAB_CH_SAFE};
+    *k = (struct call){.e = {NULL, number}, .safe = flags & ESTAB_CH_SAFE};
     err = channel_new_out(c, &k->out, type, k->e.number, iov, niov);
     if (!err)
         err = table_add(&c->calls, &c->env, c->conf.in_flight, &k->e);
@@ -62,8 +62,8 @@ static int begin_call(estab_channel *c, const struct estab_iov *iov, size_t niov
     return 0;
 }
 
-int estab_channel_ask(estab_channel *c, const struct estab_iov *iov, size_t niov, estab_dur within,
-                      unsigned flags, uint64_t *number)
+int channel_ask(estab_channel *c, const struct estab_iov *iov, size_t niov, estab_time due,
+                unsigned flags, uint64_t number)
 {
     int err = channel_may_send(c, flags, ESTAB_CH_SAFE | ESTAB_CH_PASS);
     struct call *k;
@@ -75,17 +75,27 @@ int estab_channel_ask(estab_channel *c, const struct estab_iov *iov, size_t niov
         err = ESTAB_E_AGAIN;
     }
     if (!err)
-        err = begin_call(c, iov, niov, flags, &k);
+        err = begin_call(c, iov, niov, flags, number, &k);
     if (err)
         return err;
-    k->due = channel_after(c->env.now(c->env.ctx), within);
+    k->due = due;
     if (k->due < c->calls_due)
         c->calls_due = k->due;
     link_call(c, k);
     if (!c->peer_leaving)
         channel_queue(c, k->out);
-    *number = (*c->next_number)++;
     return 0;
+}
+
+int estab_channel_ask(estab_channel *c, const struct estab_iov *iov, size_t niov, estab_dur within,
+                      unsigned flags, uint64_t *number)
+{
+    estab_time due = channel_after(c->env.now(c->env.ctx), within);
+    int err = channel_ask(c, iov, niov, due, flags, c->next_number);
+
+    if (!err)
+        *number = c->next_number++;
+    return err;
 }
 
 void channel_fail(estab_channel *c, struct call *k, int error)

@@ -240,12 +240,20 @@ static size_t gather(estab_channel *c, struct estab_iov *iov)
     return n;
 }
 
+/* A side that connected and waits for nothing just closes: what the peer may ask meanwhile it would
+ * have asked in vain anyway. */
+bool channel_owes_bye(const estab_channel *c)
+{
+    return c->closing && !c->bye_queued && !c->conf.plain &&
+           (!c->connector || c->first_call || c->served.n);
+}
+
 /* BYE: from now on requests will be refused. */
 static void say_bye(estab_channel *c)
 {
     struct out *bye;
 
-    if (!c->closing || c->bye_queued || c->conf.plain)
+    if (!channel_owes_bye(c))
         return;
     c->bye_queued = true;
     if (channel_new_out(c, &bye, MSG_BYE, 0, NULL, 0) == 0)

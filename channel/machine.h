@@ -85,8 +85,8 @@ struct estab_channel {
 
     struct table calls;
     struct call *first_call, *last_call; /* that have not ended */
-    uint64_t numbers, *next_number;      /* a pool's channels share theirs */
-    estab_time calls_due;                /* no call is due before */
+    uint64_t next_number;
+    estab_time calls_due; /* no call is due before */
     uint64_t plain_sent, plain_got;
 
     estab_time heartbeat_at, stall_at, connect_at, retry_at, close_at, up_at;
@@ -110,6 +110,7 @@ void channel_free_call(estab_channel *c, struct call *k);
 void channel_end_serving(estab_channel *c, struct message *m);
 /* The event of one thing that happened, already out of the list; frees what it was. */
 void channel_tell(estab_channel *c, struct happening *h, struct estab_channel_event *e);
+uint64_t channel_first_number(const struct estab_env *env);
 int channel_new(estab_channel **out, const struct estab_env *env,
                 const struct estab_channel_config *conf, const struct estab_transport *t);
 
@@ -121,6 +122,7 @@ void channel_queue_first(estab_channel *c, struct out *o);
 /* After the connection was lost: everything, or what has no place on the next one. */
 void channel_clear_queue(estab_channel *c, bool all);
 bool channel_has_room(const estab_channel *c);
+bool channel_owes_bye(const estab_channel *c);
 void channel_free_out(estab_channel *c, struct out *o);
 /* A message to send, in memory of its own; 0, or E_TOOBIG, E_NOMEM. */
 int channel_new_out(estab_channel *c, struct out **out, uint8_t type, uint64_t number,
@@ -135,11 +137,16 @@ void channel_read(estab_channel *c);
 bool channel_may_read(const estab_channel *c);
 
 /* channel_call.c */
+int channel_ask(estab_channel *c, const struct estab_iov *iov, size_t niov, estab_time due,
+                unsigned flags, uint64_t number);
 void channel_fail(estab_channel *c, struct call *k, int error);
 void channel_fail_all(estab_channel *c, int error);
 void channel_expire_calls(estab_channel *c);
 void channel_unlink_call(estab_channel *c, struct call *k);
 struct call *channel_find_call(const estab_channel *c, uint64_t number);
+
+/* channel_block.c */
+void channel_scatter(const struct estab_iov *iov, size_t niov, const uint8_t *text, size_t len);
 
 /* channel_life.c */
 void channel_heard(estab_channel *c);

@@ -236,8 +236,9 @@ struct estab_pool_config { /* append-only; `size` tells which fields the caller 
     uint32_t uses_max;  /* requests on one connection in all; 1: short connections; 0: no limit */
     estab_dur idle_for; /* without work before it is closed; 0: no limit */
     estab_dur age_max;  /* before it gets no more work; 0: no limit */
-    estab_dur check_after; /* idle for so long, it must answer a heartbeat before it is used; 0:
-                              never */
+    /* Idle for check_after (0: no limit), it must answer a heartbeat within check_within before it
+     * gets work. */
+    estab_dur check_after, check_within;
 };
 #define estab_pool_config_init(c) estab_pool_config_init_sized((c), sizeof *(c))
 void estab_pool_config_init_sized(struct estab_pool_config *c, size_t size);
