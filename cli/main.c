@@ -11,7 +11,7 @@
 
 static const struct command *const commands[] = {&command_demo, &command_serve,  &command_get,
                                                  &command_ss,   &command_script, &command_check,
-                                                 &command_sim};
+                                                 &command_sim,  &command_channel};
 enum { NCOMMANDS = sizeof commands / sizeof commands[0] };
 
 static const struct command *find(const char *name)

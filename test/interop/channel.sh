@@ -1,0 +1,79 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-2-Clause
+# channel.sh - messages with a peer made of Python's standard library, over the kernel's loopback:
+# `estab channel serve` with its clients, `estab channel call` with its servers.
+set -u
+# shellcheck source=test/interop/namespace
+. "$(dirname "$0")/namespace"
+py=$(dirname "$0")/channel.py
+
+# with_server OPTION...: a server of ours, for the client cases that follow.
+with_server()
+{
+    "$estab" channel serve "$@" 127.0.0.1:7000 &
+    server=$!
+    children="$children $server"
+    await "the server" python3 -c 'import socket; socket.create_connection(("127.0.0.1", 7000))'
+}
+# client LENGTH CASE...
+client()
+{
+    length=$1
+    shift
+    for case in "$@"; do
+        timeout 60 python3 "$py" client 7000 "$length" "$case" || fail "$case, length $length"
+    done
+}
+stop()
+{
+    kill -TERM $server
+    wait $server
+    expect "the server's exit status" 143 $?
+}
+for length in 4 2 8 leb128; do
+    with_server --length $length --max 60000
+    client $length echo pipelined in_pieces ping too_large no_such_type end_of_stream
+    [ $length != leb128 ] || client $length overlong
+    stop
+done
+with_server --heartbeat 0.2
+client 4 dead ping
+stop
+with_server --plain --length 2
+client 2 plain
+stop
+
+# call WANTED-STATUS WANTED-OUTPUT CASE LENGTH ARGUMENT...: a server of Python's for our client.
+port=7100
+call()
+{
+    status=$1
+    output=$2
+    case=$3
+    length=$4
+    shift 4
+    port=$((port + 1))
+    python3 "$py" server $port "$length" "$case" >"$tmp/ready.$port" &
+    children="$children $!"
+    await "Python's server" grep -q ready "$tmp/ready.$port"
+    got=$(timeout 60 "$estab" channel call --length "$length" "$@" 2>"$tmp/err" | tr '\n' ' ')
+    expect "call $case $*: output" "$output" "$got"
+    timeout 60 "$estab" channel call --length "$length" "$@" >/dev/null 2>&1
+    expect "call $case $*: exit status, the second time" "$status" $?
+}
+for length in 4 2 8 leb128; do
+    call 0 "ONE TWO  FOUR " upper $length 127.0.0.1:$((port + 1)) one two '' four
+done
+call 0 "C B A " reverse 4 --at-once 127.0.0.1:$((port + 1)) a b c
+call 28 "TWO " late 4 --within 1 127.0.0.1:$((port + 1)) one two
+expect_in "late" 'no reply in time' "$tmp/err"
+call 1 "TWO " refuse 4 127.0.0.1:$((port + 1)) one two
+expect_in "refuse" 'not carried out' "$tmp/err"
+call 1 "" hang_up 4 127.0.0.1:$((port + 1)) one
+call 0 "ONE TWO " plain_upper 4 --plain 127.0.0.1:$((port + 1)) one two
+"$estab" channel call 127.0.0.1:7999 x 2>"$tmp/err"
+expect "nobody listens: exit status" 1 $?
+expect_in "nobody listens" refused "$tmp/err"
+"$estab" channel call 127.0.0.1 x 2>/dev/null
+expect "no port: exit status" 2 $?
+exit $failed
