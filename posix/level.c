@@ -28,11 +28,11 @@ static uint32_t datagram_level(const struct file *f, uint32_t ev)
 }
 
 /* In TIME-WAIT Linux's socket is closed already. */
-static uint32_t closed_level(uint32_t ev)
+static uint32_t closed_level(const struct file *f, uint32_t ev)
 {
     const uint32_t both = EPOLLHUP | EPOLLOUT | EPOLLWRNORM;
 
-    return both | (ev & ESTAB_EV_IN ? EPOLLIN | EPOLLRDNORM | EPOLLRDHUP : 0);
+    return both | (f->rd_shut || ev & ESTAB_EV_IN ? EPOLLIN | EPOLLRDNORM | EPOLLRDHUP : 0);
 }
 
 uint32_t sock_level(const struct file *f)
@@ -46,7 +46,7 @@ uint32_t sock_level(const struct file *f)
     st = sock_state(f);
     bits |= f->told || (ev & ESTAB_EV_ERR) ? EPOLLERR : 0;
     if (st == ESTAB_CLOSED)
-        return bits | closed_level(ev);
+        return bits | closed_level(f, ev);
     rd = f->rd_shut || (ev & ESTAB_EV_RDHUP);
     wr = f->wr_shut || (ev & ESTAB_EV_HUP);
     bits |= ev & ESTAB_EV_IN ? EPOLLIN | EPOLLRDNORM : 0;

@@ -75,6 +75,7 @@ struct file {
     int domain, type;
     bool listening;
     bool connecting;       /* a connect was begun and its end not told yet */
+    bool connected;        /* it was told, or accept made it so: for ever, but for a new beginning */
     bool rd_shut, wr_shut; /* by the user */
     bool keepalive;
     int told;                     /* an errno for the next call that the stack does not know of */
