@@ -171,8 +171,8 @@ static int shut_listener(struct file *f)
     return -err;
 }
 
-/* A second shutdown is no error.  What still comes after SHUT_RD can be read, on Linux: the stack is
- * not told, and a read that finds nothing does not wait. */
+/* A second shutdown is no error.  What still comes after SHUT_RD can be read, on Linux: the stack
+ * is not told, and a read that finds nothing does not wait. */
 static int shut(struct file *f, int how)
 {
     enum estab_tcp_state st = sock_state(f);

@@ -37,6 +37,18 @@ static size_t pieces_from(const struct iovec *iov, size_t niov, size_t from,
     return n;
 }
 
+/* The first `most` octets of them. */
+static size_t cut(struct estab_iov *piece, size_t n, uint64_t most)
+{
+    size_t k = 0;
+
+    for (; k < n && most > 0; k++) {
+        piece[k].len = piece[k].len < most ? piece[k].len : (size_t)most;
+        most -= piece[k].len;
+    }
+    return k;
+}
+
 static int take_told(struct file *f)
 {
     int err = f->told;
@@ -74,16 +86,23 @@ static ptrdiff_t probe(const struct reading *r)
     return estab_recv(r->f->p->stack, r->f->k, &iov, 1, ESTAB_MSG_PEEK);
 }
 
+/* A read ends before the urgent octet, so that SIOCATMARK can tell; another begins with it. */
 static ptrdiff_t take(const struct reading *r)
 {
     struct estab_iov piece[PIECES];
+    uint64_t mark = 0;
     size_t n;
 
+    (void)estab_getopt(r->f->p->stack, r->f->k, ESTAB_O_URGENT, &mark);
+    if (mark == 1 && r->got > 0)
+        return ESTAB_E_AGAIN;
     if (r->flags & MSG_TRUNC)
         return discard(r);
-    n = pieces_from(r->iov, r->niov, r->got, piece);
     if (r->wanted == 0)
         return probe(r);
+    n = pieces_from(r->iov, r->niov, r->got, piece);
+    if (mark > 1)
+        n = cut(piece, n, mark - 1);
     return estab_recv(r->f->p->stack, r->f->k, piece, n, r->flags & MSG_PEEK ? ESTAB_MSG_PEEK : 0);
 }
 
@@ -100,7 +119,13 @@ static int read_some(struct reading *r)
             break;
         r->got += r->wanted ? (size_t)n : 0;
     } while (r->got < r->wanted && !(r->flags & MSG_PEEK));
-    if (n == 0 || (r->f->rd_shut && (n == ESTAB_E_AGAIN || n == ESTAB_E_NOTCONN)))
+    if (n < 0 && n != ESTAB_E_AGAIN && r->f->ended) {
+        r->f->told = sock_errno((int)n); /* for a send */
+        return -1;
+    }
+    r->f->ended |= n == 0;
+    if (n == 0 || (r->f->rd_shut && (n == ESTAB_E_AGAIN || n == ESTAB_E_NOTCONN)) ||
+        (r->f->connecting && n == ESTAB_E_NOTCONN))
         return -1;
     return n < 0 ? sock_errno((int)n) : 0;
 }
@@ -148,7 +173,7 @@ static ssize_t do_read(struct file *f, const struct iovec *iov, size_t niov, int
         err = ENOTCONN;
     else if (flags & MSG_OOB) /* urgent data is in line, RFC 6093: there is never any apart */
         err = EINVAL;
-    else if (f->told)
+    else if (f->told && !f->ended)
         err = take_told(f);
     else
         err = read_stream(&r);

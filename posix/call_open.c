@@ -220,18 +220,20 @@ static int begin_connect(struct file *f, const struct sockaddr *addr, socklen_t 
     if (err != ESTAB_E_INPROGRESS)
         return sock_errno(err);
     f->connecting = true;
+    f->told = 0;
     return 0;
 }
 
 static int connect_stream(struct file *f, const struct sockaddr *addr, socklen_t len)
 {
     estab_time until = until_after(f, f->sndtimeo);
+    bool fresh = !f->connecting;
     int err = begin_connect(f, addr, len);
 
     if (err)
         return err;
-    if (atomic_load(&f->nonblock) && sock_opening(f))
-        shard_run(f->shard, true); /* what is in memory answers at once */
+    if (fresh && atomic_load(&f->nonblock))
+        return EINPROGRESS; /* however quick the peer was */
     while (f->p && sock_opening(f)) {
         if (atomic_load(&f->nonblock))
             return EINPROGRESS;
@@ -240,6 +242,20 @@ static int connect_stream(struct file *f, const struct sockaddr *addr, socklen_t
             return err == ETIMEDOUT ? EINPROGRESS : err;
     }
     return f->p ? connected(f) : ENETDOWN;
+}
+
+/* What was alive is reset, and that is told to the socket's own user too. */
+static int disconnect(struct file *f)
+{
+    enum estab_tcp_state st = sock_state(f);
+    uint64_t e = 0;
+
+    (void)estab_getopt(f->p->stack, f->k, ESTAB_O_ERROR, &e);
+    f->told = e ? sock_errno(-(int)e) : f->told;
+    if (st != ESTAB_CLOSED && st != ESTAB_LISTEN && st != ESTAB_CLOSING && st != ESTAB_LAST_ACK &&
+        st != ESTAB_TIME_WAIT)
+        f->told = ECONNRESET;
+    return sock_renew(f);
 }
 
 int estab_posix_connect(int fd, const struct sockaddr *addr, socklen_t len)
@@ -260,7 +276,7 @@ int estab_posix_connect(int fd, const struct sockaddr *addr, socklen_t len)
     else if (!addr || len < sizeof(sa_family_t))
         err = EINVAL;
     else if (addr->sa_family == AF_UNSPEC)
-        err = sock_renew(f);
+        err = disconnect(f);
     else
         err = connect_stream(f, addr, len);
     return (int)call_end(f, 0, err);

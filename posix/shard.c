@@ -108,8 +108,12 @@ static void tell(estab_posix *p)
 
     do {
         n = estab_events(p->stack, ev, BATCH);
-        for (size_t i = 0; i < n; i++)
-            file_happened(ev[i].user, ev[i].mask);
+        for (size_t i = 0; i < n; i++) {
+            struct file *f = ev[i].user;
+
+            f->ended |= (ev[i].mask & (ESTAB_EV_RDHUP | ESTAB_EV_ERR)) == ESTAB_EV_RDHUP;
+            file_happened(f, ev[i].mask);
+        }
     } while (n == BATCH);
 }
 

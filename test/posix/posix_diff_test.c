@@ -506,6 +506,14 @@ static void do_poll(struct world *w, const struct step *s)
     put_words(w, (unsigned short)p.revents, poll_bits);
 }
 
+/* waitin NAME: until it can be read */
+static void do_waitin(struct world *w, const struct step *s)
+{
+    struct pollfd p = {.fd = fd_of(w, arg(s, 1)), .events = POLLIN};
+
+    put_result(w, w->c->poll(&p, 1, 5000));
+}
+
 static void do_select(struct world *w, const struct step *s)
 {
     int fd = fd_of(w, arg(s, 1)), ret;
@@ -784,7 +792,7 @@ static const struct verb {
     {"outq", do_ioctl},      {"atmark", do_ioctl},
     {"badioctl", do_ioctl},  {"fionbio", do_fionbio},
     {"sockname", do_name},   {"peername", do_name},
-    {"pair", do_pair},
+    {"pair", do_pair},       {"waitin", do_waitin},
 };
 
 static void run_step(struct world *w, char *text)
