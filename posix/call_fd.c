@@ -171,10 +171,10 @@ static int shut_listener(struct file *f)
     return -err;
 }
 
-/* A second shutdown is no error. */
+/* A second shutdown is no error.  What still comes after SHUT_RD can be read, on Linux: the stack
+ * is not told, and a read that finds nothing does not wait. */
 static int shut(struct file *f, int how)
 {
-    static const enum estab_how hows[] = {ESTAB_SHUT_RD, ESTAB_SHUT_WR, ESTAB_SHUT_RDWR};
     enum estab_tcp_state st = sock_state(f);
     int err;
 
@@ -182,11 +182,11 @@ static int shut(struct file *f, int how)
         return EINVAL;
     if (st == ESTAB_LISTEN)
         return how == SHUT_WR ? 0 : shut_listener(f);
-    if (st == ESTAB_CLOSED || st == ESTAB_TIME_WAIT)
-        return ENOTCONN;
     f->rd_shut |= how != SHUT_WR;
     f->wr_shut |= how != SHUT_RD;
-    err = estab_shutdown(f->p->stack, f->k, hows[how]);
+    if (st == ESTAB_CLOSED || st == ESTAB_TIME_WAIT)
+        return ENOTCONN; /* and yet it is shut */
+    err = how == SHUT_RD ? 0 : estab_shutdown(f->p->stack, f->k, ESTAB_SHUT_WR);
     return err == ESTAB_E_PIPE ? 0 : sock_errno(err);
 }
 

@@ -37,6 +37,18 @@ static size_t pieces_from(const struct iovec *iov, size_t niov, size_t from,
     return n;
 }
 
+/* The first `most` octets of them. */
+static size_t cut(struct estab_iov *piece, size_t n, uint64_t most)
+{
+    size_t k = 0;
+
+    for (; k < n && most > 0; k++) {
+        piece[k].len = piece[k].len < most ? piece[k].len : (size_t)most;
+        most -= piece[k].len;
+    }
+    return k;
+}
+
 static int take_told(struct file *f)
 {
     int err = f->told;
@@ -65,14 +77,32 @@ static ptrdiff_t discard(const struct reading *r)
     return estab_recv(r->f->p->stack, r->f->k, &iov, 1, 0);
 }
 
+/* Nothing is wanted: 0 octets of something, or what a read would say of nothing. */
+static ptrdiff_t probe(const struct reading *r)
+{
+    uint8_t octet;
+    struct estab_iov iov = {&octet, 1};
+
+    return estab_recv(r->f->p->stack, r->f->k, &iov, 1, ESTAB_MSG_PEEK);
+}
+
+/* A read ends before the urgent octet, so that SIOCATMARK can tell; another begins with it. */
 static ptrdiff_t take(const struct reading *r)
 {
     struct estab_iov piece[PIECES];
+    uint64_t mark = 0;
     size_t n;
 
+    (void)estab_getopt(r->f->p->stack, r->f->k, ESTAB_O_URGENT, &mark);
+    if (mark == 1 && r->got > 0)
+        return ESTAB_E_AGAIN;
     if (r->flags & MSG_TRUNC)
         return discard(r);
+    if (r->wanted == 0)
+        return probe(r);
     n = pieces_from(r->iov, r->niov, r->got, piece);
+    if (mark > 1)
+        n = cut(piece, n, mark - 1);
     return estab_recv(r->f->p->stack, r->f->k, piece, n, r->flags & MSG_PEEK ? ESTAB_MSG_PEEK : 0);
 }
 
@@ -87,9 +117,15 @@ static int read_some(struct reading *r)
         n = take(r);
         if (n <= 0)
             break;
-        r->got += (size_t)n;
+        r->got += r->wanted ? (size_t)n : 0;
     } while (r->got < r->wanted && !(r->flags & MSG_PEEK));
-    if (n == 0)
+    if (n < 0 && n != ESTAB_E_AGAIN && r->f->ended) {
+        r->f->told = sock_errno((int)n); /* for a send */
+        return -1;
+    }
+    r->f->ended |= n == 0;
+    if (n == 0 || (r->f->rd_shut && (n == ESTAB_E_AGAIN || n == ESTAB_E_NOTCONN)) ||
+        (r->f->connecting && n == ESTAB_E_NOTCONN))
         return -1;
     return n < 0 ? sock_errno((int)n) : 0;
 }
@@ -103,7 +139,7 @@ static int read_stream(struct reading *r)
 
     for (;;) {
         err = read_some(r);
-        if (err < 0 || r->got == r->wanted)
+        if (err < 0 || (r->got == r->wanted && (r->wanted > 0 || !err)))
             return 0;
         if (err && err != EAGAIN) {
             if (r->got > 0)
@@ -131,15 +167,15 @@ static ssize_t do_read(struct file *f, const struct iovec *iov, size_t niov, int
     int err = 0;
 
     r.wanted = total_of(iov, niov);
-    if (flags & MSG_OOB) /* urgent data is delivered in line, RFC 6093: there is never any apart */
-        err = EINVAL;
-    else if (flags & MSG_ERRQUEUE)
+    if (flags & MSG_ERRQUEUE)
         err = EAGAIN;
-    else if (f->told)
-        err = take_told(f);
     else if (f->listening)
         err = ENOTCONN;
-    else if (r.wanted > 0)
+    else if (flags & MSG_OOB) /* urgent data is in line, RFC 6093: there is never any apart */
+        err = EINVAL;
+    else if (f->told && !f->ended)
+        err = take_told(f);
+    else
         err = read_stream(&r);
     return call_end(f, (ssize_t)r.got, err);
 }
@@ -198,6 +234,8 @@ ssize_t estab_posix_read(int fd, void *buf, size_t n)
     case OURS:
         break;
     }
+    if (n == 0) /* read(2): no results, and no errors that may come */
+        return call_end(f, 0, 0);
     return do_read(f, &iov, 1, 0);
 }
 

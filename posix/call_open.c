@@ -163,6 +163,7 @@ int estab_posix_accept4(int fd, struct sockaddr *addr, socklen_t *len, int flags
     }
     if (!err) {
         opt_inherit(made, f);
+        made->connected = true;
         addr_to(f, &peer, addr, len);
         if (f->watches && estab_ready(f->p->stack, f->k) & ESTAB_EV_IN)
             file_happened(f, ESTAB_EV_IN); /* one event may have been several connections */
@@ -193,26 +194,25 @@ static int connected(struct file *f)
     else if (sock_state(f) == ESTAB_CLOSED)
         err = ECONNABORTED; /* its error was read with SO_ERROR */
     f->told = 0;
+    f->connected = !err;
     if (err)
         (void)sock_renew(f);
     return err;
 }
 
-static int begin_connect(struct file *f, const struct estab_addr *a)
+static int begin_connect(struct file *f, const struct sockaddr *addr, socklen_t len)
 {
+    struct estab_addr a;
     int err;
 
     if (f->connecting)
         return sock_opening(f) && atomic_load(&f->nonblock) ? EALREADY : 0;
-    if (f->listening)
+    if (f->listening || f->connected)
         return EISCONN;
-    err = estab_connect(f->p->stack, f->k, a);
-    if (err == ESTAB_E_ISCONN && sock_state(f) == ESTAB_CLOSED) {
-        err = sock_renew(f);
-        if (err)
-            return err;
-        err = estab_connect(f->p->stack, f->k, a);
-    }
+    err = addr_from(f, addr, len, &a);
+    if (err)
+        return err;
+    err = estab_connect(f->p->stack, f->k, &a);
     if (err == ESTAB_E_INUSE)
         return EADDRNOTAVAIL; /* as connect(2) says it: the tuple, or every port, is taken */
     if (err == ESTAB_E_UNREACH)
@@ -220,21 +220,20 @@ static int begin_connect(struct file *f, const struct estab_addr *a)
     if (err != ESTAB_E_INPROGRESS)
         return sock_errno(err);
     f->connecting = true;
+    f->told = 0;
     return 0;
 }
 
 static int connect_stream(struct file *f, const struct sockaddr *addr, socklen_t len)
 {
     estab_time until = until_after(f, f->sndtimeo);
-    struct estab_addr a;
-    int err = addr_from(f, addr, len, &a);
+    bool fresh = !f->connecting;
+    int err = begin_connect(f, addr, len);
 
-    if (!err)
-        err = begin_connect(f, &a);
     if (err)
         return err;
-    if (atomic_load(&f->nonblock) && sock_opening(f))
-        shard_run(f->shard, true); /* what is in memory answers at once */
+    if (fresh && atomic_load(&f->nonblock))
+        return EINPROGRESS; /* however quick the peer was */
     while (f->p && sock_opening(f)) {
         if (atomic_load(&f->nonblock))
             return EINPROGRESS;
@@ -243,6 +242,20 @@ static int connect_stream(struct file *f, const struct sockaddr *addr, socklen_t
             return err == ETIMEDOUT ? EINPROGRESS : err;
     }
     return f->p ? connected(f) : ENETDOWN;
+}
+
+/* What was alive is reset, and that is told to the socket's own user too. */
+static int disconnect(struct file *f)
+{
+    enum estab_tcp_state st = sock_state(f);
+    uint64_t e = 0;
+
+    (void)estab_getopt(f->p->stack, f->k, ESTAB_O_ERROR, &e);
+    f->told = e ? sock_errno(-(int)e) : f->told;
+    if (st != ESTAB_CLOSED && st != ESTAB_LISTEN && st != ESTAB_CLOSING && st != ESTAB_LAST_ACK &&
+        st != ESTAB_TIME_WAIT)
+        f->told = ECONNRESET;
+    return sock_renew(f);
 }
 
 int estab_posix_connect(int fd, const struct sockaddr *addr, socklen_t len)
@@ -258,8 +271,12 @@ int estab_posix_connect(int fd, const struct sockaddr *addr, socklen_t len)
     case OURS:
         break;
     }
-    if (addr && len >= sizeof(sa_family_t) && addr->sa_family == AF_UNSPEC)
-        err = sock_renew(f);
+    if (!addr && len > 0)
+        err = EFAULT;
+    else if (!addr || len < sizeof(sa_family_t))
+        err = EINVAL;
+    else if (addr->sa_family == AF_UNSPEC)
+        err = disconnect(f);
     else
         err = connect_stream(f, addr, len);
     return (int)call_end(f, 0, err);

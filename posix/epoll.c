@@ -17,13 +17,12 @@
 #include <time.h>
 #include <unistd.h>
 
-#define KEPT (EPOLLET | EPOLLONESHOT | EPOLLEXCLUSIVE | EPOLLWAKEUP)
-
 struct item {
     struct epoll_set *set;
     struct file *f; /* without a reference: its last close takes the item out */
     int fd;
-    struct epoll_event event;  /* events 0 besides KEPT: one-shot, and reported */
+    struct epoll_event event;
+    bool off;                  /* one-shot, and reported */
     struct item *next_of_file; /* under the shard's lock */
     struct item *next, **at;   /* of the set: under `calls` */
     struct item *next_ready;   /* under `lock` */
@@ -135,7 +134,7 @@ void items_happened(struct file *f, uint32_t bits)
         if (exclusive && given)
             continue;
         pthread_mutex_lock(&i->set->lock);
-        if ((i->event.events & ~KEPT) && (i->event.events | EPOLLERR | EPOLLHUP) & bits) {
+        if (!i->off && (i->event.events | EPOLLERR | EPOLLHUP) & bits) {
             push_ready(i->set, i);
             given |= wake_one(i->set, &f->shard->stats) && exclusive;
         }
@@ -242,6 +241,7 @@ static int item_change(struct epoll_set *s, struct file *f, int op, int fd, stru
     if ((i->event.events | ev->events) & EPOLLEXCLUSIVE)
         return EINVAL;
     i->event = *ev;
+    i->off = false;
     look_once(i);
     return 0;
 }
@@ -400,11 +400,10 @@ static bool report(struct item *i, struct epoll_event *out)
 
     shard_lock(sh);
     level = i->f->p ? sock_level(i->f) : EPOLLERR | EPOLLHUP;
-    level &= i->event.events & ~KEPT ? i->event.events | EPOLLERR | EPOLLHUP : 0;
+    level &= i->off ? 0 : i->event.events | EPOLLERR | EPOLLHUP;
     out->events = level;
     out->data = i->event.data;
-    if (level && i->event.events & EPOLLONESHOT)
-        i->event.events &= KEPT;
+    i->off |= level && i->event.events & EPOLLONESHOT;
     pthread_mutex_unlock(&sh->lock);
     return level != 0;
 }

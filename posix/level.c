@@ -27,12 +27,14 @@ static uint32_t datagram_level(const struct file *f, uint32_t ev)
     return bits;
 }
 
-/* In TIME-WAIT Linux's socket is closed already. */
-static uint32_t closed_level(uint32_t ev)
+/* An attempt to connect that has failed shuts the socket. */
+static uint32_t closed_level(const struct file *f, uint32_t ev)
 {
     const uint32_t both = EPOLLHUP | EPOLLOUT | EPOLLWRNORM;
 
-    return both | (ev & ESTAB_EV_IN ? EPOLLIN | EPOLLRDNORM | EPOLLRDHUP : 0);
+    return both |
+           (f->rd_shut || f->connecting || ev & ESTAB_EV_IN ? EPOLLIN | EPOLLRDNORM | EPOLLRDHUP
+                                                            : 0);
 }
 
 uint32_t sock_level(const struct file *f)
@@ -44,9 +46,11 @@ uint32_t sock_level(const struct file *f)
     if (f->type == SOCK_DGRAM)
         return datagram_level(f, ev);
     st = sock_state(f);
+    if (st == ESTAB_LISTEN)
+        return ev & ESTAB_EV_IN ? EPOLLIN | EPOLLRDNORM : 0;
     bits |= f->told || (ev & ESTAB_EV_ERR) ? EPOLLERR : 0;
     if (st == ESTAB_CLOSED)
-        return bits | closed_level(ev);
+        return bits | closed_level(f, ev);
     rd = f->rd_shut || (ev & ESTAB_EV_RDHUP);
     wr = f->wr_shut || (ev & ESTAB_EV_HUP);
     bits |= ev & ESTAB_EV_IN ? EPOLLIN | EPOLLRDNORM : 0;

@@ -75,7 +75,7 @@ static void attach(struct file *f, bool full)
 }
 
 /* The object gets an address, and a peer that is its only one. */
-static bool mirror_begin(struct file *f)
+static bool mirror_begin(struct file *f, bool full)
 {
     struct sockaddr_un name;
     socklen_t len;
@@ -91,7 +91,7 @@ static bool mirror_begin(struct file *f)
     f->mir_len = (uint8_t)(len - offsetof(struct sockaddr_un, sun_path));
     memcpy(f->mir_name, name.sun_path, f->mir_len);
     f->mir_bound = true;
-    attach(f, false);
+    attach(f, full);
     return true;
 }
 
@@ -151,7 +151,7 @@ static void mirror_settle_to(struct file *f, uint32_t level, bool news)
         in = false;
     if (!in && !full && !f->mir_bound)
         return;
-    if (!mirror_begin(f))
+    if (!mirror_begin(f, full))
         return;
     if (full != f->mir_full)
         attach(f, full);

@@ -212,6 +212,13 @@ static int set_ttl(struct file *f, int val)
         estab_setopt(f->p->stack, f->k, ESTAB_O_HOP_LIMIT, (uint64_t)(val < 0 ? usual : val)));
 }
 
+static int set_tclass(struct file *f, int val)
+{
+    if (val < -1 || val > 255)
+        return EINVAL;
+    return sock_errno(estab_setopt(f->p->stack, f->k, ESTAB_O_TOS, (uint64_t)(val < 0 ? 0 : val)));
+}
+
 static int set_tos(struct file *f, int val)
 {
     return sock_errno(estab_setopt(f->p->stack, f->k, ESTAB_O_TOS, (uint64_t)(val & 0xff)));
@@ -255,7 +262,7 @@ static const struct row rows[] = {
     {IPPROTO_IP, IP_TTL, ANY_TYPE, ESTAB_O_HOP_LIMIT, 1, -1, 255, set_ttl, NULL},
     {IPPROTO_IP, IP_TOS, ANY_TYPE, ESTAB_O_TOS, 1, INT32_MIN, INT32_MAX, set_tos, NULL},
     {IPPROTO_IPV6, IPV6_UNICAST_HOPS, ANY_TYPE, ESTAB_O_HOP_LIMIT, 1, -1, 255, set_ttl, NULL},
-    {IPPROTO_IPV6, IPV6_TCLASS, ANY_TYPE, ESTAB_O_TOS, 1, INT32_MIN, INT32_MAX, set_tos, NULL},
+    {IPPROTO_IPV6, IPV6_TCLASS, ANY_TYPE, ESTAB_O_TOS, 1, INT32_MIN, INT32_MAX, set_tclass, NULL},
 };
 enum { ROWS = sizeof rows / sizeof rows[0], STORED_ROWS = 5 };
 _Static_assert(STORED_ROWS <= (int)(sizeof((struct file *)0)->stored / sizeof(int)),
@@ -435,6 +442,8 @@ static int get_special(struct file *f, int level, int name, void *val, socklen_t
         return give_timeout(f->rcvtimeo, val, len);
     if (level == SOL_SOCKET && name == SO_SNDTIMEO)
         return give_timeout(f->sndtimeo, val, len);
+    if (f->domain == AF_INET && level != SOL_SOCKET && level != IPPROTO_TCP && level != IPPROTO_IP)
+        return EOPNOTSUPP; /* as Linux has it, of getsockopt alone */
     if (level != IPPROTO_TCP || f->type != SOCK_STREAM)
         return ENOPROTOOPT;
     if (name == TCP_CONGESTION) {

@@ -6,10 +6,12 @@
 
 /* Linux's numbers of the states (include/net/tcp_states.h of its interface). */
 static const uint8_t linux_state[ESTAB_TCP_STATES] = {
-    [ESTAB_ESTABLISHED] = 1, [ESTAB_SYN_SENT] = 2,   [ESTAB_SYN_RECEIVED] = 3,
-    [ESTAB_FIN_WAIT_1] = 4,  [ESTAB_FIN_WAIT_2] = 5, [ESTAB_TIME_WAIT] = 6,
-    [ESTAB_CLOSED] = 7,      [ESTAB_CLOSE_WAIT] = 8, [ESTAB_LAST_ACK] = 9,
-    [ESTAB_LISTEN] = 10,     [ESTAB_CLOSING] = 11,
+    [ESTAB_ESTABLISHED] = 1,  [ESTAB_SYN_SENT] = 2,
+    [ESTAB_SYN_RECEIVED] = 3, [ESTAB_FIN_WAIT_1] = 4,
+    [ESTAB_FIN_WAIT_2] = 5,   [ESTAB_TIME_WAIT] = 7, /* its socket is closed */
+    [ESTAB_CLOSED] = 7,       [ESTAB_CLOSE_WAIT] = 8,
+    [ESTAB_LAST_ACK] = 9,     [ESTAB_LISTEN] = 10,
+    [ESTAB_CLOSING] = 11,
 };
 
 /* struct tcp_info of Linux 6.18; declared here, because the C library's is shorter, and a program

@@ -74,8 +74,10 @@ struct file {
     estab_sock k;
     int domain, type;
     bool listening;
-    bool connecting;       /* a connect was begun and its end not told yet */
+    bool connecting; /* a connect was begun and its end not told yet */
+    bool connected;  /* it was told, or accept made it so: for ever, but for a new beginning */
     bool rd_shut, wr_shut; /* by the user */
+    bool ended;            /* the peer's FIN has come: an error cannot undo it */
     bool keepalive;
     int told;                     /* an errno for the next call that the stack does not know of */
     struct estab_addr peer;       /* of a connected datagram socket */

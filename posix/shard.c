@@ -67,21 +67,23 @@ size_t shard_links(const struct shard *sh, struct pollfd *fds, size_t cap)
     return n;
 }
 
-/* True: there is more than a link takes at once. */
+/* True: there was something. */
 static bool hand_out(estab_posix *p, struct port *o)
 {
     struct estab_frame f[BATCH];
+    bool any = false;
     int n = BATCH;
 
     for (int batch = 0; n == BATCH && batch < OUT_BATCHES; batch++) {
         n = estab_output(p->stack, o->port, f, BATCH);
+        any |= n > 0;
         if (n > 0) {
             p->shard->stats.frames_out += (uint64_t)n;
             if (!o->gone && estab_link_send(o->link, f, (size_t)n) < 0)
                 o->gone = true;
         }
     }
-    return n == BATCH;
+    return any;
 }
 
 static bool take_in(estab_posix *p, struct port *o)
@@ -106,8 +108,12 @@ static void tell(estab_posix *p)
 
     do {
         n = estab_events(p->stack, ev, BATCH);
-        for (size_t i = 0; i < n; i++)
-            file_happened(ev[i].user, ev[i].mask);
+        for (size_t i = 0; i < n; i++) {
+            struct file *f = ev[i].user;
+
+            f->ended |= (ev[i].mask & (ESTAB_EV_RDHUP | ESTAB_EV_ERR)) == ESTAB_EV_RDHUP;
+            file_happened(f, ev[i].mask);
+        }
     } while (n == BATCH);
 }
 
@@ -132,11 +138,8 @@ void shard_run(struct shard *sh, bool poll)
         }
         poll = false;
     } while (moved);
-    for (estab_posix *p = sh->members; p; p = p->next) {
-        for (uint32_t i = 0; i < p->nports; i++)
-            (void)hand_out(p, &p->ports[i]);
+    for (estab_posix *p = sh->members; p; p = p->next)
         tell(p);
-    }
 }
 
 void shard_kick(struct shard *sh)

@@ -164,7 +164,7 @@ int sock_renew(struct file *f)
         return sock_errno(err);
     (void)estab_abort(f->p->stack, f->k);
     f->k = k;
-    f->connecting = f->listening = f->rd_shut = f->wr_shut = false;
+    f->connecting = f->connected = f->listening = f->ended = f->rd_shut = f->wr_shut = false;
     opt_apply(f);
     sock_watch(f);
     return 0;

@@ -176,13 +176,14 @@ static void unseat(struct seat *s)
 
 static void stand_up(struct shard *sh, struct waiter *w, struct seat *s)
 {
+    struct pollfd link;
     struct seat *next;
 
     shard_lock(sh);
     sh->stats.blocked--;
     unseat(s);
     if (sh->driver == w) {
-        next = sh->seats;
+        next = shard_links(sh, &link, 1) > 0 ? sh->seats : NULL; /* else the helper will do */
         sh->driver = NULL;
         if (next) {
             unseat(next);
