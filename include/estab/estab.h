@@ -160,6 +160,11 @@ enum estab_overflow {                      /* a SYN that a listener has no room 
                       ESTAB_OVERFLOW_DROP, /* unanswered: the peer tries again */
                       ESTAB_OVERFLOW_RST,  /* refused: the peer's user is told at once */
 };
+enum estab_ecn { /* RFC 3168 */
+                 ESTAB_ECN_OFF,
+                 ESTAB_ECN_PASSIVE, /* used where the peer asks for it */
+                 ESTAB_ECN_ACTIVE,  /* and asked for in every SYN */
+};
 /* What systems do differently where the RFCs leave it open, or in spite of them; doc/PROFILES.md
  * has each value's source.  Settings in which they merely differ by a number are in estab_config.
  */
@@ -239,6 +244,7 @@ struct estab_config { /* append-only; `size` tells the library which fields the 
     /* MSS that nearly every path takes: where probing begins, and what is tried in a black hole
      * first; no less than pmtu_least. */
     uint16_t base_mss4, base_mss6;
+    uint8_t ecn; /* enum estab_ecn */
 };
 #define estab_config_init(cfg) estab_config_init_sized((cfg), sizeof *(cfg))
 void estab_config_init_sized(struct estab_config *cfg, size_t size); /* fills every default */
@@ -349,6 +355,7 @@ enum estab_opt {
     ESTAB_O_ADV_USER_TIMEOUT, /* ns told to the peer in User Timeout options, RFC 5482, rounded up
                                  to seconds or minutes; the peer's are obeyed.  0: neither (default)
                                */
+    ESTAB_O_ECN,              /* enum estab_ecn; before connect, or for what a listener accepts */
 };
 enum {                     /* flags of estab_send and estab_recv */
        ESTAB_MSG_PEEK = 1, /* recv: leave what is read */
@@ -437,6 +444,7 @@ struct estab_tcp_info { /* append-only, versioned like estab_config: set size be
     estab_dur user_timeout;      /* in force; 0: only max_retries */
     estab_dur peer_user_timeout; /* what the peer has told (RFC 5482); 0: nothing */
     uint32_t pmtu;               /* largest packet it sends; 0: not settled yet */
+    bool ecn_ok;                 /* both ends use explicit congestion notification */
 };
 /* E_BADF.  Works on the handles of estab_conn_next too. */
 int estab_tcp_info(const estab_stack *s, estab_sock k, struct estab_tcp_info *info);

@@ -59,6 +59,7 @@ struct tcp_work {
     struct ring rcv; /* unread; what is out of order already lies in its place */
     estab_time due[TCP_TIMERS];
     seq_t resend, lost_to;     /* octets to send again, next first; equal: none */
+    seq_t reduced;             /* RFC 3168: SND.NXT when the window was last reduced for a mark */
     seq_t small_end;           /* end of the last segment smaller than the MSS */
     seq_t rtt_seq;             /* the octet being timed, where there are no timestamps */
     estab_time rtt_at;         /* ... since; ESTAB_NEVER: none is */
@@ -89,6 +90,7 @@ struct tcp_work {
     bool too_big : 1;      /* what goes again was too big for the path */
     bool mtu_failed : 1;   /* a black hole: smaller ones are tried */
     bool sws_override : 1; /* RFC 9293 section 3.8.6.2.1 (4) */
+    bool ecn_wait : 1;     /* marked at a window of one segment: nothing new before the timer */
     uint32_t slot;
 };
 
@@ -128,8 +130,13 @@ struct tcb {
     bool syn_acked : 1, fin_queued : 1, fin_sent : 1, fin_rcvd : 1;
     bool ts_ok : 1, ws_ok : 1, sack_ok : 1;
     bool nodelay : 1, quickack : 1;
-    bool orphan : 1;  /* no handle: the user has closed it */
-    bool rd_shut : 1; /* SHUT_RD: what arrives is discarded */
+    bool ecn_ok : 1;   /* RFC 3168: the peer's text may be marked, and marks are echoed */
+    bool ecn_ect : 1;  /* ours may be */
+    bool ecn_echo : 1; /* ECE on every ACK, until CWR */
+    bool ecn_cwr : 1;  /* CWR on the next new text */
+    uint8_t ecn : 2;   /* enum estab_ecn */
+    bool orphan : 1;   /* no handle: the user has closed it */
+    bool rd_shut : 1;  /* SHUT_RD: what arrives is discarded */
     bool bound : 1, in_demux : 1;
     bool want_out : 1;    /* the user was told E_AGAIN */
     bool embryo : 1;      /* in a listener's accept queue */
@@ -195,7 +202,7 @@ struct tcp_synq { /* passive SYN-RECEIVED */
     uint8_t retries;
     uint8_t challenge_s; /* tcp_second() of the last challenge ACK */
     uint8_t snd_wscale : 4, rcv_wscale : 4;
-    bool ts_ok : 1, ws_ok : 1, sack_ok : 1;
+    bool ts_ok : 1, ws_ok : 1, sack_ok : 1, ecn_ok : 1;
     bool in_send : 1; /* owes a SYN,ACK */
     bool dead : 1;    /* freed when it leaves the send list */
     uint32_t due;     /* ms, circular */
@@ -263,6 +270,7 @@ struct tcp_settings { /* of estab_config */
     estab_dur msl, delack, fin_wait_2, user_timeout;
     uint8_t syn_retries, synack_retries, max_retries, initial_window;
     bool timestamps, window_scale, sack;
+    uint8_t ecn; /* enum estab_ecn */
     uint16_t port_lo, port_hi;
     const struct cc_ops *cc;
     enum estab_syn_cookies cookies;
@@ -486,6 +494,16 @@ uint32_t tcp_unread(const struct tcb *t);
 uint32_t tcp_queued(const struct tcb *t); /* octets in flight or unsent, FIN not counted */
 uint32_t tcp_unsent(const struct tcb *t);
 seq_t tcp_text_una(const struct tcb *t); /* number of the first octet in the send queue */
+
+/* ---- tcp_ecn.c ---- */
+bool tcp_ecn_asked(const struct seg *g);
+uint8_t tcp_ecn_syn_flags(const struct tcb *t); /* of the SYN or SYN,ACK to send */
+void tcp_ecn_syn_arrives(struct tcb *t, const struct seg *g);
+void tcp_ecn_text(struct tcb *t, const struct seg *g); /* acceptable, and t->ecn_ok */
+/* An ACK of something new, before it takes effect; true: it echoes a mark, and must not let the
+ * window grow. */
+bool tcp_ecn_echoed(struct tcb *t, const struct seg *g, const struct cc_sample *s);
+void tcp_ecn_mark(struct tcb *t, struct seg *g); /* a segment of new text */
 
 /* ---- tcp_opt.c ---- */
 /* What is announced, and the bound of what is sent: the path's, and the user's (0: none). */

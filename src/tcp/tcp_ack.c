@@ -48,7 +48,7 @@ void tcp_rexmt_arm(struct tcb *t, bool restart)
             arm_in(t, TCP_T_PERSIST, tcp_rtt_rto(&t->rtt, &t->layer->set.rto, w->probes));
         return;
     }
-    if (flight == 0) {
+    if (flight == 0 && !w->ecn_wait) {
         tcp_cancel(t, TCP_T_REXMT); /* (5.2) */
         return;
     }
@@ -93,6 +93,7 @@ void tcp_established(struct tcb *t)
         w->retries = 0;
         w->stalled_at = ESTAB_NEVER;
         w->resend = w->lost_to = t->snd.nxt;
+        w->reduced = t->snd.una;
         if (lost)
             tcp_rtt_syn_lost(&t->rtt);
         tcp_rexmt_arm(t, true);
@@ -132,7 +133,9 @@ static void fast_retransmit(struct tcb *t)
         return;
     if (!seq_lt(t->recover, t->snd.una))
         return; /* step 1: of an earlier episode, or of what its RTO sent twice */
-    t->layer->set.cc->on_loss(&t->cc, &s);
+    if (!seq_lt(t->snd.una, w->reduced)) /* or a mark in the same window has done it, RFC 3168 */
+        t->layer->set.cc->on_loss(&t->cc, &s);
+    t->ecn_cwr = t->ecn_ect;
     t->cc.cwnd += 3 * s.mss;
     w->recovering = true;
     t->recover = t->snd.nxt;
@@ -200,8 +203,9 @@ static void recovering_ack(struct tcb *t, uint32_t acked)
 void tcp_ack_advance(struct tcb *t, const struct seg *g)
 {
     struct tcp_work *w = t->w;
-    uint32_t acked, text, flight;
-    estab_dur rtt;
+    uint32_t acked, text;
+    struct cc_sample s;
+    bool marked;
     bool sack_news = w && (g->opt.has & OPT_SACK) && tcp_sack_arrives(t, g);
 
     if (!seq_lt(t->snd.una, g->ack)) {
@@ -209,16 +213,17 @@ void tcp_ack_advance(struct tcb *t, const struct seg *g)
             duplicate_ack(t);
         return;
     }
-    flight = seq_diff(t->snd.nxt, t->snd.una);
     acked = seq_diff(g->ack, t->snd.una);
+    s = sample_of(t, acked, seq_diff(t->snd.nxt, t->snd.una), rtt_sample(t, g));
+    marked = tcp_ecn_echoed(t, g, &s);
     text = acked - (t->fin_sent && seq_eq(g->ack, t->snd.nxt) ? 1 : 0);
-    rtt = rtt_sample(t, g);
     ring_drop(&w->snd, &t->layer->pool, text, false);
     t->snd.una = g->ack;
     t->octets_acked += text;
     w->resend = seq_max(w->resend, t->snd.una);
     w->lost_to = seq_max(w->lost_to, t->snd.una);
     w->small_end = seq_max(w->small_end, t->snd.una);
+    w->reduced = seq_max(w->reduced, t->snd.una);
     w->retries = w->probes = 0;
     w->stalled_at = seq_eq(t->snd.una, t->snd.nxt) ? ESTAB_NEVER : t->layer->env->now;
     if (w->snd_urgent && !seq_lt(t->snd.una, w->snd_up))
@@ -238,10 +243,9 @@ void tcp_ack_advance(struct tcb *t, const struct seg *g)
     if (w->recovering) {
         recovering_ack(t, acked);
     } else {
-        struct cc_sample s = sample_of(t, acked, flight, rtt);
-
         w->dupacks = 0;
-        t->layer->set.cc->on_ack(&t->cc, &s);
+        if (!marked)
+            t->layer->set.cc->on_ack(&t->cc, &s);
     }
     tcp_cancel(t, TCP_T_PERSIST);
     tcp_rexmt_arm(t, true);

@@ -99,6 +99,7 @@ static enum verdict check_seq(struct tcb *t, struct seg *g)
      */
     if (!t->syn_acked && (g->flags & (SEG_SYN | SEG_RST)) == SEG_SYN &&
         seq_eq(seq_add(g->seq, 1), t->rcv.nxt)) {
+        tcp_ecn_syn_arrives(t, g);
         if (!(g->flags & SEG_ACK)) { /* its SYN again: our answer was lost */
             t->owed.syn = true;
             return STOP;
@@ -114,6 +115,8 @@ static enum verdict check_seq(struct tcb *t, struct seg *g)
         return GO_ON;
     }
     if (tcp_rcv_wnd(t) == 0 && seq_eq(g->seq, t->rcv.nxt)) {
+        if (t->ecn_ok && g->text.len > 0)
+            tcp_ecn_text(t, g); /* of a window probe, RFC 3168 section 6.1.6 */
         g->text.len = g->text.n = 0;
         g->len = 0;
         g->flags &= (uint8_t)~SEG_FIN;
@@ -370,6 +373,8 @@ void tcp_predicted_arrives(struct tcb *t, struct seg *g)
     remember_ts(t, g);
     t->snd.wl1 = g->seq;
     t->snd.wl2 = g->ack;
+    if (t->ecn_ok)
+        tcp_ecn_text(t, g);
     tcp_text_stored(t, g->text.len);
     if (t->keepidle_ms)
         tcp_idle_arm(t);

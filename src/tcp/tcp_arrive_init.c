@@ -124,6 +124,7 @@ static void syn_arrives(struct tcb *t, struct seg *g)
     t->rcv.acked = t->rcv.nxt;
     tcp_opt_syn(t, g);
     tcp_uto_arrives(t, g);
+    tcp_ecn_syn_arrives(t, g);
     t->snd.wnd = t->snd.wnd_max = tcp_seg_wnd(t, g);
     t->snd.wl1 = g->seq;
     t->snd.wl2 = g->ack;
@@ -142,6 +143,8 @@ static void syn_arrives(struct tcb *t, struct seg *g)
     tcp_enter(t, ESTAB_ESTABLISHED, ESTAB_BY_SEGMENT);
     t->owed.ack_now = true;
     tcp_established(t);
+    if (t->ecn_ok)
+        rule_count(t->layer->rules, RULE_ECN_SETUP);
     g->flags &= (uint8_t)~SEG_SYN;
     g->seq = t->rcv.nxt;
     g->len--;

@@ -103,6 +103,8 @@ static void begin(struct tcb *t, struct seg_out *o, seq_t seq, uint8_t flags)
     o->g.flags = flags;
     if (flags & SEG_ACK)
         o->g.ack = t->rcv.nxt;
+    if (t->ecn_echo && (flags & (SEG_ACK | SEG_SYN | SEG_RST)) == SEG_ACK)
+        o->g.flags |= SEG_ECE;
     if (t->ts_ok && !(flags & SEG_SYN)) {
         o->g.opt.has = OPT_TS;
         o->g.opt.ts_val = tcp_ts_now(t->layer) + t->ts_offset;
@@ -190,6 +192,7 @@ static bool send_syn(struct tcb *t, struct tcp_frames *out)
         return false;
     t->owed.syn = false;
     begin(t, &o, t->snd.una, reply ? SEG_SYN | SEG_ACK : SEG_SYN);
+    o.g.flags |= tcp_ecn_syn_flags(t);
     tcp_opt_offer(t, &o.g.opt, reply);
     if (seq_eq(t->snd.nxt, t->snd.una)) {
         t->snd.nxt = seq_add(t->snd.una, 1);
@@ -216,6 +219,8 @@ static void send_text(struct tcb *t, seq_t seq, uint32_t n, bool fin, enum rule 
 
     begin(t, &o, seq, SEG_ACK);
     o.rule = why;
+    if (n > 0 && why == RULE_NONE)
+        tcp_ecn_mark(t, &o.g);
     if (n > 0) {
         uint32_t off = seq_diff(seq, tcp_text_una(t));
 
@@ -325,8 +330,10 @@ static uint32_t sendable(struct tcb *t, uint32_t unsent, uint32_t frames)
     struct tcp_work *w = t->w;
     const struct estab_port_caps *caps = &t->layer->ip->ports[t->path.port].caps;
     uint32_t mss = tcp_eff_mss(t), pipe = tcp_pipe(t), room;
-    /* The urgent pointer counts from each segment's own number: no run of segments has one. */
-    uint32_t most = w->snd_urgent ? mss : run_max(caps, mss, frames);
+    /* The urgent pointer counts from each segment's own number: no run of segments has one. A link
+     * that cuts up by itself may repeat CWR. */
+    bool alone = w->snd_urgent || (t->ecn_cwr && caps->gso_max);
+    uint32_t most = alone ? mss : run_max(caps, mss, frames);
     uint32_t n = unsent < most ? unsent : most;
     uint32_t usable = tcp_window_usable(t);
 
@@ -352,7 +359,7 @@ static bool send_new(struct tcb *t, struct tcp_frames *out)
     seq_t seq = t->snd.nxt;
     bool fin = false;
 
-    if (unsent == 0 && !(t->fin_queued && !t->fin_sent))
+    if ((unsent == 0 && !(t->fin_queued && !t->fin_sent)) || w->ecn_wait)
         return false;
     if (unsent > 0) {
         restart_after_idle(t);

@@ -143,7 +143,8 @@ static void synq_fill(struct tcp_synq *q, const struct tcb *t, const struct seg 
                            .challenge_s = TCP_SECOND_NEVER,
                            .ws_ok = set->window_scale && (g->opt.has & OPT_WS),
                            .ts_ok = set->timestamps && (g->opt.has & OPT_TS),
-                           .sack_ok = set->sack && (g->opt.has & OPT_SACK_OK)};
+                           .sack_ok = set->sack && (g->opt.has & OPT_SACK_OK),
+                           .ecn_ok = t->ecn != ESTAB_ECN_OFF && tcp_ecn_asked(g)};
     memcpy(q->peer, k->peer, 16);
     if (q->mss > own)
         q->mss = own;
@@ -236,6 +237,7 @@ static void inherit(struct tcb *t, const struct tcb *from)
     t->user_timeout_ms = from->user_timeout_ms;
     t->timeout_set = from->timeout_set;
     t->adv_uto = from->adv_uto;
+    t->ecn = from->ecn;
 }
 
 struct tcb *synq_tcb(struct tcp_layer *l, const struct tcp_synq *q, const struct tcb *listener)
@@ -261,6 +263,9 @@ struct tcb *synq_tcb(struct tcp_layer *l, const struct tcp_synq *q, const struct
     t->snd_wscale = q->snd_wscale;
     t->rcv_wscale = q->rcv_wscale;
     t->sack_ok = q->sack_ok;
+    t->ecn_ok = t->ecn_ect = q->ecn_ok;
+    if (t->ecn_ok)
+        rule_count(l->rules, RULE_ECN_SETUP);
     t->ts_ok = q->ts_ok;
     t->ts_recent = q->ts_recent;
     t->ts_recent_s = (uint32_t)(l->env->now / 1000000000u);
@@ -334,8 +339,10 @@ void synq_segment_arrives(struct tcp_layer *l, uint32_t slot, struct seg *g)
     uint16_t wnd = synq_window(listener);
 
     /* Departs from RFC 9293 section 3.10.7.4, first: the SYN once more is not answered with an ACK
-     * but with the SYN,ACK again, which was lost (section 3.8.1). */
+     * but with the SYN,ACK again, which was lost (section 3.8.1).
+     * A SYN without ECN ends ECN (RFC 3168 section 6.1.1.1). */
     if ((g->flags & (SEG_SYN | SEG_ACK | SEG_RST)) == SEG_SYN && seq_eq(g->seq, q->irs)) {
+        q->ecn_ok &= tcp_ecn_asked(g);
         owe_synack(l, slot);
         return;
     }
@@ -416,7 +423,7 @@ static void emit_synack(struct tcp_layer *l, const struct tcp_synq *q, const str
     o.g.dport = q->pport;
     o.g.seq = q->iss;
     o.g.ack = seq_add(q->irs, 1);
-    o.g.flags = SEG_SYN | SEG_ACK;
+    o.g.flags = SEG_SYN | SEG_ACK | (q->ecn_ok ? SEG_ECE : 0);
     o.g.opt.has = (uint8_t)(OPT_MSS | (q->ws_ok ? OPT_WS : 0) | (q->sack_ok ? OPT_SACK_OK : 0) |
                             (q->ts_ok ? OPT_TS : 0));
     o.g.opt.mss = tcp_mss_announce(l, &q->path, q->peer, listener->user_mss);

@@ -126,6 +126,8 @@ static void syn_timeout(struct tcb *t)
     }
     w->retries++;
     back_off(t);
+    if (!w->syn_lost && t->state == ESTAB_SYN_SENT && t->ecn == ESTAB_ECN_ACTIVE)
+        rule_count(t->layer->rules, RULE_ECN_FALLBACK);
     w->syn_lost = true;
     w->rtt_at = ESTAB_NEVER;
     t->rto_fired++;
@@ -151,10 +153,16 @@ static void rexmt_timeout(struct tcb *t)
         syn_timeout(t);
         return;
     }
+    if (w->ecn_wait) {
+        w->ecn_wait = false;
+        if (s.flight == 0)
+            return;
+    }
     if (gave_up(t, w->retries))
         return;
     t->rto_fired++;
-    set->cc->on_rto(&t->cc, &s, w->retries == 0);
+    set->cc->on_rto(&t->cc, &s, w->retries == 0 && !seq_lt(t->snd.una, w->reduced));
+    t->ecn_cwr = t->ecn_ect;
     if (w->retries < UINT8_MAX)
         w->retries++;
     reach_r1(t);

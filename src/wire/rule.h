@@ -119,6 +119,9 @@
     X(OPTION_OUTSIDE_SYN, "option-outside-syn",                                                    \
       "RFC 7323 section 2.2, RFC 9293 section 3.7.1: ignored")                                     \
     X(SACK_INVALID, "sack-invalid", "RFC 2018 section 4, RFC 2883 section 5: block ignored")       \
+    X(ECN_SETUP, "ecn-setup", "RFC 3168 section 6.1.1: both ends use ECN")                         \
+    X(ECN_MARKED, "ecn-marked", "RFC 3168 section 6.1.3: CE, echoed until CWR")                    \
+    X(ECN_REDUCED, "ecn-reduced", "RFC 3168 section 6.1.3: CWR, the echo ends")                    \
     /* TCP: TIME-WAIT */                                                                           \
     X(TIME_WAIT_RST, "time-wait-rst", "RFC 1337 section 3: ignored")                               \
     X(TIME_WAIT_FIN, "time-wait-fin", "RFC 9293 section 3.10.7.4, eighth: ACK, restart 2 MSL")     \
@@ -140,6 +143,8 @@
     X(PMTU_PROBE_LOST, "path-mtu-probe-lost", "RFC 4821 section 7.6.2: no sign of congestion")     \
     X(PARTIAL_ACK, "partial-ack", "RFC 6582 section 3.2")                                          \
     X(RECOVERED, "recovered", "RFC 6582 section 3.2: full acknowledgment")                         \
+    X(ECN_ECHO, "ecn-echo", "RFC 3168 section 6.1.2: the window is reduced, once")                 \
+    X(ECN_FALLBACK, "ecn-fallback", "RFC 3168 section 6.1.1.1: SYN again without ECN")             \
     X(IDLE_RESTART, "idle-restart", "RFC 5681 section 4.1")                                        \
     X(ZERO_WINDOW_PROBE, "zero-window-probe", "RFC 9293 section 3.8.6.1 [MUST-36]")                \
     X(KEEPALIVE, "keepalive", "RFC 9293 section 3.8.4")                                            \

@@ -34,6 +34,7 @@ static void network_of(struct lab *l, struct lab_conf *c)
     c->caps.medium = ethernet ? ESTAB_MEDIUM_ETHERNET : ESTAB_MEDIUM_IP;
     c->caps.mtu =
         c->ip6 ? PICK(l, 1280, 1280, 1500, 9000) : PICK(l, 68, 296, 576, 1500, 1500, 9000);
+    c->mark = chance(l, 50);
     memcpy(c->caps.mac, "\x02\0\0\0\0\x10", 6);
     if (offload) {
         c->caps.gso_max = PICK(l, 3000, 20000, 65535);
@@ -64,6 +65,7 @@ static void host_of(struct lab *l, struct estab_config *c)
     c->timestamps = !lab_once_in(l, 3);
     c->window_scale = !lab_once_in(l, 3);
     c->sack = !lab_once_in(l, 3);
+    c->ecn = (uint8_t)PICK(l, ESTAB_ECN_OFF, ESTAB_ECN_PASSIVE, ESTAB_ECN_ACTIVE, ESTAB_ECN_ACTIVE);
     c->sndbuf = PICK(l, 2048, 4096, 16384, 65536, 512 << 10);
     c->rcvbuf = PICK(l, 2048, 4096, 16384, 65536, 512 << 10, 2 << 20);
     c->msl = ESTAB_S(31); /* longer than anything wanders, as RFC 9293 section 3.4.2 wants */
