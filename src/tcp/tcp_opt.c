@@ -150,6 +150,13 @@ void tcp_opt_layout(uint8_t order, const struct tcp_opts *o, uint8_t kinds[TCP_K
         k = two_nops(k);
         *k++ = OPT_KIND_SACK;
     }
+    if (o->has & OPT_FO) {
+        *k++ = o->fo_exp ? OPT_KIND_EXP : OPT_KIND_FO;
+        if (o->fo_len % 4 != (o->fo_exp ? 0 : 2)) { /* its length is even */
+            *k++ = OPT_KIND_NOP;
+            *k++ = OPT_KIND_NOP;
+        }
+    }
     if (o->has & OPT_UTO)
         *k++ = OPT_KIND_UTO;
     *k = OPT_KIND_EOL;
