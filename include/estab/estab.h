@@ -244,7 +244,9 @@ struct estab_config { /* append-only; `size` tells the library which fields the 
     /* MSS that nearly every path takes: where probing begins, and what is tried in a black hole
      * first; no less than pmtu_least. */
     uint16_t base_mss4, base_mss6;
-    uint8_t ecn; /* enum estab_ecn */
+    uint8_t ecn;             /* enum estab_ecn */
+    uint32_t fastopen_cache; /* destinations whose Fast Open cookies are kept, RFC 7413; 0: none is
+                                ever asked for */
 };
 #define estab_config_init(cfg) estab_config_init_sized((cfg), sizeof *(cfg))
 void estab_config_init_sized(struct estab_config *cfg, size_t size); /* fills every default */
@@ -356,6 +358,13 @@ enum estab_opt {
                                  to seconds or minutes; the peer's are obeyed.  0: neither (default)
                                */
     ESTAB_O_ECN,              /* enum estab_ecn; before connect, or for what a listener accepts */
+    /* TCP Fast Open, RFC 7413; 0: no (default).  For what may be asked twice: a SYN that the
+     * network copies can make two connections with the same first octets.
+     * A listener: how many connections it may have that are not yet established but can be
+     * accepted, with the text of their SYN to be read, and sent to.
+     * A socket that connects: not 0: the server is asked for a cookie; when one is there, the SYN
+     * waits for the first estab_send, for 200 ms at most, and takes its octets along. */
+    ESTAB_O_FASTOPEN,
 };
 enum {                     /* flags of estab_send and estab_recv */
        ESTAB_MSG_PEEK = 1, /* recv: leave what is read */
@@ -374,7 +383,8 @@ int estab_listen(estab_stack *s, estab_sock k, uint32_t backlog);
 /* Takes the oldest completed connection.  peer may be NULL.  E_AGAIN: none; E_INVAL: not listening.
  */
 int estab_accept(estab_stack *s, estab_sock k, estab_sock *out, struct estab_addr *peer);
-/* Active OPEN: E_INPROGRESS, then ESTAB_EV_OUT (established) or ESTAB_EV_ERR.
+/* Active OPEN: E_INPROGRESS, then ESTAB_EV_OUT (established) or ESTAB_EV_ERR; with
+ * ESTAB_O_FASTOPEN, ESTAB_EV_OUT may mean that the SYN waits for text.
  * E_ISCONN; E_UNREACH: no route; E_INUSE: the four-tuple exists, or every ephemeral port to this
  * peer is taken (estab_port_forecast() says by what, and when the next is free); E_NOMEM. */
 int estab_connect(estab_stack *s, estab_sock k, const struct estab_addr *peer);
@@ -445,6 +455,7 @@ struct estab_tcp_info { /* append-only, versioned like estab_config: set size be
     estab_dur peer_user_timeout; /* what the peer has told (RFC 5482); 0: nothing */
     uint32_t pmtu;               /* largest packet it sends; 0: not settled yet */
     bool ecn_ok;                 /* both ends use explicit congestion notification */
+    bool fastopen_ok;            /* text of the SYN was accepted */
 };
 /* E_BADF.  Works on the handles of estab_conn_next too. */
 int estab_tcp_info(const estab_stack *s, estab_sock k, struct estab_tcp_info *info);

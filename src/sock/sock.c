@@ -253,6 +253,11 @@ static int set_option(struct tcb *t, enum estab_opt opt, uint64_t val)
             return ESTAB_E_INVAL;
         t->ecn = val & 3;
         return 0;
+    case ESTAB_O_FASTOPEN:
+        if (val > UINT16_MAX || (t->state != ESTAB_CLOSED && t->state != ESTAB_LISTEN))
+            return ESTAB_E_INVAL;
+        t->fastopen = (uint16_t)val;
+        return 0;
     case ESTAB_O_ERROR:
     case ESTAB_O_SOFT_ERROR:
     case ESTAB_O_URGENT:
@@ -322,6 +327,9 @@ int estab_getopt(estab_stack *s, estab_sock k, enum estab_opt opt, uint64_t *val
         return 0;
     case ESTAB_O_ECN:
         *val = t->ecn;
+        return 0;
+    case ESTAB_O_FASTOPEN:
+        *val = t->fastopen;
         return 0;
     case ESTAB_O_ERROR:
         *val = (uint64_t)-t->err;

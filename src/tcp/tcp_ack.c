@@ -12,7 +12,8 @@
 
 uint32_t tcp_pipe(const struct tcb *t)
 {
-    uint32_t flight = seq_diff(t->snd.nxt, t->snd.una);
+    bool idle = seq_eq(t->snd.nxt, t->snd.una);
+    uint32_t flight = idle ? 0 : seq_diff(t->snd.nxt, tcp_text_una(t)); /* a SYN is no octet */
 
     return t->w ? flight - seq_diff(t->w->lost_to, t->w->resend) : flight;
 }
@@ -83,6 +84,7 @@ void tcp_established(struct tcb *t)
     struct tcp_work *w = t->w;
     uint32_t mss = tcp_eff_mss(t);
     bool lost = w && w->syn_lost;
+    bool begun = w && w->listener; /* by Fast Open: text may be in flight */
 
     t->established = true;
     t->soft_err = 0;
@@ -94,12 +96,15 @@ void tcp_established(struct tcb *t)
         w->stalled_at = ESTAB_NEVER;
         w->resend = w->lost_to = t->snd.nxt;
         w->reduced = t->snd.una;
+        if (w->syn_text)
+            tcp_fastopen_rest(t);
         if (lost)
             tcp_rtt_syn_lost(&t->rtt);
         tcp_rexmt_arm(t, true);
     }
-    t->layer->set.cc->init(&t->cc, /* RFC 5681 section 3.1: one segment after a lost SYN */
-                           lost ? mss : cc_initial_window(t->layer->set.initial_window, mss));
+    if (lost || !begun)
+        t->layer->set.cc->init(&t->cc, /* RFC 5681 section 3.1: one segment after a lost SYN */
+                               lost ? mss : cc_initial_window(t->layer->set.initial_window, mss));
     tcp_raise(t, ESTAB_EV_OUT);
 }
 

@@ -20,7 +20,7 @@ bool tcp_ecn_asked(const struct seg *g)
 
 uint8_t tcp_ecn_syn_flags(const struct tcb *t)
 {
-    if (t->state == ESTAB_SYN_RECEIVED)
+    if (t->state != ESTAB_SYN_SENT)
         return t->ecn_ok ? SEG_ECE : 0;
     /* Section 6.1.1.1: what drops a SYN that asks may let one pass that does not. */
     return t->ecn == ESTAB_ECN_ACTIVE && !t->w->syn_lost ? SEG_ECE | SEG_CWR : 0;
@@ -35,7 +35,7 @@ void tcp_ecn_syn_arrives(struct tcb *t, const struct seg *g)
         g->flags & SEG_ACK ? (g->flags & (SEG_ECE | SEG_CWR)) == SEG_ECE : tcp_ecn_asked(g);
 
     t->ecn_ok = asked && setup;
-    t->ecn_ect = t->ecn_ok && !t->w->syn_lost;
+    t->ecn_ect = t->ecn_ok && !(t->active && t->w->syn_lost);
 }
 
 /* Section 6.1.3.  A segment outside the window never comes this far (section 6.1.5).  Both kinds of

@@ -103,6 +103,7 @@ void tcp_fini(struct tcp_layer *l)
     ring_pool_fini(&l->pool);
     hash_fini(&l->demux);
     tcp_cookie_fini(l);
+    tcp_fastopen_fini(l);
     tcp_ports_fini(l);
     slab_fini(&l->tcbs);
     slab_fini(&l->works);
@@ -327,6 +328,14 @@ uint8_t tcp_level(const struct tcb *t)
     case ESTAB_ESTABLISHED:
     case ESTAB_CLOSE_WAIT:
         if (tcp_queued(t) < t->sndbuf)
+            ev |= ESTAB_EV_OUT;
+        break;
+    case ESTAB_SYN_SENT:
+        if (t->w->held)
+            ev |= ESTAB_EV_OUT;
+        break;
+    case ESTAB_SYN_RECEIVED:
+        if (tcp_is_early(t) && tcp_queued(t) < t->sndbuf)
             ev |= ESTAB_EV_OUT;
         break;
     case ESTAB_CLOSED:

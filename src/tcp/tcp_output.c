@@ -187,6 +187,7 @@ static bool send_syn(struct tcb *t, struct tcp_frames *out)
 {
     bool reply = t->state != ESTAB_SYN_SENT;
     struct seg_out o;
+    uint32_t n;
 
     if (!t->owed.syn)
         return false;
@@ -194,8 +195,12 @@ static bool send_syn(struct tcb *t, struct tcp_frames *out)
     begin(t, &o, t->snd.una, reply ? SEG_SYN | SEG_ACK : SEG_SYN);
     o.g.flags |= tcp_ecn_syn_flags(t);
     tcp_opt_offer(t, &o.g.opt, reply);
+    n = tcp_fastopen_offer(t, &o.g.opt);
     if (seq_eq(t->snd.nxt, t->snd.una)) {
-        t->snd.nxt = seq_add(t->snd.una, 1);
+        o.ntext = n ? ring_peek(&t->w->snd, 0, n, o.text) : 0;
+        o.text_len = n;
+        t->w->syn_text = n > 0;
+        t->snd.nxt = seq_add(t->snd.una, 1 + n);
         t->w->resend = t->w->lost_to = t->snd.nxt;
         t->w->rtt_at = t->layer->env->now;
         t->w->rtt_seq = t->snd.nxt;
@@ -272,7 +277,11 @@ static bool send_lost(struct tcb *t, struct tcp_frames *out)
     w->rtt_at = ESTAB_NEVER; /* Karn */
     t->retrans++;
     tcp_mtu_resent(t, seq, n);
-    why = w->too_big ? RULE_TOO_BIG : w->rto_recovering ? RULE_RTO : RULE_FAST_RETRANSMIT;
+    why = w->too_big          ? RULE_TOO_BIG
+          : w->rto_recovering ? RULE_RTO
+          : w->syn_text       ? RULE_FASTOPEN_REFUSED
+                              : RULE_FAST_RETRANSMIT;
+    w->syn_text &= seq_lt(w->resend, w->lost_to);
     rule_count(t->layer->rules, why);
     tcp_rexmt_arm(t, false);
     send_text(t, seq, n, fin, why, out);
@@ -370,7 +379,7 @@ static bool send_new(struct tcb *t, struct tcp_frames *out)
         if (!probe && tail > 0 && !worth_sending(t, tail, unsent - (n - tail)))
             n -= tail;
     }
-    if (t->fin_queued && !t->fin_sent && n == unsent)
+    if (t->fin_queued && !t->fin_sent && n == unsent && t->syn_acked)
         fin = tcp_window_usable(t) > n;
     if (n == 0 && !fin) {
         /* (4): what is held back for a better moment (more text, a wider window) waits 0.1 to 1 s,
@@ -471,8 +480,8 @@ static bool output(struct tcb *t, struct tcp_frames *out)
         break;
     }
     if (!t->syn_acked) /* SYN-RECEIVED, or FIN-WAIT-1 by a CLOSE in it: the FIN waits for the SYN's
-                          ACK */
-        return send_syn(t, out) || send_ack(t, out);
+                          ACK; text does after an ordinary SYN */
+        return send_syn(t, out) || (tcp_is_early(t) && send_new(t, out)) || send_ack(t, out);
     if (t->w && (send_lost(t, out) || send_new(t, out) || send_window_probe(t, out)))
         return true;
     return send_keepalive(t, out) || send_ack(t, out);

@@ -192,6 +192,8 @@ void synq_new(struct tcb *t, const struct seg *g, const struct ip_dgram *d, cons
         return;
     }
     synq_fill(&syn, t, g, &k, &path);
+    if (t->fastopen && tcp_fastopen_syn(t, g, &syn, newer ? *newer : tcp_isn(l, &k)))
+        return;
     if (cookie) {
         tcp_cookie_offer(t, &syn);
         return;
@@ -343,6 +345,7 @@ void synq_segment_arrives(struct tcp_layer *l, uint32_t slot, struct seg *g)
      * A SYN without ECN ends ECN (RFC 3168 section 6.1.1.1). */
     if ((g->flags & (SEG_SYN | SEG_ACK | SEG_RST)) == SEG_SYN && seq_eq(g->seq, q->irs)) {
         q->ecn_ok &= tcp_ecn_asked(g);
+        q->fo_give &= (g->opt.has & OPT_FO) != 0;
         owe_synack(l, slot);
         return;
     }
@@ -435,6 +438,8 @@ static void emit_synack(struct tcp_layer *l, const struct tcp_synq *q, const str
     o.g.opt.ws = q->rcv_wscale;
     o.g.opt.ts_val = tcp_ts_now(l) + tcp_ts_offset(l, &k);
     o.g.opt.ts_ecr = q->ts_recent;
+    if (q->fo_give && q->retries == 0)
+        tcp_fastopen_give(l, q->peer, &q->path, q->fo_exp, &o.g.opt);
     tcp_emit(l, &o, out);
 }
 

@@ -70,7 +70,8 @@ static void fired(struct tcb *t, enum estab_timer which)
 
 static void give_up(struct tcb *t, enum rule why)
 {
-    bool rst = t->state != ESTAB_SYN_SENT;
+    /* A peer that has said nothing but a SYN may be nobody. */
+    bool rst = t->state != ESTAB_SYN_SENT && !tcp_is_early(t);
 
     rule_count(t->layer->rules, why);
     tcp_fail(t, t->soft_err ? (enum estab_err)t->soft_err : ESTAB_E_TIMEOUT, ESTAB_BY_TIMEOUT, rst);
@@ -114,13 +115,15 @@ static bool gave_up(struct tcb *t, uint32_t tries)
 /* [MUST-22] */
 static void syn_timeout(struct tcb *t)
 {
+    const struct tcp_settings *set = &t->layer->set;
     struct tcp_work *w = t->w;
 
     if (tcp_user_deadline(t) <= t->layer->env->now) {
         give_up(t, RULE_USER_TIMEOUT);
         return;
     }
-    if (w->retries >= t->layer->set.syn_retries) { /* R2 for a SYN: at least 3 minutes [MUST-23] */
+    /* R2 for a SYN: at least 3 minutes [MUST-23] */
+    if (w->retries >= (t->active ? set->syn_retries : set->synack_retries)) {
         give_up(t, RULE_RETRIES);
         return;
     }
@@ -215,7 +218,10 @@ static void delack_timeout(struct tcb *t)
 static void sws_timeout(struct tcb *t)
 {
     fired(t, ESTAB_T_SWS);
-    t->w->sws_override = true;
+    if (t->w->held)
+        tcp_fastopen_go(t);
+    else
+        t->w->sws_override = true;
 }
 
 /* [MUST-29] */

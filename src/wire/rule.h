@@ -90,6 +90,14 @@
     X(COOKIE_USED, "cookie-used", "RFC 9293 section 3.4: an old duplicate of its ACK: RST")        \
     X(COOKIE_AHEAD, "cookie-ahead", "RFC 4987 section 3.6: the segment before it was lost")        \
     X(RST_RATE, "rst-rate", "RFC 4987 section 2.2: answers to forged sources are limited")         \
+    X(FASTOPEN_ASKED, "fastopen-asked", "RFC 7413 section 4.1.2: a cookie is given")               \
+    X(FASTOPEN_COOKIE, "fastopen-cookie", "RFC 7413 section 4.1.2: not ours, or too old")          \
+    X(FASTOPEN_ACCEPTED, "fastopen-accepted",                                                      \
+      "RFC 7413 section 4.2.2: text may come with the SYN")                                        \
+    X(FASTOPEN_LIMIT, "fastopen-limit", "RFC 7413 section 5.1: too many pending: an ordinary SYN") \
+    X(FASTOPEN_TAKEN, "fastopen-taken", "RFC 7413 section 4.2.2: our SYN's text is acknowledged")  \
+    X(FASTOPEN_REFUSED, "fastopen-refused", "RFC 7413 section 4.2.2: it is not, and goes again")   \
+    X(FASTOPEN_FAILED, "fastopen-failed", "RFC 7413 section 4.1.3.1: not tried again for a while") \
     X(SYN_SENT_ACK, "syn-sent-ack", "RFC 9293 section 3.10.7.3, first: unacceptable ACK")          \
     X(SYN_SENT_RST, "syn-sent-rst", "RFC 9293 section 3.10.7.3, second")                           \
     X(SYN_SENT_OTHER, "syn-sent-other", "RFC 9293 section 3.10.7.3, fifth")                        \
