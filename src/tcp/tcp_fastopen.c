@@ -220,24 +220,33 @@ bool tcp_fastopen_syn(struct tcb *t, const struct seg *g, struct tcp_synq *syn, 
 
 /* ---- what the client keeps, section 4.1.3 ---- */
 
+static uint32_t nsets_of(const struct tcp_layer *l)
+{
+    return (l->set.fastopen_cache + WAYS - 1) / WAYS;
+}
+
+static size_t cache_size(const struct tcp_layer *l)
+{
+    return (size_t)nsets_of(l) * WAYS * sizeof(struct tcp_fo_peer);
+}
+
 /* The entries in which this destination may be; NULL: no memory for any. */
 static struct tcp_fo_peer *ways_of(struct tcb *t)
 {
     struct tcp_layer *l = t->layer;
     struct tcp_fastopen *f = &l->fastopen;
-    uint32_t nsets = (l->set.fastopen_cache + WAYS - 1) / WAYS;
     uint8_t b[20] = {0};
 
     if (!f->peers) {
-        f->peers = env_alloc(l->env, nsets * WAYS * sizeof *f->peers, 8);
+        f->peers = env_alloc(l->env, cache_size(l), 8);
         if (!f->peers)
             return NULL;
-        memset(f->peers, 0, nsets * WAYS * sizeof *f->peers);
+        memset(f->peers, 0, cache_size(l));
     }
     memcpy(b, t->peer, 16);
     be16_put(b + 16, t->path.local);
     be16_put(b + 18, t->pport);
-    return &f->peers[hash_sip13(&l->key, b, sizeof b) % nsets * WAYS];
+    return &f->peers[hash_sip13(&l->key, b, sizeof b) % nsets_of(l) * WAYS];
 }
 
 /* make: in the place of the one that was used least lately, if need be. */
@@ -265,9 +274,7 @@ static struct tcp_fo_peer *peer_of(struct tcb *t, bool make)
 
 void tcp_fastopen_fini(struct tcp_layer *l)
 {
-    uint32_t nsets = (l->set.fastopen_cache + WAYS - 1) / WAYS;
-
-    env_free(l->env, l->fastopen.peers, nsets * WAYS * sizeof *l->fastopen.peers, 8);
+    env_free(l->env, l->fastopen.peers, cache_size(l), 8);
 }
 
 /* Section 4.1.3.1: once bitten, a minute; twice, two. */
