@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum kind { FLAG, NUM8, NUM16, NUM32, NUM64, SPAN, CC, ADDR };
+enum kind { FLAG, NUM8, NUM16, NUM32, NUM64, SPAN, CC, ECN, ADDR };
 
 struct setting {
     const char *name;
@@ -61,6 +61,7 @@ static const struct setting settings[] = {
     {"orphan_retries", NUM8, CONFIG(orphan_retries)},
     {"uto_min", SPAN, CONFIG(uto_min)},
     {"uto_max", SPAN, CONFIG(uto_max)},
+    {"ecn", ECN, CONFIG(ecn)},
     {"reass_max", NUM32, CONFIG(reass_max)},
     {"reass_timeout", SPAN, CONFIG(reass_timeout)},
     {"pmtu_max", NUM32, CONFIG(pmtu_max)},
@@ -109,6 +110,7 @@ static const struct {
     {"net.ipv4.tcp_tw_reuse", "timewait_reuse", 0, 0, 1},
     {"net.ipv4.tcp_max_orphans", "max_orphans", 0, 0, 1},
     {"net.ipv4.tcp_orphan_retries", "orphan_retries", 0, 0, 1},
+    {"net.ipv4.tcp_ecn", "ecn", 0, 0, 1},
     {"net.ipv4.ip_local_port_range", "port_lo", 0, 0, 1},
     {"net.ipv4.ip_local_port_range", "port_hi", 1, 0, 1},
     {"net.ipv4.ip_default_ttl", "hop_limit", 0, 0, 1},
@@ -120,6 +122,7 @@ static const struct {
     {"net.inet.tcp.rfc1323", "timestamps", 0, 0, 1},
     {"net.inet.tcp.rfc1323", "window_scale", 0, 0, 1},
     {"net.inet.tcp.sack.enable", "sack", 0, 0, 1},
+    {"net.inet.tcp.ecn.enable", "ecn", 0, 0, 1},
     {"net.inet.tcp.msl", "msl", 0, ESTAB_MS(1), 1},
     {"net.inet.tcp.rexmit_initial", "rto_init", 0, ESTAB_MS(1), 1},
     {"net.inet.tcp.rexmit_min", "rto_min", 0, ESTAB_MS(1), 1},
@@ -229,9 +232,15 @@ static bool address(struct plug_set *set, const char *name, const char *value)
 static bool store(struct plug_set *set, const struct setting *s, const char *value, uint64_t unit,
                   uint64_t over)
 {
-    static const uint64_t most[] = {
-        [FLAG] = UINT64_MAX,  [NUM8] = UINT8_MAX,   [NUM16] = UINT16_MAX,
-        [NUM32] = UINT32_MAX, [NUM64] = UINT64_MAX, [SPAN] = UINT64_MAX};
+    static const uint64_t most[] = {[FLAG] = UINT64_MAX,
+                                    [NUM8] = UINT8_MAX,
+                                    [NUM16] = UINT16_MAX,
+                                    [NUM32] = UINT32_MAX,
+                                    [NUM64] = UINT64_MAX,
+                                    [SPAN] = UINT64_MAX,
+                                    [ECN] = 2};
+    /* As both systems' sysctls number it. */
+    static const uint8_t ecn[] = {ESTAB_ECN_OFF, ESTAB_ECN_ACTIVE, ESTAB_ECN_PASSIVE};
     uint8_t *to = (uint8_t *)set + s->at;
     uint64_t n = 0;
 
@@ -254,6 +263,9 @@ static bool store(struct plug_set *set, const struct setting *s, const char *val
         break;
     case NUM8:
         *to = (uint8_t)n;
+        break;
+    case ECN:
+        *to = ecn[n];
         break;
     case NUM16:
         *(uint16_t *)(void *)to = (uint16_t)n;
@@ -294,7 +306,7 @@ bool plug_set_same(const struct plug_set *a, const struct plug_set *b)
 {
     static const size_t width[] = {
         [FLAG] = sizeof(bool),      [NUM8] = 1, [NUM16] = 2, [NUM32] = 4, [NUM64] = 8, [SPAN] = 8,
-        [CC] = sizeof a->config.cc, [ADDR] = 0};
+        [CC] = sizeof a->config.cc, [ECN] = 1,  [ADDR] = 0};
 
     for (size_t i = 0; i < sizeof settings / sizeof *settings; i++)
         if (memcmp((const char *)a + settings[i].at, (const char *)b + settings[i].at,

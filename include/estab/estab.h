@@ -456,6 +456,7 @@ struct estab_tcp_info { /* append-only, versioned like estab_config: set size be
     uint32_t pmtu;               /* largest packet it sends; 0: not settled yet */
     bool ecn_ok;                 /* both ends use explicit congestion notification */
     bool fastopen_ok;            /* text of the SYN was accepted */
+    bool ecn_seen;               /* the peer's text came ECN-capable, or marked */
 };
 /* E_BADF.  Works on the handles of estab_conn_next too. */
 int estab_tcp_info(const estab_stack *s, estab_sock k, struct estab_tcp_info *info);

@@ -149,6 +149,7 @@ struct tcb {
     bool ecn_ect : 1;     /* ours may be */
     bool ecn_echo : 1;    /* ECE on every ACK, until CWR */
     bool ecn_cwr : 1;     /* CWR on the next new text */
+    bool ecn_seen : 1;    /* text came ECT, or marked */
     bool fastopen_ok : 1; /* text of the SYN was accepted, by either side */
     uint8_t ecn : 2;      /* enum estab_ecn */
     bool orphan : 1;      /* no handle: the user has closed it */

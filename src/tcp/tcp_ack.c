@@ -205,6 +205,7 @@ static void recovering_ack(struct tcb *t, uint32_t acked)
         t->cc.cwnd += mss;
 }
 
+/* [RFC3168-6.1.2-3] */
 void tcp_ack_advance(struct tcb *t, const struct seg *g)
 {
     struct tcp_work *w = t->w;

@@ -116,7 +116,7 @@ static enum verdict check_seq(struct tcb *t, struct seg *g)
     }
     if (tcp_rcv_wnd(t) == 0 && seq_eq(g->seq, t->rcv.nxt)) {
         if (t->ecn_ok && g->text.len > 0)
-            tcp_ecn_text(t, g); /* of a window probe, RFC 3168 section 6.1.6 */
+            tcp_ecn_text(t, g); /* of a window probe [RFC3168-6.1.6-2] */
         g->text.len = g->text.n = 0;
         g->len = 0;
         g->flags &= (uint8_t)~SEG_FIN;

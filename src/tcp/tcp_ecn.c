@@ -12,12 +12,13 @@
 #include "tcp/tcp.h"
 
 /* An ECN-setup SYN.  Its own datagram must not be ECT: where it is, something on the path writes
- * the field, and its marks would mean nothing. */
+ * the field, and its marks would mean nothing. [RFC3168-6.1.1-1] */
 bool tcp_ecn_asked(const struct seg *g)
 {
     return (g->flags & (SEG_ECE | SEG_CWR)) == (SEG_ECE | SEG_CWR) && (g->tos & ECN_MASK) == 0;
 }
 
+/* [RFC3168-6.1.1-7, RFC3168-6.1.1.1-1] */
 uint8_t tcp_ecn_syn_flags(const struct tcb *t)
 {
     if (t->state != ESTAB_SYN_SENT)
@@ -27,7 +28,8 @@ uint8_t tcp_ecn_syn_flags(const struct tcb *t)
 }
 
 /* A SYN,ACK must have ECE alone: both flags are a peer that reflects what it does not know
- * (section 6.1.1.2). */
+ * (section 6.1.1.2). [SHLD-8, RFC3168-6.1.1-2, RFC3168-6.1.1-3, RFC3168-6.1.1-4, RFC3168-6.1.1-8]
+ */
 void tcp_ecn_syn_arrives(struct tcb *t, const struct seg *g)
 {
     bool asked = t->state == ESTAB_SYN_SENT ? t->ecn == ESTAB_ECN_ACTIVE : t->ecn_ok;
@@ -40,9 +42,10 @@ void tcp_ecn_syn_arrives(struct tcb *t, const struct seg *g)
 
 /* Section 6.1.3.  A segment outside the window never comes this far (section 6.1.5).  Both kinds of
  * news are worth an ACK of its own: of the one the peer should hear soon, after the other it may
- * have little in flight. */
+ * have little in flight. [RFC3168-6.1.1-6, RFC3168-6.1.3-1] */
 void tcp_ecn_text(struct tcb *t, const struct seg *g)
 {
+    t->ecn_seen |= (g->tos & ECN_MASK) != 0;
     if (g->flags & SEG_CWR) {
         t->ecn_echo = false;
         t->owed.ack_now = true;
@@ -56,7 +59,8 @@ void tcp_ecn_text(struct tcb *t, const struct seg *g)
 }
 
 /* Section 6.1.2: as for a loss, but once for all that was lost or marked in a window; w->reduced
- * and t->recover are where the last such windows end. */
+ * and t->recover are where the last such windows end. [RFC3168-6.1.2-1, RFC3168-6.1.2-2,
+ * RFC3168-6.1.2-4] */
 bool tcp_ecn_echoed(struct tcb *t, const struct seg *g, const struct cc_sample *s)
 {
     struct tcp_work *w = t->w;
@@ -74,7 +78,8 @@ bool tcp_ecn_echoed(struct tcb *t, const struct seg *g, const struct cc_sample *
 }
 
 /* New text, and nothing else: no bare ACK (section 6.1.4), nothing sent again (6.1.5), no probe
- * (6.1.6). */
+ * (6.1.6). [RFC3168-6.1.1-5, RFC3168-6.1.1-9, RFC3168-6.1.4-1, RFC3168-6.1.5-1, RFC3168-6.1.6-1]
+ */
 void tcp_ecn_mark(struct tcb *t, struct seg *g)
 {
     if (!t->ecn_ect)

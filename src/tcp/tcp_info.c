@@ -62,6 +62,7 @@ void tcp_info(const struct tcb *t, struct estab_tcp_info *i)
     i->user_timeout = tcp_user_timeout(t);
     i->peer_user_timeout = tcp_uto_dur(t->peer_uto);
     i->ecn_ok = t->ecn_ok;
+    i->ecn_seen = t->ecn_seen;
     i->fastopen_ok = t->fastopen_ok;
     memcpy(i->cc, t->layer->set.cc->name, strlen(t->layer->set.cc->name) + 1);
 }

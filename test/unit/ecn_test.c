@@ -147,6 +147,7 @@ static struct host *host_of_window(uint8_t segments)
 
 /* ---- negotiation ---- */
 
+/* [SHLD-8, RFC3168-6.1.1-1] */
 static void passive_grants_what_is_asked(void **state)
 {
     static const uint8_t others[] = {0, SEG_ECE, SEG_CWR};
@@ -184,6 +185,7 @@ static void a_marked_syn_gets_no_ecn(void **state)
     }
 }
 
+/* [RFC3168-6.1.1-7] */
 static void off_grants_nothing(void **state)
 {
     struct host *h = *state;
@@ -217,7 +219,7 @@ static void setting_is_every_sockets_default(void **state)
     host_end(h);
 }
 
-/* Section 6.1.1.1: the peer gave up asking. */
+/* Section 6.1.1.1: the peer gave up asking. [RFC3168-6.1.1-4] */
 static void syn_without_ecn_ends_it(void **state)
 {
     struct peer p = stranger(*state, 1000);
@@ -239,6 +241,7 @@ static void syn_without_ecn_ends_it(void **state)
     assert_int_equal(the_answer(&p)->ip.tos, 0);
 }
 
+/* [RFC3168-6.1.1-2, RFC3168-6.1.1-8, RFC3168-6.1.1-9] */
 static void active_asks(void **state)
 {
     static const struct {
@@ -278,7 +281,7 @@ static void passive_does_not_ask(void **state)
 }
 
 /* Section 6.1.1: a SYN without ECN has gone out, so nothing of ours may be marked; but the promise
- * of the first SYN stands, marks are echoed. */
+ * of the first SYN stands, marks are echoed. [RFC3168-6.1.1-3, RFC3168-6.1.1.1-1] */
 static void lost_syn_is_repeated_without_ecn(void **state)
 {
     struct host *h = *state;
@@ -340,6 +343,7 @@ static void traffic_class_of_ipv6(void **state)
 
 /* ---- the receiver, section 6.1.3 ---- */
 
+/* [RFC3168-6.1.1-6, RFC3168-6.1.3-1, RFC3168-6.1.4-1] */
 static void mark_is_echoed_until_cwr(void **state)
 {
     struct host *h = *state;
@@ -390,7 +394,7 @@ static void mark_ahead_of_a_gap(void **state)
     assert_int_equal(the_answer(&p)->g.flags, SEG_ACK | SEG_ECE);
 }
 
-/* Section 6.1.5, and a bare ACK has no text that could have been ECT. */
+/* Section 6.1.5, and a bare ACK has no text that could have been ECT. [RFC3168-6.1.5-2] */
 static void marks_that_do_not_count(void **state)
 {
     struct host *h = *state;
@@ -413,7 +417,7 @@ static void marks_that_do_not_count(void **state)
     assert_acked(&q);
 }
 
-/* Section 6.1.6. */
+/* Section 6.1.6. [RFC3168-6.1.6-2] */
 static void marked_window_probe(void **state)
 {
     static uint8_t text[2048];
@@ -430,6 +434,7 @@ static void marked_window_probe(void **state)
 
 /* ---- the sender, section 6.1.2 ---- */
 
+/* [RFC3168-6.1.2-1, RFC3168-6.1.2-2] */
 static void echo_halves_the_window_once(void **state)
 {
     struct host *h = host_of_window(20);
@@ -471,7 +476,8 @@ static void echo_without_ecn_is_nothing(void **state)
     assert_true(info_of(&p).cwnd >= before);
 }
 
-/* Nothing that is not new text is ECT or has CWR: sections 6.1.4 to 6.1.6. */
+/* Nothing that is not new text is ECT or has CWR: sections 6.1.4 to 6.1.6. [RFC3168-6.1.1-5,
+ * RFC3168-6.1.5-1] */
 static void what_is_sent_again_is_not_ect(void **state)
 {
     struct host *h = *state;
@@ -499,6 +505,7 @@ static void what_is_sent_again_is_not_ect(void **state)
     assert_int_equal(the_answer(&p)->ip.tos, 0);
 }
 
+/* [RFC3168-6.1.6-1] */
 static void probes_are_not_ect(void **state)
 {
     struct host *h = *state;
@@ -578,7 +585,8 @@ static void timeout_after_a_mark(void **state)
     host_end(h);
 }
 
-/* "SHOULD NOT increase the congestion window in response to the receipt of an ECN-Echo ACK" */
+/* "SHOULD NOT increase the congestion window in response to the receipt of an ECN-Echo ACK"
+ * [RFC3168-6.1.2-3] */
 static void window_does_not_grow_on_an_echo(void **state)
 {
     static uint8_t text[22 * MSS];
@@ -597,7 +605,7 @@ static void window_does_not_grow_on_an_echo(void **state)
 }
 
 /* "The sending TCP will then be able to send a new packet only when the retransmit timer expires."
- */
+ * [RFC3168-6.1.2-4] */
 static void window_of_one_waits_for_the_timer(void **state)
 {
     static uint8_t text[3 * MSS];
