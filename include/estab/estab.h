@@ -490,6 +490,12 @@ struct estab_port_forecast { /* append-only, versioned like estab_config */
 int estab_port_forecast(estab_stack *s, const struct estab_addr *local,
                         const struct estab_addr *peer, struct estab_port_forecast *f);
 
+/* The secret of the Fast Open cookies that are given out from now on, RFC 7413 section 4.1.2; the
+ * one before it stays good.  For servers that share an address, and must take each other's cookies:
+ * all have the same, and it is changed by calling again.  Unless this was called secrets are random
+ * and change by themselves, every hour.  Linux makes the same cookies of the same 16 octets. */
+void estab_fastopen_key(estab_stack *s, const uint8_t key[16]);
+
 const char *estab_strerror(int err);
 const char *estab_state_name(enum estab_tcp_state st); /* "SYN-RECEIVED", the RFC's spelling */
 const char *estab_timer_name(enum estab_timer t);

@@ -321,7 +321,7 @@ struct tcp_fo_peer { /* what a Fast Open client knows of a server */
 };
 struct tcp_fastopen {
     struct hash_key key[2];    /* given out, and the one before */
-    estab_time until;          /* key[0] is given out; 0: neither was */
+    estab_time until;          /* key[0] is given out; 0: neither was; ESTAB_NEVER: the user's */
     struct tcp_fo_peer *peers; /* NULL: no destination is known */
 };
 
@@ -543,6 +543,7 @@ void tcp_ecn_mark(struct tcb *t, struct seg *g); /* a segment of new text */
 
 /* ---- tcp_fastopen.c ---- */
 void tcp_fastopen_fini(struct tcp_layer *l);
+void tcp_fastopen_key(struct tcp_layer *l, const uint8_t key[16]); /* estab_fastopen_key() */
 /* A SYN with the Fast Open option, for a listener; true: a control block has taken it.  syn: as
  * synq_fill() leaves it, and says afterwards whether a cookie is to be given. */
 bool tcp_fastopen_syn(struct tcb *t, const struct seg *g, struct tcp_synq *syn, seq_t isn);

@@ -12,9 +12,10 @@
  *
  * The server keeps nothing for a cookie: it is a keyed hash of both addresses.  Secrets take turns,
  * one is given out for KEY_TURN and good for twice that; who comes with the older one gets a new
- * cookie along.  What a stolen or spoofed cookie can cost is bounded per listener: connections
- * whose handshake is not complete, and for a minute and more those that were reset before it was
- * (section 5.1); a SYN beyond the bound is an ordinary one.
+ * cookie along.  Where several servers share an address the user sets the secret.  What a stolen or
+ * spoofed cookie can cost is bounded per listener: connections whose handshake is not complete, and
+ * for a minute and more those that were reset before it was (section 5.1); a SYN beyond the bound
+ * is an ordinary one.
  *
  * Within a connection text is delivered once, whatever the network does with the SYN.  But a copy
  * of the SYN that arrives when the connection has ended and left no TIME-WAIT here makes a second
@@ -49,6 +50,7 @@ static void leave_out(struct tcp_layer *l, const uint8_t *peer, const struct ip_
 
 /* ---- the server's cookies, section 4.1.2 ---- */
 
+/* [RFC7413-4.1.2-2] */
 static void use_key(struct tcp_layer *l)
 {
     struct tcp_fastopen *f = &l->fastopen;
@@ -63,17 +65,30 @@ static void use_key(struct tcp_layer *l)
     f->until = time_add(l->env->now, KEY_TURN);
 }
 
+/* SipHash-2-4 of the addresses as they stand in the SYN, in little-endian order, is what Linux
+ * makes: servers of both kinds that share a key know each other's. [RFC7413-4.1.2-1] */
 static void make_cookie(const struct tcp_layer *l, uint32_t turn, const uint8_t *peer,
                         const struct ip_path *p, uint8_t out[COOKIE_LEN])
 {
+    uint32_t from = ip_is4(peer) ? 12 : 0, n = 16 - from;
     uint8_t b[32];
     uint64_t hash;
 
-    memcpy(b, peer, 16);
-    memcpy(b + 16, ip_local(l->ip, p->local), 16);
-    hash = hash_sip13(&l->fastopen.key[turn], b, sizeof b);
-    be32_put(out, (uint32_t)(hash >> 32));
-    be32_put(out + 4, (uint32_t)hash);
+    memcpy(b, peer + from, n);
+    memcpy(b + n, ip_local(l->ip, p->local) + from, n);
+    hash = hash_sip24(&l->fastopen.key[turn], b, 2 * (size_t)n);
+    for (uint32_t i = 0; i < COOKIE_LEN; i++)
+        out[i] = (uint8_t)(hash >> 8 * i);
+}
+
+void tcp_fastopen_key(struct tcp_layer *l, const uint8_t key[16])
+{
+    struct tcp_fastopen *f = &l->fastopen;
+
+    use_key(l);
+    f->key[1] = f->key[0];
+    f->key[0] = hash_key_of(key);
+    f->until = ESTAB_NEVER;
 }
 
 void tcp_fastopen_give(struct tcp_layer *l, const uint8_t *peer, const struct ip_path *p,
@@ -112,6 +127,7 @@ static void pass_minutes(struct tcp_listener *f, estab_time now)
     f->minute = now;
 }
 
+/* [RFC7413-5.1-1] */
 static bool has_room(struct tcb *t)
 {
     struct tcp_listener *f = t->l;
@@ -186,6 +202,7 @@ static void begin_early(struct tcb *t, struct tcb *c, const struct seg *syn)
     tcp_settle(c);
 }
 
+/* [RFC7413-4.2.2-1] */
 bool tcp_fastopen_syn(struct tcb *t, const struct seg *g, struct tcp_synq *syn, seq_t isn)
 {
     struct tcp_layer *l = t->layer;
@@ -277,7 +294,7 @@ void tcp_fastopen_fini(struct tcp_layer *l)
     env_free(l->env, l->fastopen.peers, cache_size(l), 8);
 }
 
-/* Section 4.1.3.1: once bitten, a minute; twice, two. */
+/* Section 4.1.3.1: once bitten, a minute; twice, two. [RFC7413-4.1.3.1-1] */
 static void not_for_a_while(struct tcb *t, struct tcp_fo_peer *p)
 {
     if (p->failures < 8)
@@ -316,7 +333,8 @@ void tcp_fastopen_go(struct tcb *t)
     tcp_owe(t);
 }
 
-/* Text that goes with the SYN: what the server's MSS and the path take beside the options. */
+/* Text that goes with the SYN: what the server's MSS and the path take beside the options.
+ * [RFC7413-4.1.3-2] */
 static uint32_t text_of_syn(const struct tcb *t, const struct tcp_fo_peer *p,
                             const struct tcp_opts *o)
 {
@@ -363,6 +381,7 @@ uint32_t tcp_fastopen_offer(struct tcb *t, struct tcp_opts *o)
 
 /* ---- the SYN,ACK, section 4.2.2 ---- */
 
+/* [RFC7413-4.1.3-1] */
 void tcp_fastopen_answered(struct tcb *t, const struct seg *g, uint32_t text_acked)
 {
     uint32_t text = seq_diff(t->snd.nxt, t->snd.una) - 1;
@@ -389,7 +408,7 @@ void tcp_fastopen_answered(struct tcb *t, const struct seg *g, uint32_t text_ack
         not_for_a_while(t, p);
 }
 
-/* Not a loss: the congestion window stays. */
+/* Not a loss: the congestion window stays. [RFC7413-4.2.2-2] */
 void tcp_fastopen_rest(struct tcb *t)
 {
     t->w->syn_text = seq_lt(t->snd.una, t->snd.nxt);

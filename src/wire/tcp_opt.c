@@ -8,7 +8,8 @@ enum { WS_MAX = 14 }; /* RFC 7323 section 2.3 */
 /* NOP NOP TS 10: how RFC 7323 appendix A lays out timestamps, and nearly every segment has it. */
 #define ALIGNED_TS 0x0101080au
 
-/* RFC 7413 section 4.1.1: none, or 4 to 16 octets, an even number; else "MUST be ignored". */
+/* RFC 7413 section 4.1.1: none, or 4 to 16 octets, an even number; else "MUST be ignored".
+ * [RFC7413-4.1.1-1] */
 static void take_fastopen(struct tcp_opts *o, const uint8_t *cookie, int len, bool experimental)
 {
     if (o->has & OPT_FO || len < 0 || (len > 0 && len < 4) || len > TCP_FO_MAX || len % 2 != 0)

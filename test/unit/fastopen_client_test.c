@@ -105,6 +105,7 @@ static bool next_syn_is_plain(struct host *h, uint16_t pport)
 
 /* ---- cookies, section 4.1.3 ---- */
 
+/* [RFC7413-4.1.3-1] */
 static void first_connection_asks_and_second_sends(void **state)
 {
     struct host *h = *state;
@@ -269,6 +270,7 @@ static void no_memory_for_cookies(void **state)
 
 /* ---- how much text, section 4.2.2 ---- */
 
+/* [RFC7413-4.1.3-2] */
 static void no_more_than_the_server_takes(void **state)
 {
     static const uint8_t much[8000],
@@ -429,6 +431,7 @@ static void event_says_that_it_waits(void **state)
 
 /* ---- when the text is not taken ---- */
 
+/* [RFC7413-4.2.2-2] */
 static void refused_text_goes_again_at_once(void **state)
 {
     static const uint8_t much[3000];
@@ -589,6 +592,7 @@ static void who_ignores_the_question(void **state)
     }
 }
 
+/* [RFC7413-4.1.3.1-1] */
 static void each_failure_doubles_the_pause(void **state)
 {
     struct host *h = *state;

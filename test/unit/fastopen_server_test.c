@@ -50,7 +50,7 @@ static void experimental_option_in_kind(void **state)
     assert_taken(&q, 5);
 }
 
-/* Section 4.1.1: "Options with invalid Length values ... MUST be ignored." */
+/* Section 4.1.1: "Options with invalid Length values ... MUST be ignored." [RFC7413-4.1.1-1] */
 static void impossible_cookies_are_ignored(void **state)
 {
     static const uint8_t odd[] = {2, 4, 0x05, 0xb4, 34, 7, 1, 2, 3, 4, 5, 1};
@@ -100,6 +100,7 @@ static void cookie_goes_with_the_first_syn_ack_only(void **state)
     assert_false(the_answer(&q)->g.opt.has & OPT_FO);
 }
 
+/* [RFC7413-4.1.2-1, RFC7413-4.2.2-1] */
 static void wrong_cookies_get_a_new_one(void **state)
 {
     struct host *h = *state;
@@ -131,7 +132,8 @@ static void wrong_cookies_get_a_new_one(void **state)
     assert_int_equal(estab_accept(h->s, h->listener, &p.k, NULL), ESTAB_E_AGAIN);
 }
 
-/* A cookie is good for an hour, and for another in which a new one comes along. */
+/* A cookie is good for an hour, and for another in which a new one comes along. [RFC7413-4.1.2-2]
+ */
 static void secrets_take_turns(void **state)
 {
     struct host *h = *state;
@@ -165,6 +167,38 @@ static void secrets_take_turns(void **state)
     p = stranger(h, 2004);
     syn(&p, &newer, "early", 5);
     assert_int_equal(the_answer(&p)->g.ack.n, p.iss + 1);
+}
+
+/* Servers behind one address take each other's cookies; the key before this one is good too. */
+static void secrets_can_be_shared(void **state)
+{
+    static const uint8_t first[16] = "the first secret", second[16] = "the second one..";
+    struct host *h = *state, *other = host_with(NULL);
+    struct cookie c, newer;
+    struct peer p;
+
+    serve_fast(h, QUEUE);
+    serve_fast(other, QUEUE);
+    estab_fastopen_key(h->s, first);
+    estab_fastopen_key(other->s, first);
+    c = fetch_cookie(h);
+    elapse(other, ESTAB_S(100000)); /* no turns any more */
+    p = stranger(other, 2000);
+    syn(&p, &c, "early", 5);
+    assert_taken(&p, 5);
+    assert_false(the_answer(&p)->g.opt.has & OPT_FO);
+    complete(&p);
+    estab_fastopen_key(other->s, second);
+    p = stranger(other, 2001);
+    syn(&p, &c, "early", 5);
+    assert_taken(&p, 5);
+    newer = cookie_of(&p);
+    assert_memory_not_equal(newer.octets, c.octets, 8);
+    complete(&p);
+    p = stranger(h, 2002);
+    syn(&p, &newer, "early", 5); /* who has not got the new one yet does not know it */
+    assert_int_equal(the_answer(&p)->g.ack.n, p.iss + 1);
+    host_end(other);
 }
 
 /* ---- text before the handshake is complete, section 4.2.2 ---- */
@@ -483,7 +517,7 @@ static void pending_connections_are_bounded(void **state)
     assert_taken(&p[QUEUE + 1], 5);
 }
 
-/* Or whoever spoofs addresses would have the victims' RSTs make room. */
+/* Or whoever spoofs addresses would have the victims' RSTs make room. [RFC7413-5.1-1] */
 static void those_that_were_reset_count_on(void **state)
 {
     struct host *h = *state;
@@ -681,6 +715,7 @@ int main(void)
         hostile_test(cookie_goes_with_the_first_syn_ack_only),
         hostile_test(wrong_cookies_get_a_new_one),
         hostile_test(secrets_take_turns),
+        hostile_test(secrets_can_be_shared),
         hostile_test(text_of_the_syn_is_delivered_and_answered),
         hostile_test(all_options_together),
         hostile_test(initial_window_before_the_handshake_is_complete),
