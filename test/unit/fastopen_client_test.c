@@ -181,6 +181,41 @@ static void cookies_of_every_length_and_kind(void **state)
     }
 }
 
+/* With everything else that a SYN can say there are 40 octets of options: the user timeout, which
+ * the next segment says too, makes room (RFC 5482 section 3). */
+static void long_cookies_leave_no_room_for_the_user_timeout(void **state)
+{
+    struct host *h = *state;
+    uint16_t pport = 1000;
+
+    for (uint8_t len = 4; len <= TCP_FO_MAX; len += 2) {
+        for (int experimental = 0; experimental < 2; experimental++, pport++) {
+            struct cookie c = {.octets = {7, 6, 5}, .len = len, .experimental = experimental};
+            struct estab_addr to = {.port = pport}, from = {.port = 4001};
+            struct peer p = stranger(h, pport);
+            const struct seg *g;
+
+            learn(h, pport, &c);
+            p.lport = from.port;
+            memcpy(to.ip, p.ip.b, 16);
+            memcpy(from.ip, p.host_ip.b, 16);
+            assert_int_equal(estab_socket(h->s, ESTAB_TCP, &p.k), 0);
+            assert_int_equal(estab_setopt(h->s, p.k, ESTAB_O_FASTOPEN, 1), 0);
+            assert_int_equal(estab_setopt(h->s, p.k, ESTAB_O_ADV_USER_TIMEOUT, ESTAB_S(60)), 0);
+            assert_int_equal(estab_bind(h->s, p.k, &from), 0);
+            assert_int_equal(estab_connect(h->s, p.k, &to), ESTAB_E_INPROGRESS);
+            user_sends(&p, "text", 4);
+            g = syn_now(&p);
+            assert_true(offers(g, &c));
+            assert_int_equal(g->text.len, 4);
+            assert_int_equal(!(g->opt.has & OPT_UTO), len + 2 * experimental > 14);
+            syn_ack(&p, NULL, 4);
+            assert_true(the_answer(&p)->g.opt.has & OPT_UTO);
+            end(&p);
+        }
+    }
+}
+
 static void a_new_cookie_replaces_the_old(void **state)
 {
     static const struct cookie newer = {.octets = {8, 7, 6, 5, 4, 3, 2, 1}, .len = 8};
@@ -783,6 +818,7 @@ int main(void)
         hostile_test(not_asked_for_is_not_done),
         hostile_test(one_cookie_for_each_destination),
         hostile_test(cookies_of_every_length_and_kind),
+        hostile_test(long_cookies_leave_no_room_for_the_user_timeout),
         hostile_test(a_new_cookie_replaces_the_old),
         cmocka_unit_test(memory_for_cookies_is_bounded),
         cmocka_unit_test(no_memory_for_cookies),
