@@ -61,6 +61,8 @@ static void against_the_naive_one(const uint8_t *p, size_t len)
     for (i = 0; i < o.nsack; i++)
         must(o.sack[i].lo.n == be32_at(f[3] + 2 + 8 * i) &&
              o.sack[i].hi.n == be32_at(f[3] + 6 + 8 * i));
+    must(!(o.has & OPT_FO) || o.fo_len == 0 ||
+         (o.fo_len >= 4 && o.fo_len <= TCP_FO_MAX && o.fo_len % 2 == 0));
     must(!f[4] ||
          (f[4][1] == 10 && o.ts_val == be32_at(f[4] + 2) && o.ts_ecr == be32_at(f[4] + 6)));
     must(!f[5] || (f[5][1] == 4 && o.uto == be16_at(f[5] + 2)));
@@ -69,11 +71,14 @@ static void against_the_naive_one(const uint8_t *p, size_t len)
 /* Each kind once, as long as all that was asked for fits. */
 static void there_and_back(const uint8_t *wanted, size_t n)
 {
-    static const uint8_t len_of[7] = {1, 4, 3, 2, 10, 18, 4};
-    static const uint8_t kind_of[7] = {OPT_KIND_NOP, OPT_KIND_MSS,  OPT_KIND_WS, OPT_KIND_SACK_OK,
-                                       OPT_KIND_TS,  OPT_KIND_SACK, OPT_KIND_UTO};
-    static const uint8_t bit_of[7] = {0, OPT_MSS, OPT_WS, OPT_SACK_OK, OPT_TS, OPT_SACK, OPT_UTO};
-    struct tcp_opts o = {.mss = 1460, .ws = 7, .uto = 300, .ts_val = 3, .ts_ecr = 4, .nsack = 2};
+    static const uint8_t len_of[9] = {1, 4, 3, 2, 10, 18, 4, 10, 12};
+    static const uint8_t kind_of[9] = {OPT_KIND_NOP,     OPT_KIND_MSS, OPT_KIND_WS,
+                                       OPT_KIND_SACK_OK, OPT_KIND_TS,  OPT_KIND_SACK,
+                                       OPT_KIND_UTO,     OPT_KIND_FO,  OPT_KIND_EXP};
+    static const uint8_t bit_of[9] = {0,        OPT_MSS, OPT_WS, OPT_SACK_OK, OPT_TS,
+                                      OPT_SACK, OPT_UTO, OPT_FO, OPT_FO};
+    struct tcp_opts o = {
+        .mss = 1460, .ws = 7, .uto = 300, .ts_val = 3, .ts_ecr = 4, .nsack = 2, .fo_len = 8};
     struct tcp_opts back;
     uint8_t kinds[41], out[40], has = 0;
     size_t i, nkinds = 0, len = 0;
@@ -81,7 +86,7 @@ static void there_and_back(const uint8_t *wanted, size_t n)
     o.sack[0] = (struct range){seq_of(1), seq_of(2)};
     o.sack[1] = (struct range){seq_of(5), seq_of(9)};
     for (i = 0; i < n; i++) {
-        uint8_t w = wanted[i] % 7;
+        uint8_t w = wanted[i] % 9;
 
         if (len + len_of[w] > 40 || (has & bit_of[w]))
             continue;
@@ -96,6 +101,7 @@ static void there_and_back(const uint8_t *wanted, size_t n)
     must(!(has & OPT_WS) || back.ws == 7);
     must(!(has & OPT_TS) || (back.ts_val == 3 && back.ts_ecr == 4));
     must(!(has & OPT_UTO) || back.uto == 300);
+    must(!(has & OPT_FO) || (back.fo_len == 8 && memcmp(back.fo, o.fo, 8) == 0));
     must(!(has & OPT_SACK) || (back.nsack == 2 && back.sack[1].hi.n == 9));
 }
 

@@ -155,6 +155,8 @@ static void must_be_same_opts(const struct tcp_opts *a, const struct tcp_opts *b
 
     must(a->has == b->has && a->ws == b->ws && a->nsack == b->nsack && a->mss == b->mss);
     must(a->ts_val == b->ts_val && a->ts_ecr == b->ts_ecr && a->uto == b->uto);
+    must(a->fo_len == b->fo_len && a->fo_exp == b->fo_exp);
+    must(!(a->has & OPT_FO) || memcmp(a->fo, b->fo, a->fo_len) == 0);
     for (i = 0; i < a->nsack; i++)
         must(seq_eq(a->sack[i].lo, b->sack[i].lo) && seq_eq(a->sack[i].hi, b->sack[i].hi));
 }
@@ -162,7 +164,7 @@ static void must_be_same_opts(const struct tcp_opts *a, const struct tcp_opts *b
 /* Options that came in fit again: written without the padding between them they only shrink. */
 static size_t emit_opts_of(const struct seg *g, uint8_t out[40])
 {
-    uint8_t kinds[7], n = 0;
+    uint8_t kinds[8], n = 0;
 
     if (g->opt.has & OPT_MSS)
         kinds[n++] = OPT_KIND_MSS;
@@ -176,6 +178,8 @@ static size_t emit_opts_of(const struct seg *g, uint8_t out[40])
         kinds[n++] = OPT_KIND_SACK;
     if (g->opt.has & OPT_UTO)
         kinds[n++] = OPT_KIND_UTO;
+    if (g->opt.has & OPT_FO)
+        kinds[n++] = g->opt.fo_exp ? OPT_KIND_EXP : OPT_KIND_FO;
     kinds[n] = OPT_KIND_EOL;
     return tcp_opts_emit(&g->opt, kinds, out);
 }

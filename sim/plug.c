@@ -102,6 +102,8 @@ int plug_stack(struct plug *p)
         return ENOMEM;
     (void)estab_route_add(p->stack, p->port, any, 0, NULL);
     (void)estab_route_add(p->stack, p->port, any4, 96, NULL);
+    for (int i = p->set.fastopen_keys; i-- > 0;)
+        estab_fastopen_key(p->stack, p->set.fastopen_key[i]);
     return 0;
 }
 

@@ -27,6 +27,10 @@ struct plug_set {
     uint32_t mtu;
     uint64_t seed;
     uint64_t keepidle, keepintvl, keepcnt; /* defaults of sockets, ns and a count */
+    /* Fast Open: by sockets that ask for it; all: by every listener.  Keys: given out, before it.
+     */
+    bool fastopen_client, fastopen_server, fastopen_all;
+    uint8_t fastopen_key[2][16], fastopen_keys;
 };
 void plug_set_init(struct plug_set *set);
 /* "profile=linux,mtu=1400,sack=0": 0, or -1 and err. */
@@ -76,6 +80,7 @@ struct plug_file {
     int domain;
     bool listening;
     bool connecting;       /* a connect was begun and its end not told yet */
+    bool fast;             /* connect() may wait for text, Fast Open */
     bool rd_shut, wr_shut; /* by the user */
     bool keepalive;
     int told;                     /* an errno for SO_ERROR that the core does not know of */
@@ -187,6 +192,13 @@ int plug_connect(void *u, int fd, const struct sockaddr *sa, socklen_t len);
 int plug_shutdown(void *u, int fd, int how);
 /* Whether a connect that was begun is still under way. */
 bool plug_opening(const struct plug *p, const struct plug_file *f);
+/* ... and text is taken already: Fast Open. */
+bool plug_opening_early(const struct plug *p, const struct plug_file *f);
+/* Begins one for sendto(MSG_FASTOPEN): 0, or an errno. */
+int plug_connect_fast(struct plug *p, struct plug_file *f, const struct sockaddr *sa,
+                      socklen_t len);
+/* Its end, once there is one: false, or true and the errno. */
+bool plug_connected(struct plug *p, struct plug_file *f, int *err);
 enum estab_tcp_state plug_state(const struct plug *p, const struct plug_file *f);
 /* Sends what is queued and waits for its acknowledgment, as long as SO_LINGER says; gives the lock
  * back as plug_leave() does. */
@@ -214,6 +226,8 @@ int plug_setsockopt(void *u, int fd, int level, int name, const void *val, sockl
 void plug_opt_apply(struct plug *p, struct plug_file *f);
 /* What an accepted socket has from its listener. */
 void plug_opt_inherit(struct plug_file *f, const struct plug_file *from);
+/* Fast Open, which is asked for before a listener is one; backlog: as listen() has it. */
+void plug_opt_listen(struct plug *p, struct plug_file *f, int backlog);
 int plug_opt_stored(const struct plug_file *f, int level, int name); /* 0: never set */
 size_t plug_tcp_info(const struct plug *p, const struct plug_file *f, void *buf, size_t len);
 size_t plug_meminfo(const struct plug *p, const struct plug_file *f, void *buf, size_t len);

@@ -240,7 +240,7 @@ struct write_op {
     const struct iovec *iov;
     size_t niov, wanted, sent;
     uint32_t flags;
-    bool nonblock;
+    bool nonblock, fast;
 };
 
 static int send_errno(const struct plug *p, ptrdiff_t err)
@@ -256,7 +256,13 @@ static bool attempt_write(struct plug *p, struct plug_op *op)
     struct estab_iov piece[IOV_PIECES];
     ptrdiff_t n = 0;
 
-    if (p->set.profile != PLUG_RFC && plug_opening(p, w->f))
+    if (w->fast &&
+        w->sent == w->wanted) { /* with the SYN; a call that blocks says what became of it */
+        w->f->connecting &= w->nonblock;
+        return w->nonblock || plug_connected(p, w->f, &op->err);
+    }
+    if ((p->set.profile != PLUG_RFC || w->fast) && plug_opening(p, w->f) &&
+        !plug_opening_early(p, w->f))
         return false; /* RFC 9293 section 3.10.2 queues it; no kernel does */
     if (has_hole(w->iov, w->niov)) {
         op->err = EFAULT;
@@ -281,10 +287,13 @@ static bool attempt_write(struct plug *p, struct plug_op *op)
         op->late_ret = op->ret;
         op->late_err = 0;
     }
+    if (w->fast && !w->nonblock && plug_opening(p, w->f))
+        return false;
     return w->sent == w->wanted || (w->sent > 0 && w->nonblock);
 }
 
-static ssize_t do_write(struct plug *p, int fd, const struct iovec *iov, size_t niov, int flags)
+static ssize_t do_write(struct plug *p, int fd, const struct iovec *iov, size_t niov, int flags,
+                        const struct sockaddr *sa, socklen_t len)
 {
     struct write_op w = {0};
     int err = 0;
@@ -292,8 +301,11 @@ static ssize_t do_write(struct plug *p, int fd, const struct iovec *iov, size_t 
     w.f = plug_sock(p, fd, &err);
     if (!w.f)
         return plug_leave(p, -1, err);
-    if (flags & MSG_FASTOPEN)
-        return plug_leave(p, -1, EOPNOTSUPP);
+    w.fast = flags & MSG_FASTOPEN;
+    if (w.fast)
+        err = plug_connect_fast(p, w.f, sa, len);
+    if (err)
+        return plug_leave(p, -1, err);
     if (w.f->told) {
         err = w.f->told;
         w.f->told = 0;
@@ -307,7 +319,7 @@ static ssize_t do_write(struct plug *p, int fd, const struct iovec *iov, size_t 
     w.nonblock = w.f->nonblock || (flags & MSG_DONTWAIT);
     if (w.f->sndtimeo)
         w.op.until = p->world.now + w.f->sndtimeo;
-    return plug_wait(p, &w.op, w.nonblock, EAGAIN);
+    return plug_wait(p, &w.op, w.nonblock, w.fast ? EINPROGRESS : EAGAIN);
 }
 
 ssize_t plug_sendmsg(void *u, int fd, const struct msghdr *msg, int flags)
@@ -315,7 +327,7 @@ ssize_t plug_sendmsg(void *u, int fd, const struct msghdr *msg, int flags)
     struct plug *p = u;
 
     plug_enter(p);
-    return do_write(p, fd, msg->msg_iov, msg->msg_iovlen, flags);
+    return do_write(p, fd, msg->msg_iov, msg->msg_iovlen, flags, msg->msg_name, msg->msg_namelen);
 }
 
 ssize_t plug_sendto(void *u, int fd, const void *buf, size_t n, int flags,
@@ -324,10 +336,8 @@ ssize_t plug_sendto(void *u, int fd, const void *buf, size_t n, int flags,
     struct plug *p = u;
     struct iovec iov = {plug_unconst(buf), n};
 
-    (void)sa; /* a connected stream's peer is known */
-    (void)len;
     plug_enter(p);
-    return do_write(p, fd, &iov, 1, flags);
+    return do_write(p, fd, &iov, 1, flags, sa, len);
 }
 
 ssize_t plug_send(void *u, int fd, const void *buf, size_t n, int flags)
@@ -353,7 +363,7 @@ ssize_t plug_writev(void *u, int fd, const struct iovec *iov, int niov)
         return plug_leave(p, -1, EBADF);
     if (f->kind != PLUG_SOCKET)
         return plug_leave(p, -1, EINVAL);
-    return do_write(p, fd, iov, (size_t)niov, 0);
+    return do_write(p, fd, iov, (size_t)niov, 0, NULL, 0);
 }
 
 ssize_t plug_write(void *u, int fd, const void *buf, size_t n)

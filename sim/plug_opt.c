@@ -190,6 +190,28 @@ static int get_maxseg(struct plug *p, struct plug_file *f, int *val)
     return 0;
 }
 
+/* A value that was set before listen() waits for it: connecting is asked for in other ways. */
+static int set_fastopen(struct plug *p, struct plug_file *f, int val)
+{
+    enum estab_tcp_state st = plug_state(p, f);
+
+    if (st != ESTAB_CLOSED && st != ESTAB_LISTEN)
+        return EINVAL;
+    if (!f->listening || !p->set.fastopen_server)
+        return 0;
+    return plug_errno(estab_setopt(p->stack, f->k, ESTAB_O_FASTOPEN, (uint64_t)val));
+}
+
+static int set_fastopen_connect(struct plug *p, struct plug_file *f, int val)
+{
+    if (!p->set.fastopen_client)
+        return EOPNOTSUPP;
+    if (plug_state(p, f) != ESTAB_CLOSED)
+        return EINVAL;
+    f->fast = val != 0;
+    return 0;
+}
+
 #define CORE(level, name, opt, scale, lo, hi)                                                      \
     {                                                                                              \
         level, name, opt, scale, lo, hi, NULL, NULL                                                \
@@ -226,6 +248,8 @@ static const struct row rows[] = {
     CALLED(IPPROTO_TCP, TCP_KEEPINTVL, 1, 32767, set_keepintvl, get_keepintvl),
     CALLED(IPPROTO_TCP, TCP_KEEPCNT, 1, 127, set_keepcnt, get_keepcnt),
     STORED(IPPROTO_TCP, TCP_INQ),
+    CALLED(IPPROTO_TCP, TCP_FASTOPEN, 0, UINT16_MAX, set_fastopen, NULL),
+    CALLED(IPPROTO_TCP, TCP_FASTOPEN_CONNECT, 0, 1, set_fastopen_connect, NULL),
     CORE(IPPROTO_TCP, TCP_USER_TIMEOUT, ESTAB_O_USER_TIMEOUT, ESTAB_MS(1), 0, INT32_MAX),
     CORE(IPPROTO_IP, IP_TTL, ESTAB_O_HOP_LIMIT, 1, 1, 255),
     CORE(IPPROTO_IP, IP_TOS, ESTAB_O_TOS, 1, 0, 255),
@@ -248,6 +272,16 @@ int plug_opt_stored(const struct plug_file *f, int level, int name)
     int i = row_of(level, name);
 
     return i >= 0 && f->stored_set[i] ? f->stored[i] : 0;
+}
+
+void plug_opt_listen(struct plug *p, struct plug_file *f, int backlog)
+{
+    int queue = plug_opt_stored(f, IPPROTO_TCP, TCP_FASTOPEN);
+
+    if (queue == 0 && p->set.fastopen_all)
+        queue = backlog;
+    if (p->set.fastopen_server)
+        (void)estab_setopt(p->stack, f->k, ESTAB_O_FASTOPEN, (uint64_t)queue);
 }
 
 static bool is_flag(const struct row *r)
@@ -353,6 +387,17 @@ static int set_congestion(const struct plug *p, const void *val, socklen_t len)
     return n == 4 && memcmp(val, "reno", 4) == 0 && strcmp(cc, "newreno") == 0 ? 0 : ENOENT;
 }
 
+/* The keys are the stack's: all its listeners have the same. */
+static int set_fastopen_key(struct plug *p, const uint8_t *keys, socklen_t len)
+{
+    if (len != 16 && len != 32)
+        return EINVAL;
+    if (len == 32)
+        estab_fastopen_key(p->stack, keys + 16);
+    estab_fastopen_key(p->stack, keys);
+    return 0;
+}
+
 /* Copies what there is, as far as there is room; the errno. */
 static int give(const void *what, size_t n, void *val, socklen_t *len)
 {
@@ -382,6 +427,8 @@ static int set_special(struct plug *p, struct plug_file *f, int level, int name,
         return set_timeout(&f->sndtimeo, val, len);
     if (level == IPPROTO_TCP && name == TCP_CONGESTION)
         return set_congestion(p, val, len);
+    if (level == IPPROTO_TCP && name == TCP_FASTOPEN_KEY)
+        return set_fastopen_key(p, val, len);
     return ENOPROTOOPT;
 }
 

@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum kind { FLAG, NUM8, NUM16, NUM32, NUM64, SPAN, CC, ADDR };
+enum kind { FLAG, NUM8, NUM16, NUM32, NUM64, SPAN, CC, ECN, FASTOPEN, KEYS, ADDR };
 
 struct setting {
     const char *name;
@@ -61,6 +61,12 @@ static const struct setting settings[] = {
     {"orphan_retries", NUM8, CONFIG(orphan_retries)},
     {"uto_min", SPAN, CONFIG(uto_min)},
     {"uto_max", SPAN, CONFIG(uto_max)},
+    {"ecn", ECN, CONFIG(ecn)},
+    {"fastopen", FASTOPEN, 0},
+    {"fastopen_client", FLAG, AT(fastopen_client)},
+    {"fastopen_server", FLAG, AT(fastopen_server)},
+    {"fastopen_all", FLAG, AT(fastopen_all)},
+    {"fastopen_key", KEYS, AT(fastopen_key)},
     {"reass_max", NUM32, CONFIG(reass_max)},
     {"reass_timeout", SPAN, CONFIG(reass_timeout)},
     {"pmtu_max", NUM32, CONFIG(pmtu_max)},
@@ -109,6 +115,9 @@ static const struct {
     {"net.ipv4.tcp_tw_reuse", "timewait_reuse", 0, 0, 1},
     {"net.ipv4.tcp_max_orphans", "max_orphans", 0, 0, 1},
     {"net.ipv4.tcp_orphan_retries", "orphan_retries", 0, 0, 1},
+    {"net.ipv4.tcp_ecn", "ecn", 0, 0, 1},
+    {"net.ipv4.tcp_fastopen", "fastopen", 0, 0, 1},
+    {"net.ipv4.tcp_fastopen_key", "fastopen_key", 0, 0, 1},
     {"net.ipv4.ip_local_port_range", "port_lo", 0, 0, 1},
     {"net.ipv4.ip_local_port_range", "port_hi", 1, 0, 1},
     {"net.ipv4.ip_default_ttl", "hop_limit", 0, 0, 1},
@@ -120,6 +129,9 @@ static const struct {
     {"net.inet.tcp.rfc1323", "timestamps", 0, 0, 1},
     {"net.inet.tcp.rfc1323", "window_scale", 0, 0, 1},
     {"net.inet.tcp.sack.enable", "sack", 0, 0, 1},
+    {"net.inet.tcp.ecn.enable", "ecn", 0, 0, 1},
+    {"net.inet.tcp.fastopen.client_enable", "fastopen_client", 0, 0, 1},
+    {"net.inet.tcp.fastopen.server_enable", "fastopen_server", 0, 0, 1},
     {"net.inet.tcp.msl", "msl", 0, ESTAB_MS(1), 1},
     {"net.inet.tcp.rexmit_initial", "rto_init", 0, ESTAB_MS(1), 1},
     {"net.inet.tcp.rexmit_min", "rto_min", 0, ESTAB_MS(1), 1},
@@ -160,6 +172,9 @@ static void set_profile(struct plug_set *set, enum plug_profile profile)
     estab_config_init(&set->config);
     (void)estab_config_profile(&set->config, names[profile]);
     set->profile = profile;
+    set->fastopen_client = profile != PLUG_FREEBSD;
+    set->fastopen_server = profile == PLUG_RFC;
+    set->fastopen_all = false;
 }
 
 void plug_set_init(struct plug_set *set)
@@ -183,7 +198,7 @@ static bool number(const char *text, uint64_t most, uint64_t *out)
 
     if (!isdigit((unsigned char)*text))
         return false;
-    n = strtoull(text, &end, 10);
+    n = strtoull(text, &end, strncmp(text, "0x", 2) == 0 ? 16 : 10);
     *out = n;
     return *end == '\0' && n <= most;
 }
@@ -226,17 +241,65 @@ static bool address(struct plug_set *set, const char *name, const char *value)
     return true;
 }
 
+/* As Linux numbers it: by clients, by listeners, by every listener; above that a length of queue
+ * that nothing looks at any more.  Text without a cookie (4, 0x200) is no Fast Open of RFC 7413. */
+static bool fastopen(struct plug_set *set, const char *text)
+{
+    enum { CLIENT = 1, SERVER = 2, EVERY_LISTENER = 0x400, KNOWN = 0x403 };
+    uint64_t n;
+
+    if (!number(text, UINT32_MAX, &n) || ((n & 0xffff) | KNOWN) != KNOWN)
+        return false;
+    set->fastopen_client = n & CLIENT;
+    set->fastopen_server = n & SERVER;
+    set->fastopen_all = n & EVERY_LISTENER;
+    return true;
+}
+
+/* Four words of 32 bits in hexadecimal, each in little-endian order; a second key behind a comma.
+ */
+static bool fastopen_keys(struct plug_set *set, const char *text)
+{
+    uint8_t n = 0;
+
+    do {
+        text += n > 0;
+        for (int i = 0; i < 4; i++) {
+            char *end;
+            unsigned long v = strtoul(text, &end, 16);
+
+            if (end == text || end - text > 8 || (i < 3 && *end != '-'))
+                return false;
+            for (int b = 0; b < 4; b++)
+                set->fastopen_key[n][4 * i + b] = (uint8_t)(v >> 8 * b);
+            text = end + (i < 3);
+        }
+    } while (++n < 2 && *text == ',');
+    set->fastopen_keys = n;
+    return *text == '\0';
+}
+
 static bool store(struct plug_set *set, const struct setting *s, const char *value, uint64_t unit,
                   uint64_t over)
 {
-    static const uint64_t most[] = {
-        [FLAG] = UINT64_MAX,  [NUM8] = UINT8_MAX,   [NUM16] = UINT16_MAX,
-        [NUM32] = UINT32_MAX, [NUM64] = UINT64_MAX, [SPAN] = UINT64_MAX};
+    static const uint64_t most[] = {[FLAG] = UINT64_MAX,
+                                    [NUM8] = UINT8_MAX,
+                                    [NUM16] = UINT16_MAX,
+                                    [NUM32] = UINT32_MAX,
+                                    [NUM64] = UINT64_MAX,
+                                    [SPAN] = UINT64_MAX,
+                                    [ECN] = 2};
+    /* As both systems' sysctls number it. */
+    static const uint8_t ecn[] = {ESTAB_ECN_OFF, ESTAB_ECN_ACTIVE, ESTAB_ECN_PASSIVE};
     uint8_t *to = (uint8_t *)set + s->at;
     uint64_t n = 0;
 
     if (s->kind == ADDR)
         return address(set, s->name, value);
+    if (s->kind == FASTOPEN)
+        return fastopen(set, value);
+    if (s->kind == KEYS)
+        return fastopen_keys(set, value);
     if (s->kind == CC) {
         if (strcmp(value, "reno") == 0)
             value = "newreno";
@@ -254,6 +317,9 @@ static bool store(struct plug_set *set, const struct setting *s, const char *val
         break;
     case NUM8:
         *to = (uint8_t)n;
+        break;
+    case ECN:
+        *to = ecn[n];
         break;
     case NUM16:
         *(uint16_t *)(void *)to = (uint16_t)n;
@@ -292,9 +358,17 @@ static bool is_possible(const struct plug_set *set)
 
 bool plug_set_same(const struct plug_set *a, const struct plug_set *b)
 {
-    static const size_t width[] = {
-        [FLAG] = sizeof(bool),      [NUM8] = 1, [NUM16] = 2, [NUM32] = 4, [NUM64] = 8, [SPAN] = 8,
-        [CC] = sizeof a->config.cc, [ADDR] = 0};
+    static const size_t width[] = {[FLAG] = sizeof(bool),
+                                   [NUM8] = 1,
+                                   [NUM16] = 2,
+                                   [NUM32] = 4,
+                                   [NUM64] = 8,
+                                   [SPAN] = 8,
+                                   [CC] = sizeof a->config.cc,
+                                   [ECN] = 1,
+                                   [FASTOPEN] = 0,
+                                   [KEYS] = sizeof a->fastopen_key,
+                                   [ADDR] = 0};
 
     for (size_t i = 0; i < sizeof settings / sizeof *settings; i++)
         if (memcmp((const char *)a + settings[i].at, (const char *)b + settings[i].at,

@@ -87,6 +87,11 @@ bool plug_opening(const struct plug *p, const struct plug_file *f)
     return st == ESTAB_SYN_SENT || st == ESTAB_SYN_RECEIVED;
 }
 
+bool plug_opening_early(const struct plug *p, const struct plug_file *f)
+{
+    return plug_opening(p, f) && (estab_ready(p->stack, f->k) & ESTAB_EV_OUT);
+}
+
 /* POSIX lets a socket connect again after a failure, and connect(AF_UNSPEC) end a connection; in
  * RFC 9293's terms that is another connection under the same descriptor. */
 static int renew(struct plug *p, struct plug_file *f)
@@ -171,6 +176,8 @@ int plug_listen(void *u, int fd, int backlog)
         if (err == EISCONN)
             err = EINVAL;
         f->listening |= !err;
+        if (f->listening)
+            plug_opt_listen(p, f, limit);
     }
     return (int)plug_leave(p, 0, err);
 }
@@ -238,26 +245,30 @@ struct connect_op {
 };
 
 /* What became of the attempt; told once, then the socket may try again. */
-static bool attempt_connected(struct plug *p, struct plug_op *op)
+bool plug_connected(struct plug *p, struct plug_file *f, int *error)
 {
-    struct plug_file *f = ((struct connect_op *)op)->f;
     uint64_t err = 0;
 
-    if (plug_opening(p, f))
+    if (plug_opening(p, f) && !plug_opening_early(p, f))
         return false;
     f->connecting = false;
-    op->ret = 0;
     (void)estab_getopt(p->stack, f->k, ESTAB_O_ERROR, &err);
     if (err)
-        op->err = plug_errno(-(int)err);
+        *error = plug_errno(-(int)err);
     else if (f->told)
-        op->err = f->told;
+        *error = f->told;
     else if (plug_state(p, f) == ESTAB_CLOSED)
-        op->err = ECONNABORTED; /* its error was read with SO_ERROR */
+        *error = ECONNABORTED; /* its error was read with SO_ERROR */
     f->told = 0;
-    if (op->err)
+    if (*error)
         (void)renew(p, f);
     return true;
+}
+
+static bool attempt_connected(struct plug *p, struct plug_op *op)
+{
+    op->ret = 0;
+    return plug_connected(p, ((struct connect_op *)op)->f, &op->err);
 }
 
 static int disconnect(struct plug *p, struct plug_file *f)
@@ -285,11 +296,13 @@ static int begin_connect(struct plug *p, struct plug_file *f, const struct socka
     if (f->listening)
         return EISCONN;
     own_source(p, &a);
+    (void)estab_setopt(p->stack, f->k, ESTAB_O_FASTOPEN, f->fast);
     err = estab_connect(p->stack, f->k, &a);
     if (err == ESTAB_E_ISCONN && plug_state(p, f) == ESTAB_CLOSED) {
         err = renew(p, f);
         if (err)
             return err;
+        (void)estab_setopt(p->stack, f->k, ESTAB_O_FASTOPEN, f->fast);
         err = estab_connect(p->stack, f->k, &a);
     }
     if (err == ESTAB_E_INUSE)
@@ -298,6 +311,21 @@ static int begin_connect(struct plug *p, struct plug_file *f, const struct socka
         return plug_errno(err);
     f->connecting = true;
     return 0;
+}
+
+int plug_connect_fast(struct plug *p, struct plug_file *f, const struct sockaddr *sa, socklen_t len)
+{
+    bool was = f->fast;
+    int err;
+
+    if (!p->set.fastopen_client || (sa && len >= sizeof(sa_family_t) && sa->sa_family == AF_UNSPEC))
+        return EOPNOTSUPP;
+    if (f->connecting)
+        return EALREADY;
+    f->fast = true;
+    err = begin_connect(p, f, sa, len);
+    f->fast = was;
+    return err;
 }
 
 int plug_connect(void *u, int fd, const struct sockaddr *sa, socklen_t len)

@@ -31,6 +31,7 @@ struct call_state {
     struct sockaddr_storage sa;
     socklen_t sa_len;
     bool has_sa;
+    bool opens; /* begins a connection */
     struct iovec iov[VECTOR_MAX];
     int niov;
     struct msghdr msg;
@@ -393,19 +394,24 @@ static long long make_accept(struct call_state *c, const struct packetdrill_inte
     return io->accept(io->userdata, c->fd, sa_of(c), c->has_sa ? &c->sa_len : NULL);
 }
 
-static void prepare_connect(struct call_state *c)
+/* The connection that the call begins is the one at hand. */
+static void begin_connection(struct call_state *c)
 {
-    struct fd_pair *pair;
+    struct fd_pair *pair = pair_of(c->r, c->fd);
     uint8_t to[16];
 
-    fd_arg(c);
-    addr_args(c, 1, c->r->remote, c->r->connect_port);
-    pair = pair_of(c->r, c->fd);
     if (!pair || !c->has_sa || c->sa.ss_family == AF_UNSPEC || pair->connected)
         return;
-    pair->connected = true;
+    pair->connected = c->opens = true;
     sa_ip(c, to);
     c->r->current = conn_new(c->r, to, sa_port(c));
+}
+
+static void prepare_connect(struct call_state *c)
+{
+    fd_arg(c);
+    addr_args(c, 1, c->r->remote, c->r->connect_port);
+    begin_connection(c);
 }
 
 static long long make_connect(struct call_state *c, const struct packetdrill_interface *io)
@@ -458,6 +464,8 @@ static void prepare_out(struct call_state *c)
     c->n[0] = c->nargs > 3 ? number_arg(c, 3) : 0;
     if (c->nargs > 4)
         addr_args(c, 4, c->r->remote, c->r->connect_port);
+    if (c->n[0] & MSG_FASTOPEN)
+        begin_connection(c);
 }
 
 static void check_in(struct call_state *c)
@@ -592,6 +600,12 @@ static void prepare_recvmsg(struct call_state *c)
 static void prepare_sendmsg(struct call_state *c)
 {
     prepare_msg(c, true);
+    if (c->n[0] & MSG_FASTOPEN) {
+        put_addr(c, c->r->remote, c->r->connect_port);
+        c->msg.msg_name = &c->sa;
+        c->msg.msg_namelen = c->sa_len;
+        begin_connection(c);
+    }
 }
 
 static long long make_recvmsg(struct call_state *c, const struct packetdrill_interface *io)
@@ -1075,7 +1089,7 @@ static void check_call(struct call_state *c)
         if (c->type->make != make_epoll_create)
             r->last_fd = (int)c->ret;
     }
-    pair = c->type->make == make_connect ? pair_of(r, c->fd) : NULL;
+    pair = c->type->make == make_connect || c->opens ? pair_of(r, c->fd) : NULL;
     if (pair && (c->sa.ss_family == AF_UNSPEC ||
                  (c->ret < 0 && c->err != EINPROGRESS && c->err != EALREADY && c->err != EISCONN)))
         pair->connected = false;

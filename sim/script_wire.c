@@ -288,6 +288,9 @@ static void option_text(const uint8_t *p, size_t len, char *buf, size_t cap)
     } else if (p[0] == KIND_FO || p[0] == KIND_MD5) {
         add(buf, cap, p[0] == KIND_FO ? "FO " : "md5 ");
         add_hex(v, n, buf, cap);
+    } else if (p[0] == KIND_EXP && n >= 2 && wire_get16(v) == 0xf989) {
+        add(buf, cap, "FOEXP ");
+        add_hex(v + 2, n - 2, buf, cap);
     } else {
         add(buf, cap, "raw ");
         add_hex(p, len, buf, cap);

@@ -161,6 +161,11 @@ enum estab_overflow {                      /* a SYN that a listener has no room 
                       ESTAB_OVERFLOW_DROP, /* unanswered: the peer tries again */
                       ESTAB_OVERFLOW_RST,  /* refused: the peer's user is told at once */
 };
+enum estab_ecn { /* RFC 3168 */
+                 ESTAB_ECN_OFF,
+                 ESTAB_ECN_PASSIVE, /* used where the peer asks for it */
+                 ESTAB_ECN_ACTIVE,  /* and asked for in every SYN */
+};
 /* What systems do differently where the RFCs leave it open, or in spite of them; doc/PROFILES.md
  * has each value's source.  Settings in which they merely differ by a number are in estab_config.
  */
@@ -240,6 +245,9 @@ struct estab_config { /* append-only; `size` tells the library which fields the 
     /* MSS that nearly every path takes: where probing begins, and what is tried in a black hole
      * first; no less than pmtu_least. */
     uint16_t base_mss4, base_mss6;
+    uint8_t ecn;             /* enum estab_ecn */
+    uint32_t fastopen_cache; /* destinations whose Fast Open cookies are kept, RFC 7413; 0: none is
+                                ever asked for */
 };
 #define estab_config_init(cfg) estab_config_init_sized((cfg), sizeof *(cfg))
 void estab_config_init_sized(struct estab_config *cfg, size_t size); /* fills every default */
@@ -363,6 +371,14 @@ enum estab_opt {
                           share what arrives by a hash of its addresses and ports */
     ESTAB_O_V6ONLY,    /* before bind.  1: no IPv4.  0 (default): an all-zero IPv6 address is any of
                           both */
+    ESTAB_O_ECN,       /* enum estab_ecn; before connect, or for what a listener accepts */
+    /* TCP Fast Open, RFC 7413; 0: no (default).  For what may be asked twice: a SYN that the
+     * network copies can make two connections with the same first octets.
+     * A listener: how many connections it may have that are not yet established but can be
+     * accepted, with the text of their SYN to be read, and sent to.
+     * A socket that connects: not 0: the server is asked for a cookie; when one is there, the SYN
+     * waits for the first estab_send, for 200 ms at most, and takes its octets along. */
+    ESTAB_O_FASTOPEN,
 };
 enum {                     /* flags of estab_send and estab_recv */
        ESTAB_MSG_PEEK = 1, /* recv: leave what is read */
@@ -383,7 +399,8 @@ int estab_listen(estab_stack *s, estab_sock k, uint32_t backlog);
 int estab_accept(estab_stack *s, estab_sock k, estab_sock *out, struct estab_addr *peer);
 /* UDP: 0; sets the peer: the only one from then on whose datagrams and ICMP errors arrive.  May be
  * called again; port 0: no peer any more.
- * TCP: active OPEN: E_INPROGRESS, then ESTAB_EV_OUT (established) or ESTAB_EV_ERR.
+ * TCP: active OPEN: E_INPROGRESS, then ESTAB_EV_OUT (established) or ESTAB_EV_ERR; with
+ * ESTAB_O_FASTOPEN, ESTAB_EV_OUT may mean that the SYN waits for text.
  * E_ISCONN; E_UNREACH: no route; E_INUSE: the four-tuple exists, or every ephemeral port to this
  * peer is taken (estab_port_forecast() says by what, and when the next is free); E_NOMEM. */
 int estab_connect(estab_stack *s, estab_sock k, const struct estab_addr *peer);
@@ -479,6 +496,9 @@ struct estab_tcp_info { /* append-only, versioned like estab_config: set size be
     enum estab_type type;
     uint64_t bytes_sent; /* UDP */
     uint64_t refused;    /* UDP: datagrams for which the queue had no room */
+    bool ecn_ok;         /* both ends use explicit congestion notification */
+    bool fastopen_ok;    /* text of the SYN was accepted */
+    bool ecn_seen;       /* the peer's text came ECN-capable, or marked */
 };
 /* E_BADF.  Works on the handles of estab_conn_next too. */
 int estab_tcp_info(const estab_stack *s, estab_sock k, struct estab_tcp_info *info);
@@ -512,6 +532,12 @@ struct estab_port_forecast { /* append-only, versioned like estab_config */
  * E_INVAL; E_UNREACH; E_ADDRNOTAVAIL. */
 int estab_port_forecast(estab_stack *s, const struct estab_addr *local,
                         const struct estab_addr *peer, struct estab_port_forecast *f);
+
+/* The secret of the Fast Open cookies that are given out from now on, RFC 7413 section 4.1.2; the
+ * one before it stays good.  For servers that share an address, and must take each other's cookies:
+ * all have the same, and it is changed by calling again.  Unless this was called secrets are random
+ * and change by themselves, every hour.  Linux makes the same cookies of the same 16 octets. */
+void estab_fastopen_key(estab_stack *s, const uint8_t key[16]);
 
 const char *estab_strerror(int err);
 const char *estab_state_name(enum estab_tcp_state st); /* "SYN-RECEIVED", the RFC's spelling */

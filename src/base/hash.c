@@ -49,7 +49,14 @@ static inline void sip_round(uint64_t v[4])
     v[2] = rotl64(v[2], 32);
 }
 
-uint64_t hash_sip13(const struct hash_key *key, const void *data, size_t len)
+struct hash_key hash_key_of(const uint8_t octets[16])
+{
+    return (struct hash_key){le64_at(octets), le64_at(octets + 8)};
+}
+
+/* c rounds for each 8 octets, d at the end. */
+static inline uint64_t siphash(const struct hash_key *key, const void *data, size_t len, unsigned c,
+                               unsigned d)
 {
     const uint8_t *p = (const uint8_t *)data;
     uint64_t v[4] = {
@@ -59,23 +66,34 @@ uint64_t hash_sip13(const struct hash_key *key, const void *data, size_t len)
         key->k1 ^ 0x7465646279746573u,
     };
     uint64_t m = (uint64_t)len << 56;
-    unsigned shift;
+    unsigned shift, i;
 
     for (; len >= 8; len -= 8, p += 8) {
         v[3] ^= le64_at(p);
-        sip_round(v);
+        for (i = 0; i < c; i++)
+            sip_round(v);
         v[0] ^= le64_at(p);
     }
     for (shift = 0; len; len--, shift += 8)
         m |= (uint64_t)*p++ << shift;
     v[3] ^= m;
-    sip_round(v);
+    for (i = 0; i < c; i++)
+        sip_round(v);
     v[0] ^= m;
     v[2] ^= 0xff;
-    sip_round(v);
-    sip_round(v);
-    sip_round(v);
+    for (i = 0; i < d; i++)
+        sip_round(v);
     return v[0] ^ v[1] ^ v[2] ^ v[3];
+}
+
+uint64_t hash_sip13(const struct hash_key *key, const void *data, size_t len)
+{
+    return siphash(key, data, len, 1, 3);
+}
+
+uint64_t hash_sip24(const struct hash_key *key, const void *data, size_t len)
+{
+    return siphash(key, data, len, 2, 4);
 }
 
 /* A table, or what is left of one: the positions from `low` to `mask`. */

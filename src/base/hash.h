@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* hash.h - keyed hash (SipHash-1-3) and an index from hash to a 32-bit reference.
+/* hash.h - keyed hash (SipHash-1-3, and 2-4 where others must agree) and an index from hash to a
+ * 32-bit reference.
  *
  * An entry is 8 octets: the low 32 bits of the hash and the caller's reference; keys are the
  * caller's, who compares them.  Open addressing, linear probing; it grows incrementally: each
@@ -13,7 +14,9 @@
 struct hash_key {
     uint64_t k0, k1;
 };
+struct hash_key hash_key_of(const uint8_t octets[16]); /* as SipHash reads one */
 uint64_t hash_sip13(const struct hash_key *key, const void *data, size_t len);
+uint64_t hash_sip24(const struct hash_key *key, const void *data, size_t len);
 
 #define HASH_NONE UINT32_MAX /* not a valid reference */
 

@@ -415,6 +415,7 @@ static bool is_whole(const struct reass *r)
 
 /* ---- the whole datagram ---- */
 
+/* [RFC3168-5.3-1] */
 static enum rule check_whole(const struct reass *r)
 {
     if (ip_is4(r->key + KEY_DST) && r->first->hdr_len + r->end > REASS_LEN_MAX)

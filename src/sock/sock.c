@@ -335,6 +335,16 @@ static int set_option(struct tcb *t, enum estab_opt opt, uint64_t val)
     case ESTAB_O_ADV_USER_TIMEOUT:
         tcp_uto_advertise(t, val ? tcp_uto_field(val) : 0);
         return 0;
+    case ESTAB_O_ECN:
+        if (val > ESTAB_ECN_ACTIVE || (t->state != ESTAB_CLOSED && t->state != ESTAB_LISTEN))
+            return ESTAB_E_INVAL;
+        t->ecn = val & 3;
+        return 0;
+    case ESTAB_O_FASTOPEN:
+        if (val > UINT16_MAX || (t->state != ESTAB_CLOSED && t->state != ESTAB_LISTEN))
+            return ESTAB_E_INVAL;
+        t->fastopen = (uint16_t)val;
+        return 0;
     case ESTAB_O_REUSEADDR:
     case ESTAB_O_REUSEPORT:
     case ESTAB_O_V6ONLY:
@@ -486,6 +496,12 @@ int estab_getopt(estab_stack *s, estab_sock k, enum estab_opt opt, uint64_t *val
         return 0;
     case ESTAB_O_ADV_USER_TIMEOUT:
         *val = tcp_uto_dur(t->adv_uto);
+        return 0;
+    case ESTAB_O_ECN:
+        *val = t->ecn;
+        return 0;
+    case ESTAB_O_FASTOPEN:
+        *val = t->fastopen;
         return 0;
     case ESTAB_O_REUSEADDR:
     case ESTAB_O_REUSEPORT:

@@ -121,6 +121,13 @@ int estab_port_forecast(estab_stack *s, const struct estab_addr *local,
     return err;
 }
 
+void estab_fastopen_key(estab_stack *s, const uint8_t key[16])
+{
+    stack_enter(s);
+    tcp_fastopen_key(&s->tcp, key);
+    stack_leave(s);
+}
+
 const char *estab_strerror(int err)
 {
     switch ((enum estab_err)err) {

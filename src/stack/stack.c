@@ -39,6 +39,8 @@ void estab_config_init_sized(struct estab_config *cfg, size_t size)
         .pmtu_age = ESTAB_S(600), /* RFC 1191 section 6.3, RFC 8201 section 4 */
         .pmtu_least4 = 552, /* RFC 5927 section 7.2: below it an attacker gains, nobody else */
         .pmtu_least6 = 1280,
+        .ecn = ESTAB_ECN_PASSIVE,
+        .fastopen_cache = 256,
     };
 
     (void)estab_config_profile(&all, "rfc");
@@ -66,7 +68,8 @@ static bool config_possible(const struct estab_config *c)
            c->syn_cookies <= ESTAB_COOKIES_ALWAYS && c->listen_overflow <= ESTAB_OVERFLOW_RST &&
            c->profile.options <= ESTAB_OPTIONS_WS_SACK_TS &&
            (c->profile.wscale <= 14 || c->profile.wscale == ESTAB_WSCALE_AUTO) &&
-           c->profile.rto_slop <= ESTAB_S(10) && c->orphan_retries > 0 && c->uto_min <= c->uto_max;
+           c->profile.rto_slop <= ESTAB_S(10) && c->orphan_retries > 0 &&
+           c->uto_min <= c->uto_max && c->ecn <= ESTAB_ECN_ACTIVE && c->fastopen_cache <= 1u << 20;
 }
 
 static struct ip_reass_settings reass_settings_of(const struct estab_config *c)
@@ -107,6 +110,8 @@ static struct tcp_settings tcp_settings_of(const struct estab_config *c)
                                  .timestamps = c->timestamps,
                                  .window_scale = c->window_scale,
                                  .sack = c->sack,
+                                 .ecn = c->ecn,
+                                 .fastopen_cache = c->fastopen_cache,
                                  .port_lo = c->port_lo,
                                  .port_hi = c->port_hi,
                                  .cc = cc_find(c->cc),

@@ -58,6 +58,15 @@ static void newreno_on_loss(struct cc *c, const struct cc_sample *s)
     c->u.newreno.acked = 0;
 }
 
+/* RFC 3168 section 6.1.2: as for a loss; cwnd may be smaller already. */
+static void newreno_on_ecn(struct cc *c, const struct cc_sample *s)
+{
+    c->ssthresh = half_flight(s);
+    if (c->cwnd > c->ssthresh)
+        c->cwnd = c->ssthresh;
+    c->u.newreno.acked = 0;
+}
+
 /* [RFC5681-3.1-6, RFC8961-4-3] */
 static void newreno_on_rto(struct cc *c, const struct cc_sample *s, bool first)
 {
@@ -79,6 +88,7 @@ static const struct cc_ops newreno = {
     .init = newreno_init,
     .on_ack = newreno_on_ack,
     .on_loss = newreno_on_loss,
+    .on_ecn = newreno_on_ecn,
     .on_rto = newreno_on_rto,
     .on_idle = newreno_on_idle,
 };

@@ -53,12 +53,19 @@ struct tcp_sums {         /* of the text to be sent next, by the segments it wil
     uint32_t slot;
     uint16_t v[GSO_SUMS];
 };
+enum tcp_fo { /* Fast Open: what a SYN, or SYN,ACK, has to say */
+              TCP_FO_NONE,
+              TCP_FO_ASK,  /* the server is asked for a cookie */
+              TCP_FO_SEND, /* ... is given one, and text */
+              TCP_FO_GIVE, /* the client is given a new one */
+};
 /* What a connection has only while octets are in flight, unsent, unread or out of order. */
 struct tcp_work {
     struct ring snd; /* from SND.UNA on: in flight, then unsent */
     struct ring rcv; /* unread; what is out of order already lies in its place */
     estab_time due[TCP_TIMERS];
     seq_t resend, lost_to;     /* octets to send again, next first; equal: none */
+    seq_t reduced;             /* RFC 3168: SND.NXT when the window was last reduced for a mark */
     seq_t small_end;           /* end of the last segment smaller than the MSS */
     seq_t rtt_seq;             /* the octet being timed, where there are no timestamps */
     estab_time rtt_at;         /* ... since; ESTAB_NEVER: none is */
@@ -74,6 +81,8 @@ struct tcp_work {
     seq_t probe_lo, probe_hi; /* a larger segment is tried (RFC 4821); equal: none is */
     estab_time mtu_at;        /* no other is tried before */
     uint16_t mtu_next;        /* its size, if a router has named it; else 0 */
+    estab_sock listener;      /* a Fast Open connection's, until its SYN is acknowledged; or 0 */
+    uint8_t fo;               /* enum tcp_fo */
     uint8_t dupacks;          /* in a row */
     uint8_t retries;          /* expiries since something new was acknowledged: against R2 */
     uint8_t probes;           /* zero-window probes in a row: their back-off */
@@ -89,6 +98,10 @@ struct tcp_work {
     bool too_big : 1;      /* what goes again was too big for the path */
     bool mtu_failed : 1;   /* a black hole: smaller ones are tried */
     bool sws_override : 1; /* RFC 9293 section 3.8.6.2.1 (4) */
+    bool held : 1;         /* the SYN waits for text */
+    bool fo_exp : 1;       /* the peer's Fast Open option is the experimental one */
+    bool syn_text : 1;     /* text of the SYN was not taken: sent again, but not lost */
+    bool ecn_wait : 1;     /* marked at a window of one segment: nothing new before the timer */
     uint32_t slot;
 };
 
@@ -101,7 +114,11 @@ struct tcp_listener { /* what a tcb in LISTEN has instead of work */
     uint32_t slot;
     uint32_t backlog;
     uint32_t nsynq;           /* half-open entries of this listener */
-    struct slot_list accepts; /* completed, through tcb.ready */
+    struct slot_list accepts; /* completed, or begun by Fast Open; through tcb.ready */
+    /* Fast Open, RFC 7413 section 5.1 */
+    uint32_t npending;        /* begun so, SYN not yet acknowledged */
+    uint32_t nreset[2];       /* and those that were reset in this minute, and in the one before */
+    estab_time minute;        /* since when */
     estab_time cookies_until; /* until then a SYN cookie may come back */
 };
 
@@ -133,8 +150,15 @@ struct tcb {
     bool syn_acked : 1, fin_queued : 1, fin_sent : 1, fin_rcvd : 1;
     bool ts_ok : 1, ws_ok : 1, sack_ok : 1;
     bool nodelay : 1, quickack : 1;
-    bool orphan : 1;  /* no handle: the user has closed it */
-    bool rd_shut : 1; /* SHUT_RD: what arrives is discarded */
+    bool ecn_ok : 1;      /* RFC 3168: the peer's text may be marked, and marks are echoed */
+    bool ecn_ect : 1;     /* ours may be */
+    bool ecn_echo : 1;    /* ECE on every ACK, until CWR */
+    bool ecn_cwr : 1;     /* CWR on the next new text */
+    bool ecn_seen : 1;    /* text came ECT, or marked */
+    bool fastopen_ok : 1; /* text of the SYN was accepted, by either side */
+    uint8_t ecn : 2;      /* enum estab_ecn */
+    bool orphan : 1;      /* no handle: the user has closed it */
+    bool rd_shut : 1;     /* SHUT_RD: what arrives is discarded */
     bool bound : 1, in_demux : 1;
     bool want_out : 1;    /* the user was told E_AGAIN */
     bool embryo : 1;      /* in a listener's accept queue */
@@ -155,6 +179,7 @@ struct tcb {
     struct ip_path path;
     uint16_t lport, pport;
     uint8_t peer[16];
+    uint16_t fastopen;  /* ESTAB_O_FASTOPEN */
     uint32_t tag;       /* its hash in the demux */
     uint32_t slot;      /* its own */
     uint16_t snd_mss;   /* Eff.snd.MSS without options: RFC 9293 section 3.7.1 */
@@ -162,6 +187,7 @@ struct tcb {
     struct link send;   /* on its port's send list, or among the dead */
     struct link ready;  /* on the ready list, a listener's accept queue, or among the orphans */
     uint32_t linger_ms; /* UINT32_MAX: not set */
+    uint32_t timewait;  /* its TIME-WAIT entry, where a handle outlived the connection */
     struct wheel_node node;
     struct cc cc;
     struct tcp_rtt rtt;
@@ -184,10 +210,9 @@ struct tcb {
     uint16_t mss_max;  /* what the peer and the first link take: snd_mss where the path does */
     uint32_t keepidle_ms, keepintvl_ms;
     uint32_t user_timeout_ms; /* the user's or adopted; 0: the layer's; UINT32_MAX: none */
-    uint32_t timewait;        /* its TIME-WAIT entry, where a handle outlived the connection */
-    estab_time idle_at;       /* keepalive, or the end of an orphan's FIN-WAIT-2 */
-    uint64_t octets_acked, octets_received;
     uint32_t segs_in, segs_out, retrans, rto_fired, dup_acks_in;
+    estab_time idle_at; /* keepalive, or the end of an orphan's FIN-WAIT-2 */
+    uint64_t octets_acked, octets_received;
 };
 _Static_assert(sizeof(struct tcb) <= 288, "an idle connection is small");
 
@@ -202,11 +227,12 @@ struct tcp_synq { /* passive SYN-RECEIVED */
     uint8_t retries;
     uint8_t challenge_s; /* tcp_second() of the last challenge ACK */
     uint8_t snd_wscale : 4, rcv_wscale : 4;
-    bool ts_ok : 1, ws_ok : 1, sack_ok : 1;
-    bool in_send : 1; /* owes a SYN,ACK */
-    bool dead : 1;    /* freed when it leaves the send list */
-    uint32_t due;     /* ms, circular */
-    struct link link; /* among those with the same number of retries */
+    bool ts_ok : 1, ws_ok : 1, sack_ok : 1, ecn_ok : 1;
+    bool in_send : 1;             /* owes a SYN,ACK */
+    bool dead : 1;                /* freed when it leaves the send list */
+    bool fo_give : 1, fo_exp : 1; /* a Fast Open cookie with the first SYN,ACK; in which option */
+    uint32_t due;                 /* ms, circular */
+    struct link link;             /* among those with the same number of retries */
     uint32_t send_next;
 };
 _Static_assert(sizeof(struct tcp_synq) <= 64, "a half-open connection is an entry of 64 octets");
@@ -270,6 +296,8 @@ struct tcp_settings { /* of estab_config */
     estab_dur msl, delack, fin_wait_2, user_timeout;
     uint8_t syn_retries, synack_retries, max_retries, initial_window;
     bool timestamps, window_scale, sack;
+    uint8_t ecn; /* enum estab_ecn */
+    uint32_t fastopen_cache;
     uint16_t port_lo, port_hi;
     const struct cc_ops *cc;
     enum estab_syn_cookies cookies;
@@ -287,6 +315,21 @@ struct tcp_secret { /* of SYN cookies; two are good at a time */
     struct hash_key key;
     struct hash used; /* by hash: cookies that have become connections */
     estab_time until; /* 0: none was given out */
+};
+
+struct tcp_fo_peer { /* what a Fast Open client knows of a server */
+    uint8_t addr[16];
+    uint16_t local, port; /* port 0: nothing */
+    uint16_t mss;
+    uint8_t cookie_len, failures;
+    uint8_t cookie[TCP_FO_MAX];
+    bool experimental; /* the cookie came in the experimental option */
+    estab_time not_before, used_at;
+};
+struct tcp_fastopen {
+    struct hash_key key[2];    /* given out, and the one before */
+    estab_time until;          /* key[0] is given out; 0: neither was; ESTAB_NEVER: the user's */
+    struct tcp_fo_peer *peers; /* NULL: no destination is known */
 };
 
 #define TCP_PORT_MAPS  32
@@ -329,6 +372,7 @@ struct tcp_layer {
     struct hash_key secret; /* ISNs, timestamp offsets */
     struct tcp_secret cookies[2];
     uint8_t cookie_turn; /* the one that is given out now */
+    struct tcp_fastopen fastopen;
     struct tcp_ports port_use;
     uint32_t rst_second, rst_most; /* RSTs without a connection: how many in this second to each */
     uint32_t rst_sent[TCP_RST_GROUPS]; /* ... group of addresses, and how many so far */
@@ -505,6 +549,40 @@ uint32_t tcp_unread(const struct tcb *t);
 uint32_t tcp_queued(const struct tcb *t); /* octets in flight or unsent, FIN not counted */
 uint32_t tcp_unsent(const struct tcb *t);
 seq_t tcp_text_una(const struct tcb *t); /* number of the first octet in the send queue */
+
+/* ---- tcp_ecn.c ---- */
+bool tcp_ecn_asked(const struct seg *g);
+uint8_t tcp_ecn_syn_flags(const struct tcb *t); /* of the SYN or SYN,ACK to send */
+void tcp_ecn_syn_arrives(struct tcb *t, const struct seg *g);
+void tcp_ecn_text(struct tcb *t, const struct seg *g); /* acceptable, and t->ecn_ok */
+/* An ACK of something new, before it takes effect; true: it echoes a mark, and must not let the
+ * window grow. */
+bool tcp_ecn_echoed(struct tcb *t, const struct seg *g, const struct cc_sample *s);
+void tcp_ecn_mark(struct tcb *t, struct seg *g); /* a segment of new text */
+
+/* ---- tcp_fastopen.c ---- */
+void tcp_fastopen_fini(struct tcp_layer *l);
+void tcp_fastopen_key(struct tcp_layer *l, const uint8_t key[16]); /* estab_fastopen_key() */
+/* A SYN with the Fast Open option, for a listener; true: a control block has taken it.  syn: as
+ * synq_fill() leaves it, and says afterwards whether a cookie is to be given. */
+bool tcp_fastopen_syn(struct tcb *t, const struct seg *g, struct tcp_synq *syn, seq_t isn);
+void tcp_fastopen_give(struct tcp_layer *l, const uint8_t *peer, const struct ip_path *p,
+                       bool experimental, struct tcp_opts *o);
+void tcp_fastopen_settled(struct tcb *t, bool reset);
+void tcp_fastopen_open(struct tcb *t);
+void tcp_fastopen_wait(struct tcb *t); /* the SYN waits for text */
+void tcp_fastopen_go(struct tcb *t);   /* ... no longer, or never did */
+/* Adds the option to a SYN's or SYN,ACK's; octets of text that go with it. */
+uint32_t tcp_fastopen_offer(struct tcb *t, struct tcp_opts *o);
+void tcp_fastopen_answered(struct tcb *t, const struct seg *g, uint32_t text_acked);
+void tcp_fastopen_rest(
+    struct tcb *t); /* what the SYN carried and the peer did not take goes again */
+void tcp_fastopen_unanswered(struct tcb *t); /* the SYN, and the opening is given up */
+/* Passive SYN-RECEIVED with a control block, or FIN-WAIT-1 by a CLOSE in it. */
+static inline bool tcp_is_early(const struct tcb *t)
+{
+    return !t->syn_acked && !t->active;
+}
 
 /* ---- tcp_opt.c ---- */
 /* What is announced, and the bound of what is sent: the path's, and the user's (0: none). */

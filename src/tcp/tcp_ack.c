@@ -12,7 +12,8 @@
 
 uint32_t tcp_pipe(const struct tcb *t)
 {
-    uint32_t flight = seq_diff(t->snd.nxt, t->snd.una);
+    bool idle = seq_eq(t->snd.nxt, t->snd.una);
+    uint32_t flight = idle ? 0 : seq_diff(t->snd.nxt, tcp_text_una(t)); /* a SYN is no octet */
 
     return t->w ? flight - seq_diff(t->w->lost_to, t->w->resend) : flight;
 }
@@ -48,7 +49,7 @@ void tcp_rexmt_arm(struct tcb *t, bool restart)
             arm_in(t, TCP_T_PERSIST, tcp_rtt_rto(&t->rtt, &t->layer->set.rto, w->probes));
         return;
     }
-    if (flight == 0) {
+    if (flight == 0 && !w->ecn_wait) {
         tcp_cancel(t, TCP_T_REXMT); /* (5.2) */
         return;
     }
@@ -83,6 +84,7 @@ void tcp_established(struct tcb *t)
     struct tcp_work *w = t->w;
     uint32_t mss = tcp_eff_mss(t);
     bool lost = w && w->syn_lost;
+    bool begun = w && w->listener; /* by Fast Open: text may be in flight */
 
     t->established = true;
     t->soft_err = 0;
@@ -93,12 +95,16 @@ void tcp_established(struct tcb *t)
         w->retries = 0;
         w->stalled_at = ESTAB_NEVER;
         w->resend = w->lost_to = t->snd.nxt;
+        w->reduced = t->snd.una;
+        if (w->syn_text)
+            tcp_fastopen_rest(t);
         if (lost)
             tcp_rtt_syn_lost(&t->rtt);
         tcp_rexmt_arm(t, true);
     }
-    t->layer->set.cc->init(&t->cc, /* RFC 5681 section 3.1: one segment after a lost SYN */
-                           lost ? mss : cc_initial_window(t->layer->set.initial_window, mss));
+    if (lost || !begun)
+        t->layer->set.cc->init(&t->cc, /* RFC 5681 section 3.1: one segment after a lost SYN */
+                               lost ? mss : cc_initial_window(t->layer->set.initial_window, mss));
     tcp_raise(t, ESTAB_EV_OUT);
 }
 
@@ -132,7 +138,9 @@ static void fast_retransmit(struct tcb *t)
         return;
     if (!seq_lt(t->recover, t->snd.una))
         return; /* step 1: of an earlier episode, or of what its RTO sent twice */
-    t->layer->set.cc->on_loss(&t->cc, &s);
+    if (!seq_lt(t->snd.una, w->reduced)) /* or a mark in the same window has done it, RFC 3168 */
+        t->layer->set.cc->on_loss(&t->cc, &s);
+    t->ecn_cwr = t->ecn_ect;
     t->cc.cwnd += 3 * s.mss;
     w->recovering = true;
     t->recover = t->snd.nxt;
@@ -197,11 +205,13 @@ static void recovering_ack(struct tcb *t, uint32_t acked)
         t->cc.cwnd += mss;
 }
 
+/* [RFC3168-6.1.2-3] */
 void tcp_ack_advance(struct tcb *t, const struct seg *g)
 {
     struct tcp_work *w = t->w;
-    uint32_t acked, text, flight;
-    estab_dur rtt;
+    uint32_t acked, text;
+    struct cc_sample s;
+    bool marked;
     bool sack_news = w && (g->opt.has & OPT_SACK) && tcp_sack_arrives(t, g);
 
     if (!seq_lt(t->snd.una, g->ack)) {
@@ -209,16 +219,17 @@ void tcp_ack_advance(struct tcb *t, const struct seg *g)
             duplicate_ack(t);
         return;
     }
-    flight = seq_diff(t->snd.nxt, t->snd.una);
     acked = seq_diff(g->ack, t->snd.una);
+    s = sample_of(t, acked, seq_diff(t->snd.nxt, t->snd.una), rtt_sample(t, g));
+    marked = tcp_ecn_echoed(t, g, &s);
     text = acked - (t->fin_sent && seq_eq(g->ack, t->snd.nxt) ? 1 : 0);
-    rtt = rtt_sample(t, g);
     ring_drop(&w->snd, &t->layer->pool, text, false);
     t->snd.una = g->ack;
     t->octets_acked += text;
     w->resend = seq_max(w->resend, t->snd.una);
     w->lost_to = seq_max(w->lost_to, t->snd.una);
     w->small_end = seq_max(w->small_end, t->snd.una);
+    w->reduced = seq_max(w->reduced, t->snd.una);
     w->retries = w->probes = 0;
     w->stalled_at = seq_eq(t->snd.una, t->snd.nxt) ? ESTAB_NEVER : t->layer->env->now;
     if (w->snd_urgent && !seq_lt(t->snd.una, w->snd_up))
@@ -238,10 +249,9 @@ void tcp_ack_advance(struct tcb *t, const struct seg *g)
     if (w->recovering) {
         recovering_ack(t, acked);
     } else {
-        struct cc_sample s = sample_of(t, acked, flight, rtt);
-
         w->dupacks = 0;
-        t->layer->set.cc->on_ack(&t->cc, &s);
+        if (!marked)
+            t->layer->set.cc->on_ack(&t->cc, &s);
     }
     tcp_cancel(t, TCP_T_PERSIST);
     tcp_rexmt_arm(t, true);

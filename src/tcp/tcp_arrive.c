@@ -98,13 +98,14 @@ static enum verdict check_seq(struct tcb *t, struct seg *g)
     /* Figure 8, line 5: the peer's SYN,ACK carries the SYN that we have, and the ACK that we need.
      */
     if (!t->syn_acked && (g->flags & (SEG_SYN | SEG_RST)) == SEG_SYN &&
-        seq_eq(seq_add(g->seq, 1), t->rcv.nxt)) {
+        seq_eq(seq_add(g->seq, 1 + (uint32_t)t->octets_received), t->rcv.nxt)) {
+        tcp_ecn_syn_arrives(t, g);
         if (!(g->flags & SEG_ACK)) { /* its SYN again: our answer was lost */
             t->owed.syn = true;
             return STOP;
         }
         g->flags &= (uint8_t)~SEG_SYN;
-        g->seq = t->rcv.nxt;
+        g->seq = seq_add(g->seq, 1);
         g->len--;
     }
     if (g->flags & (SEG_RST | SEG_SYN))
@@ -114,6 +115,8 @@ static enum verdict check_seq(struct tcb *t, struct seg *g)
         return GO_ON;
     }
     if (tcp_rcv_wnd(t) == 0 && seq_eq(g->seq, t->rcv.nxt)) {
+        if (t->ecn_ok && g->text.len > 0)
+            tcp_ecn_text(t, g); /* of a window probe [RFC3168-6.1.6-2] */
         g->text.len = g->text.n = 0;
         g->len = 0;
         g->flags &= (uint8_t)~SEG_FIN;
@@ -156,7 +159,7 @@ static enum verdict check_rst(struct tcb *t, const struct seg *g)
     }
     switch ((enum estab_tcp_state)t->state) {
     case ESTAB_SYN_RECEIVED:
-        err = ESTAB_E_REFUSED;
+        err = t->active ? ESTAB_E_REFUSED : ESTAB_E_RESET;
         break;
     case ESTAB_CLOSE_WAIT:
         if (t->layer->set.profile.close_wait_pipe)
@@ -218,9 +221,14 @@ void tcp_syn_acked(struct tcb *t, const struct seg *g)
     t->snd.wnd_max = t->snd.wnd;
     t->snd.wl1 = g->seq;
     t->snd.wl2 = g->ack;
+    if (t->w && t->w->rtt_at != ESTAB_NEVER) {
+        tcp_rtt_sample(&t->rtt, &t->layer->set.rto, time_since(t->w->rtt_at, t->layer->env->now));
+        t->w->rtt_at = ESTAB_NEVER;
+    }
     if (t->state == ESTAB_SYN_RECEIVED)
         tcp_enter(t, ESTAB_ESTABLISHED, ESTAB_BY_SEGMENT);
     tcp_established(t);
+    tcp_fastopen_settled(t, false);
     /* Departs from RFC 9293 section 3.10.4: a CLOSE in SYN-RECEIVED always waits for ESTABLISHED,
      * not only where there is something to send. */
     if (t->fin_queued && t->state == ESTAB_ESTABLISHED)
@@ -370,6 +378,8 @@ void tcp_predicted_arrives(struct tcb *t, struct seg *g)
     remember_ts(t, g);
     t->snd.wl1 = g->seq;
     t->snd.wl2 = g->ack;
+    if (t->ecn_ok)
+        tcp_ecn_text(t, g);
     tcp_text_stored(t, g->text.len);
     if (t->keepidle_ms)
         tcp_idle_arm(t);
@@ -401,6 +411,8 @@ void tcp_fail(struct tcb *t, enum estab_err err, enum estab_cause by, bool rst)
 {
     struct tcp_layer *l = t->layer;
 
+    if (t->state == ESTAB_SYN_SENT && (by == ESTAB_BY_TIMEOUT || by == ESTAB_BY_ICMP))
+        tcp_fastopen_unanswered(t);
     tcp_demux_del(t);
     wheel_cancel(&l->wheel, t->slot);
     tcp_unlist(t);
@@ -421,6 +433,7 @@ void tcp_fail(struct tcb *t, enum estab_err err, enum estab_cause by, bool rst)
     }
     t->err = (int8_t)err;
     tcp_enter(t, ESTAB_CLOSED, by);
+    tcp_fastopen_settled(t, by == ESTAB_BY_SEGMENT);
     if (rst)
         tcp_owe(t);
     else if (t->orphan)

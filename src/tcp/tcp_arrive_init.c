@@ -117,13 +117,14 @@ void tcp_arrive_listen(struct tcb *t, struct seg *g, const struct ip_dgram *d, c
 /* 3.10.7.3 SYN-SENT, fourth: the SYN bit. [MUST-10] */
 static void syn_arrives(struct tcb *t, struct seg *g)
 {
-    uint32_t promised = tcp_rcv_wnd(t);
+    uint32_t promised = tcp_rcv_wnd(t), text;
 
     t->rcv.nxt = seq_add(g->seq, 1);
     t->rcv.adv = seq_add(t->rcv.nxt, promised);
     t->rcv.acked = t->rcv.nxt;
     tcp_opt_syn(t, g);
     tcp_uto_arrives(t, g);
+    tcp_ecn_syn_arrives(t, g);
     t->snd.wnd = t->snd.wnd_max = tcp_seg_wnd(t, g);
     t->snd.wl1 = g->seq;
     t->snd.wl2 = g->ack;
@@ -133,6 +134,11 @@ static void syn_arrives(struct tcb *t, struct seg *g)
         t->owed.syn = true;
         return;
     }
+    text = seq_diff(g->ack, t->snd.una) - 1;
+    tcp_fastopen_answered(t, g, text);
+    if (text > 0)
+        ring_drop(&t->w->snd, &t->layer->pool, text, false);
+    t->octets_acked += text;
     t->snd.una = g->ack;
     t->syn_acked = true;
     if (t->w->rtt_at != ESTAB_NEVER) {
@@ -142,6 +148,10 @@ static void syn_arrives(struct tcb *t, struct seg *g)
     tcp_enter(t, ESTAB_ESTABLISHED, ESTAB_BY_SEGMENT);
     t->owed.ack_now = true;
     tcp_established(t);
+    if (t->fin_queued) /* CLOSE waited, after Fast Open */
+        tcp_enter(t, ESTAB_FIN_WAIT_1, ESTAB_BY_USER);
+    if (t->ecn_ok)
+        rule_count(t->layer->rules, RULE_ECN_SETUP);
     g->flags &= (uint8_t)~SEG_SYN;
     g->seq = t->rcv.nxt;
     g->len--;

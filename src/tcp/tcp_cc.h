@@ -29,6 +29,8 @@ struct cc_ops {
                    const struct cc_sample *s); /* new octets acknowledged, outside recovery */
     void (*on_loss)(struct cc *c,
                     const struct cc_sample *s); /* once per episode: sets ssthresh and cwnd */
+    void (*on_ecn)(struct cc *c,
+                   const struct cc_sample *s); /* once per window with a mark, RFC 3168 */
     void (*on_rto)(struct cc *c, const struct cc_sample *s,
                    bool first); /* first: not a repeated one */
     void (*on_idle)(struct cc *c,

@@ -33,19 +33,21 @@ static void trace_frames(struct tcp_layer *l, const struct seg_out *o)
 {
     uint32_t mss = o->gso_size ? o->gso_size : o->text_len, left = o->text_len;
     struct seg_out part;
+    uint8_t cwr = 0;
 
     if (!l->env->cb.trace)
         return;
     part = *o;
     while (left > mss) {
         part.text_len = mss;
-        part.g.flags = o->g.flags & (uint8_t) ~(SEG_PSH | SEG_FIN);
+        part.g.flags = o->g.flags & (uint8_t) ~(SEG_PSH | SEG_FIN | cwr);
         tcp_trace_out(l, &part);
+        cwr = SEG_CWR; /* on the first alone, as gso_split() has it */
         part.g.seq = seq_add(part.g.seq, mss);
         left -= mss;
     }
     part.text_len = left;
-    part.g.flags = o->g.flags;
+    part.g.flags = o->g.flags & (uint8_t)~cwr;
     tcp_trace_out(l, &part);
 }
 
@@ -55,7 +57,9 @@ void tcp_emit(struct tcp_layer *l, const struct seg_out *o, struct tcp_frames *o
     struct estab_frame super, *f = o->gso_size ? &super : &out->f[out->n];
     uint8_t *hdr = out->hdrs[out->n].b, kinds[TCP_KINDS_MAX];
     uint32_t ip_len = ip_emit_len(l->ip, o->path, o->peer), opts_len, hdr_len;
-    struct ip_send how = {.proto = IPPROTO_TCP_, .hop_limit = o->hop_limit, .tos = o->tos};
+    struct ip_send how = {.proto = IPPROTO_TCP_,
+                          .tos = (uint8_t)(o->tos | o->g.tos), /* DSCP, ECN */
+                          .hop_limit = o->hop_limit};
     uint8_t *tcp = hdr + ip_len;
 
     tcp_opt_layout(l->set.profile.options, &o->g.opt, kinds);

@@ -61,6 +61,9 @@ void tcp_info(const struct tcb *t, struct estab_tcp_info *i)
     i->sack_ok = t->sack_ok;
     i->user_timeout = tcp_user_timeout(t);
     i->peer_user_timeout = tcp_uto_dur(t->peer_uto);
+    i->ecn_ok = t->ecn_ok;
+    i->ecn_seen = t->ecn_seen;
+    i->fastopen_ok = t->fastopen_ok;
     memcpy(i->cc, t->layer->set.cc->name, strlen(t->layer->set.cc->name) + 1);
 }
 
@@ -77,6 +80,7 @@ void synq_info(const struct tcp_layer *l, uint32_t slot, struct estab_tcp_info *
     i->snd_mss = q->mss;
     i->ts_ok = q->ts_ok;
     i->sack_ok = q->sack_ok;
+    i->ecn_ok = q->ecn_ok;
     i->snd_wscale = q->snd_wscale;
     i->orphan = true;
 }

@@ -105,6 +105,7 @@ void tcp_fini(struct tcp_layer *l)
     ring_pool_fini(&l->pool);
     hash_fini(&l->demux);
     tcp_cookie_fini(l);
+    tcp_fastopen_fini(l);
     tcp_ports_fini(l);
     slab_fini(&l->tcbs);
     slab_fini(&l->works);
@@ -140,6 +141,7 @@ struct tcb *tcb_new(struct tcp_layer *l)
     t->quick_acks = l->set.profile.quick_acks;
     t->quick_next = (uint8_t)(2 * t->quick_acks);
     t->keepcnt = 9;
+    t->ecn = l->set.ecn & 3u;
     t->keepintvl_ms = 75000;
     t->linger_ms = UINT32_MAX;
     t->challenge_s = TCP_SECOND_NEVER;
@@ -170,6 +172,7 @@ bool tcb_work(struct tcb *t)
     w->rtt_at = ESTAB_NEVER;
     w->stalled_at = ESTAB_NEVER;
     w->resend = w->lost_to = t->snd.nxt;
+    w->reduced = t->snd.una;
     w->snd_up = w->small_end = t->snd.una;
     t->w = w;
     return true;
@@ -192,7 +195,7 @@ static bool at_rest(const struct tcb *t)
         return false;
     }
     return seq_eq(t->snd.una, t->snd.nxt) && w->snd.len == 0 && w->rcv.len == 0 && !w->ahead &&
-           !w->recovering && !w->rto_recovering && !w->fin_ahead &&
+           !w->recovering && !w->rto_recovering && !w->fin_ahead && !w->ecn_wait &&
            w->due[TCP_T_DELACK] == ESTAB_NEVER && w->due[TCP_T_PERSIST] == ESTAB_NEVER &&
            !t->in_send && !t->in_stalled && !(t->fin_queued && !t->fin_sent);
 }
@@ -359,6 +362,14 @@ uint8_t tcp_level(const struct tcb *t)
     case ESTAB_ESTABLISHED:
     case ESTAB_CLOSE_WAIT:
         if (tcp_has_room(t))
+            ev |= ESTAB_EV_OUT;
+        break;
+    case ESTAB_SYN_SENT:
+        if (t->w->held)
+            ev |= ESTAB_EV_OUT;
+        break;
+    case ESTAB_SYN_RECEIVED:
+        if (tcp_is_early(t) && tcp_queued(t) < t->sndbuf)
             ev |= ESTAB_EV_OUT;
         break;
     case ESTAB_CLOSED:

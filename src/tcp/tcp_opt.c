@@ -150,6 +150,11 @@ void tcp_opt_layout(uint8_t order, const struct tcp_opts *o, uint8_t kinds[TCP_K
         k = two_nops(k);
         *k++ = OPT_KIND_SACK;
     }
+    if (o->has & OPT_FO) {
+        *k++ = o->fo_exp ? OPT_KIND_EXP : OPT_KIND_FO;
+        if (order == ESTAB_OPTIONS_SACK_TS_WS && o->fo_len % 4 != (o->fo_exp ? 0 : 2))
+            k = two_nops(k); /* its length is even */
+    }
     if (o->has & OPT_UTO)
         *k++ = OPT_KIND_UTO;
     *k = OPT_KIND_EOL;

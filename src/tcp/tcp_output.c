@@ -103,6 +103,8 @@ static void begin(struct tcb *t, struct seg_out *o, seq_t seq, uint8_t flags)
     o->g.flags = flags;
     if (flags & SEG_ACK)
         o->g.ack = t->rcv.nxt;
+    if (t->ecn_echo && (flags & (SEG_ACK | SEG_SYN | SEG_RST)) == SEG_ACK)
+        o->g.flags |= SEG_ECE;
     if (t->ts_ok && !(flags & SEG_SYN)) {
         o->g.opt.has = OPT_TS;
         o->g.opt.ts_val = tcp_ts_now(t->layer) + t->ts_offset;
@@ -185,14 +187,20 @@ static bool send_syn(struct tcb *t, struct tcp_frames *out)
 {
     bool reply = t->state != ESTAB_SYN_SENT;
     struct seg_out o;
+    uint32_t n;
 
     if (!t->owed.syn)
         return false;
     t->owed.syn = false;
     begin(t, &o, t->snd.una, reply ? SEG_SYN | SEG_ACK : SEG_SYN);
+    o.g.flags |= tcp_ecn_syn_flags(t);
     tcp_opt_offer(t, &o.g.opt, reply);
+    n = tcp_fastopen_offer(t, &o.g.opt);
     if (seq_eq(t->snd.nxt, t->snd.una)) {
-        t->snd.nxt = seq_add(t->snd.una, 1);
+        o.ntext = n ? ring_peek(&t->w->snd, 0, n, o.text) : 0;
+        o.text_len = n;
+        t->w->syn_text = n > 0;
+        t->snd.nxt = seq_add(t->snd.una, 1 + n);
         t->w->resend = t->w->lost_to = t->snd.nxt;
         t->w->rtt_at = t->layer->env->now;
         t->w->rtt_seq = t->snd.nxt;
@@ -216,6 +224,8 @@ static void send_text(struct tcb *t, seq_t seq, uint32_t n, bool fin, enum rule 
 
     begin(t, &o, seq, SEG_ACK);
     o.rule = why;
+    if (n > 0 && why == RULE_NONE)
+        tcp_ecn_mark(t, &o.g);
     if (n > 0) {
         uint32_t off = seq_diff(seq, tcp_text_una(t));
 
@@ -267,7 +277,11 @@ static bool send_lost(struct tcb *t, struct tcp_frames *out)
     w->rtt_at = ESTAB_NEVER; /* Karn */
     t->retrans++;
     tcp_mtu_resent(t, seq, n);
-    why = w->too_big ? RULE_TOO_BIG : w->rto_recovering ? RULE_RTO : RULE_FAST_RETRANSMIT;
+    why = w->too_big          ? RULE_TOO_BIG
+          : w->rto_recovering ? RULE_RTO
+          : w->syn_text       ? RULE_FASTOPEN_REFUSED
+                              : RULE_FAST_RETRANSMIT;
+    w->syn_text &= seq_lt(w->resend, w->lost_to);
     rule_count(t->layer->rules, why);
     tcp_rexmt_arm(t, false);
     send_text(t, seq, n, fin, why, out);
@@ -325,8 +339,10 @@ static uint32_t sendable(struct tcb *t, uint32_t unsent, uint32_t frames)
     struct tcp_work *w = t->w;
     const struct estab_port_caps *caps = &t->layer->ip->ports[t->path.port].caps;
     uint32_t mss = tcp_eff_mss(t), pipe = tcp_pipe(t), room;
-    /* The urgent pointer counts from each segment's own number: no run of segments has one. */
-    uint32_t most = w->snd_urgent ? mss : run_max(caps, mss, frames);
+    /* The urgent pointer counts from each segment's own number: no run of segments has one. A link
+     * that cuts up by itself may repeat CWR. */
+    bool alone = w->snd_urgent || (t->ecn_cwr && caps->gso_max);
+    uint32_t most = alone ? mss : run_max(caps, mss, frames);
     uint32_t n = unsent < most ? unsent : most;
     uint32_t usable = tcp_window_usable(t);
 
@@ -352,7 +368,7 @@ static bool send_new(struct tcb *t, struct tcp_frames *out)
     seq_t seq = t->snd.nxt;
     bool fin = false;
 
-    if (unsent == 0 && !(t->fin_queued && !t->fin_sent))
+    if ((unsent == 0 && !(t->fin_queued && !t->fin_sent)) || w->ecn_wait)
         return false;
     if (unsent > 0) {
         restart_after_idle(t);
@@ -363,7 +379,7 @@ static bool send_new(struct tcb *t, struct tcp_frames *out)
         if (!probe && tail > 0 && !worth_sending(t, tail, unsent - (n - tail)))
             n -= tail;
     }
-    if (t->fin_queued && !t->fin_sent && n == unsent)
+    if (t->fin_queued && !t->fin_sent && n == unsent && t->syn_acked)
         fin = tcp_window_usable(t) > n;
     if (n == 0 && !fin) {
         /* (4): what is held back for a better moment (more text, a wider window) waits 0.1 to 1 s,
@@ -466,8 +482,8 @@ static bool output(struct tcb *t, struct tcp_frames *out)
         break;
     }
     if (!t->syn_acked) /* SYN-RECEIVED, or FIN-WAIT-1 by a CLOSE in it: the FIN waits for the SYN's
-                          ACK */
-        return send_syn(t, out) || send_ack(t, out);
+                          ACK; text does after an ordinary SYN */
+        return send_syn(t, out) || (tcp_is_early(t) && send_new(t, out)) || send_ack(t, out);
     if (t->w && (send_lost(t, out) || send_new(t, out) || send_window_probe(t, out)))
         return true;
     return send_keepalive(t, out) || send_ack(t, out);

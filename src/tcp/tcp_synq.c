@@ -143,7 +143,8 @@ static void synq_fill(struct tcp_synq *q, const struct tcb *t, const struct seg 
                            .challenge_s = TCP_SECOND_NEVER,
                            .ws_ok = set->window_scale && (g->opt.has & OPT_WS),
                            .ts_ok = set->timestamps && (g->opt.has & OPT_TS),
-                           .sack_ok = set->sack && (g->opt.has & OPT_SACK_OK)};
+                           .sack_ok = set->sack && (g->opt.has & OPT_SACK_OK),
+                           .ecn_ok = t->ecn != ESTAB_ECN_OFF && tcp_ecn_asked(g)};
     memcpy(q->peer, k->peer, 16);
     if (q->mss > own)
         q->mss = own;
@@ -191,6 +192,8 @@ void synq_new(struct tcb *t, const struct seg *g, const struct ip_dgram *d, cons
         return;
     }
     synq_fill(&syn, t, g, &k, &path);
+    if (t->fastopen && tcp_fastopen_syn(t, g, &syn, newer ? *newer : tcp_isn(l, &k)))
+        return;
     if (cookie) {
         tcp_cookie_offer(t, &syn);
         return;
@@ -237,6 +240,7 @@ static bool inherit(struct tcb *t, const struct tcb *from)
     t->user_timeout_ms = from->user_timeout_ms;
     t->timeout_set = from->timeout_set;
     t->adv_uto = from->adv_uto;
+    t->ecn = from->ecn;
     return tcp_extra_inherit(t, from);
 }
 
@@ -266,6 +270,9 @@ struct tcb *synq_tcb(struct tcp_layer *l, const struct tcp_synq *q, const struct
     t->snd_wscale = q->snd_wscale;
     t->rcv_wscale = q->rcv_wscale;
     t->sack_ok = q->sack_ok;
+    t->ecn_ok = t->ecn_ect = q->ecn_ok;
+    if (t->ecn_ok)
+        rule_count(l->rules, RULE_ECN_SETUP);
     t->ts_ok = q->ts_ok;
     t->ts_recent = q->ts_recent;
     t->ts_recent_s = (uint32_t)(l->env->now / 1000000000u);
@@ -339,8 +346,11 @@ void synq_segment_arrives(struct tcp_layer *l, uint32_t slot, struct seg *g)
     uint16_t wnd = synq_window(listener);
 
     /* Departs from RFC 9293 section 3.10.7.4, first: the SYN once more is not answered with an ACK
-     * but with the SYN,ACK again, which was lost (section 3.8.1). */
+     * but with the SYN,ACK again, which was lost (section 3.8.1).
+     * A SYN without ECN ends ECN (RFC 3168 section 6.1.1.1). */
     if ((g->flags & (SEG_SYN | SEG_ACK | SEG_RST)) == SEG_SYN && seq_eq(g->seq, q->irs)) {
+        q->ecn_ok &= tcp_ecn_asked(g);
+        q->fo_give &= (g->opt.has & OPT_FO) != 0;
         owe_synack(l, slot);
         return;
     }
@@ -421,7 +431,7 @@ static void emit_synack(struct tcp_layer *l, const struct tcp_synq *q, const str
     o.g.dport = q->pport;
     o.g.seq = q->iss;
     o.g.ack = seq_add(q->irs, 1);
-    o.g.flags = SEG_SYN | SEG_ACK;
+    o.g.flags = SEG_SYN | SEG_ACK | (q->ecn_ok ? SEG_ECE : 0);
     o.g.opt.has = (uint8_t)(OPT_MSS | (q->ws_ok ? OPT_WS : 0) | (q->sack_ok ? OPT_SACK_OK : 0) |
                             (q->ts_ok ? OPT_TS : 0));
     o.g.opt.mss = tcp_mss_announce(l, &q->path, q->peer, listener->user_mss);
@@ -433,6 +443,8 @@ static void emit_synack(struct tcp_layer *l, const struct tcp_synq *q, const str
     o.g.opt.ws = q->rcv_wscale;
     o.g.opt.ts_val = tcp_ts_now(l) + tcp_ts_offset(l, &k);
     o.g.opt.ts_ecr = q->ts_recent;
+    if (q->fo_give && q->retries == 0)
+        tcp_fastopen_give(l, q->peer, &q->path, q->fo_exp, &o.g.opt);
     tcp_emit(l, &o, out);
 }
 

@@ -70,7 +70,8 @@ static void fired(struct tcb *t, enum estab_timer which)
 
 static void give_up(struct tcb *t, enum rule why)
 {
-    bool rst = t->state != ESTAB_SYN_SENT;
+    /* A peer that has said nothing but a SYN may be nobody. */
+    bool rst = t->state != ESTAB_SYN_SENT && !tcp_is_early(t);
 
     rule_count(t->layer->rules, why);
     tcp_fail(t, t->soft_err ? (enum estab_err)t->soft_err : ESTAB_E_TIMEOUT, ESTAB_BY_TIMEOUT, rst);
@@ -114,18 +115,22 @@ static bool gave_up(struct tcb *t, uint32_t tries)
 /* [MUST-22] */
 static void syn_timeout(struct tcb *t)
 {
+    const struct tcp_settings *set = &t->layer->set;
     struct tcp_work *w = t->w;
 
     if (tcp_user_deadline(t) <= t->layer->env->now) {
         give_up(t, RULE_USER_TIMEOUT);
         return;
     }
-    if (w->retries >= t->layer->set.syn_retries) { /* R2 for a SYN: at least 3 minutes [MUST-23] */
+    /* R2 for a SYN: at least 3 minutes [MUST-23] */
+    if (w->retries >= (t->active ? set->syn_retries : set->synack_retries)) {
         give_up(t, RULE_RETRIES);
         return;
     }
     w->retries++;
     back_off(t);
+    if (!w->syn_lost && t->state == ESTAB_SYN_SENT && t->ecn == ESTAB_ECN_ACTIVE)
+        rule_count(t->layer->rules, RULE_ECN_FALLBACK);
     w->syn_lost = true;
     w->rtt_at = ESTAB_NEVER;
     t->rto_fired++;
@@ -151,10 +156,16 @@ static void rexmt_timeout(struct tcb *t)
         syn_timeout(t);
         return;
     }
+    if (w->ecn_wait) {
+        w->ecn_wait = false;
+        if (s.flight == 0)
+            return;
+    }
     if (gave_up(t, w->retries))
         return;
     t->rto_fired++;
-    set->cc->on_rto(&t->cc, &s, w->retries == 0);
+    set->cc->on_rto(&t->cc, &s, w->retries == 0 && !seq_lt(t->snd.una, w->reduced));
+    t->ecn_cwr = t->ecn_ect;
     if (w->retries < UINT8_MAX)
         w->retries++;
     reach_r1(t);
@@ -207,7 +218,10 @@ static void delack_timeout(struct tcb *t)
 static void sws_timeout(struct tcb *t)
 {
     fired(t, ESTAB_T_SWS);
-    t->w->sws_override = true;
+    if (t->w->held)
+        tcp_fastopen_go(t);
+    else
+        t->w->sws_override = true;
 }
 
 /* [MUST-29] */

@@ -90,9 +90,12 @@ int tcp_open_active(struct tcb *t, const struct estab_addr *peer)
     tcp_mtu_begin(t);
     t->rcv_wscale = l->set.window_scale ? tcp_wscale_for(l, t->rcvbuf) : 0;
     t->w->resend = t->w->lost_to = t->w->snd_up = t->w->small_end = t->snd.nxt;
-    t->owed.syn = true;
+    tcp_fastopen_open(t);
     tcp_enter(t, ESTAB_SYN_SENT, ESTAB_BY_USER);
-    tcp_owe(t);
+    if (t->w->held)
+        tcp_fastopen_wait(t);
+    else
+        tcp_fastopen_go(t);
     return ESTAB_E_INPROGRESS;
 }
 
@@ -181,7 +184,9 @@ ptrdiff_t tcp_send(struct tcb *t, const struct estab_iov *iov, size_t niov, uint
             t->w->snd_up = seq_add(tcp_text_una(t), t->w->snd.len);
             t->w->snd_urgent = true;
         }
-        if (t->syn_acked)
+        if (t->w->held)
+            tcp_fastopen_go(t);
+        else if (t->syn_acked || tcp_is_early(t))
             tcp_owe(t);
     }
     tcb_rest(t);
@@ -238,6 +243,10 @@ ptrdiff_t tcp_receive(struct tcb *t, const struct estab_iov *iov, size_t niov, u
     switch ((enum estab_tcp_state)t->state) {
     case ESTAB_CLOSED:
         return t->established ? 0 : ESTAB_E_NOTCONN;
+    case ESTAB_SYN_SENT: /* who listens already has nothing to say first */
+        if (t->w->held)
+            tcp_fastopen_go(t);
+        return ESTAB_E_AGAIN;
     case ESTAB_CLOSE_WAIT:
     case ESTAB_CLOSING:
     case ESTAB_LAST_ACK:
@@ -265,7 +274,15 @@ int tcp_close(struct tcb *t)
     case ESTAB_LISTEN:
         tcp_listener_free(t);
         return 0;
-    case ESTAB_SYN_SENT: /* "Delete the TCB and return 'error: closing' responses" */
+    case ESTAB_SYN_SENT:               /* "Delete the TCB and return 'error: closing' responses" */
+        if (t->w->fo == TCP_FO_SEND) { /* but who was told that it may send has said something */
+            if (t->fin_queued)
+                return ESTAB_E_PIPE;
+            queue_fin(t);
+            if (t->w->held)
+                tcp_fastopen_go(t);
+            return 0;
+        }
         tcp_fail(t, ESTAB_OK, ESTAB_BY_USER, false);
         return 0;
     case ESTAB_SYN_RECEIVED: /* with text queued, "queue for processing after entering ESTABLISHED"

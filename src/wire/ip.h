@@ -63,6 +63,12 @@ static inline bool ip_is_link_local6(const uint8_t a[16])
     return a[0] == 0xfe && (a[1] & 0xc0) == 0x80;
 }
 
+enum { /* struct ip_hdr.tos, the two lowest bits: RFC 3168 section 5 */
+       ECN_ECT1 = 1,
+       ECN_ECT0 = 2,
+       ECN_CE = 3,
+       ECN_MASK = 3,
+};
 struct ip_hdr {
     uint8_t src[16], dst[16];
     uint8_t version; /* 4 or 6 */

@@ -92,6 +92,14 @@
     X(COOKIE_USED, "cookie-used", "RFC 9293 section 3.4: an old duplicate of its ACK: RST")        \
     X(COOKIE_AHEAD, "cookie-ahead", "RFC 4987 section 3.6: the segment before it was lost")        \
     X(RST_RATE, "rst-rate", "RFC 4987 section 2.2: answers to forged sources are limited")         \
+    X(FASTOPEN_ASKED, "fastopen-asked", "RFC 7413 section 4.1.2: a cookie is given")               \
+    X(FASTOPEN_COOKIE, "fastopen-cookie", "RFC 7413 section 4.1.2: not ours, or too old")          \
+    X(FASTOPEN_ACCEPTED, "fastopen-accepted",                                                      \
+      "RFC 7413 section 4.2.2: text may come with the SYN")                                        \
+    X(FASTOPEN_LIMIT, "fastopen-limit", "RFC 7413 section 5.1: too many pending: an ordinary SYN") \
+    X(FASTOPEN_TAKEN, "fastopen-taken", "RFC 7413 section 4.2.2: our SYN's text is acknowledged")  \
+    X(FASTOPEN_REFUSED, "fastopen-refused", "RFC 7413 section 4.2.2: it is not, and goes again")   \
+    X(FASTOPEN_FAILED, "fastopen-failed", "RFC 7413 section 4.1.3.1: not tried again for a while") \
     X(SYN_SENT_ACK, "syn-sent-ack", "RFC 9293 section 3.10.7.3, first: unacceptable ACK")          \
     X(SYN_SENT_RST, "syn-sent-rst", "RFC 9293 section 3.10.7.3, second")                           \
     X(SYN_SENT_OTHER, "syn-sent-other", "RFC 9293 section 3.10.7.3, fifth")                        \
@@ -121,6 +129,9 @@
     X(OPTION_OUTSIDE_SYN, "option-outside-syn",                                                    \
       "RFC 7323 section 2.2, RFC 9293 section 3.7.1: ignored")                                     \
     X(SACK_INVALID, "sack-invalid", "RFC 2018 section 4, RFC 2883 section 5: block ignored")       \
+    X(ECN_SETUP, "ecn-setup", "RFC 3168 section 6.1.1: both ends use ECN")                         \
+    X(ECN_MARKED, "ecn-marked", "RFC 3168 section 6.1.3: CE, echoed until CWR")                    \
+    X(ECN_REDUCED, "ecn-reduced", "RFC 3168 section 6.1.3: CWR, the echo ends")                    \
     /* TCP: TIME-WAIT */                                                                           \
     X(TIME_WAIT_RST, "time-wait-rst", "RFC 1337 section 3: ignored")                               \
     X(TIME_WAIT_FIN, "time-wait-fin", "RFC 9293 section 3.10.7.4, eighth: ACK, restart 2 MSL")     \
@@ -142,6 +153,8 @@
     X(PMTU_PROBE_LOST, "path-mtu-probe-lost", "RFC 4821 section 7.6.2: no sign of congestion")     \
     X(PARTIAL_ACK, "partial-ack", "RFC 6582 section 3.2")                                          \
     X(RECOVERED, "recovered", "RFC 6582 section 3.2: full acknowledgment")                         \
+    X(ECN_ECHO, "ecn-echo", "RFC 3168 section 6.1.2: the window is reduced, once")                 \
+    X(ECN_FALLBACK, "ecn-fallback", "RFC 3168 section 6.1.1.1: SYN again without ECN")             \
     X(IDLE_RESTART, "idle-restart", "RFC 5681 section 4.1")                                        \
     X(ZERO_WINDOW_PROBE, "zero-window-probe", "RFC 9293 section 3.8.6.1 [MUST-36]")                \
     X(KEEPALIVE, "keepalive", "RFC 9293 section 3.8.4")                                            \

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* tcp.h - TCP segments as a representation: RFC 9293 section 3.1, options of RFC 9293, 7323, 2018.
- */
+/* tcp.h - TCP segments as a representation: RFC 9293 section 3.1, options of RFC 9293, 7323, 2018,
+ * 7413. */
 #ifndef WIRE_TCP_H
 #define WIRE_TCP_H
 
@@ -12,6 +12,7 @@
 #define TCP_HDR_LEN  20
 #define TCP_HDR_MAX  60
 #define TCP_SACK_MAX 4
+#define TCP_FO_MAX   16 /* octets of a Fast Open cookie, RFC 7413 section 4.1.1 */
 
 enum { /* the flags octet; as ESTAB_FIN ... */
        SEG_FIN = 0x01,
@@ -29,6 +30,7 @@ enum { /* struct tcp_opts.has */
        OPT_SACK_OK = 4,
        OPT_SACK = 8,
        OPT_TS = 16,
+       OPT_FO = 32,
        OPT_UTO = 64,
 };
 struct tcp_opts {
@@ -39,6 +41,9 @@ struct tcp_opts {
     uint16_t mss;
     uint16_t uto; /* RFC 5482 section 3.3: granularity bit, 15 bits of seconds or minutes */
     uint32_t ts_val, ts_ecr;
+    uint8_t fo_len; /* octets of the Fast Open cookie; 0: one is asked for */
+    bool fo_exp;    /* in the experimental option, RFC 7413 section 4.1.1, RFC 6994 */
+    uint8_t fo[TCP_FO_MAX];
     struct range sack[TCP_SACK_MAX];
 };
 /* A segment: RFC 9293's SEG variables. */
@@ -60,13 +65,13 @@ struct seg {
  * the segment; `all` is the whole segment (header included), which is what g->text is cut from. The
  * checksum is the caller's business.  Options of impossible length end the option list and are
  * reported: RULE_TCP_OPTION ("drop it"), RULE_TCP_HEADER. An option with a wrong length for its
- * kind (MSS of length 3) is RULE_TCP_OPTION too; a duplicate: the first counts; unknown kinds are
- * skipped [MUST-6].  Sets every member of g; tos (0) and nsegs (1) are for the caller, who knows,
- * to change. */
+ * kind (MSS of length 3) is RULE_TCP_OPTION too; a duplicate: the first counts; unknown kinds, and
+ * a Fast Open option of a length it cannot have (RFC 7413 section 4.1.1), are skipped [MUST-6].
+ * Sets every member of g; tos (0) and nsegs (1) are for the caller, who knows, to change. */
 enum rule tcp_parse(struct seg *g, const uint8_t *hdr, size_t hdr_len, const struct pieces *all);
 
-/* The options alone: len octets at p, behind the fixed header.  Every member but sack[] is set:
- * zero where the option is missing. */
+/* The options alone: len octets at p, behind the fixed header.  Every member but sack[] and fo[] is
+ * set: zero where the option is missing. */
 enum rule tcp_opts_parse(struct tcp_opts *o, const uint8_t *p, size_t len);
 
 /* Options to emit, in an order of one's own: kinds in the order of the list, 0 ends it, 1 is a NOP.
@@ -81,6 +86,9 @@ enum rule tcp_opts_parse(struct tcp_opts *o, const uint8_t *p, size_t len);
 #define OPT_KIND_SACK    5
 #define OPT_KIND_TS      8
 #define OPT_KIND_UTO     28
+#define OPT_KIND_FO      34
+#define OPT_KIND_EXP     254 /* with FO_MAGIC: the Fast Open option of experiments */
+#define FO_MAGIC         0xf989
 size_t tcp_opts_emit(const struct tcp_opts *o, const uint8_t *kinds, uint8_t out[40]);
 /* The fixed 20 octets with a zero checksum; opts_len is the multiple of 4 that follows. */
 void tcp_hdr_emit(const struct seg *g, size_t opts_len, uint8_t out[TCP_HDR_LEN]);

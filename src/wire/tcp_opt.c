@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* tcp_opt.c - TCP options as octets: RFC 9293 section 3.2, RFC 7323, RFC 2018. */
+/* tcp_opt.c - TCP options as octets: RFC 9293 section 3.2, RFC 7323, RFC 2018, RFC 7413. */
 #include "wire/tcp.h"
 #include <assert.h>
 
@@ -7,6 +7,18 @@ enum { WS_MAX = 14 }; /* RFC 7323 section 2.3 */
 
 /* NOP NOP TS 10: how RFC 7323 appendix A lays out timestamps, and nearly every segment has it. */
 #define ALIGNED_TS 0x0101080au
+
+/* RFC 7413 section 4.1.1: none, or 4 to 16 octets, an even number; else "MUST be ignored".
+ * [RFC7413-4.1.1-1] */
+static void take_fastopen(struct tcp_opts *o, const uint8_t *cookie, int len, bool experimental)
+{
+    if (o->has & OPT_FO || len < 0 || (len > 0 && len < 4) || len > TCP_FO_MAX || len % 2 != 0)
+        return;
+    o->has |= OPT_FO;
+    o->fo_len = (uint8_t)len;
+    o->fo_exp = experimental;
+    memcpy(o->fo, cookie, (size_t)len);
+}
 
 /* One option, its length known to lie within the header; the first of a kind counts.  False: not
  * the length that its kind has. [RFC7323-2.3-1] */
@@ -62,6 +74,13 @@ static bool take_option(struct tcp_opts *o, const uint8_t *p, uint8_t len)
         if (!(had & OPT_UTO))
             o->uto = be16_at(p + 2);
         return true;
+    case OPT_KIND_FO:
+        take_fastopen(o, p + 2, len - 2, false);
+        return true;
+    case OPT_KIND_EXP:
+        if (len >= 4 && be16_at(p + 2) == FO_MAGIC)
+            take_fastopen(o, p + 4, len - 4, true);
+        return true;
     default:
         return true; /* RFC 9293 section 3.1 [MUST-6]: unknown, and has a length */
     }
@@ -80,6 +99,8 @@ enum rule tcp_opts_parse(struct tcp_opts *o, const uint8_t *p, size_t len)
     o->uto = 0;
     o->ts_val = 0;
     o->ts_ecr = 0;
+    o->fo_len = 0;
+    o->fo_exp = false;
     if (len == 12 && be32_at(p) == ALIGNED_TS) {
         o->has = OPT_TS;
         o->ts_val = be32_at(p + 4);
@@ -117,6 +138,17 @@ static void put_sack(struct wr *w, const struct tcp_opts *o)
         be32_put(p + 2 + 8 * i, o->sack[i].lo.n);
         be32_put(p + 6 + 8 * i, o->sack[i].hi.n);
     }
+}
+
+static void put_fastopen(struct wr *w, const struct tcp_opts *o, uint8_t kind)
+{
+    uint8_t head = kind == OPT_KIND_EXP ? 4 : 2;
+
+    wr_u8(w, kind);
+    wr_u8(w, (uint8_t)(head + o->fo_len));
+    if (kind == OPT_KIND_EXP)
+        wr_u16(w, FO_MAGIC);
+    wr_bytes(w, o->fo, o->fo_len);
 }
 
 /* [MUST-68] */
@@ -164,6 +196,8 @@ size_t tcp_opts_emit(const struct tcp_opts *o, const uint8_t *kinds, uint8_t out
     for (; *kinds != OPT_KIND_EOL; kinds++) {
         if (*kinds == OPT_KIND_SACK)
             put_sack(&w, o);
+        else if (*kinds == OPT_KIND_FO || *kinds == OPT_KIND_EXP)
+            put_fastopen(&w, o, *kinds);
         else
             put_option(&w, o, *kinds);
     }

@@ -24,6 +24,7 @@
 
 #include <estab/host.h>
 
+#include "base/csum.h"
 #include "lab/edges.h"
 #include "stack/stack.h"
 
@@ -49,6 +50,7 @@ struct lab_conf {
     struct estab_config cfg[2];
     struct estab_port_caps caps;
     struct estab_fault fault[2]; /* of what each host sends; seed, now and ctx are filled in */
+    double mark; /* how many of the datagrams that may be marked get CE, RFC 3168 section 5 */
     bool ip6;
     estab_time start;    /* what time it is at the beginning */
     uint32_t sleep_in;   /* once in so many steps both hosts sleep for up to an hour; 0: never */
@@ -338,6 +340,24 @@ static inline uint32_t lab_batch(struct lab *l)
     return l->conf.batch_max > 1 ? lab_between(l, 1, l->conf.batch_max) : 1;
 }
 
+static inline void lab_mark(struct lab *l, const struct estab_frame *f)
+{
+    uint8_t *ip =
+        (uint8_t *)f->iov[0].base + (l->conf.caps.medium == ESTAB_MEDIUM_ETHERNET ? 14 : 0);
+    uint16_t sum;
+
+    if (f->iov[0].len < 60 || l->conf.mark <= (double)lab_below(l, 10000) / 10000)
+        return;
+    if (ip[0] >> 4 == 6 && (ip[1] >> 4 & ECN_MASK) != 0) {
+        ip[1] |= ECN_CE << 4;
+    } else if (ip[0] == 0x45 && (ip[1] & ECN_MASK) != 0) {
+        ip[1] |= ECN_CE;
+        memset(ip + 10, 0, 2);
+        sum = (uint16_t)~csum_fold(csum_add(0, ip, IP4_HDR_LEN));
+        memcpy(ip + 10, &sum, 2);
+    }
+}
+
 static inline bool lab_deliver(struct lab *l, struct lab_host *h)
 {
     struct estab_frame f[64];
@@ -345,6 +365,8 @@ static inline bool lab_deliver(struct lab *l, struct lab_host *h)
 
     if (n < 0)
         lab_fail(l, "%s", h->link->error);
+    for (int i = 0; i < n && l->conf.mark > 0; i++)
+        lab_mark(l, &f[i]);
     if (n > 0)
         assert_int_equal(estab_input(h->s, 0, f, (size_t)n), 0);
     return n > 0;

@@ -32,6 +32,7 @@ struct talk_plan { /* of one side */
     uint32_t sndbuf, rcvbuf, maxseg; /* 0: the stack's */
     estab_dur keepidle;
     bool nodelay, quickack;
+    bool fastopen;           /* side 0 */
     bool urgent, more, peek; /* now and then */
 };
 struct talker {
@@ -66,6 +67,10 @@ struct talks {
     bool listening, closing;
     bool may_fail; /* a connection may end in an error: somebody aborts, or there is no memory */
     uint64_t calls_refused; /* for want of memory */
+    uint16_t fastopen;      /* connections that B takes with the text of their SYN; 0: none */
+    uint64_t
+        copies; /* connections made by an old copy of a SYN, RFC 7413 section 2.1: turned away */
+    uint64_t early; /* connections accepted before their handshake was complete */
     uint8_t pattern[TALK_PATTERN + TALK_CHUNK];
     uint8_t buf[TALK_CHUNK];
 };
@@ -142,6 +147,7 @@ static inline void talk_set(struct talker *t, estab_sock k, const struct talk_pl
     (void)estab_setopt(s, k, ESTAB_O_NODELAY, p->nodelay);
     (void)estab_setopt(s, k, ESTAB_O_QUICKACK, p->quickack);
     (void)estab_setopt(s, k, ESTAB_O_KEEPIDLE, p->keepidle);
+    (void)estab_setopt(s, k, ESTAB_O_FASTOPEN, p->fastopen);
     if (p->sndbuf)
         assert_int_equal(estab_setopt(s, k, ESTAB_O_SNDBUF, p->sndbuf), 0);
     if (p->rcvbuf)
@@ -208,6 +214,7 @@ static inline void talk_start(struct talks *a, struct talk *w)
 
 static inline bool talk_accept(struct talks *a, struct lab_host *h)
 {
+    struct estab_tcp_info n = {.size = sizeof n};
     struct estab_addr from;
     bool any = false;
     estab_sock k;
@@ -219,13 +226,20 @@ static inline bool talk_accept(struct talks *a, struct lab_host *h)
         for (uint32_t i = 0; i < a->n; i++)
             if (a->talk[i].begun && !a->talk[i].over && a->talk[i].port[0] == from.port)
                 w = &a->talk[i];
+        any = true;
+        if ((!w || w->t[1].over) && a->fastopen) {
+            assert_int_equal(estab_abort(h->s, k), 0);
+            a->copies++;
+            continue;
+        }
         if (!w || w->t[1].open || w->t[1].over) {
             lab_fail(a->l, "nobody connects from port %u", from.port);
             return any; /* it does not come back: for those who cannot see that */
         }
+        assert_int_equal(estab_tcp_info(h->s, k, &n), 0);
+        a->early += n.state == ESTAB_SYN_RECEIVED;
         talk_begins(&w->t[1], k);
         talk_set(&w->t[1], k, &w->plan[1]);
-        any = true;
     }
     if (err != ESTAB_E_AGAIN)
         lab_fail(a->l, "accept: %s", estab_strerror(err));
@@ -499,6 +513,8 @@ static inline int talks_listen(struct talks *a)
         return err;
     at.port = a->port;
     err = estab_bind(h->s, a->listener, &at);
+    if (!err)
+        err = estab_setopt(h->s, a->listener, ESTAB_O_FASTOPEN, a->fastopen);
     if (!err)
         err = estab_listen(h->s, a->listener, a->backlog);
     if (!err)

@@ -8,7 +8,7 @@
 #include "lab/talk.h"
 
 static struct talks talks; /* large */
-static uint64_t acted[RULE_COUNT];
+static uint64_t acted[RULE_COUNT], early, copies;
 
 /* ---- what a seed means ---- */
 
@@ -34,6 +34,7 @@ static void network_of(struct lab *l, struct lab_conf *c)
     c->caps.medium = ethernet ? ESTAB_MEDIUM_ETHERNET : ESTAB_MEDIUM_IP;
     c->caps.mtu =
         c->ip6 ? PICK(l, 1280, 1280, 1500, 9000) : PICK(l, 68, 296, 576, 1500, 1500, 9000);
+    c->mark = chance(l, 50);
     memcpy(c->caps.mac, "\x02\0\0\0\0\x10", 6);
     if (offload) {
         c->caps.gso_max = PICK(l, 3000, 20000, 65535);
@@ -64,6 +65,7 @@ static void host_of(struct lab *l, struct estab_config *c)
     c->timestamps = !lab_once_in(l, 3);
     c->window_scale = !lab_once_in(l, 3);
     c->sack = !lab_once_in(l, 3);
+    c->ecn = (uint8_t)PICK(l, ESTAB_ECN_OFF, ESTAB_ECN_PASSIVE, ESTAB_ECN_ACTIVE, ESTAB_ECN_ACTIVE);
     c->sndbuf = PICK(l, 2048, 4096, 16384, 65536, 512 << 10);
     c->rcvbuf = PICK(l, 2048, 4096, 16384, 65536, 512 << 10, 2 << 20);
     c->msl = ESTAB_S(31); /* longer than anything wanders, as RFC 9293 section 3.4.2 wants */
@@ -156,6 +158,10 @@ static void talks_of(struct lab *l, struct talks *a)
 {
     uint32_t n = PICK(l, 1, 1, 1, 1, 2, 2, 5, 5, 30);
 
+    if (lab_once_in(l, 4)) {
+        a->fastopen = (uint16_t)PICK(l, 1, 2, 8);
+        n = PICK(l, 2, 5, 8);
+    }
     a->backlog = PICK(l, 1, 3, TALKS_MAX, TALKS_MAX);
     a->may_fail = lab_once_in(l, 10) || may_refuse(&l->conf.cfg[1], n, a->backlog);
     for (uint32_t i = 0; i < n; i++) {
@@ -170,6 +176,11 @@ static void talks_of(struct lab *l, struct talks *a)
         if (a->may_fail) /* who only listens hears of it no other way: an RST may be lost */
             w->plan[0].keepidle = w->plan[1].keepidle = ESTAB_S(10);
         ends_of(l, w, a->may_fail && lab_once_in(l, 2));
+        if (a->fastopen) { /* one connection asks for the cookie that others have */
+            w->plan[0].fastopen = !lab_once_in(l, 4);
+            w->start_at += i * ESTAB_MS(PICK(l, 0, 100, 5000));
+            continue;
+        }
         if (!a->may_fail && lab_once_in(l, 10)) {
             w->simultaneous = true;
             w->port[0] = (uint16_t)(6000 + i);
@@ -212,11 +223,14 @@ static uint64_t run(uint64_t seed, struct edges *edges, FILE *dump, uint64_t *re
     for (int i = 0; i < 2; i++)
         l.host[i].refuse_one_in = lab_once_in(&l, 10) ? lab_between(&l, 2, 20) : 0;
     lab_run(&l);
+    assert_int_equal(tcb_at(&l.host[1].s->tcp, (uint32_t)talks.listener)->l->npending, 0);
     assert_int_equal(estab_close(l.host[1].s, talks.listener), 0);
     lab_check_empty(&l);
     for (unsigned i = 0; i < RULE_COUNT; i++)
         acted[i] += estab_rule_count(l.host[0].s, i) + estab_rule_count(l.host[1].s, i);
     lab_close(&l);
+    early += talks.early;
+    copies += talks.copies;
     *records += l.records;
     return l.hash;
 }
@@ -258,6 +272,9 @@ static void every_seed_ends_well(void **state)
     (void)state;
     for (uint64_t i = 0; i < seeds.n; i++)
         seeds.hash[i] = run(seeds.first + i, NULL, seeds.only ? stderr : NULL, &records);
+    print_message("%llu connections were accepted before their handshake was complete, %llu made\n"
+                  "by a copy of a SYN whose connection had ended (RFC 7413 section 2.1)\n",
+                  (unsigned long long)early, (unsigned long long)copies);
     print_message("%llu seeds, %llu trace records, and how often which rule acted:\n",
                   (unsigned long long)seeds.n, (unsigned long long)records);
     for (unsigned i = 0; i < RULE_COUNT; i++)

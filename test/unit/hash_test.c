@@ -103,6 +103,17 @@ static void sip13_agrees_with_the_reference(void **state)
         assert_true(hash_sip13(&zeros, msg, unkeyed[i].len) == unkeyed[i].hash);
 }
 
+/* The vectors of the paper (appendix A) and of its reference implementation. */
+static void sip24_agrees_with_the_reference(void **state)
+{
+    static const uint8_t octets[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+    const struct hash_key key = hash_key_of(octets);
+
+    (void)state;
+    assert_true(hash_sip24(&key, octets, 8) == 0x93f5f5799a932462u);
+    assert_true(hash_sip24(&key, octets, 15) == 0xa129ca6149be45e5u);
+}
+
 static void an_empty_index_holds_nothing(void **state)
 {
     struct model *m = model_new(1, 4);
@@ -302,6 +313,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sip13_agrees_with_the_reference),
+        cmocka_unit_test(sip24_agrees_with_the_reference),
         cmocka_unit_test(an_empty_index_holds_nothing),
         cmocka_unit_test(set_changes_one_reference),
         cmocka_unit_test(agrees_with_a_model),

@@ -474,7 +474,7 @@ static void t4_urgent_syn(void **state)
  * must do to a connection of which everything is known.  RFC 5961 is part of it (the RFC demands
  * that), RFC 1337 and RFC 6191 for TIME-WAIT. */
 
-enum reply { NOTHING, ONE_ACK, SYN_ACK, RESET, ANYTHING };
+enum reply { NOTHING, ONE_ACK, SYN_ACK, SYN_ACK_ECN, RESET, ANYTHING };
 
 struct outcome {
     enum estab_tcp_state st;
@@ -498,6 +498,12 @@ static struct outcome when_closed(const struct sg *s)
     return (struct outcome){ESTAB_CLOSED, s->flags & SEG_RST ? NOTHING : RESET};
 }
 
+/* RFC 3168 section 6.1.1: who asks for ECN gets it. */
+static enum reply syn_ack_to(const struct sg *s)
+{
+    return (s->flags & (SEG_ECE | SEG_CWR)) == (SEG_ECE | SEG_CWR) ? SYN_ACK_ECN : SYN_ACK;
+}
+
 static struct outcome when_listening(const struct sg *s)
 {
     if (s->flags & SEG_RST)
@@ -505,7 +511,7 @@ static struct outcome when_listening(const struct sg *s)
     if (s->flags & SEG_ACK)
         return (struct outcome){ESTAB_CLOSED, RESET};
     if ((s->flags & (SEG_SYN | SEG_FIN)) == SEG_SYN)
-        return (struct outcome){ESTAB_SYN_RECEIVED, SYN_ACK};
+        return (struct outcome){ESTAB_SYN_RECEIVED, syn_ack_to(s)};
     return (struct outcome){ESTAB_CLOSED, NOTHING};
 }
 
@@ -545,7 +551,7 @@ static struct outcome when_time_wait(const struct facts *f, const struct sg *s)
         return (struct outcome){ESTAB_TIME_WAIT, NOTHING};
     if ((s->flags & (SEG_SYN | SEG_ACK | SEG_FIN)) == SEG_SYN &&
         s->seq - f->rcv_nxt - 1 < 0x7fffffff) /* RFC 6191: newer */
-        return (struct outcome){ESTAB_SYN_RECEIVED, SYN_ACK};
+        return (struct outcome){ESTAB_SYN_RECEIVED, syn_ack_to(s)};
     if (s->flags & SEG_SYN)
         return (struct outcome){ESTAB_TIME_WAIT, ONE_ACK};
     if (!is_acceptable(f, s, seg_len(s)))
@@ -654,6 +660,8 @@ static bool reply_is(const struct peer *p, enum reply want, const struct sg *s)
         return g->flags == SEG_ACK;
     case SYN_ACK:
         return g->flags == (SEG_SYN | SEG_ACK);
+    case SYN_ACK_ECN:
+        return g->flags == (SEG_SYN | SEG_ACK | SEG_ECE);
     case RESET: /* section 3.10.7.1: numbers that the other end will believe */
         return acked ? g->flags == SEG_RST && g->seq.n == s->ack
                      : g->flags == (SEG_RST | SEG_ACK) && g->seq.n == 0 &&
@@ -858,7 +866,7 @@ static void t5_syn_with_ecn_and_reserved_bits(void **state)
                                      .reserved = reserved,
                                      .seq = p.seq++,
                                      .wnd = 1000});
-            assert_answer(&p, SEG_SYN | SEG_ACK);
+            assert_answer(&p, SEG_SYN | SEG_ACK | (ecn == 3 ? SEG_ECE : 0)); /* RFC 3168 */
             p.ack = h->answers[0].g.seq.n + 1;
             say(&p, (uint8_t)(SEG_ACK | ecn << 6), NULL, 0);
             assert_int_equal(estab_accept(h->s, h->listener, &p.k, NULL), 0);

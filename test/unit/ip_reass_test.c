@@ -268,7 +268,7 @@ static void test_the_transport_verifies_what_the_link_could_not(void **state)
     assert_false(n->d.csum_ok);
 }
 
-/* RFC 3168 section 5.3. */
+/* RFC 3168 section 5.3. [RFC3168-5.3-1] */
 static void test_congestion_marks_are_joined(void **state)
 {
     static const struct {

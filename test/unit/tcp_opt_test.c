@@ -91,7 +91,7 @@ static void unknown_kinds_are_skipped(void **state)
     struct tcp_opts o;
 
     (void)state;
-    assert_int_equal(OPTS(&o, 30, 4, 9, 9, 254, 6, 1, 2, 3, 4, 34, 2, 2, 4, 2, 0x18), RULE_NONE);
+    assert_int_equal(OPTS(&o, 30, 4, 9, 9, 254, 6, 1, 2, 3, 4, 77, 2, 2, 4, 2, 0x18), RULE_NONE);
     assert_int_equal(o.has, OPT_MSS);
     assert_int_equal(o.mss, 536);
 }
@@ -315,6 +315,58 @@ static void a_user_timeout_where_it_fits(void **state)
     assert_int_equal(back.uto, 0x8005);
 }
 
+/* RFC 7413 section 4.1.1, and the experimental option that it replaced. */
+static void fast_open_cookies(void **state)
+{
+    uint8_t opts[20] = {34};
+    struct tcp_opts o;
+
+    (void)state;
+    assert_int_equal(OPTS(&o, 34, 2), RULE_NONE);
+    assert_int_equal(o.has, OPT_FO);
+    assert_int_equal(o.fo_len, 0);
+    assert_false(o.fo_exp);
+    assert_int_equal(OPTS(&o, 254, 4, 0xf9, 0x89), RULE_NONE);
+    assert_int_equal(o.has, OPT_FO);
+    assert_int_equal(o.fo_len, 0);
+    assert_true(o.fo_exp);
+    assert_int_equal(OPTS(&o, 254, 10, 0xf9, 0x89, 1, 2, 3, 4, 5, 6), RULE_NONE);
+    assert_int_equal(o.has, OPT_FO);
+    assert_int_equal(o.fo_len, 6);
+    assert_memory_equal(o.fo, ((uint8_t[]){1, 2, 3, 4, 5, 6}), 6);
+    for (uint8_t len = 2; len <= 20; len++) {
+        bool possible = len == 2 || (len >= 6 && len <= 18 && len % 2 == 0);
+
+        opts[1] = len;
+        assert_int_equal(parse(&o, opts, len), RULE_NONE);
+        assert_int_equal(o.has, possible ? OPT_FO : 0);
+        assert_int_equal(o.fo_len, possible ? len - 2 : 0);
+    }
+    assert_int_equal(OPTS(&o, 254, 3, 0xf9), RULE_NONE);
+    assert_int_equal(OPTS(&o, 254, 8, 0xf9, 0x88, 1, 2, 3, 4), RULE_NONE);
+    assert_int_equal(o.has, 0);
+    assert_int_equal(OPTS(&o, 34, 6, 1, 2, 3, 4, 254, 4, 0xf9, 0x89), RULE_NONE);
+    assert_int_equal(o.fo_len, 4);
+    assert_false(o.fo_exp);
+}
+
+static void fast_open_cookies_come_out(void **state)
+{
+    static const uint8_t kinds[] = {OPT_KIND_FO, OPT_KIND_NOP, OPT_KIND_NOP, OPT_KIND_EXP,
+                                    OPT_KIND_EOL};
+    static const uint8_t both[] = {34, 6, 1, 2, 3, 4, 1, 1, 254, 8, 0xf9, 0x89, 1, 2, 3, 4};
+    struct tcp_opts o = {.fo_len = 4, .fo = {1, 2, 3, 4}};
+    uint8_t out[40];
+
+    (void)state;
+    assert_int_equal(tcp_opts_emit(&o, kinds, out), sizeof both);
+    assert_memory_equal(out, both, sizeof both);
+    o.fo_len = 0;
+    assert_int_equal(tcp_opts_emit(&o, kinds + 3, out), 4);
+    assert_memory_equal(out, both + 8, 1);
+    assert_int_equal(out[1], 4);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -337,6 +389,8 @@ int main(void)
         cmocka_unit_test(options_are_padded_to_a_word_with_end_of_list),
         cmocka_unit_test(as_many_sack_blocks_as_fit),
         cmocka_unit_test(a_user_timeout_where_it_fits),
+        cmocka_unit_test(fast_open_cookies),
+        cmocka_unit_test(fast_open_cookies_come_out),
     };
 
     return cmocka_run_group_tests_name("tcp options", tests, NULL, NULL);

@@ -1,0 +1,704 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* ecn_test.c - explicit congestion notification, RFC 3168 section 6.1, packet by packet. */
+#include "hostile.h"
+
+#define SETUP (SEG_ECE | SEG_CWR)
+#define MSS   1460u
+
+/* ---- marks in the IP header ---- */
+
+static void mark_ip(struct packet *k, uint8_t tos)
+{
+    uint16_t sum;
+
+    if (k->b[0] >> 4 == 6) {
+        k->b[0] = (uint8_t)(0x60 | tos >> 4);
+        k->b[1] = (uint8_t)(tos << 4 | (k->b[1] & 0xf));
+        return;
+    }
+    k->b[1] = tos;
+    memset(k->b + 10, 0, 2);
+    sum = csum_of(0, k->b, IP4_HDR_LEN);
+    memcpy(k->b + 10, &sum, 2);
+}
+
+static uint32_t send_marked(const struct peer *p, struct sg s, uint8_t tos)
+{
+    struct packet k;
+
+    packet_seg(&k, p, s);
+    mark_ip(&k, tos);
+    return feed(p->h, p->port, &k);
+}
+
+static uint32_t say_marked(struct peer *p, uint8_t flags, const void *text, size_t len, uint8_t tos)
+{
+    uint32_t n = send_marked(
+        p,
+        (struct sg){
+            .flags = flags, .seq = p->seq, .ack = p->ack, .wnd = 60000, .text = text, .len = len},
+        tos);
+
+    p->seq += (uint32_t)len;
+    return n;
+}
+
+/* ---- connections ---- */
+
+/* The peer's SYN with these flags; what is answered has these. */
+static void open_asking(struct peer *p, uint8_t asks, uint8_t granted)
+{
+    struct answer *a;
+
+    send_seg(p, (struct sg){.flags = SEG_SYN | asks, .seq = p->seq++, .wnd = 60000});
+    a = the_answer(p);
+    assert_int_equal(a->g.flags, SEG_SYN | SEG_ACK | granted);
+    assert_int_equal(a->ip.tos, 0); /* "MUST NOT set ECT on SYN or SYN-ACK packets" */
+    p->irs = p->una = a->g.seq.n;
+    p->ack = p->irs + 1;
+    assert_int_equal(say(p, SEG_ACK, NULL, 0), 0);
+    p->una = p->ack;
+    assert_int_equal(estab_accept(p->h->s, p->h->listener, &p->k, NULL), 0);
+    assert_int_equal(info_of(p).ecn_ok, granted != 0);
+}
+
+static struct peer open_ecn(struct host *h)
+{
+    static const uint8_t mss[] = {2, 4, MSS >> 8, MSS & 0xff};
+    struct peer p = stranger(h, 1000);
+    struct answer *a;
+
+    send_seg(&p, (struct sg){.flags = SEG_SYN | SETUP,
+                             .seq = p.seq++,
+                             .wnd = 60000,
+                             .opts = mss,
+                             .opts_len = sizeof mss});
+    a = the_answer(&p);
+    assert_int_equal(a->g.flags, SEG_SYN | SEG_ACK | SEG_ECE);
+    p.irs = a->g.seq.n;
+    p.ack = p.una = p.irs + 1;
+    assert_int_equal(say(&p, SEG_ACK, NULL, 0), 0);
+    assert_int_equal(estab_accept(h->s, h->listener, &p.k, NULL), 0);
+    return p;
+}
+
+static void set_ecn(const struct peer *p, enum estab_ecn ecn)
+{
+    assert_int_equal(estab_setopt(p->h->s, p->k, ESTAB_O_ECN, ecn), 0);
+}
+
+/* The stack's SYN. */
+static struct answer *connect_active(struct peer *p, enum estab_ecn ecn)
+{
+    struct estab_addr to = {.port = p->pport}, from = {.port = 5000};
+
+    memcpy(to.ip, p->ip.b, 16);
+    memcpy(from.ip, p->host_ip.b, 16);
+    assert_int_equal(estab_socket(p->h->s, ESTAB_TCP, &p->k), 0);
+    set_ecn(p, ecn);
+    assert_int_equal(estab_bind(p->h->s, p->k, &from), 0);
+    assert_int_equal(estab_connect(p->h->s, p->k, &to), ESTAB_E_INPROGRESS);
+    p->lport = from.port;
+    drain(p->h);
+    p->irs = the_answer(p)->g.seq.n;
+    p->ack = p->irs + 1;
+    return the_answer(p);
+}
+
+/* Sends n full segments, which must be what is expected of new text; the first has CWR or not. */
+static void stack_sends(struct peer *p, uint32_t n, bool cwr)
+{
+    static uint8_t text[64 * MSS];
+
+    user_sends(p, text, n * MSS);
+    assert_int_equal(drain(p->h), n);
+    for (uint32_t i = 0; i < n; i++) {
+        struct answer *a = &p->h->answers[i];
+
+        assert_int_equal(a->g.seq.n, p->ack);
+        assert_int_equal(a->g.text.len, MSS);
+        assert_int_equal(a->ip.tos, ECN_ECT0);
+        assert_int_equal(a->g.flags & SETUP, cwr && i == 0 ? SEG_CWR : 0);
+        p->ack += MSS;
+    }
+}
+
+/* An ACK of all but `less` segments. */
+static uint32_t peer_acks(struct peer *p, uint32_t less, uint8_t flags)
+{
+    uint32_t end = p->ack, n;
+
+    p->ack -= less * MSS;
+    n = say(p, SEG_ACK | flags, NULL, 0);
+    p->una = p->ack;
+    p->ack = end;
+    return n;
+}
+
+/* A host whose windows begin with this many segments. */
+static struct host *host_of_window(uint8_t segments)
+{
+    struct estab_config cfg;
+
+    estab_config_init(&cfg);
+    cfg.initial_window = segments;
+    return host_with(&cfg);
+}
+
+/* ---- negotiation ---- */
+
+/* [SHLD-8, RFC3168-6.1.1-1] */
+static void passive_grants_what_is_asked(void **state)
+{
+    static const uint8_t others[] = {0, SEG_ECE, SEG_CWR};
+    struct host *h = *state;
+    struct peer p = stranger(h, 1000);
+
+    open_asking(&p, SETUP, SEG_ECE);
+    for (size_t i = 0; i < sizeof others; i++) {
+        p = stranger(h, (uint16_t)(1001 + i));
+        open_asking(&p, others[i], 0);
+    }
+}
+
+/* RFC 9293 section 3.1: what a later protocol says in the reserved bits is no reason to refuse; RFC
+ * 9768 section 3.1.2 falls back to the answer of RFC 3168. */
+static void accurate_ecn_falls_back(void **state)
+{
+    struct peer p = stranger(*state, 1000);
+
+    send_seg(&p,
+             (struct sg){.flags = SEG_SYN | SETUP, .reserved = 1, .seq = p.seq++, .wnd = 60000});
+    assert_answer(&p, SEG_SYN | SEG_ACK | SEG_ECE);
+    assert_int_equal(the_answer(&p)->g.reserved, 0);
+}
+
+static void a_marked_syn_gets_no_ecn(void **state)
+{
+    struct host *h = *state;
+
+    for (uint8_t tos = ECN_ECT1; tos <= ECN_CE; tos++) {
+        struct peer p = stranger(h, 1000 + tos);
+
+        send_marked(&p, (struct sg){.flags = SEG_SYN | SETUP, .seq = p.seq++, .wnd = 60000}, tos);
+        assert_answer(&p, SEG_SYN | SEG_ACK);
+    }
+}
+
+/* [RFC3168-6.1.1-7] */
+static void off_grants_nothing(void **state)
+{
+    struct host *h = *state;
+    struct peer p = stranger(h, 1000);
+    uint64_t val;
+
+    assert_int_equal(estab_setopt(h->s, h->listener, ESTAB_O_ECN, ESTAB_ECN_OFF), 0);
+    open_asking(&p, SETUP, 0);
+    assert_int_equal(estab_getopt(h->s, p.k, ESTAB_O_ECN, &val), 0);
+    assert_int_equal(val, ESTAB_ECN_OFF);
+    assert_int_equal(estab_setopt(h->s, h->listener, ESTAB_O_ECN, 3), ESTAB_E_INVAL);
+    assert_int_equal(estab_setopt(h->s, p.k, ESTAB_O_ECN, ESTAB_ECN_ACTIVE), ESTAB_E_INVAL);
+}
+
+static void setting_is_every_sockets_default(void **state)
+{
+    struct estab_config cfg;
+    struct host *h;
+    struct peer p;
+    uint64_t val;
+
+    (void)state;
+    estab_config_init(&cfg);
+    assert_int_equal(cfg.ecn, ESTAB_ECN_PASSIVE);
+    cfg.ecn = ESTAB_ECN_ACTIVE;
+    h = host_with(&cfg);
+    p = stranger(h, 1000);
+    assert_int_equal(estab_getopt(h->s, h->listener, ESTAB_O_ECN, &val), 0);
+    assert_int_equal(val, ESTAB_ECN_ACTIVE);
+    open_asking(&p, SETUP, SEG_ECE);
+    host_end(h);
+}
+
+/* Section 6.1.1.1: the peer gave up asking. [RFC3168-6.1.1-4] */
+static void syn_without_ecn_ends_it(void **state)
+{
+    struct peer p = stranger(*state, 1000);
+    struct answer *a;
+
+    send_seg(&p, (struct sg){.flags = SEG_SYN | SETUP, .seq = p.seq, .wnd = 60000});
+    assert_answer(&p, SEG_SYN | SEG_ACK | SEG_ECE);
+    send_seg(&p, (struct sg){.flags = SEG_SYN, .seq = p.seq, .wnd = 60000});
+    assert_answer(&p, SEG_SYN | SEG_ACK);
+    send_seg(&p, (struct sg){.flags = SEG_SYN | SETUP, .seq = p.seq++, .wnd = 60000});
+    a = the_answer(&p);
+    assert_int_equal(a->g.flags, SEG_SYN | SEG_ACK);
+    p.ack = p.una = a->g.seq.n + 1;
+    say(&p, SEG_ACK, NULL, 0);
+    assert_int_equal(estab_accept(p.h->s, p.h->listener, &p.k, NULL), 0);
+    assert_false(info_of(&p).ecn_ok);
+    user_sends(&p, "text", 4);
+    drain(p.h);
+    assert_int_equal(the_answer(&p)->ip.tos, 0);
+}
+
+/* [RFC3168-6.1.1-2, RFC3168-6.1.1-8, RFC3168-6.1.1-9] */
+static void active_asks(void **state)
+{
+    static const struct {
+        uint8_t answer;
+        bool ok;
+    } cases[] = {{SEG_ECE, true}, {0, false}, {SEG_CWR, false}, {SETUP, false}};
+    struct host *h = *state;
+
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct peer p = stranger(h, (uint16_t)(1000 + i));
+        struct answer *a = connect_active(&p, ESTAB_ECN_ACTIVE);
+
+        assert_int_equal(a->g.flags, SEG_SYN | SETUP);
+        assert_int_equal(a->ip.tos, 0);
+        mark(h);
+        say(&p, SEG_SYN | SEG_ACK | cases[i].answer, NULL, 0);
+        assert_acked(&p);
+        assert_int_equal(the_answer(&p)->ip.tos, 0);
+        assert_int_equal(info_of(&p).ecn_ok, cases[i].ok);
+        assert_int_equal(counted(h, RULE_ECN_SETUP), cases[i].ok);
+        user_sends(&p, "text", 4);
+        drain(h);
+        assert_int_equal(the_answer(&p)->ip.tos, cases[i].ok ? ECN_ECT0 : 0);
+        estab_abort(h->s, p.k);
+        drain(h);
+    }
+}
+
+static void passive_does_not_ask(void **state)
+{
+    struct peer p = stranger(*state, 1000);
+
+    assert_int_equal(connect_active(&p, ESTAB_ECN_PASSIVE)->g.flags, SEG_SYN);
+    say(&p, SEG_SYN | SEG_ACK | SEG_ECE, NULL, 0);
+    assert_acked(&p);
+    assert_false(info_of(&p).ecn_ok);
+}
+
+/* Section 6.1.1: a SYN without ECN has gone out, so nothing of ours may be marked; but the promise
+ * of the first SYN stands, marks are echoed. [RFC3168-6.1.1-3, RFC3168-6.1.1.1-1] */
+static void lost_syn_is_repeated_without_ecn(void **state)
+{
+    struct host *h = *state;
+    struct peer p = stranger(h, 1000);
+
+    assert_int_equal(connect_active(&p, ESTAB_ECN_ACTIVE)->g.flags, SEG_SYN | SETUP);
+    mark(h);
+    assert_int_equal(elapse(h, ESTAB_MS(1001)), 1);
+    assert_int_equal(the_answer(&p)->g.flags, SEG_SYN);
+    assert_int_equal(elapse(h, ESTAB_MS(2001)), 1);
+    assert_int_equal(the_answer(&p)->g.flags, SEG_SYN);
+    assert_int_equal(counted(h, RULE_ECN_FALLBACK), 1);
+    say(&p, SEG_SYN | SEG_ACK | SEG_ECE, NULL, 0);
+    assert_acked(&p);
+    assert_true(info_of(&p).ecn_ok);
+    user_sends(&p, "text", 4);
+    drain(h);
+    assert_int_equal(the_answer(&p)->ip.tos, 0);
+    say_marked(&p, SEG_ACK, "text", 4, ECN_CE);
+    assert_int_equal(the_answer(&p)->g.flags, SEG_ACK | SEG_ECE);
+}
+
+static void simultaneous_open(void **state)
+{
+    static const struct {
+        uint8_t syn, synack;
+        bool ok;
+    } cases[] = {{SETUP, SEG_ECE, true}, {SETUP, 0, false}, {0, SEG_ECE, false}};
+    struct host *h = *state;
+
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct peer p = stranger(h, (uint16_t)(1000 + i));
+
+        connect_active(&p, ESTAB_ECN_ACTIVE);
+        send_seg(&p, (struct sg){.flags = SEG_SYN | cases[i].syn, .seq = p.seq, .wnd = 60000});
+        assert_int_equal(the_answer(&p)->g.flags,
+                         SEG_SYN | SEG_ACK | (cases[i].syn == SETUP ? SEG_ECE : 0));
+        say(&p, SEG_SYN | SEG_ACK | cases[i].synack, NULL, 0);
+        assert_acked(&p);
+        assert_int_equal(state_of(&p), ESTAB_ESTABLISHED);
+        assert_int_equal(info_of(&p).ecn_ok, cases[i].ok);
+        estab_abort(h->s, p.k);
+        drain(h);
+    }
+}
+
+static void traffic_class_of_ipv6(void **state)
+{
+    struct peer p = peer_at(*state, TUN, "2001:db8::2", "2001:db8::1", 1000);
+
+    open_asking(&p, SETUP, SEG_ECE);
+    user_sends(&p, "text", 4);
+    drain(p.h);
+    assert_int_equal(the_answer(&p)->ip.tos, ECN_ECT0);
+    p.ack += 4;
+    say_marked(&p, SEG_ACK, "text", 4, ECN_CE);
+    assert_int_equal(the_answer(&p)->g.flags, SEG_ACK | SEG_ECE);
+}
+
+/* ---- the receiver, section 6.1.3 ---- */
+
+/* [RFC3168-6.1.1-6, RFC3168-6.1.3-1, RFC3168-6.1.4-1] */
+static void mark_is_echoed_until_cwr(void **state)
+{
+    struct host *h = *state;
+    struct peer p = open_ecn(h);
+
+    for (int i = 0; i < 40; i++)
+        say(&p, SEG_ACK, "text", 4); /* past the prompt ACKs of a new connection */
+    elapse(h, ESTAB_S(1));
+    mark(h);
+    say_marked(&p, SEG_ACK, "text", 4, ECN_ECT0);
+    elapse(h, ESTAB_S(1));
+    say_marked(&p, SEG_ACK, "text", 4, ECN_CE);
+    assert_int_equal(the_answer(&p)->g.flags, SEG_ACK | SEG_ECE);
+    assert_int_equal(the_answer(&p)->ip.tos, 0);
+    assert_int_equal(counted(h, RULE_ECN_MARKED), 1);
+    say(&p, SEG_ACK, "text", 4);
+    elapse(h, ESTAB_S(1));
+    assert_int_equal(the_answer(&p)->g.flags, SEG_ACK | SEG_ECE);
+    user_sends(&p, "text", 4); /* what carries text carries the echo as well */
+    drain(h);
+    assert_int_equal(the_answer(&p)->g.flags, SEG_ACK | SEG_PSH | SEG_ECE);
+    p.ack += 4;
+    elapse(h, ESTAB_S(30)); /* at rest in between */
+    say(&p, SEG_ACK, NULL, 0);
+    say(&p, SEG_ACK | SEG_CWR, "text", 4);
+    assert_acked(&p);
+    assert_int_equal(counted(h, RULE_ECN_REDUCED), 1);
+    say(&p, SEG_ACK, "text", 4);
+    elapse(h, ESTAB_S(1));
+    assert_acked(&p);
+}
+
+static void cwr_and_mark_at_once(void **state)
+{
+    struct peer p = open_ecn(*state);
+
+    say_marked(&p, SEG_ACK, "text", 4, ECN_CE);
+    say_marked(&p, SEG_ACK | SEG_CWR, "text", 4, ECN_CE);
+    assert_int_equal(the_answer(&p)->g.flags, SEG_ACK | SEG_ECE);
+}
+
+static void mark_ahead_of_a_gap(void **state)
+{
+    struct peer p = open_ecn(*state);
+
+    p.seq += 4;
+    say_marked(&p, SEG_ACK, "text", 4, ECN_CE);
+    assert_int_equal(the_answer(&p)->g.flags, SEG_ACK | SEG_ECE);
+}
+
+/* Section 6.1.5, and a bare ACK has no text that could have been ECT. [RFC3168-6.1.5-2] */
+static void marks_that_do_not_count(void **state)
+{
+    struct host *h = *state;
+    struct peer p = open_ecn(h), q;
+
+    say(&p, SEG_ACK, "text", 4);
+    p.seq -= 4;
+    say_marked(&p, SEG_ACK, "text", 4, ECN_CE); /* all of it received before */
+    assert_int_equal(the_answer(&p)->g.flags, SEG_ACK);
+    p.seq += 1u << 20;
+    say_marked(&p, SEG_ACK, "text", 4, ECN_CE); /* beyond the window */
+    assert_int_equal(the_answer(&p)->g.flags, SEG_ACK);
+    p.seq -= (1u << 20) + 4;
+    assert_int_equal(say_marked(&p, SEG_ACK, NULL, 0, ECN_CE), 0);
+    say(&p, SEG_ACK, "text", 4);
+    assert_acked(&p);
+    q = stranger(h, 1001);
+    open_asking(&q, 0, 0);
+    say_marked(&q, SEG_ACK, "text", 4, ECN_CE); /* no ECN on this connection */
+    assert_acked(&q);
+}
+
+/* Section 6.1.6. [RFC3168-6.1.6-2] */
+static void marked_window_probe(void **state)
+{
+    static uint8_t text[2048];
+    struct host *h = *state;
+    struct peer p;
+
+    assert_int_equal(estab_setopt(h->s, h->listener, ESTAB_O_RCVBUF, sizeof text), 0);
+    p = open_ecn(h);
+    say(&p, SEG_ACK, text, sizeof text);
+    assert_int_equal(the_answer(&p)->g.wnd, 0);
+    say_marked(&p, SEG_ACK, "x", 1, ECN_CE);
+    assert_int_equal(the_answer(&p)->g.flags, SEG_ACK | SEG_ECE);
+}
+
+/* ---- the sender, section 6.1.2 ---- */
+
+/* [RFC3168-6.1.2-1, RFC3168-6.1.2-2] */
+static void echo_halves_the_window_once(void **state)
+{
+    struct host *h = host_of_window(20);
+    struct peer p = open_ecn(h);
+
+    (void)state;
+    mark(h);
+    stack_sends(&p, 20, false);
+    peer_acks(&p, 18, SEG_ECE);
+    assert_int_equal(info_of(&p).cwnd, 10 * MSS);
+    assert_int_equal(info_of(&p).ssthresh, 10 * MSS);
+    assert_int_equal(counted(h, RULE_ECN_ECHO), 1);
+    peer_acks(&p, 10, SEG_ECE);
+    peer_acks(&p, 0, SEG_ECE); /* all that was in flight then: one window */
+    assert_int_equal(info_of(&p).cwnd, 10 * MSS);
+    assert_int_equal(counted(h, RULE_ECN_ECHO), 1);
+    stack_sends(&p, 10, true);
+    peer_acks(&p, 9, SEG_ECE);
+    assert_int_equal(info_of(&p).cwnd, 5 * MSS);
+    assert_int_equal(counted(h, RULE_ECN_ECHO), 2);
+    peer_acks(&p, 0, 0);
+    stack_sends(&p, 2, true);
+    stack_sends(&p, 2, false);
+    host_end(h);
+}
+
+static void echo_without_ecn_is_nothing(void **state)
+{
+    struct host *h = *state;
+    struct peer p = stranger(h, 1000);
+    uint32_t before;
+
+    open_asking(&p, 0, 0);
+    before = info_of(&p).cwnd;
+    user_sends(&p, "text", 4);
+    drain(h);
+    p.ack += 4;
+    say(&p, SEG_ACK | SEG_ECE, NULL, 0);
+    assert_true(info_of(&p).cwnd >= before);
+}
+
+/* Nothing that is not new text is ECT or has CWR: sections 6.1.4 to 6.1.6. [RFC3168-6.1.1-5,
+ * RFC3168-6.1.5-1] */
+static void what_is_sent_again_is_not_ect(void **state)
+{
+    struct host *h = *state;
+    struct peer p = open_ecn(h);
+    struct answer *a;
+
+    stack_sends(&p, 4, false);
+    for (int i = 0; i < 3; i++)
+        peer_acks(&p, 4, 0);
+    a = the_answer(&p);
+    assert_int_equal(a->g.seq.n, p.una);
+    assert_int_equal(a->ip.tos, 0);
+    assert_int_equal(a->g.flags & SETUP, 0);
+    peer_acks(&p, 0, 0);
+    stack_sends(&p, 1, true); /* section 6.1.2: for whatever reason the window was reduced */
+    elapse(h, ESTAB_S(1));
+    a = &h->answers[0];
+    assert_int_equal(a->g.seq.n, p.una);
+    assert_int_equal(a->ip.tos, 0);
+    assert_int_equal(a->g.flags & SETUP, 0);
+    peer_acks(&p, 0, 0);
+    stack_sends(&p, 1, true);
+    peer_acks(&p, 0, 0);
+    user_shuts(&p);
+    assert_int_equal(the_answer(&p)->ip.tos, 0);
+}
+
+/* [RFC3168-6.1.6-1] */
+static void probes_are_not_ect(void **state)
+{
+    struct host *h = *state;
+    struct peer p = open_ecn(h);
+
+    stack_sends(&p, 1, false);
+    send_seg(&p, (struct sg){.flags = SEG_ACK | SEG_ECE, .seq = p.seq, .ack = p.ack});
+    user_sends(&p, "text", 4);
+    assert_int_equal(drain(h), 0);
+    assert_true(elapse(h, ESTAB_S(1)) > 0);
+    assert_int_equal(h->answers[0].g.text.len, 1);
+    assert_int_equal(h->answers[0].ip.tos, 0);
+    assert_int_equal(h->answers[0].g.flags & SETUP, 0);
+    p.ack++;
+    assert_int_equal(say(&p, SEG_ACK, NULL, 0), 1);
+    assert_int_equal(the_answer(&p)->g.text.len, 3);
+    assert_int_equal(the_answer(&p)->ip.tos, ECN_ECT0);
+    assert_int_equal(the_answer(&p)->g.flags & SETUP, SEG_CWR);
+    p.ack += 3;
+    say(&p, SEG_ACK, NULL, 0);
+    assert_int_equal(estab_setopt(h->s, p.k, ESTAB_O_KEEPIDLE, ESTAB_S(1)), 0);
+    assert_true(elapse(h, ESTAB_S(2)) > 0);
+    assert_int_equal(h->answers[0].ip.tos, 0);
+}
+
+/* "reduced only once in response to a series of dropped and/or CE packets from a single window" */
+static void loss_and_mark_in_one_window(void **state)
+{
+    struct host *h = host_of_window(20);
+    struct peer p = open_ecn(h);
+
+    (void)state;
+    stack_sends(&p, 20, false);
+    peer_acks(&p, 19, SEG_ECE);
+    assert_int_equal(info_of(&p).ssthresh, 10 * MSS);
+    for (int i = 0; i < 3; i++)
+        peer_acks(&p, 19, SEG_ECE);
+    assert_int_equal(the_answer(&p)->g.seq.n, p.una);
+    assert_int_equal(info_of(&p).ssthresh, 10 * MSS);
+    peer_acks(&p, 0, SEG_ECE);
+    assert_int_equal(info_of(&p).cwnd, 2 * MSS); /* RFC 6582 section 3.2: FlightSize is 0 */
+    stack_sends(&p, 1, true);
+    host_end(h);
+}
+
+static void mark_after_a_loss_in_one_window(void **state)
+{
+    struct host *h = host_of_window(20);
+    struct peer p = open_ecn(h);
+
+    (void)state;
+    stack_sends(&p, 20, false);
+    for (int i = 0; i < 3; i++)
+        peer_acks(&p, 20, 0);
+    assert_int_equal(info_of(&p).ssthresh, 10 * MSS);
+    mark(h);
+    peer_acks(&p, 10, SEG_ECE);
+    peer_acks(&p, 0, SEG_ECE);
+    assert_int_equal(counted(h, RULE_ECN_ECHO), 0);
+    assert_int_equal(info_of(&p).ssthresh, 10 * MSS);
+    host_end(h);
+}
+
+static void timeout_after_a_mark(void **state)
+{
+    struct host *h = host_of_window(20);
+    struct peer p = open_ecn(h);
+
+    (void)state;
+    stack_sends(&p, 20, false);
+    peer_acks(&p, 10, SEG_ECE);
+    assert_int_equal(info_of(&p).ssthresh, 10 * MSS);
+    elapse(h, info_of(&p).rto + ESTAB_MS(1));
+    assert_int_equal(info_of(&p).rto_fired, 1);
+    assert_int_equal(info_of(&p).cwnd, MSS);
+    assert_int_equal(info_of(&p).ssthresh, 10 * MSS);
+    host_end(h);
+}
+
+/* "SHOULD NOT increase the congestion window in response to the receipt of an ECN-Echo ACK"
+ * [RFC3168-6.1.2-3] */
+static void window_does_not_grow_on_an_echo(void **state)
+{
+    static uint8_t text[22 * MSS];
+    struct host *h = host_of_window(20);
+    struct peer p = open_ecn(h);
+
+    (void)state;
+    user_sends(&p, text, sizeof text);
+    assert_int_equal(drain(h), 20);
+    p.ack += 20 * MSS;
+    assert_int_equal(peer_acks(&p, 19, SEG_ECE), 0);
+    assert_int_equal(info_of(&p).cwnd, 10 * MSS);
+    assert_int_equal(peer_acks(&p, 0, SEG_ECE), 2);
+    assert_int_equal(info_of(&p).cwnd, 10 * MSS);
+    host_end(h);
+}
+
+/* "The sending TCP will then be able to send a new packet only when the retransmit timer expires."
+ * [RFC3168-6.1.2-4] */
+static void window_of_one_waits_for_the_timer(void **state)
+{
+    static uint8_t text[3 * MSS];
+    struct host *h = host_of_window(1);
+    struct peer p = open_ecn(h);
+    estab_dur rto;
+
+    (void)state;
+    user_sends(&p, text, sizeof text);
+    assert_int_equal(drain(h), 1);
+    p.ack += MSS;
+    assert_int_equal(say(&p, SEG_ACK | SEG_ECE, NULL, 0), 0);
+    rto = info_of(&p).rto;
+    assert_int_equal(info_of(&p).cwnd, MSS);
+    assert_int_equal(elapse(h, rto - ESTAB_MS(1)), 0);
+    assert_int_equal(elapse(h, ESTAB_MS(2)), 1);
+    assert_int_equal(h->answers[0].g.seq.n, p.ack);
+    assert_int_equal(h->answers[0].g.flags & SETUP, SEG_CWR);
+    assert_int_equal(info_of(&p).rto_fired, 0);
+    p.ack += MSS;
+    assert_int_equal(say(&p, SEG_ACK, NULL, 0), 1);
+    host_end(h);
+}
+
+/* A link that cuts up super-segments by itself never sees CWR on one. */
+static void cwr_goes_alone_where_the_link_cuts(void **state)
+{
+    static uint8_t text[8 * MSS];
+    struct estab_port_caps caps = {
+        .medium = ESTAB_MEDIUM_IP, .mtu = 1500, .gso_max = 65535, .tx_csum = true};
+    struct host *h = *state;
+    struct estab_frame f;
+    struct peer p;
+    int port = estab_port_add(h->s, &caps);
+
+    assert_int_equal(estab_addr_add(h->s, port, ip("10.0.2.1").b, 120), 0);
+    p = peer_at(h, port, "10.0.2.2", "10.0.2.1", 1000);
+    send_seg(
+        &p,
+        (struct sg){
+            .flags = SEG_SYN | SETUP, .seq = p.seq++, .wnd = 60000, .opts = modern, .opts_len = 4});
+    assert_int_equal(estab_output(h->s, port, &f, 1), 1);
+    p.ack = be32_at((uint8_t *)f.iov[0].base + 24) + 1;
+    say(&p, SEG_ACK, NULL, 0);
+    assert_int_equal(estab_accept(h->s, h->listener, &p.k, NULL), 0);
+    user_sends(&p, text, sizeof text);
+    assert_int_equal(estab_output(h->s, port, &f, 1), 1);
+    assert_int_equal(f.off.gso_size, MSS);
+    assert_int_equal(((uint8_t *)f.iov[0].base)[1], ECN_ECT0);
+    p.ack += 8 * MSS;
+    say(&p, SEG_ACK | SEG_ECE, NULL, 0);
+    user_sends(&p, text, 4 * MSS);
+    assert_int_equal(estab_output(h->s, port, &f, 1), 1);
+    assert_int_equal(f.off.gso_size, 0);
+    assert_int_equal(((uint8_t *)f.iov[0].base)[33] & SETUP, SEG_CWR);
+    assert_int_equal(estab_output(h->s, port, &f, 1), 1);
+    assert_int_equal(f.off.gso_size, MSS);
+    assert_int_equal(((uint8_t *)f.iov[0].base)[33] & SETUP, 0);
+    estab_abort(h->s, p.k);
+    while (estab_output(h->s, port, &f, 1) == 1)
+        ;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        hostile_test(passive_grants_what_is_asked),
+        hostile_test(accurate_ecn_falls_back),
+        hostile_test(a_marked_syn_gets_no_ecn),
+        hostile_test(off_grants_nothing),
+        cmocka_unit_test(setting_is_every_sockets_default),
+        hostile_test(syn_without_ecn_ends_it),
+        hostile_test(active_asks),
+        hostile_test(passive_does_not_ask),
+        hostile_test(lost_syn_is_repeated_without_ecn),
+        hostile_test(simultaneous_open),
+        hostile_test(traffic_class_of_ipv6),
+        hostile_test(mark_is_echoed_until_cwr),
+        hostile_test(cwr_and_mark_at_once),
+        hostile_test(mark_ahead_of_a_gap),
+        hostile_test(marks_that_do_not_count),
+        hostile_test(marked_window_probe),
+        cmocka_unit_test(echo_halves_the_window_once),
+        hostile_test(echo_without_ecn_is_nothing),
+        hostile_test(what_is_sent_again_is_not_ect),
+        hostile_test(probes_are_not_ect),
+        cmocka_unit_test(loss_and_mark_in_one_window),
+        cmocka_unit_test(mark_after_a_loss_in_one_window),
+        cmocka_unit_test(timeout_after_a_mark),
+        cmocka_unit_test(window_does_not_grow_on_an_echo),
+        cmocka_unit_test(window_of_one_waits_for_the_timer),
+        hostile_test(cwr_goes_alone_where_the_link_cuts),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
