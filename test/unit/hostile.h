@@ -539,6 +539,7 @@ static inline void host_listens(struct host *h, uint32_t backlog)
     struct estab_addr any = {.port = LISTEN_PORT};
 
     assert_int_equal(estab_socket(h->s, ESTAB_TCP, &h->listener), 0);
+    assert_int_equal(estab_setopt(h->s, h->listener, ESTAB_O_REUSEADDR, 1), 0);
     assert_int_equal(estab_bind(h->s, h->listener, &any), 0);
     assert_int_equal(estab_listen(h->s, h->listener, backlog), 0);
 }
