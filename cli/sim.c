@@ -15,7 +15,7 @@ struct sim {
     struct estab_sim_options opt;
     const char *topology;
     const char **defines;
-    bool json, quiet;
+    bool json, quiet, table;
 };
 
 static double seconds(void)
@@ -98,6 +98,8 @@ static int parse(struct sim *s, int argc, char *argv[])
                 return say_usage("sim", "--for '%s' is no time; like 30s", v);
         } else if (strcmp(argv[i], "--json") == 0) {
             s->json = true;
+        } else if (strcmp(argv[i], "--table") == 0) {
+            s->table = true;
         } else if (strcmp(argv[i], "-q") == 0 || strcmp(argv[i], "--quiet") == 0) {
             s->quiet = true;
         } else if (argv[i][0] == '-') {
@@ -145,6 +147,93 @@ static int run_one(const struct sim *s)
     return rc;
 }
 
+/* ---- a table: a run for each combination of what varies ---- */
+
+enum { COLUMNS_MAX = 8, VALUE_LEN = 80 };
+
+struct table {
+    const struct sim *s;
+    const char *name[COLUMNS_MAX];
+    const char *const *value[COLUMNS_MAX];
+    size_t nvalues[COLUMNS_MAX], at[COLUMNS_MAX], ncolumns;
+    int width[COLUMNS_MAX];
+};
+
+static int run_row(const struct table *t)
+{
+    char text[COLUMNS_MAX][VALUE_LEN], err[ESTAB_ERRLEN];
+    const char *defines[COLUMNS_MAX], *values[COLUMNS_MAX];
+    struct estab_sim_options opt = t->s->opt;
+    estab_sim *sim;
+    int rc;
+
+    for (size_t i = 0; i < t->ncolumns; i++) {
+        values[i] = t->value[i][t->at[i]];
+        snprintf(text[i], VALUE_LEN, "%s=%s", t->name[i], values[i]);
+        defines[i] = text[i];
+    }
+    opt.defines = defines;
+    opt.ndefines = t->ncolumns;
+    if (estab_sim_new(&sim, t->s->topology, &opt, err)) {
+        say_error("sim", "%s", err);
+        return EXIT_USAGE;
+    }
+    if (estab_sim_run(sim, err)) {
+        say_error("sim", "%s", err);
+        estab_sim_free(sim);
+        return EXIT_FAILURE;
+    }
+    sim_show_row(sim, values, t->width, t->ncolumns, stdout);
+    rc = estab_sim_report(sim)->verdict == ESTAB_SIM_HELD ? EXIT_SUCCESS : EXIT_FAILURE;
+    estab_sim_free(sim);
+    return rc;
+}
+
+/* The last column turns fastest; false: they have all been. */
+static bool next_row(struct table *t)
+{
+    for (size_t i = t->ncolumns; i-- > 0;) {
+        if (++t->at[i] < t->nvalues[i])
+            return true;
+        t->at[i] = 0;
+    }
+    return false;
+}
+
+static void set_width(struct table *t, size_t i)
+{
+    t->width[i] = (int)strlen(t->name[i]);
+    for (size_t k = 0; k < t->nvalues[i]; k++)
+        if ((int)strlen(t->value[i][k]) > t->width[i])
+            t->width[i] = (int)strlen(t->value[i][k]);
+}
+
+static int run_table(const struct sim *s)
+{
+    struct table t = {.s = s};
+    char err[ESTAB_ERRLEN];
+    estab_sim *sim;
+    int rc, worst = EXIT_SUCCESS;
+
+    if (s->opt.ndefines)
+        return say_usage("sim", "--table has its definitions from the topology");
+    if (estab_sim_new(&sim, s->topology, &s->opt, err)) {
+        say_error("sim", "%s", err);
+        return EXIT_USAGE;
+    }
+    while (t.ncolumns < COLUMNS_MAX &&
+           estab_sim_varied(sim, t.ncolumns, &t.name[t.ncolumns], &t.value[t.ncolumns],
+                            &t.nvalues[t.ncolumns]))
+        set_width(&t, t.ncolumns++);
+    sim_show_head(t.name, t.width, t.ncolumns, stdout);
+    do {
+        rc = run_row(&t);
+        worst = rc > worst ? rc : worst;
+    } while (next_row(&t));
+    estab_sim_free(sim);
+    return worst;
+}
+
 static int run(int argc, char *argv[])
 {
     struct sim s = {.opt = {.size = sizeof s.opt, .seed = 1}};
@@ -162,7 +251,7 @@ static int run(int argc, char *argv[])
     s.opt.defines = s.defines;
     rc = parse(&s, argc, argv);
     if (rc == 0)
-        rc = run_one(&s);
+        rc = s.table ? run_table(&s) : run_one(&s);
     free(s.defines);
     return rc;
 }
@@ -180,6 +269,7 @@ const struct command command_sim = {
     "  --seed N              everything that is chance (1)\n"
     "  --for TIME            how long there is traffic\n"
     "  --json                the results as one line of JSON\n"
+    "  --table               a run for each combination of what the topology varies, a line each\n"
     "  -q, --quiet           no line about how fast it was\n"
     "  --list                the topologies that are built in\n"
     "  --show TOPOLOGY       one of them, to begin your own with\n"

@@ -390,7 +390,7 @@ int estab_sim_new(estab_sim **out, const char *topology, const struct estab_sim_
 {
     struct world *w = calloc(1, sizeof *w);
     struct estab_env env;
-    const char *ready = find_ready(topology);
+    const char *ready;
     char *text = NULL;
     int ret = -1;
 
@@ -403,6 +403,7 @@ int estab_sim_new(estab_sim **out, const char *topology, const struct estab_sim_
         goto out;
     }
     estab_virtual_env(&env, &w->rng, w->opt.seed);
+    ready = w->opt.text ? w->opt.text : find_ready(topology);
     if (!ready && read_file(&text, topology, err))
         goto out;
     if (world_parse(w, ready ? ready : text, err))
@@ -474,4 +475,17 @@ const struct estab_sim_node *estab_sim_nodes(const estab_sim *s, size_t *n)
 const char *estab_sim_about(const estab_sim *s)
 {
     return ((const struct world *)s)->about;
+}
+
+bool estab_sim_varied(const estab_sim *s, size_t i, const char **name, const char *const **values,
+                      size_t *n)
+{
+    const struct world *w = (const struct world *)s;
+
+    if (i >= w->nvaried)
+        return false;
+    *name = w->varied[i].name;
+    *values = w->varied[i].values;
+    *n = w->varied[i].n;
+    return true;
 }

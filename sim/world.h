@@ -168,10 +168,17 @@ struct fate_list {
     size_t n, room, next;
 };
 
+enum { VARIED_MAX = 8, VALUES_MAX = 16 };
+struct varied {
+    char name[NAME_MAX_LEN];
+    char value[VALUES_MAX][64];
+    const char *values[VALUES_MAX]; /* for who asks */
+    size_t n;
+};
+
 struct sample;
 struct world {
     char *topology; /* its name */
-    char *text;     /* its lines, cut up */
     char about[128];
     struct estab_sim_options opt;
     char **defines;
@@ -186,7 +193,9 @@ struct world {
     size_t nacts, acts_room, next_act;
     struct expect *expects;
     size_t nexpects, expects_room;
-    bool ip6, checksums;
+    struct varied varied[VARIED_MAX];
+    size_t nvaried;
+    bool ip6, checksums, trusting; /* checksums: they are reckoned; trusting: they never are */
     estab_dur lasts, drain, sample;
     size_t memory; /* ceiling of each host; 0: reckoned from its buffers */
 

@@ -723,14 +723,56 @@ static int read_let(struct reader *r)
     return r->nwords == 3 ? add_let(r, r->word[1], r->word[2]) : refuse(r, "let NAME VALUE");
 }
 
+/* The first value is what it is, and all are what a table is made of. */
+static int read_vary(struct reader *r)
+{
+    struct world *w = r->w;
+    struct varied *v = &w->varied[w->nvaried];
+
+    if (r->nwords < 3 || r->nwords > 2 + VALUES_MAX)
+        return refuse(r, "vary NAME VALUE ..., at most %d", VALUES_MAX);
+    if (w->nvaried == VARIED_MAX)
+        return refuse(r, "more than %d things vary", VARIED_MAX);
+    if (add_let(r, r->word[1], r->word[2]))
+        return -1;
+    snprintf(v->name, sizeof v->name, "%s", r->word[1]);
+    for (int i = 2; i < r->nwords; i++) {
+        if (strlen(r->word[i]) >= sizeof v->value[0])
+            return refuse(r, "'%.40s' is too long", r->word[i]);
+        memcpy(v->value[v->n], r->word[i], strlen(r->word[i]) + 1);
+        v->values[v->n] = v->value[v->n];
+        v->n++;
+    }
+    w->nvaried++;
+    return 0;
+}
+
+static int read_checksums(struct reader *r)
+{
+    bool yes = true;
+    const struct key k = {"checksums", KEY_FLAG, &yes};
+
+    if (r->nwords != 2)
+        return refuse(r, "checksums yes|no");
+    if (set_key(r, &k, r->word[1]))
+        return -1;
+    r->w->checksums = yes;
+    r->w->trusting = !yes;
+    return 0;
+}
+
 static const struct {
     const char *name;
     int (*read)(struct reader *r);
 } statements[] = {
-    {"let", read_let},   {"host", read_node},   {"router", read_node}, {"link", read_link},
-    {"flow", read_flow}, {"at", read_at},       {"route", read_route}, {"expect", read_expect},
-    {"for", read_span},  {"drain", read_span},  {"sample", read_span}, {"memory", read_memory},
-    {"ipv6", read_ipv6}, {"about", read_about},
+    {"vary", read_vary},   {"checksums", read_checksums},
+    {"let", read_let},     {"host", read_node},
+    {"router", read_node}, {"link", read_link},
+    {"flow", read_flow},   {"at", read_at},
+    {"route", read_route}, {"expect", read_expect},
+    {"for", read_span},    {"drain", read_span},
+    {"sample", read_span}, {"memory", read_memory},
+    {"ipv6", read_ipv6},   {"about", read_about},
 };
 
 /* ---- lines ---- */

@@ -22,6 +22,7 @@ struct estab_sim_options { /* append-only, versioned like estab_config */
     const char *fates;    /* a file of what becomes of frames, instead of chance; NULL: chance */
     const char *pcap_dir; /* a capture of each link; NULL: none */
     const char *plot_dir; /* plots and their data; NULL: none */
+    const char *text;     /* the topology itself, instead of a file of its name; NULL: none */
 };
 
 enum estab_sim_verdict {
@@ -88,6 +89,10 @@ const struct estab_sim_link *estab_sim_links(const estab_sim *s, size_t *n);
 const struct estab_sim_node *estab_sim_nodes(const estab_sim *s, size_t *n);
 const char *estab_sim_about(const estab_sim *s);          /* the topology's own line, or "" */
 const char *estab_sim_check_name(enum estab_sim_check c); /* "octets" */
+
+/* What the topology says can be one thing or another (`vary`): from 0; false: no more. */
+bool estab_sim_varied(const estab_sim *s, size_t i, const char **name, const char *const **values,
+                      size_t *n);
 
 /* The topologies that are built in: from 0; false: no more of them. */
 bool estab_sim_ready(size_t i, const char **name, const char **text);
