@@ -305,7 +305,7 @@ static int open_all(struct world *w, char *err)
         return world_say(err, "%s", strerror(ENOMEM));
     for (size_t i = 0; i < PATTERN; i++)
         w->pattern[i] = w->pattern[PATTERN + i] = (uint8_t)world_random(w);
-    if (net_open(w, err))
+    if (net_open(w, err) || script_open(w, err))
         return -1;
     for (size_t i = 0; i < w->nflows; i++)
         if (flow_open(w, w->flows[i], err))
@@ -328,6 +328,7 @@ int estab_sim_run(estab_sim *s, char *err)
         return world_say(err, "%s", strerror(ENOMEM));
     if (!w->closing)
         w->ended_at = w->now;
+    script_finish(w);
     return world_results(w, err);
 }
 
@@ -408,6 +409,8 @@ int estab_sim_new(estab_sim **out, const char *topology, const struct estab_sim_
         goto out;
     if (world_parse(w, ready ? ready : text, err))
         goto out;
+    if (w->opt.fates && fates_read(w, w->opt.fates, err))
+        goto out;
     if (w->opt.lasts)
         w->lasts = w->opt.lasts;
     *out = (estab_sim *)w;
@@ -428,6 +431,8 @@ void estab_sim_free(estab_sim *s)
     for (size_t i = 0; i < w->nflows; i++)
         flow_close(w, w->flows[i]);
     net_close(w);
+    fates_close(w);
+    script_close(w);
     for (size_t i = 0; i < w->ndefines; i++)
         free(w->defines[i]);
     free(w->defines);

@@ -45,7 +45,9 @@ struct way {
     bool half_duplex;
     struct alarm alarm;
     uint32_t pcap_interface;
-    struct fate_list *fates; /* what becomes of its frames, or where that is written down */
+    struct world *world;
+    uint32_t index;
+    size_t fates_at, fates_end; /* of world.fates, when they are replayed */
 };
 struct node {
     char name[NAME_MAX_LEN];
@@ -161,11 +163,23 @@ struct expect {
 
 /* ---- fates (world_fate.c) ---- */
 
+struct fate_line { /* what became of one frame that met anything but its delay */
+    uint32_t way;
+    struct estab_fate fate;
+};
 struct fate_list {
-    struct world *world;
-    struct way *way;
-    struct estab_fate *v;
-    size_t n, room, next;
+    struct fate_line *v;
+    size_t n, room;
+};
+
+/* ---- a connection's end as a packet script (world_script.c) ---- */
+
+struct script {
+    FILE *f;
+    char *text;
+    size_t len;
+    uint32_t isn[2]; /* its own and its peer's */
+    bool has_isn[2];
 };
 
 enum { VARIED_MAX = 8, VALUES_MAX = 16 };
@@ -213,6 +227,11 @@ struct world {
     uint64_t open_conns;
     estab_pcap *pcap;
     bool record_fates, replay_fates;
+    struct fate_list fates;
+    struct flow *scripted; /* whose first connection is written down; NULL: none */
+    uint16_t scripted_port;
+    struct script scripts[2]; /* client and server */
+    struct flow *broken;      /* the flow it was about, if it was about one */
     bool out_of_memory;
     struct sample *samples;
     size_t nsamples, samples_room;
@@ -247,17 +266,37 @@ struct way *world_find_way(struct world *w, const char *from, const char *to);
 int net_open(struct world *w, char *err);
 void net_close(struct world *w);
 void net_act(struct world *w, const struct act *a);
-void host_serve(struct world *w, struct node *h); /* its users, its frames, its deadline */
+/* Frames leave as soon as an arrival, a timeout or a call has caused them, as they do from a kernel:
+ * whoever calls a host's stack calls this next. */
+void host_send(struct world *w, struct node *h);
+void host_serve(struct world *w, struct node *h); /* its users, its deadline */
 
 /* world_flow.c */
 int flow_open(struct world *w, struct flow *f, char *err);
 void flow_close(struct world *w, struct flow *f); /* memory */
 void flow_event(struct world *w, const struct estab_event *e);
 void flow_see(struct world *w, const struct estab_frame *frame); /* that a host sends */
-void flow_stop(struct world *w, struct flow *f);                 /* traffic ends */
+/* The connection's end that a frame of this host's belongs to; NULL: none that lives.  tcp: where
+ * its header is. */
+struct end *flow_find_end(struct world *w, const struct estab_frame *f, bool out,
+                          const uint8_t **tcp, size_t *text);
+void flow_stop(struct world *w, struct flow *f);      /* traffic ends */
 void flow_throw_out(struct world *w, struct flow *f); /* and who has not understood goes, too */
 void flow_tell(struct world *w, struct flow *f);      /* figures of connections that live on */
 const char *flow_kind_name(enum flow_kind k);
+
+/* world_fate.c */
+void fates_open(struct world *w);
+int fates_read(struct world *w, const char *path, char *err);
+void fates_close(struct world *w);
+
+/* world_script.c */
+int script_open(struct world *w, char *err);
+void script_frame(struct world *w, const struct node *h, const struct estab_frame *f, bool out);
+__attribute__((format(printf, 3, 4))) void script_call(struct world *w, const struct end *e,
+                                                       const char *fmt, ...);
+void script_finish(struct world *w); /* the texts are whole */
+void script_close(struct world *w);
 
 /* world_result.c */
 int world_results(struct world *w, char *err);

@@ -88,7 +88,7 @@ static estab_time host_now(void *ctx)
     return ((const struct host_env *)ctx)->world->now;
 }
 
-static void host_send(struct world *w, struct node *h)
+void host_send(struct world *w, struct node *h)
 {
     struct way *y = h->route[h->index];
     struct estab_frame f[BATCH];
@@ -99,6 +99,7 @@ static void host_send(struct world *w, struct node *h)
         sent = true;
         for (int i = 0; i < n; i++) {
             flow_see(w, &f[i]);
+            script_frame(w, h, &f[i], true);
             way_push(w, y, &f[i]);
         }
     }
@@ -114,7 +115,6 @@ void host_serve(struct world *w, struct node *h)
     while ((n = estab_events(h->stack, e, BATCH)) > 0)
         for (size_t i = 0; i < n; i++)
             flow_event(w, &e[i]);
-    host_send(w, h);
     alarm_set(w, &h->alarm, estab_deadline(h->stack));
 }
 
@@ -123,6 +123,7 @@ static void host_ring(struct world *w, void *owner)
     struct node *h = owner;
 
     estab_expire(h->stack);
+    host_send(w, h);
     host_serve(w, h);
 }
 
@@ -136,7 +137,9 @@ static void way_ring(struct world *w, void *owner)
         if (y->to->router) {
             forward(w, y->to, &f);
         } else {
+            script_frame(w, y->to, &f, false);
             estab_input(y->to->stack, 0, &f, 1);
+            host_send(w, y->to);
             any = true;
         }
     }
@@ -279,6 +282,7 @@ int net_open(struct world *w, char *err)
     for (size_t i = 0; i < w->nways; i++)
         if (open_way(w, w->ways[i], err))
             return -1;
+    fates_open(w);
     if (route_all(w, err))
         return -1;
     for (size_t i = 0; i < w->nnodes; i++)

@@ -160,6 +160,8 @@ void world_check_expects(struct world *w)
 
         if (e->less ? v < e->bound : v > e->bound)
             continue;
+        if (!w->broken)
+            w->broken = e->flow;
         world_broken(w, ESTAB_SIM_EXPECT, "%s:%d: expected %s, but it was %g", w->topology, e->line,
                      e->text, v);
         w->report.line = e->line;

@@ -308,6 +308,8 @@ static struct way *add_way(struct reader *r, struct node *from, struct node *to)
     if (!way)
         return NULL;
     snprintf(way->name, sizeof way->name, "%s>%s", from->name, to->name);
+    way->world = w;
+    way->index = (uint32_t)w->nways;
     way->from = from;
     way->to = to;
     way->fault.reorder_by = ESTAB_MS(10);

@@ -375,6 +375,117 @@ static void state_that_outlives_its_time_is_noticed(void **state)
     estab_sim_free(s);
 }
 
+/* ---- fates ---- */
+
+static const char lossy[] = "host a b\nlink a b rate=10Mbit delay=10ms loss=3% dup=1% jitter=1ms\n"
+                            "flow f bulk a b bytes=100kB\nexpect f time < 1s\n";
+
+/* A seed whose SYN is lost takes a second more for that alone. */
+static uint64_t seed_that_loses_a_syn(void)
+{
+    for (uint64_t seed = 1; seed < 500; seed++) {
+        estab_sim *s = open_text("host a b\nlink a b delay=10ms loss=3% dup=1% jitter=1ms\n"
+                                 "flow f bulk a b bytes=1B\nexpect f time < 1s\n",
+                                 seed);
+        bool broken = estab_sim_report(s)->verdict == ESTAB_SIM_BROKEN;
+
+        estab_sim_free(s);
+        if (broken)
+            return seed;
+    }
+    fail_msg("no seed loses the SYN");
+    return 0;
+}
+
+static char *read_all(const char *path)
+{
+    FILE *f = fopen(path, "r");
+    char *text = calloc(1, 1 << 20);
+    size_t n;
+
+    if (!f)
+        fail_msg("%s is not there", path);
+    assert_non_null(text);
+    n = fread(text, 1, (1 << 20) - 1, f);
+    text[n] = '\0';
+    fclose(f);
+    return text;
+}
+
+static void a_failure_is_shrunk_to_the_frames_it_needs(void **state)
+{
+    char dir[] = "/tmp/estab_sim_XXXXXX", prefix[64], path[300], err[ESTAB_ERRLEN], *text;
+    struct estab_sim_options opt = {
+        .size = sizeof opt, .seed = seed_that_loses_a_syn(), .text = lossy};
+    struct estab_sim_shrunk r = {.size = sizeof r};
+    estab_sim *s;
+
+    (void)state;
+    assert_non_null(mkdtemp(dir));
+    snprintf(prefix, sizeof prefix, "%s/x", dir);
+    if (estab_sim_shrink("test", &opt, 1000, prefix, &r, err))
+        fail_msg("%s", err);
+    assert_true(r.before > 20);
+    assert_int_equal(r.after, 1);
+    snprintf(path, sizeof path, "%s/x.fates", dir);
+    assert_string_equal(r.fates, path);
+    text = read_all(r.fates);
+    assert_non_null(strstr(text, " 1 lost\n")); /* or the SYN,ACK */
+    free(text);
+
+    /* What it wrote fails alike, and each end alone does what it did. */
+    opt.fates = r.fates;
+    assert_int_equal(estab_sim_new(&s, "test", &opt, err), 0);
+    assert_int_equal(estab_sim_run(s, err), 0);
+    assert_int_equal(estab_sim_report(s)->check, ESTAB_SIM_EXPECT);
+    estab_sim_free(s);
+    for (int i = 0; i < 2; i++) {
+        assert_true(r.replays[i]);
+        text = read_all(r.scripts[i]);
+        assert_non_null(strstr(text, i ? "accept(3, ..., ...) = 4" : "connect(3, ..., ...) = -1"));
+        free(text);
+        remove(r.scripts[i]);
+    }
+    remove(r.fates);
+    remove(dir);
+}
+
+static void nothing_is_shrunk_where_nothing_fails(void **state)
+{
+    struct estab_sim_options opt = {.size = sizeof opt, .text = PAIR "flow f bulk a b bytes=1kB\n"};
+    struct estab_sim_shrunk r = {.size = sizeof r};
+    char err[ESTAB_ERRLEN];
+
+    (void)state;
+    assert_int_equal(estab_sim_shrink("test", &opt, 1000, "/tmp/x", &r, err), -1);
+    assert_string_equal(err, "nothing fails");
+}
+
+static void mistakes_in_fates_are_told_with_their_line(void **state)
+{
+    static const char *const bad[] = {"a>c 1 lost",     "a>b lost",    "a>b 1",
+                                      "a>b 1 eaten",    "a>b 1 delay", "a>b 1 delay 5",
+                                      "a>b 1 corrupt x"};
+    char path[] = "/tmp/estab_fates_XXXXXX", err[ESTAB_ERRLEN];
+    struct estab_sim_options opt = {.size = sizeof opt, .text = lossy, .fates = path};
+    int fd = mkstemp(path);
+    estab_sim *s;
+
+    (void)state;
+    assert_true(fd >= 0);
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        FILE *f = fopen(path, "w");
+
+        fprintf(f, "# these\na>b 1 lost # the SYN\n%s\n", bad[i]);
+        fclose(f);
+        if (estab_sim_new(&s, "test", &opt, err) == 0)
+            fail_msg("accepted: %s", bad[i]);
+        if (!strstr(err, ":3: '"))
+            fail_msg("%s", err);
+    }
+    remove(path);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -395,6 +506,9 @@ int main(void)
         cmocka_unit_test(an_octet_that_is_not_the_one_sent_is_noticed),
         cmocka_unit_test(a_ceiling_of_memory_is_checked),
         cmocka_unit_test(state_that_outlives_its_time_is_noticed),
+        cmocka_unit_test(a_failure_is_shrunk_to_the_frames_it_needs),
+        cmocka_unit_test(nothing_is_shrunk_where_nothing_fails),
+        cmocka_unit_test(mistakes_in_fates_are_told_with_their_line),
     };
 
     return cmocka_run_group_tests_name("sim", tests, NULL, NULL);
