@@ -58,14 +58,15 @@ static void show_links(const estab_sim *s, FILE *out)
             "full", "aqm", "marks", "lost", "dup", "late", "most", "wait ms", "p99 ms");
     for (size_t i = 0; i < n; i++) {
         const struct estab_pipe_info *p = &l[i].pipe;
-        uint64_t waited = p->offered - p->full - p->aqm;
+        uint64_t waited = p->offered - p->full - p->aqm, lost = p->lost + p->outage,
+                 late = p->late + p->reordered;
 
         fprintf(out, "%-16s %9llu %5.1f%% %7llu %6llu %6llu %7llu %5llu %6llu %6u %8s %8s\n",
                 l[i].name, (unsigned long long)p->offered, 100 * l[i].used,
                 (unsigned long long)p->full, (unsigned long long)p->aqm,
-                (unsigned long long)p->marked, (unsigned long long)(p->lost + p->outage),
-                (unsigned long long)p->duplicated, (unsigned long long)(p->late + p->reordered),
-                p->queued_max, milliseconds(waited ? p->wait_sum / waited : 0, mean),
+                (unsigned long long)p->marked, (unsigned long long)lost,
+                (unsigned long long)p->duplicated, (unsigned long long)late, p->queued_max,
+                milliseconds(waited ? p->wait_sum / waited : 0, mean),
                 milliseconds(l[i].wait_p99, p99));
     }
 }

@@ -313,6 +313,7 @@ static int open_all(struct world *w, char *err)
     if (w->lasts)
         alarm_set(w, &w->end_alarm, w->now + w->lasts);
     do_acts(w, NULL);
+    plot_open(w);
     return 0;
 }
 
@@ -329,6 +330,8 @@ int estab_sim_run(estab_sim *s, char *err)
     if (!w->closing)
         w->ended_at = w->now;
     script_finish(w);
+    if (w->opt.plot_dir && plot_write(w, err))
+        return -1;
     return world_results(w, err);
 }
 
@@ -441,6 +444,7 @@ void estab_sim_free(estab_sim *s)
     free(w->heap);
     free(w->pattern);
     free(w->buf);
+    free(w->samples);
     free(w->flow_results);
     free(w->link_results);
     free(w->node_results);

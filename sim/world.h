@@ -44,7 +44,8 @@ struct way {
     struct way *back; /* the other direction of the same line of the topology */
     bool half_duplex;
     struct alarm alarm;
-    uint32_t pcap_interface;
+    estab_pcap *pcap;        /* of the link; both ways have the same, if there are two */
+    uint32_t at_from, at_to; /* its interfaces: what is seen at either end */
     struct world *world;
     uint32_t index;
     size_t fates_at, fates_end; /* of world.fates, when they are replayed */
@@ -125,6 +126,7 @@ struct flow {
     struct conn *conns, **by_port;
     uint64_t started, done, failed, octets, segs_out, retrans, rtos, nsrtts;
     estab_dur srtt_sum;
+    uint64_t sampled; /* of octets, in the last sample */
     estab_time last_read_at;
     struct times times;
     uint16_t port;
@@ -190,7 +192,6 @@ struct varied {
     size_t n;
 };
 
-struct sample;
 struct world {
     char *topology; /* its name */
     char about[128];
@@ -209,37 +210,35 @@ struct world {
     size_t nexpects, expects_room;
     struct varied varied[VARIED_MAX];
     size_t nvaried;
-    bool ip6, checksums, trusting; /* checksums: they are reckoned; trusting: they never are */
     estab_dur lasts, drain, sample;
     size_t memory; /* ceiling of each host; 0: reckoned from its buffers */
 
-    estab_time now;
+    estab_time now, ended_at;
     struct estab_virtual rng;
     struct alarm **heap;
-    uint32_t nheap, heap_room, alarms;
     uint64_t still; /* alarms at this instant */
     uint64_t events, frames;
-    bool closing, forced; /* traffic has ended; who is left is thrown out */
     struct alarm act_alarm, end_alarm, sample_alarm;
-    estab_time ended_at;
-    uint8_t *pattern;
-    uint8_t *buf;
+    uint8_t *pattern, *buf; /* what is sent, and what is read */
     uint64_t open_conns;
-    estab_pcap *pcap;
-    bool record_fates, replay_fates;
     struct fate_list fates;
-    struct flow *scripted; /* whose first connection is written down; NULL: none */
-    uint16_t scripted_port;
+    struct flow *scripted;    /* whose first connection is written down; NULL: none */
     struct script scripts[2]; /* client and server */
     struct flow *broken;      /* the flow it was about, if it was about one */
-    bool out_of_memory;
-    struct sample *samples;
+    float *samples;           /* a row each: see world_plot.c */
     size_t nsamples, samples_room;
 
     struct estab_sim_report report;
     struct estab_sim_flow *flow_results;
     struct estab_sim_link *link_results;
     struct estab_sim_node *node_results;
+    uint32_t nheap, heap_room, alarms;
+    uint16_t scripted_port;
+    bool ip6;
+    bool checksums, trusting; /* they are reckoned; they never are */
+    bool closing, forced;     /* traffic has ended; who is left is thrown out */
+    bool record_fates, replay_fates;
+    bool out_of_memory;
 };
 
 /* world.c */
@@ -260,14 +259,14 @@ void *grow(void *array, size_t n, size_t *room, size_t size);
 /* world_text.c */
 int world_parse(struct world *w, const char *text, char *err);
 struct node *world_find_node(struct world *w, const char *name);
-struct way *world_find_way(struct world *w, const char *from, const char *to);
+struct way *world_find_way(struct world *w, const struct node *from, const struct node *to);
 
 /* world_net.c */
 int net_open(struct world *w, char *err);
 void net_close(struct world *w);
 void net_act(struct world *w, const struct act *a);
-/* Frames leave as soon as an arrival, a timeout or a call has caused them, as they do from a kernel:
- * whoever calls a host's stack calls this next. */
+/* Frames leave as soon as an arrival, a timeout or a call has caused them, as they do from a
+ * kernel: whoever calls a host's stack calls this next. */
 void host_send(struct world *w, struct node *h);
 void host_serve(struct world *w, struct node *h); /* its users, its deadline */
 
@@ -297,6 +296,10 @@ __attribute__((format(printf, 3, 4))) void script_call(struct world *w, const st
                                                        const char *fmt, ...);
 void script_finish(struct world *w); /* the texts are whole */
 void script_close(struct world *w);
+
+/* world_plot.c */
+void plot_open(struct world *w);
+int plot_write(struct world *w, char *err);
 
 /* world_result.c */
 int world_results(struct world *w, char *err);

@@ -339,7 +339,7 @@ static void end_read(struct world *w, struct end *e)
             world_broken(w, ESTAB_SIM_OCTETS,
                          "flow %s: what %s read at octets %llu to %llu is not what was sent there",
                          f->conf.name, e->host->name, (unsigned long long)e->received,
-                         (unsigned long long)(e->received + (uint64_t)n));
+                         (unsigned long long)e->received + (unsigned long long)n);
             return;
         }
         e->received += (uint64_t)n;
@@ -515,8 +515,12 @@ int flow_open(struct world *w, struct flow *f, char *err)
 
 void flow_close(struct world *w, struct flow *f)
 {
-    while (f->conns)
-        free_conn(w, f->conns);
+    struct conn *next;
+
+    for (struct conn *c = f->conns; c; c = next) {
+        next = c->next;
+        free_conn(w, c);
+    }
     free(f->by_port);
     free(f->times.v);
     free(f);

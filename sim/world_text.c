@@ -51,10 +51,10 @@ struct node *world_find_node(struct world *w, const char *name)
     return NULL;
 }
 
-struct way *world_find_way(struct world *w, const char *from, const char *to)
+struct way *world_find_way(struct world *w, const struct node *from, const struct node *to)
 {
     for (size_t i = 0; i < w->nways; i++)
-        if (strcmp(w->ways[i]->from->name, from) == 0 && strcmp(w->ways[i]->to->name, to) == 0)
+        if (w->ways[i]->from == from && w->ways[i]->to == to)
             return w->ways[i];
     return NULL;
 }
@@ -78,8 +78,14 @@ static bool is_name(const char *s)
 
 static int want_node(struct reader *r, struct node **out, const char *name)
 {
-    *out = world_find_node(r->w, name);
-    return *out ? 0 : refuse(r, "there is no node '%.40s'", name);
+    struct node *n = world_find_node(r->w, name);
+
+    if (!n) {
+        refuse(r, "there is no node '%.40s'", name);
+        return -1;
+    }
+    *out = n;
+    return 0;
 }
 
 static int want_host(struct reader *r, struct node **out, const char *name)
@@ -360,7 +366,7 @@ static int read_link(struct reader *r)
         return -1;
     n = one_way ? 1 : 2;
     for (int k = 0; k < n; k++) {
-        if (world_find_way(r->w, end[k]->name, end[!k]->name))
+        if (world_find_way(r->w, end[k], end[!k]))
             return refuse(r, "there is a link from '%s' to '%s' already", end[k]->name,
                           end[!k]->name);
         way[k] = add_way(r, end[k], end[!k]);
@@ -488,7 +494,7 @@ static int read_route_words(struct reader *r, int i, struct act *a)
     if (want_node(r, &a->node, r->word[i]) || want_host(r, &a->to, r->word[i + 2]) ||
         want_node(r, &a->via, r->word[i + 4]))
         return -1;
-    if (!world_find_way(r->w, a->node->name, a->via->name))
+    if (!world_find_way(r->w, a->node, a->via))
         return refuse(r, "there is no link from '%s' to '%s'", a->node->name, a->via->name);
     a->kind = ACT_ROUTE;
     return 0;
@@ -502,7 +508,7 @@ static int want_ways(struct reader *r, int *i, struct act *a)
     if (want_ends(r, i, end, &one_way))
         return -1;
     for (int k = 0; k < (one_way ? 1 : 2); k++) {
-        a->way[k] = world_find_way(r->w, end[k]->name, end[!k]->name);
+        a->way[k] = world_find_way(r->w, end[k], end[!k]);
         if (!a->way[k])
             return refuse(r, "there is no link from '%s' to '%s'", end[k]->name, end[!k]->name);
     }
@@ -633,7 +639,8 @@ static int read_expect(struct reader *r)
         arrow = strchr(r->word[1], '>');
         if (arrow)
             *arrow++ = '\0';
-        e.way = arrow ? world_find_way(w, r->word[1], arrow) : NULL;
+        e.way = arrow ? world_find_way(w, world_find_node(w, r->word[1]), world_find_node(w, arrow))
+                      : NULL;
         if (!e.way)
             return refuse(r, "there is no such direction of a link; it is written A>B");
     } else if (metrics[m].of_flow || metrics[m].of_way || i == 2) {

@@ -375,8 +375,6 @@ static void state_that_outlives_its_time_is_noticed(void **state)
     estab_sim_free(s);
 }
 
-/* ---- fates ---- */
-
 static const char lossy[] = "host a b\nlink a b rate=10Mbit delay=10ms loss=3% dup=1% jitter=1ms\n"
                             "flow f bulk a b bytes=100kB\nexpect f time < 1s\n";
 
@@ -411,6 +409,40 @@ static char *read_all(const char *path)
     fclose(f);
     return text;
 }
+
+static void captures_and_plots_are_written_and_change_nothing(void **state)
+{
+    char dir[] = "/tmp/estab_sim_XXXXXX", path[64], err[ESTAB_ERRLEN], *text;
+    struct estab_sim_options opt = {
+        .size = sizeof opt, .seed = 5, .pcap_dir = dir, .plot_dir = dir};
+    const char *files[] = {"a-b.pcapng", "samples.tsv", "plot.svg"};
+    estab_sim *s, *plain = run_ready("pair", NULL, 5);
+
+    (void)state;
+    assert_non_null(mkdtemp(dir));
+    assert_int_equal(estab_sim_new(&s, "pair", &opt, err), 0);
+    if (estab_sim_run(s, err))
+        fail_msg("%s", err);
+    assert_held(s);
+    assert_true(estab_sim_report(s)->traffic == estab_sim_report(plain)->traffic);
+    assert_int_equal(estab_sim_report(s)->frames, estab_sim_report(plain)->frames);
+    estab_sim_free(plain);
+    estab_sim_free(s); /* closes the captures */
+    for (size_t i = 0; i < 3; i++) {
+        snprintf(path, sizeof path, "%s/%s", dir, files[i]);
+        text = read_all(path);
+        assert_true(text[0] != '\0');
+        if (i == 1)
+            assert_memory_equal(text, "# s\tbulk:cwnd\tbulk:srtt_ms\tbulk:Mbit/s\ta>b:queue", 48);
+        if (i == 2)
+            assert_non_null(strstr(text, "</svg>"));
+        free(text);
+        remove(path);
+    }
+    remove(dir);
+}
+
+/* ---- fates ---- */
 
 static void a_failure_is_shrunk_to_the_frames_it_needs(void **state)
 {
@@ -506,6 +538,7 @@ int main(void)
         cmocka_unit_test(an_octet_that_is_not_the_one_sent_is_noticed),
         cmocka_unit_test(a_ceiling_of_memory_is_checked),
         cmocka_unit_test(state_that_outlives_its_time_is_noticed),
+        cmocka_unit_test(captures_and_plots_are_written_and_change_nothing),
         cmocka_unit_test(a_failure_is_shrunk_to_the_frames_it_needs),
         cmocka_unit_test(nothing_is_shrunk_where_nothing_fails),
         cmocka_unit_test(mistakes_in_fates_are_told_with_their_line),
