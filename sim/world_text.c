@@ -33,7 +33,8 @@ __attribute__((format(printf, 2, 3))) static int refuse(struct reader *r, const 
     va_start(ap, fmt);
     vsnprintf(why, sizeof why, fmt, ap);
     va_end(ap);
-    return world_say(r->err, "%.60s:%d: %.180s", r->w->topology, r->line, why);
+    world_say(r->err, "%.60s:%d: %.180s", r->w->topology, r->line, why);
+    return -1;
 }
 
 static int no_memory(struct reader *r)
@@ -334,6 +335,8 @@ static int change_fault(struct reader *r, struct estab_fault *f, const char *set
 /* Settings are read together: one may want another that comes later. */
 static int join_settings(struct reader *r, int i, char *out, size_t room, bool *half)
 {
+    size_t at = 0;
+
     out[0] = '\0';
     for (; i < r->nwords; i++) {
         if (half && strcmp(r->word[i], "half-duplex") == 0) {
@@ -342,10 +345,9 @@ static int join_settings(struct reader *r, int i, char *out, size_t room, bool *
         }
         if (!strchr(r->word[i], '='))
             return refuse(r, "'%.40s' is no setting of a link", r->word[i]);
-        if (strlen(out) + strlen(r->word[i]) + 2 > room)
+        at += (size_t)snprintf(out + at, room - at, "%s,", r->word[i]);
+        if (at >= room)
             return refuse(r, "too many settings");
-        strcat(out, r->word[i]);
-        strcat(out, ",");
     }
     return 0;
 }
