@@ -30,7 +30,7 @@ static void write_head(struct world *w, FILE *f, const struct node *h, bool serv
             "// %s, seed %llu: what host %s saw and did%s%s\n"
             "--so_flags=profile=%s,sndbuf=%llu,rcvbuf=%llu,rto_min=%lluus,rto_init=%lluus,"
             "delack=%lluus,msl=%lluus,cc=%s,sack=%d,timestamps=%d,window_scale=%d,"
-            "initial_window=%d,mtu=%d\n"
+            "initial_window=%d,ecn=%d,mtu=%d\n"
             "--ip_version=%s\n--strict_segments\n\n"
             "0 socket(..., SOCK_STREAM, IPPROTO_TCP) = 3\n",
             w->topology, (unsigned long long)w->opt.seed, h->name, w->report.text[0] ? ": " : "",
@@ -39,7 +39,11 @@ static void write_head(struct world *w, FILE *f, const struct node *h, bool serv
             (unsigned long long)(fc->rcvbuf ? fc->rcvbuf : c->rcvbuf),
             (unsigned long long)c->rto_min / 1000, (unsigned long long)c->rto_init / 1000,
             (unsigned long long)c->delack / 1000, (unsigned long long)c->msl / 1000, c->cc, c->sack,
-            c->timestamps, c->window_scale, c->initial_window, WORLD_MTU, w->ip6 ? "ipv6" : "ipv4");
+            c->timestamps, c->window_scale, c->initial_window,
+            c->ecn == ESTAB_ECN_ACTIVE    ? 1
+            : c->ecn == ESTAB_ECN_PASSIVE ? 2
+                                          : 0,
+            WORLD_MTU, w->ip6 ? "ipv6" : "ipv4");
     if (fc->nodelay)
         fputs("0 setsockopt(3, IPPROTO_TCP, TCP_NODELAY, [1], 4) = 0\n", f);
     if (server)
@@ -135,9 +139,17 @@ static void write_options(FILE *f, const uint8_t *o, size_t len, uint32_t sack_b
         fputc('>', f);
 }
 
+static unsigned ecn_of(const struct world *w, const struct estab_frame *frame)
+{
+    const uint8_t *ip = frame->iov[0].base;
+
+    return (w->ip6 ? ip[1] >> 4 : ip[1]) & 3;
+}
+
 void script_frame(struct world *w, const struct node *h, const struct estab_frame *frame, bool out)
 {
     static const char letter[] = "FSRP.UEW";
+    static const char *const marks[] = {"", "[ect1] ", "[ect0] ", "[ce] "};
     static const uint8_t order[8] = {1, 0, 2, 3, 5, 6, 7, 4}; /* packetdrill's: ACK last */
     const uint8_t *tcp;
     size_t text;
@@ -160,7 +172,7 @@ void script_frame(struct world *w, const struct node *h, const struct estab_fram
         s->has_isn[!out] = true;
     }
     len = (uint32_t)text;
-    fprintf(s->f, "%.6f %c ", seconds(w), out ? '>' : '<');
+    fprintf(s->f, "%.6f %c %s", seconds(w), out ? '>' : '<', marks[ecn_of(w, frame)]);
     for (int i = 0; i < 8; i++)
         if (tcp[13] & 1u << order[i])
             fputc(letter[order[i]], s->f);

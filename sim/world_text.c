@@ -216,6 +216,19 @@ static int set_host(struct reader *r, struct node *h, const char *key, const cha
         memcpy(c->cc, value, strlen(value) + 1);
         return 0;
     }
+    if (strcmp(key, "ecn") == 0) {
+        static const char *const names[] = {[ESTAB_ECN_OFF] = "off",
+                                            [ESTAB_ECN_PASSIVE] = "passive",
+                                            [ESTAB_ECN_ACTIVE] = "active"};
+
+        for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+            if (strcmp(value, names[i]) == 0) {
+                c->ecn = (uint8_t)i;
+                return 0;
+            }
+        }
+        return refuse(r, "ecn=%.40s: off, passive or active", value);
+    }
     if (strcmp(key, "profile") == 0)
         return estab_config_profile(c, value) ? refuse(r, "no profile '%.40s'", value) : 0;
     return set_known(r, keys, sizeof keys / sizeof *keys, key, value);
