@@ -16,7 +16,9 @@ static char *megabits(double octets, char buf[SAY_LEN])
 
 static char *milliseconds(estab_dur d, char buf[SAY_LEN])
 {
-    snprintf(buf, SAY_LEN, "%.1f", (double)d / 1e6);
+    double ms = (double)d / 1e6;
+
+    snprintf(buf, SAY_LEN, "%.*f", ms < 1 && d > 0 ? 3 : 1, ms);
     return buf;
 }
 
@@ -56,14 +58,15 @@ static void show_links(const estab_sim *s, FILE *out)
             "full", "aqm", "marks", "lost", "dup", "late", "most", "wait ms", "p99 ms");
     for (size_t i = 0; i < n; i++) {
         const struct estab_pipe_info *p = &l[i].pipe;
-        uint64_t waited = p->offered - p->full - p->aqm;
+        uint64_t waited = p->offered - p->full - p->aqm, lost = p->lost + p->outage,
+                 late = p->late + p->reordered;
 
         fprintf(out, "%-16s %9llu %5.1f%% %7llu %6llu %6llu %7llu %5llu %6llu %6u %8s %8s\n",
                 l[i].name, (unsigned long long)p->offered, 100 * l[i].used,
                 (unsigned long long)p->full, (unsigned long long)p->aqm,
-                (unsigned long long)p->marked, (unsigned long long)(p->lost + p->outage),
-                (unsigned long long)p->duplicated, (unsigned long long)(p->late + p->reordered),
-                p->queued_max, milliseconds(waited ? p->wait_sum / waited : 0, mean),
+                (unsigned long long)p->marked, (unsigned long long)lost,
+                (unsigned long long)p->duplicated, (unsigned long long)late, p->queued_max,
+                milliseconds(waited ? p->wait_sum / waited : 0, mean),
                 milliseconds(l[i].wait_p99, p99));
     }
 }
@@ -88,6 +91,53 @@ void sim_show_table(const estab_sim *s, FILE *out)
         fprintf(out, "fairness %.3f\n", r->fairness);
     fprintf(out, "traffic for %.3f s, the last state gone after %.3f s\n", (double)r->traffic / 1e9,
             (double)r->lasted / 1e9);
+    if (r->verdict == ESTAB_SIM_BROKEN)
+        fprintf(out, "BROKEN at %.6f s: %s: %s\n", (double)r->at / 1e9,
+                estab_sim_check_name(r->check), r->text);
+}
+
+/* ---- rows of a table ---- */
+
+void sim_show_head(const char *const *names, const int *widths, size_t n, FILE *out)
+{
+    for (size_t i = 0; i < n; i++)
+        fprintf(out, "%-*s ", widths[i], names[i]);
+    fprintf(out, "%-10s %9s %7s %5s %5s %10s %10s %9s\n", "flow", "Mbit/s", "again", "rtos", "fail",
+            "p50 ms", "p99 ms", "queue ms");
+}
+
+/* The queue is that of the link where frames waited longest. */
+static estab_dur longest_wait(const estab_sim *s)
+{
+    const struct estab_sim_link *l;
+    estab_dur longest = 0;
+    size_t n;
+
+    l = estab_sim_links(s, &n);
+    for (size_t i = 0; i < n; i++)
+        longest = l[i].wait_p99 > longest ? l[i].wait_p99 : longest;
+    return longest;
+}
+
+void sim_show_row(const estab_sim *s, const char *const *values, const int *widths, size_t n,
+                  FILE *out)
+{
+    char goodput[SAY_LEN], p50[SAY_LEN], p99[SAY_LEN], wait[SAY_LEN];
+    const struct estab_sim_report *r = estab_sim_report(s);
+    const struct estab_sim_flow *f;
+    size_t nflows;
+
+    f = estab_sim_flows(s, &nflows);
+    for (size_t i = 0; i < nflows; i++) {
+        for (size_t k = 0; k < n; k++)
+            fprintf(out, "%-*s ", widths[k], values[k]);
+        fprintf(out, "%-10s %9s %6.2f%% %5llu %5llu %10s %10s %9s\n", f[i].name,
+                megabits(f[i].goodput, goodput), percent(f[i].retrans, f[i].segs_out),
+                (unsigned long long)f[i].rtos, (unsigned long long)f[i].failed,
+                f[i].ntimes ? milliseconds(f[i].time_p50, p50) : "-",
+                f[i].ntimes ? milliseconds(f[i].time_p99, p99) : "-",
+                milliseconds(longest_wait(s), wait));
+    }
     if (r->verdict == ESTAB_SIM_BROKEN)
         fprintf(out, "BROKEN at %.6f s: %s: %s\n", (double)r->at / 1e9,
                 estab_sim_check_name(r->check), r->text);

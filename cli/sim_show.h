@@ -10,4 +10,10 @@ void sim_show_table(const estab_sim *s, FILE *out);
 /* One object on one line. */
 void sim_show_json(const estab_sim *s, uint64_t seed, FILE *out);
 
+/* A line for each flow of a run, behind the values that made it what it was; what each run is to be
+ * compared by. */
+void sim_show_head(const char *const *names, const int *widths, size_t n, FILE *out);
+void sim_show_row(const estab_sim *s, const char *const *values, const int *widths, size_t n,
+                  FILE *out);
+
 #endif

@@ -221,6 +221,20 @@ void recorder_frame(estab_pcap *p, uint32_t number, const estab_link *l, bool in
         p->held.frame.len = p->snap;
 }
 
+uint32_t estab_pcap_interface(estab_pcap *p, const char *name, const struct estab_port_caps *caps)
+{
+    return pcapng_interface(&p->out, name, caps);
+}
+
+void estab_pcap_frame(estab_pcap *p, uint32_t interface, bool inbound, estab_time at,
+                      const struct estab_frame *f)
+{
+    static const estab_link bare = {.caps = {.medium = ESTAB_MEDIUM_IP}};
+
+    recorder_frame(p, interface, &bare, inbound, at, f, NULL);
+    recorder_settle(p);
+}
+
 /* ---- records ---- */
 
 /* "rto, RFC 6298 section 5" after `before`, if a rule is named. */

@@ -305,7 +305,7 @@ static int open_all(struct world *w, char *err)
         return world_say(err, "%s", strerror(ENOMEM));
     for (size_t i = 0; i < PATTERN; i++)
         w->pattern[i] = w->pattern[PATTERN + i] = (uint8_t)world_random(w);
-    if (net_open(w, err))
+    if (net_open(w, err) || script_open(w, err))
         return -1;
     for (size_t i = 0; i < w->nflows; i++)
         if (flow_open(w, w->flows[i], err))
@@ -313,6 +313,7 @@ static int open_all(struct world *w, char *err)
     if (w->lasts)
         alarm_set(w, &w->end_alarm, w->now + w->lasts);
     do_acts(w, NULL);
+    plot_open(w);
     return 0;
 }
 
@@ -328,6 +329,9 @@ int estab_sim_run(estab_sim *s, char *err)
         return world_say(err, "%s", strerror(ENOMEM));
     if (!w->closing)
         w->ended_at = w->now;
+    script_finish(w);
+    if (w->opt.plot_dir && plot_write(w, err))
+        return -1;
     return world_results(w, err);
 }
 
@@ -390,7 +394,7 @@ int estab_sim_new(estab_sim **out, const char *topology, const struct estab_sim_
 {
     struct world *w = calloc(1, sizeof *w);
     struct estab_env env;
-    const char *ready = find_ready(topology);
+    const char *ready;
     char *text = NULL;
     int ret = -1;
 
@@ -403,9 +407,12 @@ int estab_sim_new(estab_sim **out, const char *topology, const struct estab_sim_
         goto out;
     }
     estab_virtual_env(&env, &w->rng, w->opt.seed);
+    ready = w->opt.text ? w->opt.text : find_ready(topology);
     if (!ready && read_file(&text, topology, err))
         goto out;
     if (world_parse(w, ready ? ready : text, err))
+        goto out;
+    if (w->opt.fates && fates_read(w, w->opt.fates, err))
         goto out;
     if (w->opt.lasts)
         w->lasts = w->opt.lasts;
@@ -427,6 +434,8 @@ void estab_sim_free(estab_sim *s)
     for (size_t i = 0; i < w->nflows; i++)
         flow_close(w, w->flows[i]);
     net_close(w);
+    fates_close(w);
+    script_close(w);
     for (size_t i = 0; i < w->ndefines; i++)
         free(w->defines[i]);
     free(w->defines);
@@ -435,6 +444,7 @@ void estab_sim_free(estab_sim *s)
     free(w->heap);
     free(w->pattern);
     free(w->buf);
+    free(w->samples);
     free(w->flow_results);
     free(w->link_results);
     free(w->node_results);
@@ -474,4 +484,17 @@ const struct estab_sim_node *estab_sim_nodes(const estab_sim *s, size_t *n)
 const char *estab_sim_about(const estab_sim *s)
 {
     return ((const struct world *)s)->about;
+}
+
+bool estab_sim_varied(const estab_sim *s, size_t i, const char **name, const char *const **values,
+                      size_t *n)
+{
+    const struct world *w = (const struct world *)s;
+
+    if (i >= w->nvaried)
+        return false;
+    *name = w->varied[i].name;
+    *values = w->varied[i].values;
+    *n = w->varied[i].n;
+    return true;
 }

@@ -44,8 +44,11 @@ struct way {
     struct way *back; /* the other direction of the same line of the topology */
     bool half_duplex;
     struct alarm alarm;
-    uint32_t pcap_interface;
-    struct fate_list *fates; /* what becomes of its frames, or where that is written down */
+    estab_pcap *pcap;        /* of the link; both ways have the same, if there are two */
+    uint32_t at_from, at_to; /* its interfaces: what is seen at either end */
+    struct world *world;
+    uint32_t index;
+    size_t fates_at, fates_end; /* of world.fates, when they are replayed */
 };
 struct node {
     char name[NAME_MAX_LEN];
@@ -123,6 +126,7 @@ struct flow {
     struct conn *conns, **by_port;
     uint64_t started, done, failed, octets, segs_out, retrans, rtos, nsrtts;
     estab_dur srtt_sum;
+    uint64_t sampled; /* of octets, in the last sample */
     estab_time last_read_at;
     struct times times;
     uint16_t port;
@@ -161,17 +165,35 @@ struct expect {
 
 /* ---- fates (world_fate.c) ---- */
 
+struct fate_line { /* what became of one frame that met anything but its delay */
+    uint32_t way;
+    struct estab_fate fate;
+};
 struct fate_list {
-    struct world *world;
-    struct way *way;
-    struct estab_fate *v;
-    size_t n, room, next;
+    struct fate_line *v;
+    size_t n, room;
 };
 
-struct sample;
+/* ---- a connection's end as a packet script (world_script.c) ---- */
+
+struct script {
+    FILE *f;
+    char *text;
+    size_t len;
+    uint32_t isn[2]; /* its own and its peer's */
+    bool has_isn[2];
+};
+
+enum { VARIED_MAX = 8, VALUES_MAX = 16 };
+struct varied {
+    char name[NAME_MAX_LEN];
+    char value[VALUES_MAX][64];
+    const char *values[VALUES_MAX]; /* for who asks */
+    size_t n;
+};
+
 struct world {
     char *topology; /* its name */
-    char *text;     /* its lines, cut up */
     char about[128];
     struct estab_sim_options opt;
     char **defines;
@@ -186,32 +208,37 @@ struct world {
     size_t nacts, acts_room, next_act;
     struct expect *expects;
     size_t nexpects, expects_room;
-    bool ip6, checksums;
+    struct varied varied[VARIED_MAX];
+    size_t nvaried;
     estab_dur lasts, drain, sample;
     size_t memory; /* ceiling of each host; 0: reckoned from its buffers */
 
-    estab_time now;
+    estab_time now, ended_at;
     struct estab_virtual rng;
     struct alarm **heap;
-    uint32_t nheap, heap_room, alarms;
     uint64_t still; /* alarms at this instant */
     uint64_t events, frames;
-    bool closing, forced; /* traffic has ended; who is left is thrown out */
     struct alarm act_alarm, end_alarm, sample_alarm;
-    estab_time ended_at;
-    uint8_t *pattern;
-    uint8_t *buf;
+    uint8_t *pattern, *buf; /* what is sent, and what is read */
     uint64_t open_conns;
-    estab_pcap *pcap;
-    bool record_fates, replay_fates;
-    bool out_of_memory;
-    struct sample *samples;
+    struct fate_list fates;
+    struct flow *scripted;    /* whose first connection is written down; NULL: none */
+    struct script scripts[2]; /* client and server */
+    struct flow *broken;      /* the flow it was about, if it was about one */
+    float *samples;           /* a row each: see world_plot.c */
     size_t nsamples, samples_room;
 
     struct estab_sim_report report;
     struct estab_sim_flow *flow_results;
     struct estab_sim_link *link_results;
     struct estab_sim_node *node_results;
+    uint32_t nheap, heap_room, alarms;
+    uint16_t scripted_port;
+    bool ip6;
+    bool checksums, trusting; /* they are reckoned; they never are */
+    bool closing, forced;     /* traffic has ended; who is left is thrown out */
+    bool record_fates, replay_fates;
+    bool out_of_memory;
 };
 
 /* world.c */
@@ -232,23 +259,47 @@ void *grow(void *array, size_t n, size_t *room, size_t size);
 /* world_text.c */
 int world_parse(struct world *w, const char *text, char *err);
 struct node *world_find_node(struct world *w, const char *name);
-struct way *world_find_way(struct world *w, const char *from, const char *to);
+struct way *world_find_way(struct world *w, const struct node *from, const struct node *to);
 
 /* world_net.c */
 int net_open(struct world *w, char *err);
 void net_close(struct world *w);
 void net_act(struct world *w, const struct act *a);
-void host_serve(struct world *w, struct node *h); /* its users, its frames, its deadline */
+/* Frames leave as soon as an arrival, a timeout or a call has caused them, as they do from a
+ * kernel: whoever calls a host's stack calls this next. */
+void host_send(struct world *w, struct node *h);
+void host_serve(struct world *w, struct node *h); /* its users, its deadline */
 
 /* world_flow.c */
 int flow_open(struct world *w, struct flow *f, char *err);
 void flow_close(struct world *w, struct flow *f); /* memory */
 void flow_event(struct world *w, const struct estab_event *e);
 void flow_see(struct world *w, const struct estab_frame *frame); /* that a host sends */
-void flow_stop(struct world *w, struct flow *f);                 /* traffic ends */
+/* The connection's end that a frame of this host's belongs to; NULL: none that lives.  tcp: where
+ * its header is. */
+struct end *flow_find_end(struct world *w, const struct estab_frame *f, bool out,
+                          const uint8_t **tcp, size_t *text);
+void flow_stop(struct world *w, struct flow *f);      /* traffic ends */
 void flow_throw_out(struct world *w, struct flow *f); /* and who has not understood goes, too */
 void flow_tell(struct world *w, struct flow *f);      /* figures of connections that live on */
 const char *flow_kind_name(enum flow_kind k);
+
+/* world_fate.c */
+void fates_open(struct world *w);
+int fates_read(struct world *w, const char *path, char *err);
+void fates_close(struct world *w);
+
+/* world_script.c */
+int script_open(struct world *w, char *err);
+void script_frame(struct world *w, const struct node *h, const struct estab_frame *f, bool out);
+__attribute__((format(printf, 3, 4))) void script_call(struct world *w, const struct end *e,
+                                                       const char *fmt, ...);
+void script_finish(struct world *w); /* the texts are whole */
+void script_close(struct world *w);
+
+/* world_plot.c */
+void plot_open(struct world *w);
+int plot_write(struct world *w, char *err);
 
 /* world_result.c */
 int world_results(struct world *w, char *err);

@@ -97,11 +97,13 @@ static void end_close(struct world *w, struct end *e, bool abort)
     if (!e->sock)
         return;
     tell(c);
+    script_call(w, e, "close(%%d) = 0");
     if (abort)
         estab_abort(e->host->stack, e->sock);
     else
         estab_close(e->host->stack, e->sock);
     e->sock = 0;
+    host_send(w, e->host);
     if (!c->client.sock && !c->server.sock)
         free_conn(w, c);
 }
@@ -156,6 +158,8 @@ static struct conn *begin_conn(struct world *w, struct flow *f)
         return NULL;
     }
     c->port = local.port;
+    if (f == w->scripted && !w->scripted_port)
+        w->scripted_port = c->port;
     f->by_port[c->port] = c;
     c->next = f->conns;
     c->prev = &f->conns;
@@ -163,40 +167,46 @@ static struct conn *begin_conn(struct world *w, struct flow *f)
         f->conns->prev = &c->next;
     f->conns = c;
     w->open_conns++;
+    host_send(w, e->host);
     return c;
+}
+
+struct end *flow_find_end(struct world *w, const struct estab_frame *frame, bool out,
+                          const uint8_t **tcp_at, size_t *text)
+{
+    const uint8_t *ip = frame->iov[0].base, *tcp = ip + (w->ip6 ? 40 : 20);
+    uint16_t sport, dport;
+    bool from_client;
+    struct conn *c;
+
+    if (frame->iov[0].len < (size_t)(w->ip6 ? 60 : 40) || ip[w->ip6 ? 6 : 9] != 6)
+        return NULL;
+    sport = (uint16_t)(tcp[0] << 8 | tcp[1]);
+    dport = (uint16_t)(tcp[2] << 8 | tcp[3]);
+    from_client = dport >= PORT_FIRST && dport < PORT_FIRST + w->nflows;
+    if (!from_client && (sport < PORT_FIRST || sport >= PORT_FIRST + w->nflows))
+        return NULL;
+    c = w->flows[(from_client ? dport : sport) - PORT_FIRST]->by_port[from_client ? sport : dport];
+    *tcp_at = tcp;
+    *text = estab_frame_len(frame) - (size_t)(tcp - ip) - (size_t)(tcp[12] >> 4) * 4;
+    return !c ? NULL : from_client == out ? &c->client : &c->server;
 }
 
 /* Counts what a host sends with text in it, as it is on the wire: a stack may count a large segment
  * that is cut up behind it as one. */
 void flow_see(struct world *w, const struct estab_frame *frame)
 {
-    const uint8_t *ip = frame->iov[0].base, *tcp = ip + (w->ip6 ? 40 : 20);
-    uint16_t sport, dport, client;
+    const uint8_t *tcp;
     size_t text;
-    bool from_client;
+    struct end *e = w->closing ? NULL : flow_find_end(w, frame, true, &tcp, &text);
     uint32_t seq;
-    struct flow *f;
-    struct end *e;
 
-    if (w->closing || frame->iov[0].len < (size_t)(w->ip6 ? 60 : 40) || (ip[w->ip6 ? 6 : 9] != 6))
+    if (!e || text == 0)
         return;
-    text = estab_frame_len(frame) - (size_t)(tcp - ip) - (size_t)(tcp[12] >> 4) * 4;
-    if (text == 0)
-        return;
-    sport = (uint16_t)(tcp[0] << 8 | tcp[1]);
-    dport = (uint16_t)(tcp[2] << 8 | tcp[3]);
-    from_client = dport >= PORT_FIRST && dport < PORT_FIRST + w->nflows;
-    if (!from_client && (sport < PORT_FIRST || sport >= PORT_FIRST + w->nflows))
-        return;
-    f = w->flows[(from_client ? dport : sport) - PORT_FIRST];
-    client = from_client ? sport : dport;
-    if (!f->by_port[client])
-        return;
-    e = from_client ? &f->by_port[client]->client : &f->by_port[client]->server;
     seq = (uint32_t)tcp[4] << 24 | (uint32_t)tcp[5] << 16 | (uint32_t)tcp[6] << 8 | tcp[7];
-    f->segs_out++;
+    e->flow->segs_out++;
     if (e->seen && (int32_t)(seq - e->seen_to) < 0) {
-        f->retrans++;
+        e->flow->retrans++;
         return;
     }
     e->seen = true;
@@ -229,14 +239,18 @@ static void end_send(struct world *w, struct end *e)
         n = estab_send(s, e->sock, &iov, 1, 0);
         if (n <= 0) /* full, or failed: an event says which */
             return;
+        script_call(w, e, "write(%%d, ..., %td) = %td", n, n);
         e->sent += (uint64_t)n;
+        host_send(w, e->host);
     }
     if (e->role == END_CLIENT &&
         (w->closing || c->kind == FLOW_BULK || c->kind == FLOW_SHORT ||
          (c->kind == FLOW_REQUEST && c->requests && e->conn->requests == c->requests &&
           e->received == c->requests * c->response))) {
         e->shut = true;
+        script_call(w, e, "shutdown(%%d, SHUT_WR) = 0");
         estab_shutdown(s, e->sock, ESTAB_SHUT_WR);
+        host_send(w, e->host);
     }
 }
 
@@ -292,7 +306,9 @@ static void read_end(struct world *w, struct end *e)
     const struct end *peer = e->role == END_SERVER ? &c->client : &c->server;
 
     e->eof = true;
+    script_call(w, e, "read(%%d, ..., %d) = 0", PATTERN);
     if (e->received != peer->sent) {
+        w->broken = f;
         world_broken(w, ESTAB_SIM_OCTETS,
                      "flow %s: %s read the end of the stream after %llu octets, but %s sent %llu",
                      f->conf.name, e->host->name, (unsigned long long)e->received, peer->host->name,
@@ -317,14 +333,17 @@ static void end_read(struct world *w, struct end *e)
     ptrdiff_t n = 0;
 
     while (e->sock && !e->eof && (n = estab_recv(e->host->stack, e->sock, &iov, 1, 0)) > 0) {
+        script_call(w, e, "read(%%d, ..., %d) = %td", PATTERN, n);
         if (memcmp(w->buf, w->pattern + pattern_at(e, true, e->received), (size_t)n) != 0) {
+            w->broken = f;
             world_broken(w, ESTAB_SIM_OCTETS,
                          "flow %s: what %s read at octets %llu to %llu is not what was sent there",
                          f->conf.name, e->host->name, (unsigned long long)e->received,
-                         (unsigned long long)(e->received + (uint64_t)n));
+                         (unsigned long long)e->received + (unsigned long long)n);
             return;
         }
         e->received += (uint64_t)n;
+        host_send(w, e->host);
         if (!w->closing) {
             f->octets += (uint64_t)n;
             f->last_read_at = w->now;
@@ -339,7 +358,7 @@ static void end_read(struct world *w, struct end *e)
 
 /* ---- events ---- */
 
-static void accept_all(struct end *l)
+static void accept_all(struct world *w, struct end *l)
 {
     struct flow *f = l->flow;
     struct estab_addr peer;
@@ -351,10 +370,12 @@ static void accept_all(struct end *l)
         /* Its client may have given up, and then there is nobody to talk to. */
         if (!c || c->server.sock || c->failed) {
             estab_abort(l->host->stack, k);
+            host_send(w, l->host);
             continue;
         }
         c->server.sock = k;
         c->server.connected = true;
+        script_call(w, &c->server, "accept(3, ..., ...) = %%d");
         set_options(f, l->host->stack, k);
         watch(&c->server);
     }
@@ -374,7 +395,7 @@ void flow_event(struct world *w, const struct estab_event *ev)
     struct end *e = ev->user;
 
     if (e->role == END_LISTENER) {
-        accept_all(e);
+        accept_all(w, e);
         return;
     }
     if (!e->sock)
@@ -494,8 +515,12 @@ int flow_open(struct world *w, struct flow *f, char *err)
 
 void flow_close(struct world *w, struct flow *f)
 {
-    while (f->conns)
-        free_conn(w, f->conns);
+    struct conn *next;
+
+    for (struct conn *c = f->conns; c; c = next) {
+        next = c->next;
+        free_conn(w, c);
+    }
     free(f->by_port);
     free(f->times.v);
     free(f);
@@ -516,6 +541,7 @@ void flow_stop(struct world *w, struct flow *f)
     if (f->listener.sock)
         estab_close(f->listener.host->stack, f->listener.sock);
     f->listener.sock = 0;
+    host_send(w, f->conf.to);
     for (struct conn *c = f->conns; c; c = next) {
         next = c->next;
         c->client.to_send = c->client.sent;

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 enum { BATCH = 32, IP4_HEADER = 20, IP6_HEADER = 40 };
 
@@ -16,6 +17,8 @@ enum { BATCH = 32, IP4_HEADER = 20, IP6_HEADER = 40 };
 static void way_push(struct world *w, struct way *y, const struct estab_frame *f)
 {
     w->frames++;
+    if (y->pcap)
+        estab_pcap_frame(y->pcap, y->at_from, false, w->now, f);
     estab_pipe_push(y->pipe, f, w->now);
 }
 
@@ -88,7 +91,7 @@ static estab_time host_now(void *ctx)
     return ((const struct host_env *)ctx)->world->now;
 }
 
-static void host_send(struct world *w, struct node *h)
+void host_send(struct world *w, struct node *h)
 {
     struct way *y = h->route[h->index];
     struct estab_frame f[BATCH];
@@ -99,6 +102,7 @@ static void host_send(struct world *w, struct node *h)
         sent = true;
         for (int i = 0; i < n; i++) {
             flow_see(w, &f[i]);
+            script_frame(w, h, &f[i], true);
             way_push(w, y, &f[i]);
         }
     }
@@ -114,7 +118,6 @@ void host_serve(struct world *w, struct node *h)
     while ((n = estab_events(h->stack, e, BATCH)) > 0)
         for (size_t i = 0; i < n; i++)
             flow_event(w, &e[i]);
-    host_send(w, h);
     alarm_set(w, &h->alarm, estab_deadline(h->stack));
 }
 
@@ -123,6 +126,7 @@ static void host_ring(struct world *w, void *owner)
     struct node *h = owner;
 
     estab_expire(h->stack);
+    host_send(w, h);
     host_serve(w, h);
 }
 
@@ -133,10 +137,14 @@ static void way_ring(struct world *w, void *owner)
     bool any = false;
 
     while (estab_pipe_pop(y->pipe, &f, w->now)) {
+        if (y->pcap)
+            estab_pcap_frame(y->pcap, y->at_to, true, w->now, &f);
         if (y->to->router) {
             forward(w, y->to, &f);
         } else {
+            script_frame(w, y->to, &f, false);
             estab_input(y->to->stack, 0, &f, 1);
+            host_send(w, y->to);
             any = true;
         }
     }
@@ -194,11 +202,11 @@ static int route_all(struct world *w, char *err)
     bool *settled = calloc(w->nnodes, sizeof *settled);
     int ret = 0;
 
-    if (!far || !settled)
-        ret = world_say(err, "%s", strerror(ENOMEM));
-    for (size_t i = 0; i < w->nnodes && !ret; i++)
+    for (size_t i = 0; far && settled && i < w->nnodes; i++)
         if (!w->nodes[i]->router)
             find_routes(w, (uint32_t)i, far, settled);
+    if (!far || !settled)
+        ret = world_say(err, "%s", strerror(ENOMEM));
     free(far);
     free(settled);
     for (size_t i = 0; i < w->nflows && !ret; i++) {
@@ -217,12 +225,41 @@ static int route_all(struct world *w, char *err)
 
 /* ---- making ---- */
 
+/* A file for each link: an interface for each of its ends. */
+static int open_pcap(struct world *w, struct way *y, char *err)
+{
+    const struct estab_port_caps caps = {.medium = ESTAB_MEDIUM_IP, .mtu = WORLD_MTU};
+    char path[512];
+
+    if (y->back && y->back->pcap) {
+        y->pcap = y->back->pcap;
+        y->at_from = y->back->at_to;
+        y->at_to = y->back->at_from;
+        return 0;
+    }
+    snprintf(path, sizeof path, "%.400s/%s-%s.pcapng", w->opt.pcap_dir, y->from->name, y->to->name);
+    if (estab_pcap_open(&y->pcap, path, 0, err))
+        return -1;
+    y->at_from = estab_pcap_interface(y->pcap, y->from->name, &caps);
+    y->at_to = estab_pcap_interface(y->pcap, y->to->name, &caps);
+    return 0;
+}
+
+static int make_dir(const char *path, char *err)
+{
+    if (mkdir(path, 0777) && errno != EEXIST)
+        return world_say(err, "%.200s: %s", path, strerror(errno));
+    return 0;
+}
+
 static int open_way(struct world *w, struct way *y, char *err)
 {
     y->fault.seed = world_random(w);
     if (estab_pipe_new(&y->pipe, &y->fault, err))
         return -1;
     alarm_init(w, &y->alarm, way_ring, y);
+    if (w->opt.pcap_dir && open_pcap(w, y, err))
+        return -1;
     if (y->half_duplex && y->back && y->back->pipe)
         estab_pipe_join(y->back->pipe, y->pipe);
     return 0;
@@ -270,7 +307,11 @@ static bool corrupts(const struct world *w)
 
 int net_open(struct world *w, char *err)
 {
-    w->checksums |= corrupts(w);
+    if ((w->opt.pcap_dir && make_dir(w->opt.pcap_dir, err)) ||
+        (w->opt.plot_dir && make_dir(w->opt.plot_dir, err)))
+        return -1;
+    w->checksums |= w->opt.pcap_dir != NULL;
+    w->checksums = !w->trusting && (w->checksums || corrupts(w));
     for (size_t i = 0; i < w->nnodes; i++) {
         w->nodes[i]->route = calloc(w->nnodes, sizeof *w->nodes[i]->route);
         if (!w->nodes[i]->route)
@@ -279,6 +320,7 @@ int net_open(struct world *w, char *err)
     for (size_t i = 0; i < w->nways; i++)
         if (open_way(w, w->ways[i], err))
             return -1;
+    fates_open(w);
     if (route_all(w, err))
         return -1;
     for (size_t i = 0; i < w->nnodes; i++)
@@ -295,9 +337,14 @@ void net_close(struct world *w)
         free(w->nodes[i]);
     }
     for (size_t i = 0; i < w->nways; i++) {
-        estab_pipe_free(w->ways[i]->pipe);
-        free(w->ways[i]);
+        struct way *y = w->ways[i];
+
+        if (y->pcap && (!y->back || y->back->index > y->index))
+            estab_pcap_close(y->pcap);
+        estab_pipe_free(y->pipe);
     }
+    for (size_t i = 0; i < w->nways; i++)
+        free(w->ways[i]);
     free(w->nodes);
     free(w->ways);
 }
@@ -307,7 +354,7 @@ void net_act(struct world *w, const struct act *a)
     char err[ESTAB_ERRLEN];
 
     if (a->kind == ACT_ROUTE) {
-        a->node->route[a->to->index] = world_find_way(w, a->node->name, a->via->name);
+        a->node->route[a->to->index] = world_find_way(w, a->node, a->via);
         return;
     }
     for (int i = 0; i < 2 && a->way[i]; i++) {

@@ -152,16 +152,34 @@ static double measure(const struct world *w, const struct expect *e)
     return 0;
 }
 
+static void write_measure(enum metric m, double v, char was[32])
+{
+    if ((m == METRIC_TIME && v > 1e29))
+        snprintf(was, 32, "never over");
+    else if (m == METRIC_TIME || m == METRIC_WAIT)
+        snprintf(was, 32, "%.3fms", v / 1e6);
+    else if (m == METRIC_GOODPUT)
+        snprintf(was, 32, "%.3fMbit", v * 8 / 1e6);
+    else if (m == METRIC_RETRANS)
+        snprintf(was, 32, "%.3f%%", v * 100);
+    else
+        snprintf(was, 32, "%g", v);
+}
+
 void world_check_expects(struct world *w)
 {
     for (size_t i = 0; i < w->nexpects; i++) {
         const struct expect *e = &w->expects[i];
         double v = measure(w, e);
+        char was[32];
 
         if (e->less ? v < e->bound : v > e->bound)
             continue;
-        world_broken(w, ESTAB_SIM_EXPECT, "%s:%d: expected %s, but it was %g", w->topology, e->line,
-                     e->text, v);
+        if (!w->broken)
+            w->broken = e->flow;
+        write_measure(e->metric, v, was);
+        world_broken(w, ESTAB_SIM_EXPECT, "%s:%d: expected %s, but it was %s", w->topology, e->line,
+                     e->text, was);
         w->report.line = e->line;
     }
 }

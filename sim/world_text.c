@@ -33,7 +33,8 @@ __attribute__((format(printf, 2, 3))) static int refuse(struct reader *r, const 
     va_start(ap, fmt);
     vsnprintf(why, sizeof why, fmt, ap);
     va_end(ap);
-    return world_say(r->err, "%.60s:%d: %.180s", r->w->topology, r->line, why);
+    world_say(r->err, "%.60s:%d: %.180s", r->w->topology, r->line, why);
+    return -1;
 }
 
 static int no_memory(struct reader *r)
@@ -51,10 +52,10 @@ struct node *world_find_node(struct world *w, const char *name)
     return NULL;
 }
 
-struct way *world_find_way(struct world *w, const char *from, const char *to)
+struct way *world_find_way(struct world *w, const struct node *from, const struct node *to)
 {
     for (size_t i = 0; i < w->nways; i++)
-        if (strcmp(w->ways[i]->from->name, from) == 0 && strcmp(w->ways[i]->to->name, to) == 0)
+        if (w->ways[i]->from == from && w->ways[i]->to == to)
             return w->ways[i];
     return NULL;
 }
@@ -78,8 +79,14 @@ static bool is_name(const char *s)
 
 static int want_node(struct reader *r, struct node **out, const char *name)
 {
-    *out = world_find_node(r->w, name);
-    return *out ? 0 : refuse(r, "there is no node '%.40s'", name);
+    struct node *n = world_find_node(r->w, name);
+
+    if (!n) {
+        refuse(r, "there is no node '%.40s'", name);
+        return -1;
+    }
+    *out = n;
+    return 0;
 }
 
 static int want_host(struct reader *r, struct node **out, const char *name)
@@ -209,6 +216,19 @@ static int set_host(struct reader *r, struct node *h, const char *key, const cha
         memcpy(c->cc, value, strlen(value) + 1);
         return 0;
     }
+    if (strcmp(key, "ecn") == 0) {
+        static const char *const names[] = {[ESTAB_ECN_OFF] = "off",
+                                            [ESTAB_ECN_PASSIVE] = "passive",
+                                            [ESTAB_ECN_ACTIVE] = "active"};
+
+        for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+            if (strcmp(value, names[i]) == 0) {
+                c->ecn = (uint8_t)i;
+                return 0;
+            }
+        }
+        return refuse(r, "ecn=%.40s: off, passive or active", value);
+    }
     if (strcmp(key, "profile") == 0)
         return estab_config_profile(c, value) ? refuse(r, "no profile '%.40s'", value) : 0;
     return set_known(r, keys, sizeof keys / sizeof *keys, key, value);
@@ -308,6 +328,8 @@ static struct way *add_way(struct reader *r, struct node *from, struct node *to)
     if (!way)
         return NULL;
     snprintf(way->name, sizeof way->name, "%s>%s", from->name, to->name);
+    way->world = w;
+    way->index = (uint32_t)w->nways;
     way->from = from;
     way->to = to;
     way->fault.reorder_by = ESTAB_MS(10);
@@ -326,6 +348,8 @@ static int change_fault(struct reader *r, struct estab_fault *f, const char *set
 /* Settings are read together: one may want another that comes later. */
 static int join_settings(struct reader *r, int i, char *out, size_t room, bool *half)
 {
+    size_t at = 0;
+
     out[0] = '\0';
     for (; i < r->nwords; i++) {
         if (half && strcmp(r->word[i], "half-duplex") == 0) {
@@ -334,10 +358,9 @@ static int join_settings(struct reader *r, int i, char *out, size_t room, bool *
         }
         if (!strchr(r->word[i], '='))
             return refuse(r, "'%.40s' is no setting of a link", r->word[i]);
-        if (strlen(out) + strlen(r->word[i]) + 2 > room)
+        at += (size_t)snprintf(out + at, room - at, "%s,", r->word[i]);
+        if (at >= room)
             return refuse(r, "too many settings");
-        strcat(out, r->word[i]);
-        strcat(out, ",");
     }
     return 0;
 }
@@ -358,7 +381,7 @@ static int read_link(struct reader *r)
         return -1;
     n = one_way ? 1 : 2;
     for (int k = 0; k < n; k++) {
-        if (world_find_way(r->w, end[k]->name, end[!k]->name))
+        if (world_find_way(r->w, end[k], end[!k]))
             return refuse(r, "there is a link from '%s' to '%s' already", end[k]->name,
                           end[!k]->name);
         way[k] = add_way(r, end[k], end[!k]);
@@ -486,7 +509,7 @@ static int read_route_words(struct reader *r, int i, struct act *a)
     if (want_node(r, &a->node, r->word[i]) || want_host(r, &a->to, r->word[i + 2]) ||
         want_node(r, &a->via, r->word[i + 4]))
         return -1;
-    if (!world_find_way(r->w, a->node->name, a->via->name))
+    if (!world_find_way(r->w, a->node, a->via))
         return refuse(r, "there is no link from '%s' to '%s'", a->node->name, a->via->name);
     a->kind = ACT_ROUTE;
     return 0;
@@ -500,7 +523,7 @@ static int want_ways(struct reader *r, int *i, struct act *a)
     if (want_ends(r, i, end, &one_way))
         return -1;
     for (int k = 0; k < (one_way ? 1 : 2); k++) {
-        a->way[k] = world_find_way(r->w, end[k]->name, end[!k]->name);
+        a->way[k] = world_find_way(r->w, end[k], end[!k]);
         if (!a->way[k])
             return refuse(r, "there is no link from '%s' to '%s'", end[k]->name, end[!k]->name);
     }
@@ -631,7 +654,8 @@ static int read_expect(struct reader *r)
         arrow = strchr(r->word[1], '>');
         if (arrow)
             *arrow++ = '\0';
-        e.way = arrow ? world_find_way(w, r->word[1], arrow) : NULL;
+        e.way = arrow ? world_find_way(w, world_find_node(w, r->word[1]), world_find_node(w, arrow))
+                      : NULL;
         if (!e.way)
             return refuse(r, "there is no such direction of a link; it is written A>B");
     } else if (metrics[m].of_flow || metrics[m].of_way || i == 2) {
@@ -723,14 +747,56 @@ static int read_let(struct reader *r)
     return r->nwords == 3 ? add_let(r, r->word[1], r->word[2]) : refuse(r, "let NAME VALUE");
 }
 
+/* The first value is what it is, and all are what a table is made of. */
+static int read_vary(struct reader *r)
+{
+    struct world *w = r->w;
+    struct varied *v = &w->varied[w->nvaried];
+
+    if (r->nwords < 3 || r->nwords > 2 + VALUES_MAX)
+        return refuse(r, "vary NAME VALUE ..., at most %d", VALUES_MAX);
+    if (w->nvaried == VARIED_MAX)
+        return refuse(r, "more than %d things vary", VARIED_MAX);
+    if (add_let(r, r->word[1], r->word[2]))
+        return -1;
+    snprintf(v->name, sizeof v->name, "%s", r->word[1]);
+    for (int i = 2; i < r->nwords; i++) {
+        if (strlen(r->word[i]) >= sizeof v->value[0])
+            return refuse(r, "'%.40s' is too long", r->word[i]);
+        memcpy(v->value[v->n], r->word[i], strlen(r->word[i]) + 1);
+        v->values[v->n] = v->value[v->n];
+        v->n++;
+    }
+    w->nvaried++;
+    return 0;
+}
+
+static int read_checksums(struct reader *r)
+{
+    bool yes = true;
+    const struct key k = {"checksums", KEY_FLAG, &yes};
+
+    if (r->nwords != 2)
+        return refuse(r, "checksums yes|no");
+    if (set_key(r, &k, r->word[1]))
+        return -1;
+    r->w->checksums = yes;
+    r->w->trusting = !yes;
+    return 0;
+}
+
 static const struct {
     const char *name;
     int (*read)(struct reader *r);
 } statements[] = {
-    {"let", read_let},   {"host", read_node},   {"router", read_node}, {"link", read_link},
-    {"flow", read_flow}, {"at", read_at},       {"route", read_route}, {"expect", read_expect},
-    {"for", read_span},  {"drain", read_span},  {"sample", read_span}, {"memory", read_memory},
-    {"ipv6", read_ipv6}, {"about", read_about},
+    {"vary", read_vary},   {"checksums", read_checksums},
+    {"let", read_let},     {"host", read_node},
+    {"router", read_node}, {"link", read_link},
+    {"flow", read_flow},   {"at", read_at},
+    {"route", read_route}, {"expect", read_expect},
+    {"for", read_span},    {"drain", read_span},
+    {"sample", read_span}, {"memory", read_memory},
+    {"ipv6", read_ipv6},   {"about", read_about},
 };
 
 /* ---- lines ---- */

@@ -204,6 +204,11 @@ void estab_pcap_trace(void *pcap, const struct estab_trace *t);
  * it. */
 int estab_pcap_flush(estab_pcap *p, char *err);
 void estab_pcap_close(estab_pcap *p); /* writes what is held back; NULL is allowed */
+/* For who has frames and no link: one more interface of the file, its number; a bare IP packet seen
+ * there. */
+uint32_t estab_pcap_interface(estab_pcap *p, const char *name, const struct estab_port_caps *caps);
+void estab_pcap_frame(estab_pcap *p, uint32_t interface, bool inbound, estab_time at,
+                      const struct estab_frame *f);
 /* takes `under`, also on failure; borrows `p`, which must outlive the link.  now NULL: the
  * monotonic clock.  recv lends one frame a call, so that each record belongs to the frame that
  * caused it. */

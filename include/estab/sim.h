@@ -22,6 +22,7 @@ struct estab_sim_options { /* append-only, versioned like estab_config */
     const char *fates;    /* a file of what becomes of frames, instead of chance; NULL: chance */
     const char *pcap_dir; /* a capture of each link; NULL: none */
     const char *plot_dir; /* plots and their data; NULL: none */
+    const char *text;     /* the topology itself, instead of a file of its name; NULL: none */
 };
 
 enum estab_sim_verdict {
@@ -88,6 +89,29 @@ const struct estab_sim_link *estab_sim_links(const estab_sim *s, size_t *n);
 const struct estab_sim_node *estab_sim_nodes(const estab_sim *s, size_t *n);
 const char *estab_sim_about(const estab_sim *s);          /* the topology's own line, or "" */
 const char *estab_sim_check_name(enum estab_sim_check c); /* "octets" */
+
+/* What the fewest frames are, of those that were lost, damaged, doubled or delayed, that a failure
+ * needs: found by leaving out ever more of them (delta debugging) while it stays the same failure.
+ * What is left goes to PREFIX.fates, which estab_sim_options.fates reads; what one connection's
+ * ends then saw and did, to PREFIX-HOST.pkt, packet scripts that pass as long as the ends do the
+ * same. */
+struct estab_sim_shrunk { /* append-only, versioned like estab_config */
+    size_t size;
+    size_t before, after; /* frames */
+    unsigned runs;        /* that it took */
+    char fates[256];      /* the file */
+    char scripts[2][256]; /* of client and server; "": none */
+    bool replays[2];      /* whether estab_script_run() says that they pass */
+    char report[512];     /* of the last run */
+};
+/* opt as it was for the run that failed; at most runs_max runs.  0; or -1 and err: also if nothing
+ * fails. */
+int estab_sim_shrink(const char *topology, const struct estab_sim_options *opt, unsigned runs_max,
+                     const char *prefix, struct estab_sim_shrunk *out, char *err);
+
+/* What the topology says can be one thing or another (`vary`): from 0; false: no more. */
+bool estab_sim_varied(const estab_sim *s, size_t i, const char **name, const char *const **values,
+                      size_t *n);
 
 /* The topologies that are built in: from 0; false: no more of them. */
 bool estab_sim_ready(size_t i, const char **name, const char **text);
