@@ -183,7 +183,7 @@ struct message *decoder_take(struct decoder *d)
 
 struct estab_iov decoder_room(const struct decoder *d)
 {
-    if (!d->m)
+    if (!d->m || !d->m->text)
         return (struct estab_iov){NULL, 0};
     return (struct estab_iov){d->m->text + d->m->have, d->m->cap - d->m->have};
 }
