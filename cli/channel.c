@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* channel.c - `estab channel`: messages from the command line, over the kernel's sockets. */
+/* channel.c - `estab channel`: messages from the command line, over the kernel's sockets, and what
+ * each way of sending them costs. */
+#include "channel.h"
 #include "command.h"
 #include "interrupt.h"
 #include "node.h"
 #include "say.h"
-
-#include <estab/channel.h>
 
 #include <errno.h>
 #include <getopt.h>
@@ -361,14 +361,28 @@ static int run(int argc, char *argv[])
         return call(argc - 1, argv + 1);
     if (argc > 1 && strcmp(argv[1], "serve") == 0)
         return serve(argc - 1, argv + 1);
-    return say_usage("channel", "what: call or serve?");
+    if (argc > 1 && strcmp(argv[1], "cost") == 0)
+        return channel_cost(argc - 1, argv + 1);
+    return say_usage("channel", "what: cost, call or serve?");
 }
 
 const struct command command_channel = {
     "channel",
-    "messages on connections, over the kernel's sockets",
-    "usage: estab channel call [OPTION ...] ADDR:PORT TEXT...\n"
+    "messages on connections, and what each way of sending them costs",
+    "usage: estab channel cost [OPTION ...]\n"
+    "       estab channel call [OPTION ...] ADDR:PORT TEXT...\n"
     "       estab channel serve [OPTION ...] ADDR:PORT\n"
+    "\n"
+    "cost: what N requests cost over long, short and pooled connections, synchronously,\n"
+    "asynchronously and by turns: two stacks, in virtual time, over a link as given.\n"
+    "\n"
+    "  --requests N          1000\n"
+    "  --size OCTETS         of a request and of its reply; 100\n"
+    "  --concurrency N       requests under way, where more than one may be; 16\n"
+    "  --rtt SECONDS         0.02\n"
+    "  --link IMPAIRMENT     each way, such as loss=1%,rate=10Mbit; see estab(1)\n"
+    "  --seed N              1\n"
+    "  --json                an object for each way\n"
     "\n"
     "call: sends each TEXT as a request and prints its reply; serve: replies to each request\n"
     "with its text.  Over the kernel's sockets.\n"

@@ -244,7 +244,10 @@ struct estab_pool_config { /* append-only; `size` tells which fields the caller 
 void estab_pool_config_init_sized(struct estab_pool_config *c, size_t size);
 int estab_pool_new(estab_pool **out, const struct estab_env *env, const struct estab_pool_config *c,
                    const struct estab_transport *t, const struct estab_addr *peer);
-void estab_pool_free(estab_pool *p);
+void estab_pool_free(estab_pool *p); /* as estab_channel_free(), of all */
+/* Closes the connections as their requests end; requests that wait still get one.  The pool opens
+ * new ones when it is asked again. */
+void estab_pool_close(estab_pool *p);
 void estab_pool_run(estab_pool *p);
 estab_time estab_pool_deadline(const estab_pool *p);
 /* Fills w with what up to cap connections wait for; how many there are. */
