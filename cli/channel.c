@@ -194,7 +194,7 @@ static int call(int argc, char *argv[])
     if (optind == argc)
         return say_usage("channel", "which TEXT?");
     estab_host_env(&env);
-    estab_transport_kernel(&t, -1);
+    estab_transport_fd(&t, NULL);
     rc = estab_channel_connect(&c, &env, &o.conf, &t, &o.addr);
     if (rc)
         return show_failure(rc);
@@ -216,6 +216,7 @@ struct server {
     struct options o;
     struct estab_env env;
     struct estab_transport t;
+    struct estab_fd_wires wires;
     struct client *clients;
     int listener, signals, set;
 };
@@ -343,7 +344,8 @@ static int serve(int argc, char *argv[])
                   strerror(errno));
         return EXIT_FAILURE;
     }
-    estab_transport_kernel(&s.t, s.set);
+    s.wires.epoll = s.set;
+    estab_transport_fd(&s.t, &s.wires);
     rc = serve_until_signal(&s);
     while ((k = s.clients)) {
         s.clients = k->next;

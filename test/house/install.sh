@@ -52,7 +52,7 @@ int main(void)
     estab_channel *c;
 
     estab_host_env(&env);
-    estab_transport_kernel(&t, -1);
+    estab_transport_fd(&t, NULL);
     return estab_channel_connect(&c, &env, NULL, &t, &nobody) != 0 ||
            estab_channel_wait(c, ESTAB_S(60), &e) != 0 || e.kind != ESTAB_CH_DOWN ||
            puts(estab_channel_strerror(e.error)) < 0;
