@@ -550,6 +550,13 @@ bool estab_pool_next(estab_pool *p, struct estab_channel_event *e)
     return false;
 }
 
+void estab_pool_close(estab_pool *p)
+{
+    for (struct pooled *q = p->places; q < p->places + p->conf.max; q++)
+        if (q->c)
+            retire(p, q);
+}
+
 void estab_pool_free(estab_pool *p)
 {
     struct estab_channel_event e;

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* channel.c - `estab channel`: messages from the command line, over the kernel's sockets. */
+/* channel.c - `estab channel`: messages from the command line, over the kernel's sockets, and what
+ * each way of sending them costs. */
+#include "channel.h"
 #include "command.h"
 #include "interrupt.h"
 #include "node.h"
 #include "say.h"
-
-#include <estab/channel.h>
 
 #include <errno.h>
 #include <getopt.h>
@@ -194,7 +194,7 @@ static int call(int argc, char *argv[])
     if (optind == argc)
         return say_usage("channel", "which TEXT?");
     estab_host_env(&env);
-    estab_transport_kernel(&t, -1);
+    estab_transport_fd(&t, NULL);
     rc = estab_channel_connect(&c, &env, &o.conf, &t, &o.addr);
     if (rc)
         return show_failure(rc);
@@ -216,6 +216,7 @@ struct server {
     struct options o;
     struct estab_env env;
     struct estab_transport t;
+    struct estab_fd_wires wires;
     struct client *clients;
     int listener, signals, set;
 };
@@ -343,7 +344,8 @@ static int serve(int argc, char *argv[])
                   strerror(errno));
         return EXIT_FAILURE;
     }
-    estab_transport_kernel(&s.t, s.set);
+    s.wires.epoll = s.set;
+    estab_transport_fd(&s.t, &s.wires);
     rc = serve_until_signal(&s);
     while ((k = s.clients)) {
         s.clients = k->next;
@@ -361,14 +363,28 @@ static int run(int argc, char *argv[])
         return call(argc - 1, argv + 1);
     if (argc > 1 && strcmp(argv[1], "serve") == 0)
         return serve(argc - 1, argv + 1);
-    return say_usage("channel", "what: call or serve?");
+    if (argc > 1 && strcmp(argv[1], "cost") == 0)
+        return channel_cost(argc - 1, argv + 1);
+    return say_usage("channel", "what: cost, call or serve?");
 }
 
 const struct command command_channel = {
     "channel",
-    "messages on connections, over the kernel's sockets",
-    "usage: estab channel call [OPTION ...] ADDR:PORT TEXT...\n"
+    "messages on connections, and what each way of sending them costs",
+    "usage: estab channel cost [OPTION ...]\n"
+    "       estab channel call [OPTION ...] ADDR:PORT TEXT...\n"
     "       estab channel serve [OPTION ...] ADDR:PORT\n"
+    "\n"
+    "cost: what N requests cost over long, short and pooled connections, synchronously,\n"
+    "asynchronously and by turns: two stacks, in virtual time, over a link as given.\n"
+    "\n"
+    "  --requests N          1000\n"
+    "  --size OCTETS         of a request and of its reply; 100\n"
+    "  --concurrency N       requests under way, where more than one may be; 16\n"
+    "  --rtt SECONDS         0.02\n"
+    "  --link IMPAIRMENT     each way, such as loss=1%,rate=10Mbit; see estab(1)\n"
+    "  --seed N              1\n"
+    "  --json                an object for each way\n"
     "\n"
     "call: sends each TEXT as a request and prints its reply; serve: replies to each request\n"
     "with its text.  Over the kernel's sockets.\n"

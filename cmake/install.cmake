@@ -26,6 +26,8 @@ if(TARGET estab_host)
   add_sealed(estab_host estab_host)
 endif()
 
+add_sealed(estab_channel estab_channel)
+
 if(TARGET estab_sim)
   add_sealed(estab_sim estab_sim)
   install(TARGETS estab_packetdrill LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
@@ -52,7 +54,8 @@ install(FILES ${CMAKE_BINARY_DIR}/estabConfig.cmake ${CMAKE_BINARY_DIR}/estabCon
 # The prefix is where the file is found, so the tree may be moved or packed.
 file(RELATIVE_PATH estab_up /${CMAKE_INSTALL_LIBDIR}/pkgconfig /)
 configure_file(cmake/estab.pc.in estab.pc @ONLY)
-install(FILES ${CMAKE_BINARY_DIR}/estab.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+configure_file(cmake/estab-channel.pc.in estab-channel.pc @ONLY)
+install(FILES ${CMAKE_BINARY_DIR}/estab.pc ${CMAKE_BINARY_DIR}/estab-channel.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 
 if(TARGET estab_cli)
   install(TARGETS estab_cli RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})

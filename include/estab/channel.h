@@ -14,6 +14,11 @@
 
 #include <estab/host.h>
 
+#include <poll.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -74,9 +79,34 @@ struct estab_transport { /* copied; ctx must outlive the channel */
      * NULL: blocking calls are refused with E_NOTSUP. */
     int (*wait)(void *ctx, const struct estab_wire_wait *w, size_t n, estab_dur within);
 };
-/* The kernel's TCP; a wire is a descriptor, made non-blocking.  epoll: a set in which each is
- * registered (edge-triggered, in and out, data.ptr = user), or -1. */
-void estab_transport_kernel(struct estab_transport *t, int epoll);
+/* Descriptors, made non-blocking: the kernel's, or whoever's calls these are. */
+struct estab_fd_calls {
+    int (*socket)(int domain, int type, int protocol);
+    int (*connect)(int fd, const struct sockaddr *addr, socklen_t len);
+    int (*getsockopt)(int fd, int level, int name, void *val, socklen_t *len);
+    int (*setsockopt)(int fd, int level, int name, const void *val, socklen_t len);
+    ssize_t (*sendmsg)(int fd, const struct msghdr *msg, int flags);
+    ssize_t (*recvmsg)(int fd, struct msghdr *msg, int flags);
+    int (*fcntl)(int fd, int cmd, ...);
+    int (*ppoll)(struct pollfd *fds, nfds_t n, const struct timespec *timeout,
+                 const sigset_t *mask);
+    int (*epoll_ctl)(int epfd, int op, int fd, struct epoll_event *ev);
+    int (*close)(int fd);
+};
+/* <estab/posix.h>'s, for static const struct estab_fd_calls x = ESTAB_POSIX_CALLS; */
+#define ESTAB_POSIX_CALLS                                                                          \
+    {                                                                                              \
+        estab_posix_socket, estab_posix_connect, estab_posix_getsockopt, estab_posix_setsockopt,   \
+            estab_posix_sendmsg, estab_posix_recvmsg, estab_posix_fcntl, estab_posix_ppoll,        \
+            estab_posix_epoll_ctl, estab_posix_close                                               \
+    }
+struct estab_fd_wires {
+    const struct estab_fd_calls *calls; /* NULL: the kernel's */
+    int epoll; /* a set in which each is registered (edge-triggered, in and out, data.ptr = the
+                  channel's user), or -1 */
+};
+/* w is borrowed until the last channel is freed; NULL: the kernel's, in no set. */
+void estab_transport_fd(struct estab_transport *t, const struct estab_fd_wires *w);
 /* The sockets of a stack; a wire is an estab_sock, watched with the channel's user.  loop: what
  * wait() turns, or NULL: no waiting.  `s` is borrowed until the last channel is freed. */
 struct estab_stack_wires {
@@ -132,8 +162,9 @@ int estab_channel_accept(estab_channel **out, const struct estab_env *env,
 /* Aborts the connection if there is one; nothing is told any more.  NULL is allowed. */
 void estab_channel_free(estab_channel *c);
 /* No new requests from here; what is queued is sent, replies due either way are waited for, then
- * the connection is closed: the channel is over.  Goes on while the channel is run, for at most
- * close_timeout. */
+ * the connection is closed: the channel is over.  A side that accepted leaves the closing to the
+ * peer, whose requests may be under way and will be refused.  Goes on while the channel is run, for
+ * at most close_timeout. */
 void estab_channel_close(estab_channel *c);
 
 /* Reads, writes, and does what is due.  Call it when a wire is ready, when the deadline has come,
@@ -244,7 +275,10 @@ struct estab_pool_config { /* append-only; `size` tells which fields the caller 
 void estab_pool_config_init_sized(struct estab_pool_config *c, size_t size);
 int estab_pool_new(estab_pool **out, const struct estab_env *env, const struct estab_pool_config *c,
                    const struct estab_transport *t, const struct estab_addr *peer);
-void estab_pool_free(estab_pool *p);
+void estab_pool_free(estab_pool *p); /* as estab_channel_free(), of all */
+/* Closes the connections as their requests end; requests that wait still get one.  The pool opens
+ * new ones when it is asked again. */
+void estab_pool_close(estab_pool *p);
 void estab_pool_run(estab_pool *p);
 estab_time estab_pool_deadline(const estab_pool *p);
 /* Fills w with what up to cap connections wait for; how many there are. */

@@ -38,4 +38,32 @@ cc -o "$tmp/pc" "$tmp/app/main.c" $(PKG_CONFIG_PATH="$libdir" pkg-config $flags)
 sed 's/^int tcp_enter(void);$//' "$tmp/app/main.c" >"$tmp/main.cc"
 c++ -std=c++17 -o "$tmp/cc" "$tmp/main.cc" $(PKG_CONFIG_PATH="$libdir" pkg-config $flags)
 [ "$("$tmp/cc")" = "$version" ]
+
+# A client of a port where nobody listens: it links, runs and says so.
+cat >"$tmp/app/channel.c" <<'END'
+#include <estab/channel.h>
+#include <stdio.h>
+int main(void)
+{
+    struct estab_addr nobody = {.ip = {[10] = 255, 255, 127, 0, 0, 1}, .port = 1};
+    struct estab_channel_event e;
+    struct estab_transport t;
+    struct estab_env env;
+    estab_channel *c;
+
+    estab_host_env(&env);
+    estab_transport_fd(&t, NULL);
+    return estab_channel_connect(&c, &env, NULL, &t, &nobody) != 0 ||
+           estab_channel_wait(c, ESTAB_S(60), &e) != 0 || e.kind != ESTAB_CH_DOWN ||
+           puts(estab_channel_strerror(e.error)) < 0;
+}
+END
+cat >>"$tmp/app/CMakeLists.txt" <<'END'
+add_executable(channel channel.c)
+target_link_libraries(channel estab::channel)
+END
+cmake --build "$tmp/app/build" >/dev/null
+"$tmp/app/build/channel" | grep -q refused
+cc -o "$tmp/channel" "$tmp/app/channel.c" $(PKG_CONFIG_PATH="$libdir" pkg-config --cflags --libs estab-channel)
+"$tmp/channel" | grep -q refused
 echo "installed: $version"

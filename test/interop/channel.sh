@@ -76,4 +76,27 @@ expect "nobody listens: exit status" 1 $?
 expect_in "nobody listens" refused "$tmp/err"
 "$estab" channel call 127.0.0.1 x 2>/dev/null
 expect "no port: exit status" 2 $?
+
+# What each way costs is the same every time, and in the order that anybody would expect.
+for run in 1 2; do
+    "$estab" channel cost --requests 300 --concurrency 10 --link loss=0.5%,delay=10ms --json >"$tmp/cost$run" ||
+        fail "cost: exit status"
+done
+cmp -s "$tmp/cost1" "$tmp/cost2" || fail "cost: two runs differ"
+"$estab" channel cost --requests 300 --concurrency 10 --json | python3 -c '
+import json, sys
+way = {w["way"]: w for w in map(json.loads, sys.stdin)}
+assert len(way) == 8 and all(w["failed"] == 0 for w in way.values())
+long, short = way["long, synchronous"], way["short, synchronous"]
+assert (long["connections"], short["connections"]) == (1, 300)
+assert abs(long["time_s"] - 301 * 0.02) < 1e-3     # a round trip each, and one to connect
+assert abs(short["time_s"] - 600 * 0.02) < 1e-3    # two each
+assert (long["timewait_client"], short["timewait_client"]) == (1, 300)
+assert long["segments"] < 2 * 300 + 8 and short["segments"] == 7 * 300
+assert way["long, asynchronous"]["segments"] < long["segments"] / 3
+assert way["pool, asynchronous"]["connections"] == 10
+assert way["long, simplex pair"]["connections"] == 2
+' || fail "cost: what it says"
+"$estab" channel cost --requests none 2>/dev/null
+expect "cost: wrong usage" 2 $?
 exit $failed

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* wire_kernel.c - a transport: the kernel's TCP, on descriptors that do not block. */
+/* wire_fd.c - a transport: descriptors that do not block, the kernel's or another's. */
 #include <estab/channel.h>
 
 #include <errno.h>
@@ -53,27 +53,33 @@ static int error_of(int e)
     }
 }
 
-/* The set in which descriptors are registered is kept in the pointer itself: epoll + 1, or NULL. */
-static int epoll_of(void *ctx)
+static const struct estab_fd_calls kernel_calls = {
+    socket, connect, getsockopt, setsockopt, sendmsg, recvmsg, fcntl, ppoll, epoll_ctl, close};
+static const struct estab_fd_wires kernel_wires = {.epoll = -1};
+
+static const struct estab_fd_calls *calls_of(void *ctx)
 {
-    return (int)(intptr_t)ctx - 1;
+    const struct estab_fd_wires *w = ctx;
+
+    return w->calls ? w->calls : &kernel_calls;
 }
 
 /* Options that a descriptor of another kind (a socket pair) does not have are left alone. */
 static int prepare(void *ctx, int fd, void *user)
 {
     struct epoll_event e = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data.ptr = user};
-    int flags = fcntl(fd, F_GETFL), one = 1;
+    const struct estab_fd_calls *k = calls_of(ctx);
+    int set = ((const struct estab_fd_wires *)ctx)->epoll, flags = k->fcntl(fd, F_GETFL), one = 1;
 
-    if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0)
+    if (flags < 0 || k->fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0)
         return error_of(errno);
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-    if (epoll_of(ctx) >= 0 && epoll_ctl(epoll_of(ctx), EPOLL_CTL_ADD, fd, &e) < 0)
+    (void)k->setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    if (set >= 0 && k->epoll_ctl(set, EPOLL_CTL_ADD, fd, &e) < 0)
         return error_of(errno);
     return 0;
 }
 
-static int kernel_adopt(void *ctx, estab_wire w, void *user)
+static int fd_adopt(void *ctx, estab_wire w, void *user)
 {
     return prepare(ctx, (int)w, user);
 }
@@ -104,35 +110,36 @@ static socklen_t to_sockaddr(struct sockaddr_storage *to, const struct estab_add
     return sizeof *in6;
 }
 
-static int kernel_open(void *ctx, const struct estab_addr *peer, void *user, estab_wire *out)
+static int fd_open(void *ctx, const struct estab_addr *peer, void *user, estab_wire *out)
 {
     struct sockaddr_storage to;
     socklen_t len = to_sockaddr(&to, peer);
-    int fd = socket(to.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0), err;
+    const struct estab_fd_calls *k = calls_of(ctx);
+    int fd = k->socket(to.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0), err;
 
     if (fd < 0)
         return error_of(errno);
     err = prepare(ctx, fd, user);
-    if (!err && connect(fd, (struct sockaddr *)&to, len) < 0 && errno != EINPROGRESS)
+    if (!err && k->connect(fd, (struct sockaddr *)&to, len) < 0 && errno != EINPROGRESS)
         err = error_of(errno);
     if (err) {
-        close(fd);
+        k->close(fd);
         return err;
     }
     *out = (estab_wire)fd;
     return 0;
 }
 
-static int kernel_opened(void *ctx, estab_wire w)
+static int fd_opened(void *ctx, estab_wire w)
 {
     struct pollfd p = {.fd = (int)w, .events = POLLOUT};
+    struct timespec at_once = {0};
     int e = 0;
     socklen_t len = sizeof e;
 
-    (void)ctx;
-    if (poll(&p, 1, 0) <= 0)
+    if (calls_of(ctx)->ppoll(&p, 1, &at_once, NULL) <= 0)
         return ESTAB_E_INPROGRESS;
-    if (getsockopt((int)w, SOL_SOCKET, SO_ERROR, &e, &len) < 0)
+    if (calls_of(ctx)->getsockopt((int)w, SOL_SOCKET, SO_ERROR, &e, &len) < 0)
         return error_of(errno);
     return e ? error_of(e) : 0;
 }
@@ -146,35 +153,32 @@ static size_t to_pieces(struct iovec *to, const struct estab_iov *iov, size_t ni
     return n;
 }
 
-static ptrdiff_t kernel_send(void *ctx, estab_wire w, const struct estab_iov *iov, size_t niov)
+static ptrdiff_t fd_send(void *ctx, estab_wire w, const struct estab_iov *iov, size_t niov)
 {
     struct iovec pieces[PIECES];
     struct msghdr m = {.msg_iov = pieces, .msg_iovlen = to_pieces(pieces, iov, niov)};
-    ssize_t n = sendmsg((int)w, &m, MSG_NOSIGNAL | MSG_DONTWAIT);
+    ssize_t n = calls_of(ctx)->sendmsg((int)w, &m, MSG_NOSIGNAL | MSG_DONTWAIT);
 
-    (void)ctx;
     return n < 0 ? error_of(errno) : n;
 }
 
-static ptrdiff_t kernel_recv(void *ctx, estab_wire w, const struct estab_iov *iov, size_t niov)
+static ptrdiff_t fd_recv(void *ctx, estab_wire w, const struct estab_iov *iov, size_t niov)
 {
     struct iovec pieces[PIECES];
     struct msghdr m = {.msg_iov = pieces, .msg_iovlen = to_pieces(pieces, iov, niov)};
-    ssize_t n = recvmsg((int)w, &m, MSG_DONTWAIT);
+    ssize_t n = calls_of(ctx)->recvmsg((int)w, &m, MSG_DONTWAIT);
 
-    (void)ctx;
     return n < 0 ? error_of(errno) : n;
 }
 
 /* Closing with nothing to linger for resets the connection: close(2), socket(7). */
-static void kernel_close(void *ctx, estab_wire w, bool abort)
+static void fd_close(void *ctx, estab_wire w, bool abort)
 {
     struct linger reset = {.l_onoff = 1};
 
-    (void)ctx;
     if (abort)
-        (void)setsockopt((int)w, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
-    close((int)w);
+        (void)calls_of(ctx)->setsockopt((int)w, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+    calls_of(ctx)->close((int)w);
 }
 
 static short poll_mask(uint32_t mask)
@@ -182,30 +186,29 @@ static short poll_mask(uint32_t mask)
     return (short)((mask & ESTAB_EV_IN ? POLLIN : 0) | (mask & ESTAB_EV_OUT ? POLLOUT : 0));
 }
 
-static int kernel_wait(void *ctx, const struct estab_wire_wait *w, size_t n, estab_dur within)
+static int fd_wait(void *ctx, const struct estab_wire_wait *w, size_t n, estab_dur within)
 {
     struct pollfd fds[WIRES];
     estab_dur most = within < ESTAB_S(86400) ? within : ESTAB_S(86400);
     struct timespec t = {(time_t)(most / ESTAB_S(1)), (long)(most % ESTAB_S(1))};
 
-    (void)ctx;
     if (n > WIRES)
         n = WIRES;
     for (size_t i = 0; i < n; i++)
         fds[i] = (struct pollfd){.fd = (int)w[i].wire, .events = poll_mask(w[i].mask)};
-    return ppoll(fds, n, &t, NULL) < 0 && errno != EINTR ? error_of(errno) : 0;
+    return calls_of(ctx)->ppoll(fds, n, &t, NULL) < 0 && errno != EINTR ? error_of(errno) : 0;
 }
 
-void estab_transport_kernel(struct estab_transport *t, int epoll)
+void estab_transport_fd(struct estab_transport *t, const struct estab_fd_wires *w)
 {
     *t = (struct estab_transport){
-        .ctx = epoll < 0 ? NULL : (void *)((intptr_t)epoll + 1),
-        .open = kernel_open,
-        .adopt = kernel_adopt,
-        .opened = kernel_opened,
-        .send = kernel_send,
-        .recv = kernel_recv,
-        .close = kernel_close,
-        .wait = kernel_wait,
+        .ctx = (void *)(uintptr_t)(w ? w : &kernel_wires), /* only read */
+        .open = fd_open,
+        .adopt = fd_adopt,
+        .opened = fd_opened,
+        .send = fd_send,
+        .recv = fd_recv,
+        .close = fd_close,
+        .wait = fd_wait,
     };
 }
