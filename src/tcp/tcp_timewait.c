@@ -156,7 +156,7 @@ static bool syn_is_newer(const struct tcp_timewait *w, const struct seg *g)
     return seq_lt(w->rcv_nxt, g->seq);
 }
 
-/* [MAY-2, RFC1122-4.2.2.13-2, RFC1337-3-1, RFC6191-2-3] */
+/* [MAY-2, RFC1122-4.2.2.13-2, RFC1337-3-1, RFC6191-2-3, RFC7323-3.2-2, RFC7323-5.3-1] */
 bool timewait_segment_arrives(struct tcp_layer *l, uint32_t slot, struct seg *g, seq_t *newer)
 {
     struct tcp_timewait *w = timewait_at(l, slot);
@@ -187,6 +187,18 @@ bool timewait_segment_arrives(struct tcp_layer *l, uint32_t slot, struct seg *g,
         rule_count(l->rules, RULE_TIME_WAIT_SYN);
         timewait_end(l, slot, ESTAB_BY_SEGMENT);
         return true;
+    }
+    /* Before the first check, the timestamp: RFC 7323 section 5.3, R1, has an acknowledgment for an
+     * old one, and section 3.2 nothing for none: neither is the peer's FIN again. */
+    if (w->ts_ok && (g->opt.has & OPT_TS) && (int32_t)(g->opt.ts_val - w->ts_recent) < 0) {
+        timewait_challenge(l, w, RULE_PAWS);
+        tcp_drop_tuple(l, &k, g, ESTAB_TIME_WAIT, RULE_PAWS);
+        return false;
+    }
+    if (w->ts_ok && !(g->opt.has & OPT_TS) && !(g->flags & SEG_SYN) &&
+        !l->set.profile.time_wait_acks_all) {
+        tcp_drop_tuple(l, &k, g, ESTAB_TIME_WAIT, RULE_TS_MISSING);
+        return false;
     }
     if (!(g->flags & SEG_ACK) && l->set.profile.time_wait_needs_ack) {
         tcp_drop_tuple(l, &k, g, ESTAB_TIME_WAIT, RULE_NO_ACK);

@@ -206,6 +206,24 @@ static void with_equal_timestamps_the_number_decides(void **state)
     (void)gets(p, SEG(.flags = SYN | ACK, .ack = 1));
 }
 
+/* RFC 7323: with an old timestamp it is not the FIN again but an old duplicate of it, acknowledged,
+ * and 2 MSL go on; without one it is nothing. [RFC7323-3.2-2, RFC7323-5.3-1] */
+static void a_fin_with_an_old_timestamp_does_not_prolong_it(void **state)
+{
+    struct peer *p = *state;
+    uint32_t fin_ts;
+
+    in_time_wait(p, SEG(.mss = 1000, .ts = true));
+    fin_ts = p->ts_val;
+    waits(p, 2 * MSL - ESTAB_S(1));
+    sends(p, SEG(.flags = FIN | ACK, .seq = 1, .ack = 2, .no_ts = true));
+    gets_nothing(p);
+    sends(p, SEG(.flags = FIN | ACK, .seq = 1, .ack = 2, .ts_val = fin_ts - 1));
+    (void)gets(p, SEG(.flags = ACK, .seq = 2, .ack = 2));
+    waits(p, ESTAB_S(1) + ESTAB_MS(2));
+    assert_state(p, CLOSED);
+}
+
 /* Nobody listens: the old connection keeps its answer. */
 static void without_a_listener_a_newer_syn_is_refused(void **state)
 {
@@ -326,6 +344,7 @@ int main(void)
         PEER_TEST(a_newer_timestamp_decides),
         PEER_TEST(an_older_timestamp_decides),
         PEER_TEST(with_equal_timestamps_the_number_decides),
+        PEER_TEST(a_fin_with_an_old_timestamp_does_not_prolong_it),
         PEER_TEST(without_a_listener_a_newer_syn_is_refused),
         PEER_TEST(without_room_a_newer_syn_leaves_it_alone),
         PEER_TEST(its_four_tuple_is_locked),
