@@ -12,7 +12,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { RECORDS_FIRST = 1024, ROWS_OF_A_RUN = 8 };
+enum { RECORDS_FIRST = 1024, ROWS_OF_A_RUN = 8, RULES_MAX = 1024 };
 
 struct records {
     struct estab_trace *v;
@@ -20,12 +20,13 @@ struct records {
 };
 
 struct script {
-    bool json, quiet, ladder;
+    bool json, quiet, ladder, rules;
     const char **options, **files;
     char **defines; /* options that were put together here */
     size_t noptions, nfiles, ndefines;
     struct records seen;
     unsigned verdicts[ESTAB_SCRIPT_REFUSED + 1];
+    uint64_t acted[RULES_MAX];
 };
 
 static const char *const verdict_name[] = {
@@ -89,7 +90,9 @@ static void run_one(struct script *s, const char *path)
                                        .options = s->options,
                                        .noptions = s->noptions,
                                        .trace = s->ladder ? remember : NULL,
-                                       .ctx = &s->seen};
+                                       .ctx = &s->seen,
+                                       .rules = s->acted,
+                                       .nrules = RULES_MAX};
     struct estab_script_result result;
 
     s->seen.n = 0;
@@ -139,6 +142,8 @@ static int parse(struct script *s, int argc, char *argv[])
             s->json = true;
         else if (strcmp(a, "-q") == 0 || strcmp(a, "--quiet") == 0)
             s->quiet = true;
+        else if (strcmp(a, "--rules") == 0)
+            s->rules = true;
         else if (strcmp(a, "--no-ladder") == 0)
             s->ladder = false;
         else if (strcmp(a, "-D") == 0 && (++i == argc || !add_define(s, argv[i])))
@@ -153,6 +158,23 @@ static int parse(struct script *s, int argc, char *argv[])
     return s->nfiles ? 0 : say_usage("script", "which script?");
 }
 
+/* Which rules acted, and which no script needed. */
+static void show_rules(const struct script *s)
+{
+    unsigned all = 0, idle = 0;
+    const char *name;
+
+    for (unsigned i = 1; i < RULES_MAX && (name = estab_rule_name(i)) != NULL; i++, all++)
+        if (s->acted[i])
+            printf("%-22s %12llu  %s\n", name, (unsigned long long)s->acted[i], estab_rule_ref(i));
+        else
+            idle++;
+    printf("rules that no script needed: %u of %u\n", idle, all);
+    for (unsigned i = 1; i <= all; i++)
+        if (!s->acted[i])
+            printf("%-22s %12s  %s\n", estab_rule_name(i), "-", estab_rule_ref(i));
+}
+
 static int run_all(struct script *s)
 {
     double began = now();
@@ -160,6 +182,8 @@ static int run_all(struct script *s)
 
     for (size_t i = 0; i < s->nfiles; i++)
         run_one(s, s->files[i]);
+    if (s->rules && !s->json)
+        show_rules(s);
     bad = s->verdicts[ESTAB_SCRIPT_FAILED] + s->verdicts[ESTAB_SCRIPT_REFUSED];
     if (!s->quiet && !s->json)
         printf("%u passed, %u failed, %u refused in %.2f s\n", s->verdicts[ESTAB_SCRIPT_PASSED],
@@ -206,6 +230,7 @@ const struct command command_script = {
     "  -j, --json            a JSON object per script instead\n"
     "  -q, --quiet           no summary\n"
     "  --no-ladder           no ladder of a script that fails\n"
+    "  --rules               how often each rule acted, and those that never did\n"
     "  -D NAME=VALUE         a name that scripts use\n"
     "  --OPTION[=VALUE]      as in a script's first lines, and over them: --ip_version, --mtu,\n"
     "                        --local_ip, --remote_ip, --tolerance_usecs, --so_flags ...\n"

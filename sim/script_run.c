@@ -330,6 +330,14 @@ static void run_script(struct run *r, const struct estab_script_options *opt)
     wait_for_last_call(r);
 }
 
+static void count_rules(const struct plug *p, const struct estab_script_options *opt)
+{
+    if (!p->stack || !opt || opt->size < sizeof *opt)
+        return;
+    for (unsigned i = 0; i < opt->nrules; i++)
+        opt->rules[i] += estab_rule_count(p->stack, i);
+}
+
 /* Shell lines at the end undo what the script did to a system: here it ends with the script. */
 enum estab_script_verdict estab_script_run(const char *path, const struct estab_script_options *opt,
                                            struct estab_script_result *out)
@@ -359,6 +367,7 @@ enum estab_script_verdict estab_script_run(const char *path, const struct estab_
     if (r->plug) {
         out->lasted = r->plug->world.now - PLUG_EPOCH;
         r->plug->trace = NULL;
+        count_rules(r->plug, opt);
         call_abandon(r);
         call_close_all(r);
         plug_free(r->plug);

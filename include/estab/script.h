@@ -18,6 +18,9 @@ struct estab_script_options { /* append-only, versioned like estab_config */
     size_t noptions;
     void (*trace)(void *ctx, const struct estab_trace *t); /* NULL: none */
     void *ctx;
+    /* How often each rule acted (estab_rule_count()) is added to rules[0 .. nrules - 1]. */
+    uint64_t *rules;
+    unsigned nrules;
 };
 
 enum estab_script_verdict {

@@ -42,6 +42,9 @@ exits 1 "$estab" script --json "$tmp/bad.pkt"
 has "$tmp/out" '"verdict":"failed","line":5'
 exits 0 "$estab" script --ip_version=ipv6 -D X=1 -q "$tmp/good.pkt"
 [ ! -s "$tmp/out" ]
+exits 0 "$estab" script --rules "$tmp/good.pkt"
+has "$tmp/out" "rules that no script needed: "
+has "$tmp/out" "blind-rst"
 exits 2 "$estab" script
 exits 2 "$estab" script -x "$tmp/good.pkt"
 echo "estab script says what failed, where, and how it came to that"
