@@ -339,6 +339,12 @@ int wait_sleep(struct waiter *w, struct shard *const *sh, size_t n, estab_time u
     return err;
 }
 
+static bool is_fault(int sig)
+{
+    return sig == SIGSEGV || sig == SIGBUS || sig == SIGFPE || sig == SIGILL || sig == SIGTRAP ||
+           sig == SIGSYS || sig == SIGABRT;
+}
+
 /* signal(7): a handler with SA_RESTART lets the calls that may block for ever go on.  Which signal
  * it was nobody says: where the handlers of a program differ, it is told of every one. */
 bool wait_restarts(void)
@@ -346,7 +352,7 @@ bool wait_restarts(void)
     struct sigaction sa;
 
     for (int sig = 1; sig < NSIG; sig++)
-        if (sigaction(sig, NULL, &sa) == 0 && sa.sa_handler != SIG_DFL &&
+        if (!is_fault(sig) && sigaction(sig, NULL, &sa) == 0 && sa.sa_handler != SIG_DFL &&
             sa.sa_handler != SIG_IGN && !(sa.sa_flags & SA_RESTART))
             return false;
     return true;
