@@ -25,17 +25,14 @@
 
 struct client {
     int fd;
-    char in[4096]; /* what came and is not answered yet: less than a whole request */
-    size_t in_len;
-    char out[8192]; /* answers that the connection had no room for yet */
-    size_t out_len;
+    char in[4096], out[8192]; /* not a whole request yet; answers there was no room for yet */
+    size_t in_len, out_len;
     bool last; /* the client wants no more after these */
 };
 
 static int epoll;
 
-/* Level-triggered: as long as what we ask for is so, epoll_wait() says it again.  So we ask for
- * EPOLLOUT only while something waits to be sent, and for EPOLLIN only while there is room. */
+/* As long as what we ask for is so, epoll_wait() says it again: so we ask for one at a time. */
 static void ask_for(const struct client *c, uint32_t events, int op)
 {
     struct epoll_event e = {.events = events, .data.ptr = (void *)(uintptr_t)c};
@@ -58,7 +55,7 @@ static void answer(struct client *c, char *request)
                                    c->last ? "Connection: close\r\n" : "", path);
 }
 
-/* Answers every whole request that is there, if there is room; what is left moves to the front. */
+/* Answers every whole request that is there; what is left moves to the front. */
 static void answer_all(struct client *c)
 {
     char *from = c->in, *end;
@@ -120,8 +117,11 @@ static void welcome(int listener)
     while ((fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0) {
         struct client *c = calloc(1, sizeof *c);
 
-        if (!c || setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on))
-            abort();
+        if (!c) {
+            close(fd);
+            continue;
+        }
+        (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
         c->fd = fd;
         ask_for(c, EPOLLIN, EPOLL_CTL_ADD);
     }
@@ -130,8 +130,7 @@ static void welcome(int listener)
 int main(int argc, char **argv)
 {
     struct sockaddr_in6 any = {.sin6_family = AF_INET6};
-    struct epoll_event e = {.events = EPOLLIN},
-                       ready[64]; /* the listener has no client: ptr NULL */
+    struct epoll_event e = {.events = EPOLLIN}, ready[64];
     int listener = socket(AF_INET6, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), on = 1;
 
     any.sin6_port = htons((uint16_t)(argc > 1 ? atoi(argv[1]) : 8080));
@@ -144,9 +143,7 @@ int main(int argc, char **argv)
     }
     (void)!write(STDOUT_FILENO, "listening\n", 10);
     for (;;) {
-        int n = epoll_wait(epoll, ready, 64, -1);
-
-        for (int i = 0; i < n; i++)
+        for (int i = 0, n = epoll_wait(epoll, ready, 64, -1); i < n; i++)
             ready[i].data.ptr ? serve(ready[i].data.ptr, ready[i].events) : welcome(listener);
     }
 }
