@@ -26,6 +26,10 @@ if(TARGET estab_host)
   add_sealed(estab_host estab_host)
 endif()
 
+if(TARGET estab_posix)
+  add_sealed(estab_posix estab_posix)
+endif()
+
 if(TARGET estab_sim)
   add_sealed(estab_sim estab_sim)
   install(TARGETS estab_packetdrill LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
