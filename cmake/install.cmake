@@ -27,6 +27,9 @@ if(TARGET estab_host)
 endif()
 
 add_sealed(estab_channel estab_channel)
+if(TARGET estab_posix)
+  add_sealed(estab_posix estab_posix)
+endif()
 
 if(TARGET estab_sim)
   add_sealed(estab_sim estab_sim)

@@ -197,15 +197,28 @@ int estab_posix_gateway(estab_posix *p, int port, const char *addr, char *err)
 struct wish {
     const char *dev, *addrs[8], *gws[2];
     size_t naddrs, ngws;
+    enum estab_mirror mirror;
     struct estab_config stack;
 };
+
+static int read_mirror(struct wish *w, const char *val, char *err)
+{
+    static const char *const names[] = {"auto", "always", "never"};
+
+    for (int i = 0; i < 3; i++)
+        if (strcmp(val, names[i]) == 0) {
+            w->mirror = (enum estab_mirror)i;
+            return 0;
+        }
+    return say(err, "mirror=%.60s: there is auto, always, never", val);
+}
 
 static int read_word(struct wish *w, char *word, char *err)
 {
     char *val = strchr(word, '=');
 
     if (!val)
-        return say(err, "\"%.60s\": it takes dev=, addr=, gw=, msl= and profile=", word);
+        return say(err, "\"%.60s\": it takes dev=, addr=, gw=, msl=, mirror= and profile=", word);
     *val++ = '\0';
     if (strcmp(word, "dev") == 0) {
         w->dev = val;
@@ -216,10 +229,13 @@ static int read_word(struct wish *w, char *word, char *err)
     } else if (strcmp(word, "profile") == 0) {
         if (estab_config_profile(&w->stack, val))
             return say(err, "profile=%.60s: there is rfc, linux, freebsd", val);
+    } else if (strcmp(word, "mirror") == 0) {
+        return read_mirror(w, val, err);
     } else if (strcmp(word, "msl") == 0) {
         w->stack.msl = (estab_dur)(strtod(val, NULL) * 1e9);
     } else {
-        return say(err, "%.60s=: it takes dev=, addr= (8), gw= (2), msl= and profile=", word);
+        return say(err,
+                   "%.60s=: it takes dev=, addr= (8), gw= (2), msl=, mirror= and profile=", word);
     }
     return 0;
 }
@@ -237,6 +253,7 @@ static int open_wish(estab_posix **out, const struct wish *w, char *err)
         return -1;
     estab_posix_config_init(&c);
     c.stack = &w->stack;
+    c.mirror = w->mirror;
     if (estab_posix_new(&p, &c, err)) {
         estab_link_close(link);
         return -1;

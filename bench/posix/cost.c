@@ -219,8 +219,8 @@ static struct estab_posix_stats stats_of(estab_posix *const p[2], bool one_lock)
 enum way { KERNEL_ONE, KERNEL_TWO, ONE_THREAD, ONE_MIRRORED, ONE_LOCK, TWO_LOCKS };
 static const char *const what[] = {
     "kernel's loopback, one thread",     "kernel's loopback, two threads",
-    "data is there: one thread, memory", "two threads, one lock, memory",
-    "two threads, each its own stack",
+    "data is there: one thread, memory", "... and the kernel is told of it",
+    "two threads, one lock, memory",     "two threads, each its own stack",
 };
 
 static void one_round(int from, int to)

@@ -383,7 +383,7 @@ static void synq_challenge(struct tcp_layer *l, struct tcp_synq *q, enum rule wh
         rule_count(l->rules, RULE_CHALLENGE_LIMIT);
         return;
     }
-    q->challenge_s = tcp_second(l);
+    q->challenge_s = tcp_second(l) & 0x7fu;
     memcpy(r.peer, q->peer, 16);
     tcp_reply(l, q->path.port, &r);
 }
