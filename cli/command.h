@@ -11,7 +11,7 @@ struct command {
 };
 
 extern const struct command command_demo, command_serve, command_get, command_ss, command_check,
-    command_script, command_sim, command_channel;
+    command_script, command_sim, command_channel, command_impair;
 
 enum {
     EXIT_USAGE = 2,

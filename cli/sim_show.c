@@ -47,13 +47,10 @@ static void show_flows(const estab_sim *s, FILE *out)
                 f[i].ntimes ? milliseconds(f[i].time_p99, p99) : "-");
 }
 
-static void show_links(const estab_sim *s, FILE *out)
+void sim_show_links(const struct estab_sim_link *l, size_t n, FILE *out)
 {
     char mean[SAY_LEN], p99[SAY_LEN];
-    const struct estab_sim_link *l;
-    size_t n;
 
-    l = estab_sim_links(s, &n);
     fprintf(out, "%-16s %9s %6s %7s %6s %6s %7s %5s %6s %6s %8s %8s\n", "link", "frames", "used",
             "full", "aqm", "marks", "lost", "dup", "late", "most", "wait ms", "p99 ms");
     for (size_t i = 0; i < n; i++) {
@@ -75,10 +72,12 @@ void sim_show_table(const estab_sim *s, FILE *out)
 {
     const struct estab_sim_report *r = estab_sim_report(s);
     const struct estab_sim_node *n;
-    size_t nnodes;
+    const struct estab_sim_link *l;
+    size_t nnodes, nlinks;
 
     show_flows(s, out);
-    show_links(s, out);
+    l = estab_sim_links(s, &nlinks);
+    sim_show_links(l, nlinks, out);
     n = estab_sim_nodes(s, &nnodes);
     for (size_t i = 0; i < nnodes; i++)
         if (n[i].expired || n[i].unroutable)
@@ -162,15 +161,27 @@ static json_t *link_object(const struct estab_sim_link *l)
     const struct estab_pipe_info *p = &l->pipe;
 
     return json_pack(
-        "{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:i, s:f, "
+        "{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:i, s:f, "
         "s:f, s:f}",
-        "name", l->name, "offered", (json_int_t)p->offered, "delivered", (json_int_t)p->delivered,
-        "delivered_octets", (json_int_t)p->delivered_octets, "full", (json_int_t)p->full, "aqm",
-        (json_int_t)p->aqm, "marked", (json_int_t)p->marked, "lost", (json_int_t)p->lost, "outage",
+        "name", l->name, "offered", (json_int_t)p->offered, "offered_octets",
+        (json_int_t)p->offered_octets, "delivered", (json_int_t)p->delivered, "delivered_octets",
+        (json_int_t)p->delivered_octets, "full", (json_int_t)p->full, "aqm", (json_int_t)p->aqm,
+        "marked", (json_int_t)p->marked, "lost", (json_int_t)p->lost, "outage",
         (json_int_t)p->outage, "corrupted", (json_int_t)p->corrupted, "duplicated",
         (json_int_t)p->duplicated, "reordered", (json_int_t)p->reordered, "late",
         (json_int_t)p->late, "queued_max", (int)p->queued_max, "used", l->used, "wait_p50_s",
         (double)l->wait_p50 / 1e9, "wait_p99_s", (double)l->wait_p99 / 1e9);
+}
+
+void sim_show_links_json(const struct estab_sim_link *l, size_t n, FILE *out)
+{
+    json_t *links = json_array();
+
+    for (size_t i = 0; i < n; i++)
+        json_array_append_new(links, link_object(&l[i]));
+    json_dumpf(links, out, JSON_COMPACT | JSON_REAL_PRECISION(9));
+    fputc('\n', out);
+    json_decref(links);
 }
 
 static json_t *node_object(const struct estab_sim_node *n)

@@ -6,6 +6,8 @@
 #include <estab/sim.h>
 #include <stdio.h>
 
+void sim_show_links(const struct estab_sim_link *l, size_t n, FILE *out);
+void sim_show_links_json(const struct estab_sim_link *l, size_t n, FILE *out);
 void sim_show_table(const estab_sim *s, FILE *out);
 /* One object on one line. */
 void sim_show_json(const estab_sim *s, uint64_t seed, FILE *out);
