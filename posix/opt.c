@@ -239,11 +239,11 @@ static int set_tos(struct file *f, int val)
 
 static const struct row rows[] = {
     /* the first ones have a place in struct file's `stored` */
-    STORED(SOL_SOCKET, SO_REUSEADDR),
-    STORED(SOL_SOCKET, SO_REUSEPORT),
     STORED(SOL_SOCKET, SO_OOBINLINE), /* it always is, RFC 6093 */
     STORED(SOL_SOCKET, SO_BROADCAST),
     STORED(SOL_SOCKET, SO_PRIORITY),
+    {SOL_SOCKET, SO_REUSEADDR, ANY_TYPE, ESTAB_O_REUSEADDR, 1, INT32_MIN, INT32_MAX, NULL, NULL},
+    {SOL_SOCKET, SO_REUSEPORT, ANY_TYPE, ESTAB_O_REUSEPORT, 1, INT32_MIN, INT32_MAX, NULL, NULL},
     CALLED(SOL_SOCKET, SO_ERROR, ANY_TYPE, 0, 0, NULL, get_error),
     CALLED(SOL_SOCKET, SO_TYPE, ANY_TYPE, 0, 0, NULL, get_type),
     CALLED(SOL_SOCKET, SO_PROTOCOL, ANY_TYPE, 0, 0, NULL, get_protocol),
@@ -264,7 +264,7 @@ static const struct row rows[] = {
     {IPPROTO_IPV6, IPV6_UNICAST_HOPS, ANY_TYPE, ESTAB_O_HOP_LIMIT, 1, -1, 255, set_ttl, NULL},
     {IPPROTO_IPV6, IPV6_TCLASS, ANY_TYPE, ESTAB_O_TOS, 1, INT32_MIN, INT32_MAX, set_tclass, NULL},
 };
-enum { ROWS = sizeof rows / sizeof rows[0], STORED_ROWS = 5 };
+enum { ROWS = sizeof rows / sizeof rows[0], STORED_ROWS = 3 };
 _Static_assert(STORED_ROWS <= (int)(sizeof((struct file *)0)->stored / sizeof(int)),
                "a place for every stored row");
 

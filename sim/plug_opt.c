@@ -226,8 +226,8 @@ static int set_fastopen_connect(struct plug *p, struct plug_file *f, int val)
     }
 
 static const struct row rows[] = {
-    STORED(SOL_SOCKET, SO_REUSEADDR),
-    STORED(SOL_SOCKET, SO_REUSEPORT),
+    CORE(SOL_SOCKET, SO_REUSEADDR, ESTAB_O_REUSEADDR, 1, INT32_MIN, INT32_MAX),
+    CORE(SOL_SOCKET, SO_REUSEPORT, ESTAB_O_REUSEPORT, 1, INT32_MIN, INT32_MAX),
     STORED(SOL_SOCKET, SO_OOBINLINE), /* it always is, RFC 6093 */
     STORED(SOL_SOCKET, SO_PRIORITY),
     CALLED(SOL_SOCKET, SO_ERROR, 0, 0, NULL, get_error),

@@ -365,10 +365,13 @@ enum estab_opt {
     ESTAB_O_NOTSENT_LOWAT, /* octets not yet sent beyond which ESTAB_EV_OUT and estab_send() wait,
                               however much room ESTAB_O_SNDBUF has for what is in flight; 0: no
                               bound (default) */
-    ESTAB_O_REUSEADDR, /* before bind.  UDP: 1: others that have it too may have the same port; the
-                          youngest is given what arrives */
-    ESTAB_O_REUSEPORT, /* before bind.  UDP: 1: others that have it too may have the same port, and
-                          share what arrives by a hash of its addresses and ports */
+    ESTAB_O_REUSEADDR, /* before bind.  1: others that have it too may have the same port: of TCP's,
+                          one of them may listen, and connections of the port that were left over,
+                          in TIME-WAIT or not, do not matter; of UDP's, the youngest is given what
+                          arrives */
+    ESTAB_O_REUSEPORT, /* before bind.  1: others that have it too may have the same port, and share
+                          what arrives by a hash of its addresses and ports: connections among
+                          listeners, datagrams */
     ESTAB_O_V6ONLY,    /* before bind.  1: no IPv4.  0 (default): an all-zero IPv6 address is any of
                           both */
     ESTAB_O_ECN,       /* enum estab_ecn; before connect, or for what a listener accepts */

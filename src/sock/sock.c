@@ -346,8 +346,16 @@ static int set_option(struct tcb *t, enum estab_opt opt, uint64_t val)
         t->fastopen = (uint16_t)val;
         return 0;
     case ESTAB_O_REUSEADDR:
+        t->reuse_addr = val != 0;
+        return 0;
     case ESTAB_O_REUSEPORT:
+        t->reuse_port = val != 0;
+        return 0;
     case ESTAB_O_V6ONLY:
+        if (t->bound || t->state != ESTAB_CLOSED)
+            return ESTAB_E_INVAL;
+        t->v6_only = val != 0;
+        return 0;
     case ESTAB_O_ERROR:
     case ESTAB_O_SOFT_ERROR:
     case ESTAB_O_URGENT:
@@ -504,9 +512,14 @@ int estab_getopt(estab_stack *s, estab_sock k, enum estab_opt opt, uint64_t *val
         *val = t->fastopen;
         return 0;
     case ESTAB_O_REUSEADDR:
+        *val = t->reuse_addr;
+        return 0;
     case ESTAB_O_REUSEPORT:
+        *val = t->reuse_port;
+        return 0;
     case ESTAB_O_V6ONLY:
-        return ESTAB_E_INVAL;
+        *val = t->v6_only;
+        return 0;
     case ESTAB_O_ERROR:
         *val = (uint64_t)-t->err;
         t->err = 0;

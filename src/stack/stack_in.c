@@ -55,7 +55,7 @@ static void to_tcb(struct tcb *t, const struct tcp_tuple *k, struct seg *g)
 static void to_listener(struct tcp_layer *l, const struct tcp_tuple *k, struct seg *g,
                         const struct ip_dgram *d, const seq_t *newer)
 {
-    struct tcb *t = tcp_demux_listener(l, k->local, k->lport);
+    struct tcb *t = tcp_demux_listener(l, k);
 
     tcp_trace_in(l, k, 0, t ? ESTAB_LISTEN : ESTAB_CLOSED, g, 0);
     if (t)

@@ -165,6 +165,7 @@ struct tcb {
     bool established : 1; /* has been: decides what a failure is called */
     bool active : 1;      /* by active OPEN */
     bool rcv_urgent : 1;  /* RCV.UP lies ahead of what the user has read */
+    bool reuse_port : 1, v6_only : 1;
     bool timeout_set : 1; /* the user timeout is the user's: RFC 5482's CHANGEABLE is false */
     struct tcp_owed {     /* obligations, paid by tcp_output() */
         bool ack_now : 1, probe : 1, keepalive : 1, syn : 1, rst : 1;
@@ -174,6 +175,7 @@ struct tcb {
     bool in_send : 1, in_stalled : 1, in_ready : 1, in_orphans : 1, dead : 1;
     bool has_extra : 1; /* a struct tcp_extra */
     bool corked : 1;    /* ESTAB_O_CORK */
+    bool reuse_addr : 1;
 
     /* every datagram out, and demultiplexing */
     struct ip_path path;
@@ -345,6 +347,7 @@ struct tcp_port_map { /* the busy ports to a destination that is running out of 
 struct tcp_ports {
     struct tcp_port_map maps[TCP_PORT_MAPS];
     uint32_t nmaps, asked;
+    uint32_t *conns; /* how many connections each port has; NULL: nobody has asked yet */
     uint16_t turn[TCP_PORT_TURNS]; /* RFC 6056 section 3.3.4: one for many destinations */
 };
 
@@ -443,7 +446,8 @@ uint32_t tcp_demux_find(struct tcp_layer *l,
                         const struct tcp_tuple *k); /* a TCP_REF or HASH_NONE */
 /* The one found last, if k is its tuple; or NULL. */
 struct tcb *tcp_demux_hot(const struct tcp_layer *l, const struct tcp_tuple *k);
-struct tcb *tcp_demux_listener(struct tcp_layer *l, uint16_t local, uint16_t lport);
+/* The listener for a segment of k: the most particular one; of those that share, one by a hash. */
+struct tcb *tcp_demux_listener(struct tcp_layer *l, const struct tcp_tuple *k);
 uint32_t tcp_demux_tag(const struct tcp_layer *l, const struct tcp_tuple *k);
 int tcp_demux_add(struct tcb *t); /* under its tuple; pport 0: bound or listening */
 void tcp_demux_del(struct tcb *t);
@@ -452,6 +456,11 @@ int tcp_tuple_add(struct tcp_layer *l, const struct tcp_tuple *k, uint32_t tag, 
 void tcp_tuple_del(struct tcp_layer *l, const struct tcp_tuple *k, uint32_t tag, uint32_t ref);
 /* As tcp_demux_find(), for those who only look. */
 uint32_t tcp_demux_peek(const struct tcp_layer *l, const struct tcp_tuple *k);
+/* Whether two local addresses, either possibly TCP_ANY or TCP_ANY4, can name the same one. */
+bool tcp_locals_overlap(const struct tcp_layer *l, uint16_t a, bool a_v6_only, uint16_t b,
+                        bool b_v6_only);
+/* Whether t may not listen, beside those without a peer that have its port. */
+bool tcp_listen_clashes(const struct tcb *t);
 /* Whether a socket without a peer has this port at an overlapping address. */
 bool tcp_port_bound(const struct tcp_layer *l, uint16_t local, uint16_t lport);
 int tcp_bind(struct tcb *t, const struct estab_addr *a); /* estab_bind's results */
@@ -461,6 +470,9 @@ void tcp_ports_init(struct tcp_layer *l);
 void tcp_ports_fini(struct tcp_layer *l);
 /* A four-tuple is busy from now on, or free. */
 void tcp_ports_note(struct tcp_layer *l, const struct tcp_tuple *k, bool busy);
+/* Whether connections, half-open or in TIME-WAIT, keep t from having this port; or ESTAB_E_NOMEM.
+ */
+int tcp_port_lingers(struct tcb *t, uint16_t local, uint16_t lport);
 /* Sets t->lport: one that is free, or to a peer one whose TIME-WAIT may be reused.
  * ESTAB_E_INUSE. */
 int tcp_port_choose(struct tcb *t);

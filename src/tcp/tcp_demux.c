@@ -76,27 +76,55 @@ uint32_t tcp_demux_find(struct tcp_layer *l, const struct tcp_tuple *k)
     return ref;
 }
 
-static struct tcb *find_unconnected(const struct tcp_layer *l, uint16_t local, uint16_t lport)
+static struct hash_probe probe_unconnected(const struct tcp_layer *l, const struct tcp_tuple *k)
 {
-    struct tcp_tuple k = {no_peer, local, lport, 0};
-    struct hash_probe p = hash_probe(&l->demux, tcp_demux_tag(l, &k));
+    return hash_probe(&l->demux, tcp_demux_tag(l, k));
+}
+
+/* The next socket without a peer under k; NULL: no more. */
+static struct tcb *next_unconnected(const struct tcp_layer *l, struct hash_probe *p,
+                                    const struct tcp_tuple *k)
+{
     uint32_t ref;
 
-    while ((ref = hash_next(&l->demux, &p)) != HASH_NONE)
-        if (TCP_REF_KIND(ref) == TCP_REF_TCB && ref_is(l, ref, &k))
+    while ((ref = hash_next(&l->demux, p)) != HASH_NONE)
+        if (TCP_REF_KIND(ref) == TCP_REF_TCB && ref_is(l, ref, k))
             return tcb_at(l, TCP_REF_SLOT(ref));
     return NULL;
 }
 
-/* The most particular listener: its address, its family, any. */
-struct tcb *tcp_demux_listener(struct tcp_layer *l, uint16_t local, uint16_t lport)
+/* The nth listener there that takes such a segment, and how many there are up to it. */
+static struct tcb *nth_listener(const struct tcp_layer *l, const struct tcp_tuple *at, bool v4,
+                                uint32_t n, uint32_t *count)
 {
-    uint16_t tries[3] = {local, ip_is4(ip_local(l->ip, local)) ? TCP_ANY4 : TCP_ANY, TCP_ANY};
+    struct hash_probe p = probe_unconnected(l, at);
+    struct tcb *t;
+
+    *count = 0;
+    while ((t = next_unconnected(l, &p, at)) != NULL)
+        if (t->state == ESTAB_LISTEN && !(v4 && t->v6_only) && (*count)++ == n)
+            return t;
+    return NULL;
+}
+
+/* The most particular listener: its address, its family, any.  There is one, or there are several
+ * that share (ESTAB_O_REUSEPORT): then a keyed hash of both ends chooses. */
+struct tcb *tcp_demux_listener(struct tcp_layer *l, const struct tcp_tuple *k)
+{
+    bool v4 = ip_is4(ip_local(l->ip, k->local));
+    uint16_t tries[3] = {k->local, v4 ? TCP_ANY4 : TCP_ANY, TCP_ANY};
 
     for (int i = 0; i < 3; i++) {
-        struct tcb *t = find_unconnected(l, tries[i], lport);
+        struct tcp_tuple at = {no_peer, tries[i], k->lport, 0};
+        uint32_t n;
+        struct tcb *t = nth_listener(l, &at, v4, 0, &n);
 
-        if (t && t->state == ESTAB_LISTEN)
+        if (t && t->reuse_port) {
+            (void)nth_listener(l, &at, v4, UINT32_MAX, &n);
+            if (n > 1)
+                t = nth_listener(l, &at, v4, tcp_demux_tag(l, k) % n, &n);
+        }
+        if (t)
             return t;
     }
     return NULL;
@@ -144,20 +172,82 @@ void tcp_demux_del(struct tcb *t)
         t->layer->hot = SLAB_NONE;
 }
 
+enum { HAS_4 = 1, HAS_6 = 2 };
+static int families_of(const struct tcp_layer *l, uint16_t local, bool v6_only)
+{
+    if (local == TCP_ANY)
+        return v6_only ? HAS_6 : HAS_4 | HAS_6;
+    return local == TCP_ANY4 || ip_is4(ip_local(l->ip, local)) ? HAS_4 : HAS_6;
+}
+
+bool tcp_locals_overlap(const struct tcp_layer *l, uint16_t a, bool a_v6_only, uint16_t b,
+                        bool b_v6_only)
+{
+    return (families_of(l, a, a_v6_only) & families_of(l, b, b_v6_only)) &&
+           (a >= TCP_ANY4 || b >= TCP_ANY4 || a == b);
+}
+
+/* Who wants a port; t NULL: somebody who shares it with nobody. */
+struct claim {
+    const struct tcb *t;
+    uint16_t local;
+    bool v6_only;
+};
+
+/* Linux's rules: both have ESTAB_O_REUSEPORT; or both ESTAB_O_REUSEADDR and the other does not
+ * listen. */
+static bool tolerates(const struct claim *c, const struct tcb *v)
+{
+    return c->t && ((c->t->reuse_port && v->reuse_port) ||
+                    (c->t->reuse_addr && v->reuse_addr && v->state != ESTAB_LISTEN));
+}
+
+static bool clashes_at(const struct tcp_layer *l, const struct claim *c, uint16_t local,
+                       uint16_t lport)
+{
+    struct tcp_tuple k = {no_peer, local, lport, 0};
+    struct hash_probe p = probe_unconnected(l, &k);
+    const struct tcb *v;
+
+    while ((v = next_unconnected(l, &p, &k)) != NULL)
+        if (v != c->t && tcp_locals_overlap(l, c->local, c->v6_only, local, v->v6_only) &&
+            !tolerates(c, v))
+            return true;
+    return false;
+}
+
+static bool clashes(const struct tcp_layer *l, const struct claim *c, uint16_t lport)
+{
+    if (clashes_at(l, c, TCP_ANY, lport) ||
+        ((families_of(l, c->local, c->v6_only) & HAS_4) && clashes_at(l, c, TCP_ANY4, lport)))
+        return true;
+    if (c->local < TCP_ANY4)
+        return clashes_at(l, c, c->local, lport);
+    for (uint16_t i = 0; i < IP_ADDRS_MAX; i++)
+        if (l->ip->addrs[i].used && clashes_at(l, c, i, lport))
+            return true;
+    return false;
+}
+
 bool tcp_port_bound(const struct tcp_layer *l, uint16_t local, uint16_t lport)
 {
-    bool is4 = local == TCP_ANY4 || (local < TCP_ANY4 && ip_is4(ip_local(l->ip, local)));
+    struct claim c = {.local = local};
 
-    if (find_unconnected(l, local, lport) || find_unconnected(l, TCP_ANY, lport) ||
-        (is4 && find_unconnected(l, TCP_ANY4, lport)))
-        return true;
-    if (local < TCP_ANY4)
-        return false;
-    for (uint16_t i = 0; i < IP_ADDRS_MAX; i++)
-        if (l->ip->addrs[i].used && (local == TCP_ANY || ip_is4(ip_local(l->ip, i))) &&
-            find_unconnected(l, i, lport))
-            return true;
-    return local == TCP_ANY && find_unconnected(l, TCP_ANY4, lport);
+    return clashes(l, &c, lport);
+}
+
+bool tcp_listen_clashes(const struct tcb *t)
+{
+    struct claim c = {t, t->path.local, t->v6_only};
+
+    return clashes(t->layer, &c, t->lport);
+}
+
+static int port_free(struct tcb *t, uint16_t local, uint16_t lport)
+{
+    struct claim c = {t, local, t->v6_only};
+
+    return clashes(t->layer, &c, lport) ? ESTAB_E_INUSE : tcp_port_lingers(t, local, lport);
 }
 
 int tcp_bind(struct tcb *t, const struct estab_addr *a)
@@ -170,10 +260,12 @@ int tcp_bind(struct tcb *t, const struct estab_addr *a)
         local = ip_is4(a->ip) ? TCP_ANY4 : TCP_ANY;
     else
         local = ip_local_find(t->layer->ip, a->ip);
-    if (local < 0)
+    if (local < 0 || (t->v6_only && ip_is4(a->ip)))
         return ESTAB_E_ADDRNOTAVAIL;
-    if (a->port && tcp_port_bound(t->layer, (uint16_t)local, a->port))
-        return ESTAB_E_INUSE;
+    if (a->port)
+        err = port_free(t, (uint16_t)local, a->port);
+    if (err)
+        return err;
     t->path.local = (uint16_t)local;
     t->lport = a->port;
     if (!a->port)

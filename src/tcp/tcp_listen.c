@@ -23,6 +23,8 @@ int tcp_open_passive(struct tcb *t, uint32_t backlog)
     }
     if (t->state != ESTAB_CLOSED || t->established || t->pport || t->err)
         return ESTAB_E_ISCONN;
+    if (t->bound && tcp_listen_clashes(t))
+        return ESTAB_E_INUSE;
     slot = slab_get(&l->listeners);
     if (slot == SLAB_NONE)
         return ESTAB_E_NOMEM;

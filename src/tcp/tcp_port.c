@@ -16,6 +16,8 @@
 #define STEP     500u       /* a turn moves on by 1 to STEP: RFC 6056 section 3.3.5 */
 #define HOPELESS ESTAB_S(1) /* a new TIME-WAIT cannot be reused sooner */
 
+#define CONNS_SIZE (65536 * sizeof(uint32_t))
+
 static uint32_t range_len(const struct tcp_layer *l)
 {
     return (uint32_t)(l->set.port_hi - l->set.port_lo) + 1;
@@ -44,6 +46,7 @@ void tcp_ports_fini(struct tcp_layer *l)
     for (int i = 0; i < TCP_PORT_MAPS; i++)
         if (l->port_use.maps[i].bits)
             map_free(l, &l->port_use.maps[i]);
+    env_free(l->env, l->port_use.conns, CONNS_SIZE, 8);
 }
 
 static struct tcp_port_map *map_find(struct tcp_layer *l, const struct tcp_tuple *k)
@@ -72,6 +75,8 @@ void tcp_ports_note(struct tcp_layer *l, const struct tcp_tuple *k, bool busy)
 {
     struct tcp_port_map *m;
 
+    if (l->port_use.conns)
+        l->port_use.conns[k->lport] += busy ? 1 : UINT32_MAX;
     if (k->lport < l->set.port_lo || k->lport > l->set.port_hi)
         return;
     m = map_find(l, k);
@@ -127,6 +132,64 @@ static struct tcp_port_map *map_need(struct tcp_layer *l, const struct tcp_tuple
         bits[n / 64] |= ~(uint64_t)0 << n % 64;
     l->port_use.nmaps++;
     return m;
+}
+
+/* ---- ports that connections still have ---- */
+
+/* Counted anew once, kept up from then on. */
+static bool conns_need(struct tcp_layer *l)
+{
+    uint32_t *n = l->port_use.conns;
+
+    if (n)
+        return true;
+    n = env_alloc(l->env, CONNS_SIZE, 8);
+    if (!n)
+        return false;
+    memset(n, 0, CONNS_SIZE);
+    for (uint32_t i = slab_next(&l->tcbs, 0); i != SLAB_NONE; i = slab_next(&l->tcbs, i + 1))
+        if (tcb_at(l, i)->in_demux && tcb_at(l, i)->pport)
+            n[tcb_at(l, i)->lport]++;
+    for (uint32_t i = slab_next(&l->synqs, 0); i != SLAB_NONE; i = slab_next(&l->synqs, i + 1))
+        if (!((const struct tcp_synq *)slab_at(&l->synqs, i))->dead)
+            n[((const struct tcp_synq *)slab_at(&l->synqs, i))->lport]++;
+    for (uint32_t i = slab_next(&l->timewaits, 0); i != SLAB_NONE;
+         i = slab_next(&l->timewaits, i + 1))
+        n[((const struct tcp_timewait *)slab_at(&l->timewaits, i))->lport]++;
+    l->port_use.conns = n;
+    return true;
+}
+
+/* Half-open entries are not asked: their listener has the port. */
+static bool lingers(const struct tcb *t, uint16_t local, uint16_t lport)
+{
+    const struct tcp_layer *l = t->layer;
+    bool shares = t->reuse_addr || t->reuse_port;
+
+    for (uint32_t i = slab_next(&l->tcbs, 0); i != SLAB_NONE; i = slab_next(&l->tcbs, i + 1)) {
+        const struct tcb *v = tcb_at(l, i);
+
+        if (v->in_demux && v->pport && v->lport == lport &&
+            tcp_locals_overlap(l, local, t->v6_only, v->path.local, false) &&
+            !((t->reuse_addr && v->reuse_addr) || (t->reuse_port && v->reuse_port)))
+            return true;
+    }
+    for (uint32_t i = slab_next(&l->timewaits, 0); !shares && i != SLAB_NONE;
+         i = slab_next(&l->timewaits, i + 1)) {
+        const struct tcp_timewait *w = slab_at(&l->timewaits, i);
+
+        if (w->lport == lport && tcp_locals_overlap(l, local, t->v6_only, w->path.local, false))
+            return true;
+    }
+    return false;
+}
+
+/* Looks at every connection only where the port has some. */
+int tcp_port_lingers(struct tcb *t, uint16_t local, uint16_t lport)
+{
+    if (!conns_need(t->layer))
+        return ESTAB_E_NOMEM;
+    return t->layer->port_use.conns[lport] && lingers(t, local, lport) ? ESTAB_E_INUSE : 0;
 }
 
 /* ---- the choice ---- */

@@ -172,7 +172,7 @@ bool timewait_segment_arrives(struct tcp_layer *l, uint32_t slot, struct seg *g,
     /* Fourth, check the SYN bit: it is what a new incarnation begins with, so its number need not
      * be in the window. */
     if ((g->flags & (SEG_SYN | SEG_ACK | SEG_FIN)) == SEG_SYN) {
-        const struct tcb *listener = tcp_demux_listener(l, w->path.local, w->lport);
+        const struct tcb *listener = tcp_demux_listener(l, &k);
 
         if (!listener || !syn_is_newer(w, g)) {
             timewait_challenge(l, w, RULE_BLIND_SYN);

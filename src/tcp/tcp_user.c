@@ -70,6 +70,8 @@ int tcp_open_active(struct tcb *t, const struct estab_addr *peer)
         return ESTAB_E_ISCONN;
     if (peer->port == 0 || ip_is_any(peer->ip) || ip_is_multicast(peer->ip))
         return ESTAB_E_INVAL;
+    if (t->v6_only && ip_is4(peer->ip))
+        return ESTAB_E_ADDRNOTAVAIL;
     tcp_demux_del(t); /* from bound to connected */
     err = connect_prepare(t, peer);
     if (err) {

@@ -343,6 +343,7 @@ static inline void user_connects(struct peer *p, uint16_t lport)
     memcpy(to.ip, p->ip.b, 16);
     memcpy(from.ip, p->host_ip.b, 16);
     assert_int_equal(estab_socket(p->h->s, ESTAB_TCP, &p->k), 0);
+    assert_int_equal(estab_setopt(p->h->s, p->k, ESTAB_O_REUSEADDR, 1), 0);
     assert_int_equal(estab_bind(p->h->s, p->k, &from), 0);
     assert_int_equal(estab_connect(p->h->s, p->k, &to), ESTAB_E_INPROGRESS);
     p->lport = lport;
@@ -539,6 +540,7 @@ static inline void host_listens(struct host *h, uint32_t backlog)
     struct estab_addr any = {.port = LISTEN_PORT};
 
     assert_int_equal(estab_socket(h->s, ESTAB_TCP, &h->listener), 0);
+    assert_int_equal(estab_setopt(h->s, h->listener, ESTAB_O_REUSEADDR, 1), 0);
     assert_int_equal(estab_bind(h->s, h->listener, &any), 0);
     assert_int_equal(estab_listen(h->s, h->listener, backlog), 0);
 }
