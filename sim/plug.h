@@ -60,7 +60,7 @@ struct plug_op {
 };
 
 enum plug_kind { PLUG_SOCKET, PLUG_EPOLL, PLUG_PIPE };
-enum { PLUG_STORED_MAX = 32, PLUG_EPOLL_MAX = 64 };
+enum { PLUG_STORED_MAX = 48, PLUG_EPOLL_MAX = 64 };
 
 struct plug_interest { /* one descriptor in an epoll set */
     int fd;

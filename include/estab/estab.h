@@ -365,6 +365,9 @@ enum estab_opt {
     ESTAB_O_NOTSENT_LOWAT, /* octets not yet sent beyond which ESTAB_EV_OUT and estab_send() wait,
                               however much room ESTAB_O_SNDBUF has for what is in flight; 0: no
                               bound (default) */
+    ESTAB_O_DEFER_ACCEPT,  /* a listener: ns for which connections without text are not there to be
+                              accepted; rounded up to a timeout of the SYN,ACK, the last at most.
+                              Those that came by a SYN cookie are at once.  0: none (default) */
     ESTAB_O_REUSEADDR, /* before bind.  1: others that have it too may have the same port: of TCP's,
                           one of them may listen, and connections of the port that were left over,
                           in TIME-WAIT or not, do not matter; of UDP's, the youngest is given what
@@ -449,6 +452,10 @@ int estab_abort(estab_stack *s,
 int estab_setopt(estab_stack *s, estab_sock k, enum estab_opt opt,
                  uint64_t val); /* E_INVAL: value or option */
 int estab_getopt(estab_stack *s, estab_sock k, enum estab_opt opt, uint64_t *val);
+/* TCP's congestion control, by name.  For now the stack's own (estab_config.cc) is the only one
+ * that can be set.  E_INVAL: no such algorithm; E_NOTSUP: UDP. */
+int estab_set_cc(estab_stack *s, estab_sock k, const char *name);
+int estab_get_cc(const estab_stack *s, estab_sock k, char name[16]);
 /* Either pointer may be NULL.  E_NOTCONN: peer asked of an unconnected socket. */
 int estab_getaddrs(const estab_stack *s, estab_sock k, struct estab_addr *local,
                    struct estab_addr *peer);
@@ -499,9 +506,17 @@ struct estab_tcp_info { /* append-only, versioned like estab_config: set size be
     enum estab_type type;
     uint64_t bytes_sent; /* UDP */
     uint64_t refused;    /* UDP: datagrams for which the queue had no room */
-    bool ecn_ok;         /* both ends use explicit congestion notification */
-    bool fastopen_ok;    /* text of the SYN was accepted */
-    bool ecn_seen;       /* the peer's text came ECN-capable, or marked */
+    /* TCP again.  In octets: of flight, reported by SACK; taken as lost and still to be sent again;
+     * sent again and not yet acknowledged, after a timeout. */
+    uint32_t sacked, lost, resent;
+    uint8_t backoff;            /* doublings of the RTO */
+    uint8_t retries;            /* timeouts in a row */
+    uint8_t probes;             /* of a closed window, or keepalives, unanswered */
+    bool recovering, timed_out; /* fast recovery; recovery from a timeout */
+    estab_time text_sent_at;    /* to the millisecond; 0: never */
+    bool ecn_ok;                /* both ends use explicit congestion notification */
+    bool fastopen_ok;           /* text of the SYN was accepted */
+    bool ecn_seen;              /* the peer's text came ECN-capable, or marked */
 };
 /* E_BADF.  Works on the handles of estab_conn_next too. */
 int estab_tcp_info(const estab_stack *s, estab_sock k, struct estab_tcp_info *info);

@@ -245,7 +245,7 @@ static int set_linger(struct tcb *t, uint64_t ns)
     return 0;
 }
 
-static int set_lowat(struct tcb *t, enum estab_opt opt, uint64_t val)
+static int set_extra(struct tcb *t, enum estab_opt opt, uint64_t val)
 {
     struct tcp_extra *x;
 
@@ -256,11 +256,14 @@ static int set_lowat(struct tcb *t, enum estab_opt opt, uint64_t val)
     x = tcp_extra_need(t);
     if (!x)
         return ESTAB_E_NOMEM;
-    if (opt == ESTAB_O_RCVLOWAT)
+    if (opt == ESTAB_O_DEFER_ACCEPT)
+        x->defer_ms = (uint32_t)val;
+    else if (opt == ESTAB_O_RCVLOWAT)
         x->rcv_lowat = val > t->rcvbuf / 2 ? t->rcvbuf / 2 : (uint32_t)val;
     else
         x->notsent_lowat = (uint32_t)val;
-    tcp_raise(t, tcp_level(t) & (ESTAB_EV_IN | ESTAB_EV_OUT));
+    if (t->state != ESTAB_LISTEN)
+        tcp_raise(t, tcp_level(t) & (ESTAB_EV_IN | ESTAB_EV_OUT));
     return 0;
 }
 
@@ -285,7 +288,10 @@ static int set_option(struct tcb *t, enum estab_opt opt, uint64_t val)
         return 0;
     case ESTAB_O_RCVLOWAT:
     case ESTAB_O_NOTSENT_LOWAT:
-        return set_lowat(t, opt, val);
+        return set_extra(t, opt, val);
+    case ESTAB_O_DEFER_ACCEPT:
+        err = set_ms(&ms, val);
+        return err ? err : set_extra(t, opt, ms);
     case ESTAB_O_QUICKACK:
         t->quickack = val != 0;
         return 0;
@@ -466,6 +472,9 @@ int estab_getopt(estab_stack *s, estab_sock k, enum estab_opt opt, uint64_t *val
     case ESTAB_O_RCVLOWAT:
         *val = tcp_extra(t)->rcv_lowat ? tcp_extra(t)->rcv_lowat : 1;
         return 0;
+    case ESTAB_O_DEFER_ACCEPT:
+        *val = ESTAB_MS(tcp_extra(t)->defer_ms);
+        return 0;
     case ESTAB_O_NOTSENT_LOWAT:
         *val = tcp_extra(t)->notsent_lowat;
         return 0;
@@ -532,6 +541,22 @@ int estab_getopt(estab_stack *s, estab_sock k, enum estab_opt opt, uint64_t *val
         return 0;
     }
     return ESTAB_E_INVAL;
+}
+
+int estab_set_cc(estab_stack *s, estab_sock k, const char *name)
+{
+    if (!tcb_of(s, k))
+        return udp_of(s, k) ? ESTAB_E_NOTSUP : ESTAB_E_BADF;
+    return cc_find(name) == s->tcp.set.cc ? 0 : ESTAB_E_INVAL;
+}
+
+int estab_get_cc(const estab_stack *s, estab_sock k, char name[16])
+{
+    if (!tcb_of(s, k))
+        return udp_of(s, k) ? ESTAB_E_NOTSUP : ESTAB_E_BADF;
+    memset(name, 0, 16);
+    memcpy(name, s->tcp.set.cc->name, strlen(s->tcp.set.cc->name));
+    return 0;
 }
 
 int estab_getaddrs(const estab_stack *s, estab_sock k, struct estab_addr *local,

@@ -108,6 +108,7 @@ struct tcp_work {
 struct tcp_extra {  /* what few users set; all zero: nothing */
     uint32_t owner; /* the tcb's slot */
     uint32_t rcv_lowat, notsent_lowat;
+    uint32_t defer_ms; /* ESTAB_O_DEFER_ACCEPT */
 };
 
 struct tcp_listener { /* what a tcb in LISTEN has instead of work */
@@ -226,7 +227,8 @@ struct tcp_synq { /* passive SYN-RECEIVED */
     seq_t irs, iss;
     uint32_t ts_recent;
     uint32_t listener; /* slot; the entry ends with it at the latest */
-    uint8_t retries;
+    uint8_t retries : 7;
+    bool acked : 1;      /* without text, which its listener waits for */
     uint8_t challenge_s; /* tcp_second() of the last challenge ACK */
     uint8_t snd_wscale : 4, rcv_wscale : 4;
     bool ts_ok : 1, ws_ok : 1, sack_ok : 1, ecn_ok : 1;

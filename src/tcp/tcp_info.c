@@ -14,6 +14,21 @@ static void put_addrs(const struct tcp_layer *l, const struct tcp_tuple *k,
     i->peer.port = k->pport;
 }
 
+/* What only a connection at work has. */
+static void work_info(const struct tcb *t, struct estab_tcp_info *i)
+{
+    const struct tcp_work *w = t->w;
+
+    i->sacked = w->sacked ? ranges_len(&w->sacked->r) : 0;
+    i->lost = seq_diff(w->lost_to, w->resend);
+    i->resent =
+        w->rto_recovering && seq_lt(t->snd.una, w->resend) ? seq_diff(w->resend, t->snd.una) : 0;
+    i->retries = w->retries;
+    i->probes = w->probes;
+    i->recovering = w->recovering;
+    i->timed_out = w->rto_recovering;
+}
+
 void tcp_info(const struct tcb *t, struct estab_tcp_info *i)
 {
     struct tcp_tuple k = tcb_tuple(t);
@@ -55,6 +70,13 @@ void tcp_info(const struct tcb *t, struct estab_tcp_info *i)
     i->retrans = t->retrans;
     i->rto_fired = t->rto_fired;
     i->dup_acks = t->dup_acks_in;
+    i->backoff = t->backoff;
+    i->probes = t->keep_probes;
+    i->text_sent_at = t->sent_ms ? t->layer->env->now / 1000000u * 1000000u -
+                                       ESTAB_MS(ms_of(t->layer->env->now) - t->sent_ms)
+                                 : 0;
+    if (t->w)
+        work_info(t, i);
     i->snd_wscale = t->snd_wscale;
     i->rcv_wscale = t->rcv_wscale;
     i->ts_ok = t->ts_ok;

@@ -62,6 +62,22 @@ static void owe_synack(struct tcp_layer *l, uint32_t slot)
     send_push(l, &l->synq_send[q->path.port], slot);
 }
 
+/* How many timeouts the listener's user waits for text: ESTAB_O_DEFER_ACCEPT, as Linux counts it.
+ */
+static uint32_t deferred_for(const struct tcp_layer *l, const struct tcb *listener)
+{
+    estab_dur left = ESTAB_MS(tcp_extra(listener)->defer_ms);
+    struct tcp_rtt first;
+    uint32_t n;
+
+    tcp_rtt_init(&first, &l->set.rto);
+    for (n = 0; left > 0 && n < l->set.synack_retries; n++)
+        left -= left < tcp_rtt_rto_syn(&first, &l->set.rto, (uint8_t)n)
+                    ? left
+                    : tcp_rtt_rto_syn(&first, &l->set.rto, (uint8_t)n);
+    return n;
+}
+
 static void schedule(struct tcp_layer *l, uint32_t slot)
 {
     struct tcp_synq *q = synq_at(l, slot);
@@ -70,7 +86,6 @@ static void schedule(struct tcp_layer *l, uint32_t slot)
     tcp_rtt_init(&first, &l->set.rto);
     q->due = ms_of(time_add(l->env->now, tcp_rtt_rto_syn(&first, &l->set.rto, q->retries)));
     slot_push(&l->synqs, &l->synq_by_retries[q->retries], slot, SYNQ_LINK);
-    owe_synack(l, slot);
 }
 
 /* Off the timer's list, out of the listener's count; the demux is the caller's. */
@@ -215,6 +230,7 @@ void synq_new(struct tcb *t, const struct seg *g, const struct ip_dgram *d, cons
     rule_count(l->rules, RULE_LISTEN_SYN);
     tcp_enter_compact(l, &k, ESTAB_LISTEN, ESTAB_SYN_RECEIVED, ESTAB_BY_SEGMENT);
     schedule(l, slot);
+    owe_synack(l, slot);
 }
 
 uint16_t synq_window(const struct tcb *listener)
@@ -406,6 +422,14 @@ void synq_segment_arrives(struct tcp_layer *l, uint32_t slot, struct seg *g)
         tcp_reply_rst(l, &q->path, q->peer, g, ESTAB_SYN_RECEIVED, RULE_SYN_RECEIVED_ACK);
         return;
     }
+    /* Section 3.10.7.4 enters ESTABLISHED here.  Whose user waits for text (ESTAB_O_DEFER_ACCEPT)
+     * takes the ACK as lost on the way: the text behind it carries it again, and if none comes, the
+     * SYN,ACK is sent again in the end (section 3.8.1) and its ACK believed. */
+    if (g->text.len == 0 && !(g->flags & SEG_FIN) && q->retries < deferred_for(l, listener)) {
+        q->acked = true;
+        tcp_drop_tuple(l, &k, g, ESTAB_SYN_RECEIVED, RULE_DEFERRED);
+        return;
+    }
     t = promote(l, slot, listener);
     if (!t) {
         tcp_drop_tuple(l, &k, g, ESTAB_SYN_RECEIVED, RULE_NO_MEMORY);
@@ -514,8 +538,11 @@ static void synack_timeout(struct tcp_layer *l, uint32_t slot)
     }
     slot_del(&l->synqs, &l->synq_by_retries[q->retries], slot, SYNQ_LINK);
     q->retries++;
-    rule_count(l->rules, RULE_SYN_AGAIN);
     schedule(l, slot);
+    if (q->acked && q->retries < deferred_for(l, listener_of(l, q)))
+        return; /* there is nothing to ask for, yet */
+    rule_count(l->rules, RULE_SYN_AGAIN);
+    owe_synack(l, slot);
 }
 
 int synq_expire(struct tcp_layer *l)

@@ -241,6 +241,114 @@ static void what_is_set_on_a_listener_holds_for_what_it_accepts(void **state)
     assert_true(is_ready(p, ESTAB_EV_IN));
 }
 
+/* ---- DEFER_ACCEPT ---- */
+
+static void opens_silently(struct peer *p, estab_dur defer)
+{
+    user_listens(p, 4);
+    assert_int_equal(estab_setopt(p->s, p->listener, ESTAB_O_DEFER_ACCEPT, defer), 0);
+    estab_watch(p->s, p->listener, ESTAB_EV_IN, NULL);
+    sends(p, SEG(.flags = SYN, .mss = 1000));
+    (void)gets(p, SEG(.flags = SYN | ACK, .ack = 1));
+    sends(p, SEG(.flags = ACK, .seq = 1, .ack = 1));
+    assert_int_equal(told(p), 0);
+    assert_int_equal(estab_accept(p->s, p->listener, &p->k, NULL), ESTAB_E_AGAIN);
+    gets_nothing(p);
+    assert_int_equal(counted(p, RULE_DEFERRED), 1);
+}
+
+static void a_connection_is_there_with_its_first_text(void **state)
+{
+    struct peer *p = *state;
+
+    opens_silently(p, ESTAB_S(10));
+    assert_int_equal(option(p, p->listener, ESTAB_O_DEFER_ACCEPT), ESTAB_S(10));
+    waits(p, ESTAB_S(4)); /* nothing is asked for meanwhile */
+    gets_nothing(p);
+    sends(p, SEG(.flags = ACK, .seq = 1, .ack = 1, .len = 10));
+    assert_int_equal(told(p), ESTAB_EV_IN);
+    user_accepts(p);
+    assert_state(p, ESTABLISHED);
+    user_hears(p, 1, 10);
+}
+
+/* A FIN, too, is more than nothing. */
+static void a_peer_who_only_closes_is_there_at_once(void **state)
+{
+    struct peer *p = *state;
+
+    opens_silently(p, ESTAB_S(10));
+    sends(p, SEG(.flags = FIN | ACK, .seq = 1, .ack = 1));
+    user_accepts(p);
+    assert_state(p, CLOSE_WAIT);
+}
+
+/* 3 s are two timeouts: then the peer is asked once more, and believed. */
+static void a_silent_connection_is_there_after_its_time(void **state)
+{
+    struct peer *p = *state;
+
+    opens_silently(p, ESTAB_S(3));
+    waits(p, ESTAB_MS(2990));
+    gets_nothing(p);
+    waits(p, ESTAB_MS(20));
+    (void)gets(p, SEG(.flags = SYN | ACK, .ack = 1));
+    assert_int_equal(estab_accept(p->s, p->listener, &p->k, NULL), ESTAB_E_AGAIN);
+    sends(p, SEG(.flags = ACK, .seq = 1, .ack = 1));
+    assert_int_equal(told(p), ESTAB_EV_IN);
+    user_accepts(p);
+    assert_state(p, ESTABLISHED);
+}
+
+/* It cannot wait longer than a half-open connection may last, and one that is gone is gone. */
+static void a_deferred_connection_does_not_last_for_ever(void **state)
+{
+    struct peer *p = *state;
+
+    opens_silently(p, ESTAB_S(1000));
+    waits(p, ESTAB_S(200));
+    (void)gets(p, SEG(.flags = SYN | ACK, .ack = 1));
+    gets_nothing(p);
+    assert_int_equal(stack_of(p).synq, 0);
+    assert_int_equal(told(p), 0);
+}
+
+/* ---- what is told of a connection ---- */
+
+static void a_timeout_shows_in_the_information(void **state)
+{
+    struct peer *p = *state;
+
+    user_connects_with(p, SEG(.mss = 1000, .sack_ok = true));
+    assert_int_equal(info_of(p).text_sent_at, 0);
+    user_sends(p, 1, 4000);
+    assert_int_equal(info_of(p).text_sent_at, p->v.now / 1000000u * 1000000u);
+    ignores_all(p);
+    sends(p, SEG(.flags = ACK, .seq = 1, .ack = 1, .nsack = 1,
+                 .sack = {{seq_of(2001), seq_of(4001)}}));
+    assert_int_equal(info_of(p).sacked, 2000);
+    assert_int_equal(info_of(p).retries, 0);
+    waits(p, ESTAB_S(4));
+    assert_true(info_of(p).timed_out);
+    assert_true(info_of(p).retries >= 1);
+    assert_int_equal(info_of(p).backoff, info_of(p).retries);
+    assert_true(info_of(p).resent >= 1000);
+    assert_int_equal(info_of(p).resent + info_of(p).lost, 4000);
+}
+
+static void congestion_control_has_a_name(void **state)
+{
+    struct peer *p = *state;
+    char name[16];
+
+    user_connects(p);
+    assert_int_equal(estab_get_cc(p->s, p->k, name), 0);
+    assert_string_equal(name, "newreno");
+    assert_int_equal(estab_set_cc(p->s, p->k, "newreno"), 0);
+    assert_int_equal(estab_set_cc(p->s, p->k, "no such"), ESTAB_E_INVAL);
+    assert_int_equal(estab_set_cc(p->s, p->k ^ 1, "newreno"), ESTAB_E_BADF);
+}
+
 /* ---- the urgent mark ---- */
 
 /* RFC 6093 section 3.1: the mark is where ESTAB_O_URGENT is 1, before the urgent octet.  A user who
@@ -281,6 +389,12 @@ int main(void)
         PEER_TEST(a_small_bound_of_what_is_unsent_still_takes_a_segment),
         PEER_TEST(a_buffer_filled_exactly_tells_of_room),
         PEER_TEST(what_is_set_on_a_listener_holds_for_what_it_accepts),
+        PEER_TEST(a_connection_is_there_with_its_first_text),
+        PEER_TEST(a_peer_who_only_closes_is_there_at_once),
+        PEER_TEST(a_silent_connection_is_there_after_its_time),
+        PEER_TEST(a_deferred_connection_does_not_last_for_ever),
+        PEER_TEST(a_timeout_shows_in_the_information),
+        PEER_TEST(congestion_control_has_a_name),
         PEER_TEST(the_urgent_mark_can_be_found),
     };
 
