@@ -166,6 +166,8 @@ static int shut_listener(struct file *f)
 
     if (!err)
         err = -sock_renew(f);
+    if (!err) /* its own connections are no reason to lose the port */
+        err = estab_setopt(f->p->stack, f->k, ESTAB_O_REUSEADDR, 1);
     if (!err)
         err = estab_bind(f->p->stack, f->k, &local) ? -EADDRINUSE : 0;
     return -err;

@@ -84,7 +84,7 @@
     X(SYN_FIN, "syn-fin", "RFC 9293 section 3.10.7.2: SYN with FIN is refused")                    \
     X(BACKLOG_FULL, "backlog-full", "RFC 9293 section 3.9.1.2; RFC 4987 section 3: SYN dropped")   \
     X(BACKLOG_RST, "backlog-rst", "RFC 9293 section 3.10.7.1: no room, and set to say so: RST")    \
-    X(DEFERRED, "deferred", "ESTAB_O_DEFER_ACCEPT: the ACK of a SYN,ACK, without text, is let go")  \
+    X(DEFERRED, "deferred", "ESTAB_O_DEFER_ACCEPT: the ACK of a SYN,ACK, without text, is let go") \
     X(SYNQ_FULL, "synq-full", "RFC 4987 section 3: half-open entries are bounded")                 \
     X(SYNQ_RECYCLED, "synq-recycled", "RFC 4987 section 3.4: the oldest half-open entry ended")    \
     X(COOKIE_SENT, "cookie-sent", "RFC 4987 section 3.6: SYN answered without an entry")           \

@@ -343,6 +343,7 @@ static inline void user_connects(struct peer *p, uint16_t lport)
     memcpy(to.ip, p->ip.b, 16);
     memcpy(from.ip, p->host_ip.b, 16);
     assert_int_equal(estab_socket(p->h->s, ESTAB_TCP, &p->k), 0);
+    assert_int_equal(estab_setopt(p->h->s, p->k, ESTAB_O_REUSEADDR, 1), 0);
     assert_int_equal(estab_bind(p->h->s, p->k, &from), 0);
     assert_int_equal(estab_connect(p->h->s, p->k, &to), ESTAB_E_INPROGRESS);
     p->lport = lport;

@@ -522,6 +522,7 @@ static inline void user_listens(struct peer *p, uint32_t backlog)
     struct estab_addr at = p->us;
 
     assert_int_equal(estab_socket(p->s, ESTAB_TCP, &p->listener), 0);
+    assert_int_equal(estab_setopt(p->s, p->listener, ESTAB_O_REUSEADDR, 1), 0);
     assert_int_equal(estab_bind(p->s, p->listener, &at), 0);
     assert_int_equal(estab_listen(p->s, p->listener, backlog), 0);
 }
@@ -556,6 +557,7 @@ static inline void peer_connects(struct peer *p)
 static inline void user_opens(struct peer *p)
 {
     assert_int_equal(estab_socket(p->s, ESTAB_TCP, &p->k), 0);
+    assert_int_equal(estab_setopt(p->s, p->k, ESTAB_O_REUSEADDR, 1), 0);
     assert_int_equal(estab_bind(p->s, p->k, &p->us), 0);
 }
 

@@ -108,6 +108,7 @@ static void one_listens_where_connections_are_being_opened(void **state)
     peer_restarts(p);
     bring_to(p, ESTAB_SYN_RECEIVED);
     assert_int_equal(estab_socket(p->s, ESTAB_TCP, &second), 0);
+    assert_int_equal(estab_setopt(p->s, second, ESTAB_O_REUSEADDR, 1), 0);
     assert_int_equal(estab_bind(p->s, second, &any), 0);
     assert_int_equal(estab_listen(p->s, second, 1), 0);
     sends(p, SEG(.flags = ACK, .seq = 1, .ack = 1));
