@@ -14,7 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { OPT_QUICK = 0x100, OPT_DIAGRAM, OPT_SCRIPT, OPT_JSON, OPT_BOUND };
+enum { OPT_QUICK = 0x100, OPT_DIAGRAM, OPT_SCRIPT, OPT_RUN, OPT_JSON, OPT_BOUND };
 
 /* Each bound is an option of its name. */
 static const struct bound {
@@ -35,6 +35,7 @@ enum { NBOUNDS = sizeof bounds / sizeof bounds[0] };
 static const struct option options[] = {{"quick", no_argument, NULL, OPT_QUICK},
                                         {"diagram", required_argument, NULL, OPT_DIAGRAM},
                                         {"script", required_argument, NULL, OPT_SCRIPT},
+                                        {"run", required_argument, NULL, OPT_RUN},
                                         {"json", no_argument, NULL, OPT_JSON},
                                         {"states", required_argument, NULL, 'n'},
                                         {"simultaneous", no_argument, NULL, 's'},
@@ -122,6 +123,13 @@ static int parse(struct check *c, int argc, char *argv[])
                 return say_usage("check", "'%s' is not a number of states (2 to 100000000)",
                                  optarg);
             c->own.states = n;
+            break;
+        case OPT_RUN:
+            if (parse_number(&n, optarg, 100000000) < 0 || n < 1)
+                return say_usage("check", "'%s' is not the number of a state (1 to 100000000)",
+                                 optarg);
+            c->own.run = n;
+            c->given = true;
             break;
         case 's':
             c->own.simultaneous = c->given = true;
@@ -319,6 +327,7 @@ const struct command command_check = {
              "                    .svg and .png by graphviz, anything else is DOT text\n"
              "  --script FILE     where the shortest failing run goes, as a packet script\n"
              "                    (standard output)\n"
+             "  --run N           the same for the run to the Nth state, though nothing fails\n"
              "  --json            one object a line for each exploration\n",
     .run = run,
 };

@@ -7,7 +7,7 @@
  * for each.  From every state a run to the end is made as well, in which nothing more is lost: it
  * must end. */
 #include "explore.h"
-#include "explore_world.h"
+#include "explore_tell.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -66,31 +66,32 @@ static bool replay(struct search *s, uint64_t i, FILE *log)
     return true;
 }
 
+/* The run to node i, `last` (may be NULL) and, if finish, the end of it, as a script. */
+static int tell_run(struct search *s, uint64_t i, const struct act *last, bool finish,
+                    const char *about, FILE *script)
+{
+    tell_begin(script, s->b, about);
+    if (!replay(s, i, script))
+        return -1;
+    if (last)
+        world_do(s->w, *last);
+    if (finish) {
+        fputs("// from here on nothing is lost and both ends close\n", script);
+        world_finish(s->w);
+    }
+    s->w->log = NULL;
+    return 0;
+}
+
 static int report(struct search *s, uint64_t parent, const struct act *last, bool finish,
                   FILE *script)
 {
-    struct world *w = s->w;
+    char about[sizeof s->r->failure + 64];
 
-    snprintf(s->r->failure, sizeof s->r->failure, "%s", w->failure);
-    if (!script)
-        return 1;
-    fprintf(script,
-            "// %s\n"
-            "// The shortest run that shows it, from the active end's side.\n"
-            "0 socket(..., SOCK_STREAM, IPPROTO_TCP) = 3\n",
-            w->failure);
-    if (!replay(s, parent, script))
+    snprintf(s->r->failure, sizeof s->r->failure, "%s", s->w->failure);
+    snprintf(about, sizeof about, "%s: the shortest run that shows it", s->r->failure);
+    if (script && tell_run(s, parent, last, finish, about, script) < 0)
         return -1;
-    if (last) {
-        fprintf(script, "// %s, from end %u, frame %u\n", act_name((enum act_kind)last->kind),
-                last->end, last->index);
-        world_do(w, *last);
-    }
-    if (finish) {
-        fputs("// from here on nothing is lost and both ends close\n", script);
-        world_finish(w);
-    }
-    w->log = NULL;
     return 1;
 }
 
@@ -143,6 +144,8 @@ static int breadth_first(struct search *s, FILE *script,
         if (found)
             return found;
     }
+    if (s->b->run && s->b->run < s->n && script)
+        return tell_run(s, s->b->run, NULL, true, "A run in which nothing fails.", script);
     return 0;
 }
 

@@ -14,6 +14,7 @@ struct explore_bounds {
     unsigned connections; /* one after another, on the same addresses and ports */
     unsigned depth;       /* steps of a run */
     uint64_t states;      /* at most so many are kept */
+    uint64_t run;         /* number of the state whose run is told though nothing fails; 0: none */
     bool simultaneous;    /* both ends open actively */
     bool aborts;          /* the application may abort, and close without reading */
     bool timestamps;
@@ -28,7 +29,8 @@ struct explore_result {
     char failure[256]; /* empty: every run kept every promise */
 };
 /* Breadth first, so that what fails is shortest.  progress (may be NULL) is called now and then;
- * false ends it.  On a failure the run is written to `script` as a packet script.  0; 1: a failure;
+ * false ends it.  On a failure the run is written to `script` as a packet script; if there is none,
+ * that to state b->run, if there are so many, and to its end.  0; 1: a failure;
  * -1: no memory, or ended. */
 int explore(const struct explore_bounds *b, struct explore_result *r, FILE *script,
             bool (*progress)(void *ctx, const struct explore_result *r), void *ctx);

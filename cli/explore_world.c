@@ -9,7 +9,7 @@
  * told to, and give their handle back when both directions are closed.  Octets carry their
  * connection's number and their own, so that an old one, a lost one and a repeated one are all
  * recognised. */
-#include "explore_world.h"
+#include "explore_tell.h"
 
 #include <estab/host.h>
 
@@ -77,54 +77,6 @@ static void world_free(void *ctx, void *ptr, size_t size, size_t align)
     w->free = b;
 }
 
-/* ---- the script of a run, told from end 0's side ---- */
-
-static void tell_flags(FILE *out, uint8_t flags)
-{
-    if (flags & ESTAB_SYN)
-        fputc('S', out);
-    if (flags & ESTAB_FIN)
-        fputc('F', out);
-    if (flags & ESTAB_RST)
-        fputc('R', out);
-    if (flags & ESTAB_PSH)
-        fputc('P', out);
-    if (flags & ESTAB_ACK)
-        fputc('.', out);
-}
-
-static void tell_time(struct world *w)
-{
-    fprintf(w->log, "+%.6f ", (double)(w->now - w->told_at) / 1e9);
-    w->told_at = w->now;
-}
-
-static void tell_call(struct world *w, unsigned end, const char *call)
-{
-    if (!w->log)
-        return;
-    if (end == 0)
-        tell_time(w);
-    fprintf(w->log, "%s%s\n", end == 0 ? "" : "// the peer: ", call);
-}
-
-static void tell_segment(struct world *w, const struct estab_trace *t)
-{
-    bool out = t->kind == ESTAB_TR_SEG_OUT;
-    uint32_t iss = w->app[!out].iss, irs = w->app[out].iss;
-
-    if (t->flags & ESTAB_SYN)
-        iss = t->seq;
-    tell_time(w);
-    fprintf(w->log, "%c ", out ? '>' : '<');
-    tell_flags(w->log, t->flags);
-    fprintf(w->log, " %d:%d(%u)", (int32_t)(t->seq - iss), (int32_t)(t->seq - iss + t->len),
-            t->len);
-    if (t->flags & ESTAB_ACK)
-        fprintf(w->log, " ack %d", (int32_t)(t->ack - irs));
-    fprintf(w->log, " win %u\n", t->wnd);
-}
-
 static void watch(struct world *w, unsigned end, const struct estab_trace *t)
 {
     switch (t->kind) {
@@ -132,19 +84,17 @@ static void watch(struct world *w, unsigned end, const struct estab_trace *t)
         w->edges[t->from][t->to]++;
         if (!estab_edge_legal(t->from, t->to))
             fail(w, "illegal edge: %s to %s", estab_state_name(t->from), estab_state_name(t->to));
-        if (w->log && end == 0)
-            fprintf(w->log, "// %s -> %s: %s\n", estab_state_name(t->from), estab_state_name(t->to),
-                    estab_edge_event(t->from, t->to, t->cause));
+        tell_edge(w, end, t);
         break;
     case ESTAB_TR_SEG_OUT:
         if ((t->flags & ESTAB_RST) && t->from >= ESTAB_ESTABLISHED && !w->bounds->aborts)
             fail(w, "a graceful close produced an RST in %s", estab_state_name(t->from));
-        if (t->flags & ESTAB_SYN)
-            w->app[end].iss = t->seq;
-        /* fall through */
-    case ESTAB_TR_SEG_IN:
-        if (w->log && end == 0)
-            tell_segment(w, t);
+        if (!(t->flags & ESTAB_SYN))
+            break;
+        w->app[end].iss = t->seq;
+        if (!w->has_iss[end])
+            w->first_iss[end] = t->seq;
+        w->has_iss[end] = true;
         break;
     default:
         break;
@@ -189,13 +139,17 @@ static bool open_active(struct world *w, unsigned end)
         estab_close(a->s, k);
         return false;
     }
+    tell_call(w, end, "socket(..., SOCK_STREAM, IPPROTO_TCP) = 3");
+    tell_call(w, end, "fcntl(3, F_SETFL, O_RDWR|O_NONBLOCK) = 0");
+    tell_call(w, end, "setsockopt(3, SOL_SOCKET, SO_REUSEADDR, [1], 4) = 0");
+    tell_call(w, end, "bind(3, ..., ...) = 0");
+    tell_call(w, end, "connect(3, ..., ...) = -1 EINPROGRESS (Operation now in progress)");
     a->opened++;
     a->conn = k;
     a->open = true;
     a->shut = a->eof = a->done = false;
     a->sent = a->got = a->from = 0;
     a->incarnation = (uint8_t)a->opened;
-    tell_call(w, end, "connect(3, ..., ...) = -1 EINPROGRESS");
     return true;
 }
 
@@ -207,7 +161,7 @@ static void app_done(struct world *w, unsigned end)
     a->open = false;
     a->done = true;
     a->conn = 0;
-    tell_call(w, end, "close(4) = 0");
+    tell_call(w, end, "close(3) = 0");
 }
 
 static void take_octets(struct world *w, unsigned end, const uint8_t *b, size_t n)
@@ -239,12 +193,11 @@ static void app_read(struct world *w, unsigned end)
     ptrdiff_t n;
 
     while (a->open && !a->eof && (n = estab_recv(a->s, a->conn, &v, 1, 0)) != ESTAB_E_AGAIN) {
+        tell_read(w, end, n);
         if (n > 0) {
             take_octets(w, end, b, (size_t)n);
         } else if (n == 0) {
             a->eof = true;
-            if (w->log && end == 0)
-                tell_call(w, end, "read(4, ..., 16) = 0");
         } else {
             if (!w->bounds->aborts && a->opened <= 1 && w->doubled == 0)
                 fail(w, "a connection failed (%s) though nobody aborted it",
@@ -269,7 +222,7 @@ static void app_accept(struct world *w, unsigned end)
     a->sent = a->got = a->from = 0;
     a->opened++;
     a->incarnation = (uint8_t)a->opened;
-    tell_call(w, end, "accept(3, ..., ...) = 4");
+    tell_call(w, end, "accept");
 }
 
 static bool may_send(const struct world *w, unsigned end)
@@ -296,7 +249,7 @@ static void app_send(struct world *w, unsigned end)
     uint8_t b = (uint8_t)(a->incarnation << 4 | a->sent);
     struct estab_iov v = {&b, 1};
 
-    tell_call(w, end, "write(4, ..., 1) = 1");
+    tell_call(w, end, "write(3, ..., 1) = 1");
     if (estab_send(a->s, a->conn, &v, 1, 0) == 1)
         a->sent++;
 }
@@ -305,7 +258,7 @@ static void app_shut(struct world *w, unsigned end)
 {
     struct app *a = &w->app[end];
 
-    tell_call(w, end, "shutdown(4, SHUT_WR) = 0");
+    tell_call(w, end, "shutdown(3, SHUT_WR) = 0");
     estab_shutdown(a->s, a->conn, ESTAB_SHUT_WR);
     a->shut = true;
 }
@@ -342,20 +295,28 @@ static void put_on_wire(struct world *w, unsigned end, const struct estab_frame 
                        w->app[!end].iss);
     x->text = (uint8_t)(len - 20 - (size_t)(x->b[32] >> 4) * 4);
     x->incarnation = (uint8_t)w->app[end].opened;
+    if (end == 0)
+        tell_frame(w, end, x);
 }
 
-/* After each event: what was accepted, read and sent. */
-static void settle(struct world *w)
+static void pull(struct world *w)
 {
     struct estab_frame f;
 
+    for (unsigned end = 0; end < 2; end++)
+        while (!w->failure[0] && estab_output(w->app[end].s, w->app[end].port, &f, 1) > 0)
+            put_on_wire(w, end, &f);
+}
+
+/* After each event: what was sent, accepted and read, and sent then. */
+static void settle(struct world *w)
+{
+    pull(w);
     for (unsigned end = 0; end < 2; end++) {
         app_accept(w, end);
         app_read(w, end);
     }
-    for (unsigned end = 0; end < 2; end++)
-        while (!w->failure[0] && estab_output(w->app[end].s, w->app[end].port, &f, 1) > 0)
-            put_on_wire(w, end, &f);
+    pull(w);
 }
 
 static void deliver(struct world *w, unsigned from, unsigned index, bool keep)
@@ -369,6 +330,8 @@ static void deliver(struct world *w, unsigned from, unsigned index, bool keep)
         memmove(&d->f[index], &d->f[index + 1], (d->n - index) * sizeof d->f[0]);
         memset(&d->f[d->n], 0, sizeof d->f[0]);
     }
+    if (from == 1)
+        tell_frame(w, from, &x);
     estab_input(w->app[!from].s, w->app[!from].port, &f, 1);
 }
 
@@ -433,6 +396,7 @@ void world_do(struct world *w, struct act a)
 {
     struct direction *d = &w->way[a.end];
 
+    tell_act(w, a);
     switch ((enum act_kind)a.kind) {
     case ACT_DELIVER:
         deliver(w, a.end, a.index, false);
@@ -454,7 +418,8 @@ void world_do(struct world *w, struct act a)
         app_shut(w, a.end);
         break;
     case ACT_ABORT:
-        tell_call(w, a.end, "close(4) = 0 // with SO_LINGER 0");
+        tell_call(w, a.end, "setsockopt(3, SOL_SOCKET, SO_LINGER, {onoff=1, linger=0}, 8) = 0");
+        tell_call(w, a.end, "close(3) = 0");
         estab_abort(w->app[a.end].s, w->app[a.end].conn);
         w->app[a.end].open = false;
         w->app[a.end].done = true;
@@ -470,17 +435,6 @@ void world_do(struct world *w, struct act a)
         break;
     }
     settle(w);
-}
-
-const char *act_name(enum act_kind k)
-{
-    static const char *const names[] = {
-        [ACT_DELIVER] = "deliver", [ACT_LOSE] = "lose", [ACT_DOUBLE] = "deliver and keep",
-        [ACT_SEND] = "send",       [ACT_SHUT] = "shut", [ACT_ABORT] = "abort",
-        [ACT_TIME] = "time",       [ACT_OPEN] = "open",
-    };
-
-    return names[k];
 }
 
 static bool all_gone(const struct world *w)
@@ -530,8 +484,10 @@ void world_finish(struct world *w)
                          end); /* the peer may be gone without a word: nobody waits for its FIN */
             else if (may_shut(w, end))
                 app_shut(w, end);
+            settle(w);
             if (w->way[end].n) {
                 deliver(w, end, 0, false);
+                settle(w);
                 moved = true;
             }
         }
@@ -608,16 +564,16 @@ static int stack_init(struct world *w, unsigned end)
     struct app *a = &w->app[end];
     struct estab_env env = {w,           world_now,  world_random,
                             world_alloc, world_free, end ? watch_1 : watch_0};
-    struct estab_port_caps caps = {.medium = ESTAB_MEDIUM_IP, .mtu = 576};
+    struct estab_port_caps caps = {.medium = ESTAB_MEDIUM_IP, .mtu = WORLD_MTU};
     struct estab_addr local = addr_of(w, end);
     struct estab_config cfg;
 
     estab_config_init(&cfg);
     cfg.max_conns = 8;
     cfg.max_synq = cfg.max_timewait = 8;
-    cfg.sndbuf = cfg.rcvbuf = 2048;
+    cfg.sndbuf = cfg.rcvbuf = WORLD_BUF;
     cfg.timestamps = w->bounds->timestamps;
-    cfg.syn_retries = cfg.synack_retries = cfg.max_retries = 4;
+    cfg.syn_retries = cfg.synack_retries = cfg.max_retries = WORLD_RETRIES;
     if (estab_stack_new(&a->s, &env, &cfg) != 0)
         return -1;
     a->port = estab_port_add(a->s, &caps);

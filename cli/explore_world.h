@@ -7,6 +7,7 @@
 #include "explore.h"
 
 enum { WIRE_LEN = 192, WIRES = 12, ARENA = 1 << 20 };
+enum { WORLD_MTU = 576, WORLD_BUF = 2048, WORLD_RETRIES = 4 };
 
 struct wire_frame {
     uint8_t len, incarnation;
@@ -47,6 +48,8 @@ struct world {
     uint64_t (*edges)[ESTAB_TCP_STATES]; /* outside: they are counted over all runs */
     FILE *log;                           /* the script that is being told, or NULL */
     estab_time told_at;
+    uint32_t first_iss[2];
+    bool has_iss[2];
     char failure[256];
     struct free_block *free;
     size_t used; /* octets of the arena */
@@ -78,6 +81,5 @@ uint64_t world_hash(const struct world *w); /* of what the future depends on */
 /* From here on nothing more is lost and both ends close: they must get there.  Sets w->failure if
  * not. */
 void world_finish(struct world *w);
-const char *act_name(enum act_kind k);
 
 #endif

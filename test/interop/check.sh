@@ -15,3 +15,15 @@ trap 'rm -rf "$dir"' EXIT
 grep -q '"ESTABLISHED" -> "FIN-WAIT-1"' "$dir/states.dot"
 ! "$estab" check --loss many 2>"$dir/err"
 grep -q 'takes a number' "$dir/err"
+
+# A run is told as a script that estab script accepts, and that does the same.
+n=0
+for bounds in "--loss 1 --sends 1" "-s" "-a --sends 1" "-t --connections 2" "--connections 2 --early 1"; do
+    for run in 7 300 1900; do
+        n=$((n + 1))
+        "$estab" check $bounds --states 2000 --run $run --script "$dir/$n.pkt" >/dev/null
+        [ -s "$dir/$n.pkt" ] || { echo "$bounds: no run $run"; exit 1; }
+    done
+done
+"$estab" script "$dir"/*.pkt
+grep -c 'connect(3' "$dir"/*.pkt | grep -q ':2'
