@@ -131,7 +131,7 @@ void tell_frame(struct world *w, unsigned from, const struct wire_frame *x)
     if (x->flags & ESTAB_ACK)
         fprintf(w->log, " ack %u", ack);
     fprintf(w->log, " win %d", tcp[14] << 8 | tcp[15]);
-    tell_options(w->log, tcp + TCP_LEN, tcp + (tcp[12] >> 4) * 4, w->first_iss[!from]);
+    tell_options(w->log, tcp + TCP_LEN, tcp + (size_t)(tcp[12] >> 4) * 4, w->first_iss[!from]);
     fputc('\n', w->log);
 }
 

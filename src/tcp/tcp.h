@@ -225,7 +225,8 @@ struct tcp_synq { /* passive SYN-RECEIVED */
     uint32_t ts_recent;
     uint32_t listener; /* slot; the entry ends with it at the latest */
     uint8_t retries;
-    uint8_t challenge_s; /* tcp_second() of the last challenge ACK */
+    bool cookie : 1;         /* its ISN is one: tcp_cookie_number() */
+    uint8_t challenge_s : 7; /* tcp_second() of the last challenge ACK */
     uint8_t snd_wscale : 4, rcv_wscale : 4;
     bool ts_ok : 1, ws_ok : 1, sack_ok : 1, ecn_ok : 1;
     bool in_send : 1;             /* owes a SYN,ACK */
@@ -501,8 +502,14 @@ bool timewait_segment_arrives(struct tcp_layer *l, uint32_t slot, struct seg *g,
 /* An ACK for a listener.  true: it has been dealt with; false: no cookie of this listener is out.
  */
 bool tcp_cookie_arrives(struct tcb *t, struct seg *g, const struct ip_dgram *d); /* tcp_cookie.c */
-/* Answers a SYN of which q is all that is known, and remembers nothing. */
-void tcp_cookie_offer(struct tcb *t, const struct tcp_synq *q);
+/* Answers a SYN of which q is all that is known (but for its ISS), and remembers nothing. */
+void tcp_cookie_offer(struct tcb *t, struct tcp_synq *q);
+/* Makes the ISN of a half-open entry a cookie, unless that has made a connection before. */
+void tcp_cookie_number(struct tcb *t, struct tcp_synq *q);
+/* TSval of what such an entry sends, for ts. */
+uint32_t tcp_cookie_ts(const struct tcp_synq *q, uint32_t ts);
+/* The ACK has found its entry: no duplicate of it is taken for a cookie.  false: no memory. */
+bool tcp_cookie_spend(struct tcp_layer *l, const struct tcp_synq *q);
 void tcp_cookie_fini(struct tcp_layer *l);
 void tcp_icmp_arrives(struct tcp_layer *l, const struct ip_error *e);
 /* The connection ends: error to the user, queues gone, CLOSED.  rst: whether the peer is told. */
@@ -636,7 +643,8 @@ estab_time synq_next(const struct tcp_layer *l);
 void synq_new(struct tcb *t, const struct seg *g, const struct ip_dgram *d, const seq_t *newer);
 /* A control block for what q describes, in no list yet; NULL: no room for one. */
 struct tcb *synq_tcb(struct tcp_layer *l, const struct tcp_synq *q, const struct tcb *listener);
-/* Ends one of the listener's oldest half-open connections; false: none is near at hand. */
+/* Ends one of the listener's oldest half-open connections that can do without: it has not answered
+ * for an RTO, or its ACK brings it back.  false: none is near at hand. */
 bool synq_recycle(struct tcb *t);
 uint16_t synq_window(const struct tcb *listener); /* of the SYN,ACK */
 void synq_end_all(struct tcb *t); /* the listener closes: its half-open connections end with it */

@@ -18,6 +18,9 @@
  * cookie makes one connection: what has come back is remembered for as long as the secret is good,
  * so that an old duplicate of that ACK, after the connection has ended, makes no second one.
  *
+ * From a half full queue on a half-open entry has one for its number, too: if one that comes back
+ * takes its place before its own ACK is here, that brings it back.
+ *
  * To be guessed are 24 bits, by a sender who can do it only once for each of our answers (an RST,
  * which is limited), and only while cookies are out. */
 #include "tcp/tcp.h"
@@ -57,15 +60,20 @@ static uint8_t mss_bits(uint16_t mss, bool ts, uint16_t own)
     return i;
 }
 
+static uint8_t ts_bits(const struct tcp_synq *q)
+{
+    uint8_t shift = q->ws_ok ? q->snd_wscale : NO_SHIFT;
+
+    return q->ts_ok ? (uint8_t)((q->sack_ok ? 0x10u : 0) | shift) : 0;
+}
+
 static struct cookie pack(const struct tcp_synq *q, uint16_t own)
 {
     uint8_t shift = q->ws_ok ? q->snd_wscale : NO_SHIFT, i = q->ws_ok ? 7 : 0;
-    struct cookie c = {.octet = mss_bits(q->mss, q->ts_ok, own)};
+    struct cookie c = {.octet = mss_bits(q->mss, q->ts_ok, own), .ts_bits = ts_bits(q)};
 
-    if (q->ts_ok) {
-        c.ts_bits = (uint8_t)((q->sack_ok ? 0x10u : 0) | shift);
+    if (q->ts_ok)
         return c;
-    }
     while (i > 0 && shifts[i] > shift)
         i--;
     c.octet |= (uint8_t)((q->sack_ok ? 0x40u : 0) | (unsigned)i << 3);
@@ -131,12 +139,51 @@ static uint32_t ts_with(uint32_t ts, uint8_t bits)
     return (int32_t)(val - ts) > 0 ? val - (TS_BITS + 1) : val;
 }
 
-void tcp_cookie_offer(struct tcb *t, const struct tcp_synq *q)
+uint32_t tcp_cookie_ts(const struct tcp_synq *q, uint32_t ts)
+{
+    return ts_with(ts, ts_bits(q));
+}
+
+static bool has_come_back(const struct tcp_secret *s, uint64_t hash)
+{
+    struct hash_probe p = hash_probe(&s->used, (uint32_t)(hash >> 32));
+
+    return hash_next(&s->used, &p) != HASH_NONE;
+}
+
+/* Departs from RFC 9293 section 3.4.1: a cookie does not grow with the clock.  What TIME-WAIT still
+ * remembers gets another number (RFC 6191). */
+static uint64_t number(struct tcp_layer *l, struct tcp_synq *q, uint16_t own)
+{
+    struct cookie c = pack(q, own);
+    uint64_t hash;
+
+    (void)secret_now(l);
+    if (l->cookie_turn)
+        c.octet |= ODD;
+    hash = cookie_hash(l, q, c);
+    q->iss = seq_of((uint32_t)hash << 8 | c.octet);
+    return hash;
+}
+
+void tcp_cookie_number(struct tcb *t, struct tcp_synq *q)
+{
+    struct tcp_layer *l = t->layer;
+    struct tcp_tuple k = synq_tuple(q);
+    uint64_t hash = number(l, q, tcp_mss_announce(l, &q->path, q->peer, t->user_mss));
+
+    q->cookie = !has_come_back(&l->cookies[l->cookie_turn], hash);
+    if (q->cookie)
+        q->ecn_ok = false; /* a cookie does not keep it, so it is not offered */
+    else                   /* an old duplicate of its SYN: not the number that its old ACK has */
+        q->iss = tcp_isn(l, &k);
+}
+
+void tcp_cookie_offer(struct tcb *t, struct tcp_synq *q)
 {
     struct tcp_layer *l = t->layer;
     uint16_t own = tcp_mss_announce(l, &q->path, q->peer, t->user_mss);
     struct tcp_tuple k = synq_tuple(q);
-    struct cookie c = pack(q, own);
     struct tcp_reply r = {.path = q->path,
                           .lport = q->lport,
                           .pport = q->pport,
@@ -154,10 +201,9 @@ void tcp_cookie_offer(struct tcb *t, const struct tcp_synq *q)
                           .rule = RULE_COOKIE_SENT};
 
     t->l->cookies_until = secret_now(l)->until;
-    if (l->cookie_turn)
-        c.octet |= ODD;
-    r.seq = seq_of((uint32_t)cookie_hash(l, q, c) << 8 | c.octet);
-    r.ts_val = ts_with(tcp_ts_now(l) + tcp_ts_offset(l, &k), c.ts_bits);
+    (void)number(l, q, own);
+    r.seq = q->iss;
+    r.ts_val = tcp_cookie_ts(q, tcp_ts_now(l) + tcp_ts_offset(l, &k));
     memcpy(r.peer, q->peer, 16);
     rule_count(l->rules, RULE_COOKIE_SENT);
     tcp_reply(l, q->path.port, &r);
@@ -182,11 +228,13 @@ static void reconstruct(struct tcp_synq *q, const struct tcb *t, const struct se
     c->ts_bits = q->ts_ok ? g->opt.ts_ecr & TS_BITS : 0;
 }
 
-static bool has_come_back(const struct tcp_secret *s, uint64_t hash)
+bool tcp_cookie_spend(struct tcp_layer *l, const struct tcp_synq *q)
 {
-    struct hash_probe p = hash_probe(&s->used, (uint32_t)(hash >> 32));
+    struct cookie c = {(uint8_t)q->iss.n, ts_bits(q)};
+    struct tcp_secret *s = &l->cookies[c.octet & ODD ? 1 : 0];
 
-    return hash_next(&s->used, &p) != HASH_NONE;
+    return l->env->now >= s->until ||
+           hash_add(&s->used, (uint32_t)(cookie_hash(l, q, c) >> 32), 0) == 0;
 }
 
 /* Whether the echoed timestamp is one of ours that is not older than a cookie: our clock is not
@@ -211,7 +259,8 @@ static void cookie_wrong(struct tcb *t, const struct seg *g, const struct ip_dgr
         tcp_refuse(t->layer, g, d, ESTAB_LISTEN, RULE_COOKIE_FORGED);
 }
 
-/* Room in the backlog is made at the cost of those that have not answered for longest. */
+/* Room in the backlog is made at the cost of those that have not answered for longest; of none
+ * whose ACK may still be under way and would then be answered with an RST. */
 static bool room_for_cookie(struct tcb *t)
 {
     if (t->l->accepts.n >= t->l->backlog)

@@ -107,6 +107,8 @@ void synq_end_all(struct tcb *t)
             synq_end(l, i, ESTAB_CLOSED, ESTAB_BY_USER);
 }
 
+/* The ACK of one whose SYN,ACK has not had to be sent again may be under way, and finds nothing if
+ * its number is no cookie.  Of those it is the latest that goes, which has one if any has. */
 bool synq_recycle(struct tcb *t)
 {
     const uint32_t most = 64; /* in a flood nearly all are this listener's */
@@ -114,14 +116,17 @@ bool synq_recycle(struct tcb *t)
     uint32_t seen = 0;
 
     for (uint32_t n = l->set.synack_retries + 1u; n-- > 0;) {
-        uint32_t i = l->synq_by_retries[n].head;
+        uint32_t i = n ? l->synq_by_retries[n].head : l->synq_by_retries[n].tail;
 
-        for (; i != SLAB_NONE && seen < most; i = synq_at(l, i)->link.next, seen++) {
-            if (synq_at(l, i)->listener != t->slot)
-                continue;
-            rule_count(l->rules, RULE_SYNQ_RECYCLED);
-            synq_end(l, i, ESTAB_CLOSED, ESTAB_BY_TIMEOUT);
-            return true;
+        for (; i != SLAB_NONE && seen < most; seen++) {
+            const struct tcp_synq *q = synq_at(l, i);
+
+            if (q->listener == t->slot && (n || q->cookie)) {
+                rule_count(l->rules, RULE_SYNQ_RECYCLED);
+                synq_end(l, i, ESTAB_CLOSED, ESTAB_BY_TIMEOUT);
+                return true;
+            }
+            i = n ? q->link.next : q->link.prev;
         }
     }
     return false;
@@ -171,6 +176,18 @@ static bool cookie_wanted(const struct tcb *t, const seq_t *newer)
     return false;
 }
 
+/* Whether a new entry gets a cookie for its number, so that it can give way to one that comes back:
+ * while cookies are out, and already when the queue is half full. */
+static bool displaceable(const struct tcb *t)
+{
+    const struct tcp_layer *l = t->layer;
+
+    return l->set.cookies == ESTAB_COOKIES_WHEN_FULL &&
+           (l->env->now < t->l->cookies_until ||
+            2 * (t->l->nsynq + t->l->accepts.n) >= t->l->backlog ||
+            2 * l->synqs.used >= l->set.max_synq);
+}
+
 void synq_new(struct tcb *t, const struct seg *g, const struct ip_dgram *d, const seq_t *newer)
 {
     struct tcp_layer *l = t->layer;
@@ -210,7 +227,12 @@ void synq_new(struct tcb *t, const struct seg *g, const struct ip_dgram *d, cons
     }
     q = synq_at(l, slot);
     *q = syn;
-    q->iss = newer ? *newer : tcp_isn(l, &k);
+    if (newer)
+        q->iss = *newer;
+    else if (displaceable(t))
+        tcp_cookie_number(t, q);
+    else
+        q->iss = tcp_isn(l, &k);
     t->l->nsynq++;
     rule_count(l->rules, RULE_LISTEN_SYN);
     tcp_enter_compact(l, &k, ESTAB_LISTEN, ESTAB_SYN_RECEIVED, ESTAB_BY_SEGMENT);
@@ -291,6 +313,10 @@ static struct tcb *promote(struct tcp_layer *l, uint32_t slot, struct tcb *liste
 
     if (!t)
         return NULL;
+    if (q->cookie && !tcp_cookie_spend(l, q)) {
+        tcb_release(t);
+        return NULL;
+    }
     if (q->retries == 0) { /* Karn: only a SYN,ACK sent once times the path */
         estab_time due = ms_to_time(l->env->now, q->due);
 
@@ -309,9 +335,16 @@ static struct tcb *promote(struct tcp_layer *l, uint32_t slot, struct tcb *liste
     return t;
 }
 
-static void synq_challenge(struct tcp_layer *l, struct tcp_synq *q, enum rule why)
+static uint32_t synq_ts(const struct tcp_layer *l, const struct tcp_synq *q)
 {
     struct tcp_tuple k = synq_tuple(q);
+    uint32_t ts = tcp_ts_now(l) + tcp_ts_offset(l, &k);
+
+    return q->cookie ? tcp_cookie_ts(q, ts) : ts;
+}
+
+static void synq_challenge(struct tcp_layer *l, struct tcp_synq *q, enum rule why)
+{
     uint16_t wnd = synq_window(listener_of(l, q));
     struct tcp_reply r = {.path = q->path,
                           .lport = q->lport,
@@ -319,7 +352,7 @@ static void synq_challenge(struct tcp_layer *l, struct tcp_synq *q, enum rule wh
                           .seq = seq_add(q->iss, 1),
                           .ack = seq_add(q->irs, 1),
                           .opts = q->ts_ok ? OPT_TS : 0,
-                          .ts_val = tcp_ts_now(l) + tcp_ts_offset(l, &k),
+                          .ts_val = synq_ts(l, q),
                           .ts_ecr = q->ts_recent,
                           .wnd = (uint16_t)(wnd >> q->rcv_wscale),
                           .flags = SEG_ACK,
@@ -331,7 +364,7 @@ static void synq_challenge(struct tcp_layer *l, struct tcp_synq *q, enum rule wh
         rule_count(l->rules, RULE_CHALLENGE_LIMIT);
         return;
     }
-    q->challenge_s = tcp_second(l);
+    q->challenge_s = tcp_second(l) & 0x7fu;
     memcpy(r.peer, q->peer, 16);
     tcp_reply(l, q->path.port, &r);
 }
@@ -419,7 +452,6 @@ void synq_segment_arrives(struct tcp_layer *l, uint32_t slot, struct seg *g)
 static void emit_synack(struct tcp_layer *l, const struct tcp_synq *q, const struct tcb *listener,
                         struct tcp_frames *out)
 {
-    struct tcp_tuple k = synq_tuple(q);
     struct seg_out o = {.path = &q->path,
                         .peer = q->peer,
                         .hop_limit = listener->hop_limit,
@@ -441,7 +473,7 @@ static void emit_synack(struct tcp_layer *l, const struct tcp_synq *q, const str
         o.g.opt.uto = listener->adv_uto;
     }
     o.g.opt.ws = q->rcv_wscale;
-    o.g.opt.ts_val = tcp_ts_now(l) + tcp_ts_offset(l, &k);
+    o.g.opt.ts_val = synq_ts(l, q);
     o.g.opt.ts_ecr = q->ts_recent;
     if (q->fo_give && q->retries == 0)
         tcp_fastopen_give(l, q->peer, &q->path, q->fo_exp, &o.g.opt);

@@ -296,6 +296,8 @@ static void what_comes_back_takes_the_place_of_the_oldest(void **state)
     struct host *h = host_full();
 
     (void)state;
+    elapse(h, ESTAB_MS(1100));
+    mark(h);
     for (uint16_t i = 0; i < BACKLOG; i++) {
         struct peer p = stranger(h, (uint16_t)(1000 + i));
 
@@ -306,6 +308,66 @@ static void what_comes_back_takes_the_place_of_the_oldest(void **state)
         assert_int_equal(listener_info(h).synq, BACKLOG - i - 1);
     }
     assert_int_equal(counted(h, RULE_SYNQ_RECYCLED), BACKLOG);
+    host_end(h);
+}
+
+/* ... but no ACK that is under way finds its place gone for good (RFC 4987 section 3.3: a
+ * legitimate connection may be the one that is ended): from a half full queue on the number of
+ * every SYN,ACK is a cookie, so that its ACK brings back who was displaced; others are not, for an
+ * RTO. */
+static void who_is_displaced_comes_back_too(void **state)
+{
+    struct host *h = host_cookies(ESTAB_COOKIES_WHEN_FULL, BACKLOG);
+    struct peer p[BACKLOG], late;
+
+    (void)state;
+    for (uint16_t i = 0; i < BACKLOG; i++) {
+        p[i] = stranger(h, (uint16_t)(1000 + i));
+        open_half(&p[i], modern, sizeof modern);
+    }
+    for (uint16_t i = 0; i < BACKLOG; i++) {
+        late = stranger(h, (uint16_t)(2000 + i));
+        open_modern(&late);
+        assert_alive(&late);
+        late = stranger(h, (uint16_t)(3000 + i));
+        open_half(&late, NULL, 0); /* its place is taken again */
+        assert_int_equal(listener_info(h).synq, BACKLOG);
+    }
+    elapse(h, ESTAB_MS(300));
+    for (uint16_t i = 0; i < BACKLOG; i++) {
+        assert_int_equal(say(&p[i], SEG_ACK, NULL, 0), 0);
+        assert_int_equal(estab_accept(h->s, h->listener, &p[i].k, NULL), 0);
+        assert_alive(&p[i]);
+    }
+    host_end(h);
+}
+
+/* Once: an old duplicate of the ACK, after the connection's end, is no cookie. */
+static void a_number_that_is_a_cookie_makes_one_connection(void **state)
+{
+    struct host *h = host_cookies(ESTAB_COOKIES_WHEN_FULL, BACKLOG);
+    struct peer p = stranger(h, 1000), again;
+
+    (void)state;
+    flood(h, BACKLOG - 1);
+    open_half(&p, modern, sizeof modern);
+    (void)syn(&(struct peer){.h = h, .ip = p.ip, .host_ip = p.host_ip, .pport = 999, .lport = 80});
+    again = p;
+    say(&p, SEG_ACK, NULL, 0);
+    assert_int_equal(estab_accept(h->s, h->listener, &p.k, NULL), 0);
+    assert_alive(&p);
+    estab_abort(h->s, p.k);
+    drain(h);
+    mark(h);
+    assert_int_equal(say(&again, SEG_ACK, NULL, 0), 1);
+    assert_answer(&again, SEG_RST);
+    assert_int_equal(counted(h, RULE_COOKIE_USED), 1);
+    again.seq--; /* nor after one of its SYN */
+    assert_int_equal(syn(&again), 1);
+    assert_answer(&again, SEG_SYN | SEG_ACK);
+    again.seq++;
+    assert_int_equal(say(&again, SEG_ACK, NULL, 0), 1);
+    assert_answer(&again, SEG_RST);
     host_end(h);
 }
 
@@ -628,6 +690,8 @@ int main(void)
         cmocka_unit_test(timestamps_go_on),
         cmocka_unit_test(text_with_the_ack_is_delivered),
         cmocka_unit_test(what_comes_back_takes_the_place_of_the_oldest),
+        cmocka_unit_test(who_is_displaced_comes_back_too),
+        cmocka_unit_test(a_number_that_is_a_cookie_makes_one_connection),
         cmocka_unit_test(forged_acks_make_no_connection),
         cmocka_unit_test(no_bit_of_it_may_change),
         cmocka_unit_test(an_ack_whose_text_was_lost_is_not_reset),
