@@ -173,7 +173,9 @@ void tcp_cookie_number(struct tcb *t, struct tcp_synq *q)
     uint64_t hash = number(l, q, tcp_mss_announce(l, &q->path, q->peer, t->user_mss));
 
     q->cookie = !has_come_back(&l->cookies[l->cookie_turn], hash);
-    if (!q->cookie) /* an old duplicate of its SYN: not the number that its old ACK has */
+    if (q->cookie)
+        q->ecn_ok = false; /* a cookie does not keep it, so it is not offered */
+    else                   /* an old duplicate of its SYN: not the number that its old ACK has */
         q->iss = tcp_isn(l, &k);
 }
 
