@@ -13,7 +13,7 @@ struct preset {
 };
 
 static const struct preset presets[] = {
-    {.p = {.name = "rfc", .wscale = ESTAB_WSCALE_AUTO, .quick_acks = 16},
+    {.p = {.name = "rfc", .wscale = ESTAB_WSCALE_AUTO, .quick_acks = 16, .slow_start = 1},
      .sndbuf = 512u << 10,
      .rcvbuf = 512u << 10,
      .syn_retries = 7, /* 247 s: at least 3 minutes [MUST-23] */
@@ -60,6 +60,7 @@ static const struct preset presets[] = {
            .options = ESTAB_OPTIONS_WS_SACK_TS,
            .wscale = 6,
            .syn_linear = 4,
+           .slow_start = 2,
            .rto_slop = ESTAB_MS(200),
            .listen_silent = true,
            .closing_repeats_fin = true,

@@ -9,6 +9,11 @@ static uint32_t max_u32(uint32_t a, uint32_t b)
     return a > b ? a : b;
 }
 
+static uint32_t min_u32(uint32_t a, uint32_t b)
+{
+    return a < b ? a : b;
+}
+
 static uint32_t grow(uint32_t cwnd, uint32_t by)
 {
     return cwnd > UINT32_MAX / 2 - by ? UINT32_MAX / 2 : cwnd + by;
@@ -26,12 +31,14 @@ static void newreno_on_ack(struct cc *c, const struct cc_sample *s)
 
     if (!s->cwnd_limited) /* RFC 9293 section 3.8.2, RFC 7661: no credit for what was not tried */
         return;
-    /* Slow start.  Departs from RFC 3465 section 2.2, which wants at most L = 2*SMSS an ACK: one
-     * ACK stands for a whole batch here, as on hosts at large, and is none the worse for it. */
-    if (c->cwnd < c->ssthresh) {
+    if (c->cwnd < c->ssthresh) { /* slow start: min (N, SMSS), or RFC 3465 section 2.2's L*SMSS */
         uint32_t room = c->ssthresh - c->cwnd;
-        uint32_t by = acked < room ? acked : room;
+        uint32_t by = min_u32(acked, room);
 
+        if (s->slow_start && by > s->slow_start) {
+            c->cwnd = grow(c->cwnd, s->slow_start);
+            return;
+        }
         c->cwnd = grow(c->cwnd, by);
         acked -= by;
         if (acked == 0)

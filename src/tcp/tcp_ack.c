@@ -119,6 +119,14 @@ static struct cc_sample sample_of(const struct tcb *t, uint32_t acked, uint32_t 
                               .cwnd_limited = t->w->cwnd_limited};
 }
 
+/* RFC 3465 section 2.3: after a timeout an ACK may be of what had arrived before: L is 1. */
+static uint32_t slow_start_limit(const struct tcb *t, uint32_t mss)
+{
+    uint32_t segments = t->layer->set.profile.slow_start;
+
+    return (t->w->rto_recovering && segments > 1 ? 1 : segments) * mss;
+}
+
 static void lose_head(struct tcb *t)
 {
     struct tcp_work *w = t->w;
@@ -250,6 +258,7 @@ void tcp_ack_advance(struct tcb *t, const struct seg *g)
         recovering_ack(t, acked);
     } else {
         w->dupacks = 0;
+        s.slow_start = slow_start_limit(t, s.mss);
         if (!marked)
             t->layer->set.cc->on_ack(&t->cc, &s);
     }

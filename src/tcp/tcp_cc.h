@@ -12,6 +12,7 @@ struct cc_sample { /* one per event; filled by tcp_ack.c and the timers */
     estab_time now;
     estab_dur rtt;               /* ESTAB_NEVER: no sample (Karn) */
     uint32_t acked, flight, mss; /* octets; flight: before this ACK */
+    uint32_t slow_start;         /* octets that it may add in slow start; 0: no limit */
     bool cwnd_limited;           /* the window, not the application, bounded what was sent */
 };
 struct cc {

@@ -57,6 +57,46 @@ static void the_initial_window(void **state)
     assert_int_equal(cc_initial_window(1, 1460), 1460);
 }
 
+/* One ACK for much text is worth no more than RFC 3465's L segments. [RFC5681-3.1-3] */
+static void slow_start_grows_by_at_most_so_much_an_ack(void **state)
+{
+    struct cc_sample s = {.acked = 8 * MSS, .mss = MSS, .cwnd_limited = true, .rtt = ESTAB_NEVER};
+
+    (void)state;
+    for (uint32_t l = 1; l <= 2; l++) {
+        struct cc c = begun(10 * MSS);
+
+        s.slow_start = l * MSS;
+        cc()->on_ack(&c, &s);
+        assert_int_equal(c.cwnd, (10 + l) * MSS);
+        s.acked = MSS / 2; /* min (N, SMSS) */
+        cc()->on_ack(&c, &s);
+        assert_int_equal(c.cwnd, (10 + l) * MSS + MSS / 2);
+        s.acked = 8 * MSS;
+    }
+}
+
+/* What an ACK is limited to is not made up for at the next, nor in congestion avoidance. */
+static void a_limited_ack_leaves_nothing_behind(void **state)
+{
+    struct cc_sample s = {.acked = 8 * MSS, .mss = MSS, .cwnd_limited = true, .rtt = ESTAB_NEVER};
+    struct cc c = begun(10 * MSS);
+
+    (void)state;
+    s.slow_start = MSS;
+    c.ssthresh = 11 * MSS + MSS / 2;
+    cc()->on_ack(&c, &s);
+    assert_int_equal(c.cwnd, 11 * MSS);
+    s.acked = MSS;
+    cc()->on_ack(&c, &s);
+    assert_int_equal(c.cwnd, 11 * MSS + MSS / 2);
+    for (int i = 0; i < 10; i++)
+        cc()->on_ack(&c, &s);
+    assert_int_equal(c.cwnd, 11 * MSS + MSS / 2);
+    cc()->on_ack(&c, &s);
+    assert_int_equal(c.cwnd, 12 * MSS + MSS / 2);
+}
+
 /* [MUST-19, RFC5681-3.1-3] */
 static void slow_start_doubles_each_round(void **state)
 {
@@ -166,6 +206,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(there_is_no_other_algorithm_yet),
         cmocka_unit_test(the_initial_window),
+        cmocka_unit_test(slow_start_grows_by_at_most_so_much_an_ack),
+        cmocka_unit_test(a_limited_ack_leaves_nothing_behind),
         cmocka_unit_test(slow_start_doubles_each_round),
         cmocka_unit_test(slow_start_ends_at_ssthresh),
         cmocka_unit_test(congestion_avoidance_adds_a_segment_each_round),
