@@ -217,7 +217,7 @@ struct estab_config { /* append-only; `size` tells the library which fields the 
     uint8_t hop_limit;
     bool timestamps, window_scale, sack; /* offered and accepted, RFC 7323, RFC 2018 */
     uint16_t port_lo, port_hi;           /* ephemeral ports, RFC 6056 */
-    char cc[16];                         /* "newreno" */
+    char cc[16];                         /* "newreno", "cubic" */
     /* Fragments that wait for the rest of their datagram, RFC 791 section 3.2, RFC 8200
      * section 4.5: octets in all (with what it takes to keep them; 0: fragments are dropped) and of
      * one source, datagrams in all and of one source.  At a bound the oldest goes. */
@@ -453,8 +453,9 @@ int estab_abort(estab_stack *s,
 int estab_setopt(estab_stack *s, estab_sock k, enum estab_opt opt,
                  uint64_t val); /* E_INVAL: value or option */
 int estab_getopt(estab_stack *s, estab_sock k, enum estab_opt opt, uint64_t *val);
-/* TCP's congestion control, by name.  For now the stack's own (estab_config.cc) is the only one
- * that can be set.  E_INVAL: no such algorithm; E_NOTSUP: UDP. */
+/* TCP's congestion control, by name: "newreno", "cubic"; at any time.  What a listener accepts has
+ * the listener's; others the stack's (estab_config.cc).  E_INVAL: no such algorithm; E_NOTSUP: UDP.
+ */
 int estab_set_cc(estab_stack *s, estab_sock k, const char *name);
 int estab_get_cc(const estab_stack *s, estab_sock k, char name[16]);
 /* Either pointer may be NULL.  E_NOTCONN: peer asked of an unconnected socket. */

@@ -545,17 +545,25 @@ int estab_getopt(estab_stack *s, estab_sock k, enum estab_opt opt, uint64_t *val
 
 int estab_set_cc(estab_stack *s, estab_sock k, const char *name)
 {
-    if (!tcb_of(s, k))
+    const struct cc_ops *cc = cc_find(name);
+    struct tcb *t = tcb_of(s, k);
+
+    if (!t)
         return udp_of(s, k) ? ESTAB_E_NOTSUP : ESTAB_E_BADF;
-    return cc_find(name) == s->tcp.set.cc ? 0 : ESTAB_E_INVAL;
+    if (!cc)
+        return ESTAB_E_INVAL;
+    tcp_set_cc(t, cc);
+    return 0;
 }
 
 int estab_get_cc(const estab_stack *s, estab_sock k, char name[16])
 {
-    if (!tcb_of(s, k))
+    const struct tcb *t = tcb_of(s, k);
+
+    if (!t)
         return udp_of(s, k) ? ESTAB_E_NOTSUP : ESTAB_E_BADF;
     memset(name, 0, 16);
-    memcpy(name, s->tcp.set.cc->name, strlen(s->tcp.set.cc->name));
+    memcpy(name, tcp_cc(t)->name, strlen(tcp_cc(t)->name));
     return 0;
 }
 

@@ -62,6 +62,7 @@ enum tcp_fo { /* Fast Open: what a SYN, or SYN,ACK, has to say */
 /* What a connection has only while octets are in flight, unsent, unread or out of order. */
 struct tcp_work {
     struct ring snd; /* from SND.UNA on: in flight, then unsent */
+    struct cc_run cc;
     struct ring rcv; /* unread; what is out of order already lies in its place */
     estab_time due[TCP_TIMERS];
     seq_t resend, lost_to;     /* octets to send again, next first; equal: none */
@@ -177,6 +178,7 @@ struct tcb {
     bool has_extra : 1; /* a struct tcp_extra */
     bool corked : 1;    /* ESTAB_O_CORK */
     bool reuse_addr : 1;
+    uint8_t cc_id : 3; /* which algorithm: cc_at() */
 
     /* every datagram out, and demultiplexing */
     struct ip_path path;
@@ -415,6 +417,11 @@ static inline struct tcb *tcb_at(const struct tcp_layer *l, uint32_t slot)
 {
     return slab_at(&l->tcbs, slot);
 }
+static inline const struct cc_ops *tcp_cc(const struct tcb *t)
+{
+    return cc_at(t->cc_id);
+}
+void tcp_set_cc(struct tcb *t, const struct cc_ops *cc);
 void tcp_owe(struct tcb *t);                         /* onto its port's send list, once */
 void tcp_unlist(struct tcb *t);                      /* off it */
 bool tcp_wants(const struct tcb *t);                 /* something owed, or text or FIN unsent */

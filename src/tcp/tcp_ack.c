@@ -103,8 +103,8 @@ void tcp_established(struct tcb *t)
         tcp_rexmt_arm(t, true);
     }
     if (lost || !begun)
-        t->layer->set.cc->init(&t->cc, /* RFC 5681 section 3.1: one segment after a lost SYN */
-                               lost ? mss : cc_initial_window(t->layer->set.initial_window, mss));
+        cc_init(&t->cc, /* RFC 5681 section 3.1: one segment after a lost SYN */
+                lost ? mss : cc_initial_window(t->layer->set.initial_window, mss));
     tcp_raise(t, ESTAB_EV_OUT);
 }
 
@@ -113,6 +113,9 @@ static struct cc_sample sample_of(const struct tcb *t, uint32_t acked, uint32_t 
 {
     return (struct cc_sample){.now = t->layer->env->now,
                               .rtt = rtt,
+                              .srtt = ESTAB_US(t->rtt.srtt),
+                              .una = t->snd.una,
+                              .nxt = t->snd.nxt,
                               .acked = acked,
                               .flight = flight,
                               .mss = tcp_eff_mss(t),
@@ -124,6 +127,8 @@ static uint32_t slow_start_limit(const struct tcb *t, uint32_t mss)
 {
     uint32_t segments = t->layer->set.profile.slow_start;
 
+    if (segments && tcp_cc(t)->slow_start)
+        segments = tcp_cc(t)->slow_start;
     return (t->w->rto_recovering && segments > 1 ? 1 : segments) * mss;
 }
 
@@ -147,7 +152,7 @@ static void fast_retransmit(struct tcb *t)
     if (!seq_lt(t->recover, t->snd.una))
         return; /* step 1: of an earlier episode, or of what its RTO sent twice */
     if (!seq_lt(t->snd.una, w->reduced)) /* or a mark in the same window has done it, RFC 3168 */
-        t->layer->set.cc->on_loss(&t->cc, &s);
+        tcp_cc(t)->on_loss(&t->cc, &t->w->cc, &s);
     t->ecn_cwr = t->ecn_ect;
     t->cc.cwnd += 3 * s.mss;
     w->recovering = true;
@@ -258,9 +263,10 @@ void tcp_ack_advance(struct tcb *t, const struct seg *g)
         recovering_ack(t, acked);
     } else {
         w->dupacks = 0;
+        s.una = t->snd.una;
         s.slow_start = slow_start_limit(t, s.mss);
         if (!marked)
-            t->layer->set.cc->on_ack(&t->cc, &s);
+            tcp_cc(t)->on_ack(&t->cc, &w->cc, &s);
     }
     tcp_cancel(t, TCP_T_PERSIST);
     tcp_rexmt_arm(t, true);

@@ -1,45 +1,72 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* tcp_cc.h - how much may be in flight: the interface of a congestion-control algorithm.
  *
- * An algorithm sees numbers only: octets, durations, and what happened.  Its state is small enough
- * to stay with an idle connection. */
+ * An algorithm sees numbers only: octets, durations, and what happened.  What it must remember of
+ * an idle connection is a word; the rest comes with the work part and is zero when that is new. */
 #ifndef TCP_TCP_CC_H
 #define TCP_TCP_CC_H
 
+#include "base/seq.h"
 #include <estab/estab.h>
 
 struct cc_sample { /* one per event; filled by tcp_ack.c and the timers */
     estab_time now;
     estab_dur rtt;               /* ESTAB_NEVER: no sample (Karn) */
+    estab_dur srtt;              /* 0: none yet */
     uint32_t acked, flight, mss; /* octets; flight: before this ACK */
+    seq_t una, nxt;              /* una: after this ACK */
     uint32_t slow_start;         /* octets that it may add in slow start; 0: no limit */
     bool cwnd_limited;           /* the window, not the application, bounded what was sent */
 };
+#define CC_SSTHRESH_MAX (UINT32_MAX / 2) /* "arbitrarily high", RFC 5681 section 3.1 */
 struct cc {
     uint32_t cwnd, ssthresh; /* octets */
+    uint32_t kept;           /* the algorithm's */
+};
+struct cc_run { /* while there is work */
     union {
-        struct {
-            uint32_t acked; /* octets acknowledged since cwnd last grew in congestion avoidance */
-        } newreno;
+        struct {          /* cc_cubic.c */
+            bool running; /* a stage of congestion avoidance */
+            estab_time epoch, last;
+            uint64_t fraction; /* of an octet of growth: over cwnd */
+            uint32_t k_ms, w_est, prior, unspent;
+            /* HyStart++ */
+            bool started, css;
+            uint8_t samples, css_rounds;
+            seq_t window_end;
+            uint32_t rtt_last, rtt_now, rtt_base; /* us; 0: none */
+        } cubic;
     } u;
 };
 struct cc_ops {
     const char *name;
-    void (*init)(struct cc *c, uint32_t cwnd);
-    void (*on_ack)(struct cc *c,
-                   const struct cc_sample *s); /* new octets acknowledged, outside recovery */
-    void (*on_loss)(struct cc *c,
-                    const struct cc_sample *s); /* once per episode: sets ssthresh and cwnd */
-    void (*on_ecn)(struct cc *c,
-                   const struct cc_sample *s); /* once per window with a mark, RFC 3168 */
-    void (*on_rto)(struct cc *c, const struct cc_sample *s,
-                   bool first); /* first: not a repeated one */
-    void (*on_idle)(struct cc *c,
-                    uint32_t restart); /* RFC 5681 section 4.1: restart window, octets */
+    uint8_t id;         /* its place in the registry */
+    uint8_t slow_start; /* its own L (RFC 3465) where the profile has a limit; 0: the profile's */
+    /* New octets acknowledged, outside recovery. */
+    void (*on_ack)(struct cc *c, struct cc_run *r, const struct cc_sample *s);
+    /* Once per episode: sets ssthresh and cwnd. */
+    void (*on_loss)(struct cc *c, struct cc_run *r, const struct cc_sample *s);
+    /* Once per window with a mark, RFC 3168. */
+    void (*on_ecn)(struct cc *c, struct cc_run *r, const struct cc_sample *s);
+    /* first: not a repeated one. */
+    void (*on_rto)(struct cc *c, struct cc_run *r, const struct cc_sample *s, bool first);
+    /* RFC 5681 section 4.1: restart window, octets. */
+    void (*on_idle)(struct cc *c, struct cc_run *r, uint32_t restart);
 };
+extern const struct cc_ops cc_newreno, cc_cubic;
 
 const struct cc_ops *cc_find(const char *name); /* NULL: no such algorithm */
+const struct cc_ops *cc_at(uint8_t id);
+static inline void cc_init(struct cc *c, uint32_t cwnd)
+{
+    *c = (struct cc){.cwnd = cwnd, .ssthresh = CC_SSTHRESH_MAX};
+}
 /* RFC 5681 equation 1 as RFC 6928 section 2 has it: initial window for this MSS. */
 uint32_t cc_initial_window(uint32_t segments, uint32_t mss);
+/* More, within reason. */
+static inline uint32_t cc_grow(uint32_t cwnd, uint64_t by)
+{
+    return by > CC_SSTHRESH_MAX - cwnd ? CC_SSTHRESH_MAX : cwnd + (uint32_t)by;
+}
 
 #endif

@@ -70,7 +70,7 @@ bool tcp_ecn_echoed(struct tcb *t, const struct seg *g, const struct cc_sample *
     if (!seq_lt(w->reduced, g->ack) || !seq_lt(t->recover, g->ack))
         return true;
     w->ecn_wait = t->cc.cwnd <= s->mss; /* no window is smaller: the timer slows it further */
-    t->layer->set.cc->on_ecn(&t->cc, s);
+    tcp_cc(t)->on_ecn(&t->cc, &w->cc, s);
     w->reduced = t->snd.nxt;
     t->ecn_cwr = true;
     tcp_trace_cc(t, RULE_ECN_ECHO);

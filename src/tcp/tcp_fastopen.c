@@ -185,7 +185,7 @@ static void begin_early(struct tcb *t, struct tcb *c, const struct seg *syn)
     c->snd.wnd = c->snd.wnd_max = tcp_seg_wnd(c, &g);
     c->snd.wl1 = g.seq;
     c->snd.wl2 = c->snd.una;
-    l->set.cc->init(&c->cc, cc_initial_window(l->set.initial_window, tcp_eff_mss(c)));
+    cc_init(&c->cc, cc_initial_window(l->set.initial_window, tcp_eff_mss(c)));
     tcp_enter_compact(l, &k, ESTAB_LISTEN, ESTAB_SYN_RECEIVED, ESTAB_BY_SEGMENT);
     tcp_take_over(c);
     c->w->listener = tcb_handle(t);

@@ -86,7 +86,7 @@ void tcp_info(const struct tcb *t, struct estab_tcp_info *i)
     i->ecn_ok = t->ecn_ok;
     i->ecn_seen = t->ecn_seen;
     i->fastopen_ok = t->fastopen_ok;
-    memcpy(i->cc, t->layer->set.cc->name, strlen(t->layer->set.cc->name) + 1);
+    memcpy(i->cc, tcp_cc(t)->name, strlen(tcp_cc(t)->name) + 1);
 }
 
 void synq_info(const struct tcp_layer *l, uint32_t slot, struct estab_tcp_info *i)

@@ -134,6 +134,7 @@ struct tcb *tcb_new(struct tcp_layer *l)
     t->layer = l;
     t->state = ESTAB_CLOSED;
     t->path.local = TCP_ANY;
+    t->cc_id = l->set.cc->id & 7u;
     t->sndbuf = l->set.sndbuf;
     t->rcvbuf = l->set.rcvbuf;
     t->timewait = SLAB_NONE;
@@ -149,6 +150,17 @@ struct tcb *tcb_new(struct tcp_layer *l)
     wheel_node_init(&t->node);
     l->nconns++;
     return t;
+}
+
+/* The window stays; what the algorithm knew is another's. */
+void tcp_set_cc(struct tcb *t, const struct cc_ops *cc)
+{
+    if (tcp_cc(t) == cc)
+        return;
+    t->cc_id = cc->id & 7u;
+    t->cc.kept = 0;
+    if (t->w && t->state != ESTAB_LISTEN)
+        t->w->cc = (struct cc_run){0};
 }
 
 bool tcb_work(struct tcb *t)

@@ -299,8 +299,8 @@ static void restart_after_idle(struct tcb *t)
         return;
     if (t->cc.cwnd > cc_initial_window(t->layer->set.initial_window, tcp_eff_mss(t)))
         tcp_trace_cc(t, RULE_IDLE_RESTART);
-    t->layer->set.cc->on_idle(&t->cc,
-                              cc_initial_window(t->layer->set.initial_window, tcp_eff_mss(t)));
+    tcp_cc(t)->on_idle(&t->cc, &t->w->cc,
+                       cc_initial_window(t->layer->set.initial_window, tcp_eff_mss(t)));
 }
 
 /* RFC 9293 section 3.8.6.2.1 and 3.7.4: whether n octets of D unsent, less than (1) Eff.snd.MSS,

@@ -264,6 +264,7 @@ uint16_t synq_window(const struct tcb *listener)
 static bool inherit(struct tcb *t, const struct tcb *from)
 {
     t->corked = from->corked;
+    t->cc_id = from->cc_id;
     t->reuse_addr = from->reuse_addr;
     t->reuse_port = from->reuse_port;
     t->v6_only = from->v6_only;

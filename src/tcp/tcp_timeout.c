@@ -145,7 +145,6 @@ static void syn_timeout(struct tcb *t)
 static void rexmt_timeout(struct tcb *t)
 {
     struct tcp_work *w = t->w;
-    const struct tcp_settings *set = &t->layer->set;
     struct cc_sample s = {.now = t->layer->env->now,
                           .rtt = ESTAB_NEVER,
                           .flight = seq_diff(t->snd.nxt, t->snd.una),
@@ -164,7 +163,7 @@ static void rexmt_timeout(struct tcb *t)
     if (gave_up(t, w->retries))
         return;
     t->rto_fired++;
-    set->cc->on_rto(&t->cc, &s, w->retries == 0 && !seq_lt(t->snd.una, w->reduced));
+    tcp_cc(t)->on_rto(&t->cc, &w->cc, &s, w->retries == 0 && !seq_lt(t->snd.una, w->reduced));
     t->ecn_cwr = t->ecn_ect;
     if (w->retries < UINT8_MAX)
         w->retries++;

@@ -11,6 +11,8 @@
 
 #define MSS 1000u
 
+static struct cc_run run;
+
 static const struct cc_ops *cc(void)
 {
     return cc_find("newreno");
@@ -20,7 +22,8 @@ static struct cc begun(uint32_t cwnd)
 {
     struct cc c;
 
-    cc()->init(&c, cwnd);
+    cc_init(&c, cwnd);
+    run = (struct cc_run){0};
     return c;
 }
 
@@ -29,7 +32,7 @@ static void acks(struct cc *c, uint32_t acked, bool limited)
     struct cc_sample s = {.acked = acked, .flight = c->cwnd, .mss = MSS, .cwnd_limited = limited};
 
     s.rtt = ESTAB_NEVER;
-    cc()->on_ack(c, &s);
+    cc()->on_ack(c, &run, &s);
 }
 
 static struct cc_sample lost(uint32_t flight)
@@ -37,11 +40,13 @@ static struct cc_sample lost(uint32_t flight)
     return (struct cc_sample){.rtt = ESTAB_NEVER, .flight = flight, .mss = MSS};
 }
 
-static void there_is_no_other_algorithm_yet(void **state)
+static void algorithms_have_names(void **state)
 {
     (void)state;
-    assert_non_null(cc());
-    assert_null(cc_find("cubic"));
+    assert_ptr_equal(cc(), &cc_newreno);
+    assert_ptr_equal(cc_find("cubic"), &cc_cubic);
+    assert_ptr_equal(cc_at(cc()->id), cc());
+    assert_ptr_equal(cc_at(cc_cubic.id), &cc_cubic);
     assert_null(cc_find(""));
 }
 
@@ -67,10 +72,10 @@ static void slow_start_grows_by_at_most_so_much_an_ack(void **state)
         struct cc c = begun(10 * MSS);
 
         s.slow_start = l * MSS;
-        cc()->on_ack(&c, &s);
+        cc()->on_ack(&c, &run, &s);
         assert_int_equal(c.cwnd, (10 + l) * MSS);
         s.acked = MSS / 2; /* min (N, SMSS) */
-        cc()->on_ack(&c, &s);
+        cc()->on_ack(&c, &run, &s);
         assert_int_equal(c.cwnd, (10 + l) * MSS + MSS / 2);
         s.acked = 8 * MSS;
     }
@@ -85,15 +90,15 @@ static void a_limited_ack_leaves_nothing_behind(void **state)
     (void)state;
     s.slow_start = MSS;
     c.ssthresh = 11 * MSS + MSS / 2;
-    cc()->on_ack(&c, &s);
+    cc()->on_ack(&c, &run, &s);
     assert_int_equal(c.cwnd, 11 * MSS);
     s.acked = MSS;
-    cc()->on_ack(&c, &s);
+    cc()->on_ack(&c, &run, &s);
     assert_int_equal(c.cwnd, 11 * MSS + MSS / 2);
     for (int i = 0; i < 10; i++)
-        cc()->on_ack(&c, &s);
+        cc()->on_ack(&c, &run, &s);
     assert_int_equal(c.cwnd, 11 * MSS + MSS / 2);
-    cc()->on_ack(&c, &s);
+    cc()->on_ack(&c, &run, &s);
     assert_int_equal(c.cwnd, 12 * MSS + MSS / 2);
 }
 
@@ -154,11 +159,11 @@ static void a_loss_halves_the_flight(void **state)
     struct cc_sample s = lost(12 * MSS);
 
     (void)state;
-    cc()->on_loss(&c, &s);
+    cc()->on_loss(&c, &run, &s);
     assert_int_equal(c.ssthresh, 6 * MSS);
     assert_int_equal(c.cwnd, 6 * MSS);
     s = lost(MSS);
-    cc()->on_loss(&c, &s);
+    cc()->on_loss(&c, &run, &s);
     assert_int_equal(c.ssthresh, 2 * MSS);
 }
 
@@ -169,11 +174,11 @@ static void a_timeout_begins_with_one_segment(void **state)
     struct cc_sample s = lost(20 * MSS);
 
     (void)state;
-    cc()->on_rto(&c, &s, true);
+    cc()->on_rto(&c, &run, &s, true);
     assert_int_equal(c.cwnd, MSS);
     assert_int_equal(c.ssthresh, 10 * MSS);
     s = lost(MSS);
-    cc()->on_rto(&c, &s, false);
+    cc()->on_rto(&c, &run, &s, false);
     assert_int_equal(c.cwnd, MSS);
     assert_int_equal(c.ssthresh, 10 * MSS);
 }
@@ -184,10 +189,10 @@ static void silence_never_widens(void **state)
     struct cc c = begun(20 * MSS);
 
     (void)state;
-    cc()->on_idle(&c, 10 * MSS);
+    cc()->on_idle(&c, &run, 10 * MSS);
     assert_int_equal(c.cwnd, 10 * MSS);
     c.cwnd = 3 * MSS;
-    cc()->on_idle(&c, 10 * MSS);
+    cc()->on_idle(&c, &run, 10 * MSS);
     assert_int_equal(c.cwnd, 3 * MSS);
 }
 
@@ -204,7 +209,7 @@ static void it_does_not_wrap(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(there_is_no_other_algorithm_yet),
+        cmocka_unit_test(algorithms_have_names),
         cmocka_unit_test(the_initial_window),
         cmocka_unit_test(slow_start_grows_by_at_most_so_much_an_ack),
         cmocka_unit_test(a_limited_ack_leaves_nothing_behind),

@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* cc_cubic.c - CUBIC (RFC 9438), with HyStart++ (RFC 9406) to end the first slow start.
+ *
+ * Windows are in octets, times in milliseconds.  The names are RFC 9438 section 4.1's: W_max (in
+ * cc.kept, 0: none; it outlives the work part), K, t, W_est, cwnd_prior; C = 0.4
+ * segments per second cubed, beta_cubic = 0.7. */
+#include "tcp/tcp_cc.h"
+#include <string.h>
+
+#define BETA(x)  ((uint32_t)((uint64_t)(x)*7 / 10)) /* section 4.6: beta_cubic */
+#define ALPHA_N  9u /* alpha_cubic = 3 (1 - beta) / (1 + beta) = 9 / 17 */
+#define ALPHA_D  17u
+#define T_MAX_MS 60000u /* from the plateau: beyond it the window has long outgrown any path */
+
+/* The greatest n with n^3 <= x. */
+static uint32_t cube_root(uint64_t x)
+{
+    uint32_t n = 0;
+
+    for (uint32_t bit = 1u << 20; bit; bit >>= 1) {
+        uint64_t m = n | bit;
+
+        if (m * m * m <= x)
+            n |= bit;
+    }
+    return n;
+}
+
+/* Section 4.2: C * d^3, octets, for d ms. */
+static uint64_t cubed(uint32_t d_ms, uint32_t mss)
+{
+    uint64_t d = d_ms < T_MAX_MS ? d_ms : T_MAX_MS;
+
+    /* 0.4 segments a second cubed; d^3 ms^3 are d^3 / 10^9 s^3 */
+    return d * d * d / 1000 * mss / 1000 * 4 / 10000;
+}
+
+/* Section 4.2, figures 1 and 2: a stage of congestion avoidance begins. */
+static void begin_epoch(struct cc *c, struct cc_run *r, const struct cc_sample *s)
+{
+    uint32_t w_max = c->kept;
+
+    r->u.cubic.running = true;
+    r->u.cubic.epoch = r->u.cubic.last = s->now;
+    r->u.cubic.w_est = c->cwnd;
+    r->u.cubic.fraction = 0;
+    r->u.cubic.unspent = 0;
+    r->u.cubic.k_ms = 0;
+    if (r->u.cubic.prior < c->cwnd)
+        r->u.cubic.prior = c->cwnd;
+    if (w_max <= c->cwnd) { /* sections 4.8, 4.10: no plateau to come back to, K = 0 */
+        c->kept = c->cwnd;
+        return;
+    }
+    /* K = cbrt((W_max - cwnd_epoch) / C), in ms: 10^9 / 0.4 = 25 * 10^8 */
+    r->u.cubic.k_ms = cube_root((uint64_t)(w_max - c->cwnd) * 2500000000u / s->mss);
+}
+
+static uint64_t w_cubic(const struct cc *c, const struct cc_run *r, uint64_t t_ms, uint32_t mss)
+{
+    uint32_t k = r->u.cubic.k_ms;
+    uint64_t by;
+
+    if (t_ms > k + (uint64_t)T_MAX_MS)
+        t_ms = k + (uint64_t)T_MAX_MS;
+    if (t_ms >= k)
+        return c->kept + cubed((uint32_t)(t_ms - k), mss);
+    by = cubed(k - (uint32_t)t_ms, mss);
+    return by < c->kept ? c->kept - by : 0;
+}
+
+/* Section 4.3: what Reno would have by now; "alpha_cubic * segments_acked / cwnd", then 1 once it
+ * has reached cwnd_prior. */
+static void grow_w_est(const struct cc *c, struct cc_run *r, const struct cc_sample *s)
+{
+    bool past = r->u.cubic.w_est >= r->u.cubic.prior;
+    uint64_t owed = (uint64_t)s->acked * s->mss * (past ? 1 : ALPHA_N);
+    uint64_t per = (uint64_t)c->cwnd * (past ? 1 : ALPHA_D);
+
+    owed += r->u.cubic.unspent;
+    r->u.cubic.w_est = cc_grow(r->u.cubic.w_est, owed / per);
+    r->u.cubic.unspent = (uint32_t)(owed % per < UINT32_MAX ? owed % per : UINT32_MAX);
+}
+
+static void avoid_congestion(struct cc *c, struct cc_run *r, const struct cc_sample *s)
+{
+    uint64_t t_ms, target, now;
+
+    if (!r->u.cubic.running)
+        begin_epoch(c, r, s);
+    t_ms = (s->now - r->u.cubic.epoch) / 1000000u;
+    grow_w_est(c, r, s);
+    now = w_cubic(c, r, t_ms, s->mss);
+    if (now < r->u.cubic.w_est) { /* section 4.3: Reno-friendly region */
+        if (c->cwnd < r->u.cubic.w_est)
+            c->cwnd = r->u.cubic.w_est;
+        return;
+    }
+    /* Sections 4.2, 4.4, 4.5: target, within [cwnd, 1.5 cwnd], is reached in a round trip. */
+    target = w_cubic(c, r, t_ms + s->srtt / 1000000u, s->mss);
+    if (target > c->cwnd + c->cwnd / 2)
+        target = c->cwnd + c->cwnd / 2;
+    if (target <= c->cwnd)
+        return;
+    r->u.cubic.fraction += (target - c->cwnd) * s->acked;
+    now = r->u.cubic.fraction / c->cwnd;
+    r->u.cubic.fraction %= c->cwnd;
+    c->cwnd = cc_grow(c->cwnd, now);
+}
+
+/* ---- HyStart++, RFC 9406 section 4.2 ---- */
+
+#define N_RTT_SAMPLE       8u
+#define CSS_GROWTH_DIVISOR 4u
+#define CSS_ROUNDS         5u
+
+static uint32_t rtt_threshold(uint32_t last) /* us */
+{
+    uint32_t t = last / 8; /* MIN_RTT_DIVISOR */
+
+    if (t < 4000) /* MIN_RTT_THRESH */
+        return 4000;
+    return t < 16000 ? t : 16000; /* MAX_RTT_THRESH */
+}
+
+/* A round ends when what was in flight at its beginning is acknowledged.  true: slow start is over.
+ */
+static bool hystart_round(struct cc_run *r, const struct cc_sample *s)
+{
+    if (r->u.cubic.started && seq_lt(s->una, r->u.cubic.window_end))
+        return false;
+    r->u.cubic.started = true;
+    r->u.cubic.window_end = s->nxt;
+    r->u.cubic.rtt_last = r->u.cubic.rtt_now;
+    r->u.cubic.rtt_now = 0;
+    r->u.cubic.samples = 0;
+    return r->u.cubic.css && ++r->u.cubic.css_rounds >= CSS_ROUNDS;
+}
+
+static void hystart_rtt(struct cc_run *r, estab_dur rtt)
+{
+    uint32_t us = rtt / 1000u < UINT32_MAX ? (uint32_t)(rtt / 1000u) + 1 : UINT32_MAX;
+
+    if (!r->u.cubic.rtt_now || us < r->u.cubic.rtt_now)
+        r->u.cubic.rtt_now = us;
+    if (r->u.cubic.samples < N_RTT_SAMPLE)
+        r->u.cubic.samples++;
+    if (r->u.cubic.samples < N_RTT_SAMPLE)
+        return;
+    if (r->u.cubic.css) { /* it was noise: back to slow start */
+        if (r->u.cubic.rtt_now < r->u.cubic.rtt_base)
+            r->u.cubic.css = false;
+    } else if (r->u.cubic.rtt_last &&
+               r->u.cubic.rtt_now >= r->u.cubic.rtt_last + rtt_threshold(r->u.cubic.rtt_last)) {
+        r->u.cubic.rtt_base = r->u.cubic.rtt_now;
+        r->u.cubic.css = true;
+        r->u.cubic.css_rounds = 0;
+    }
+}
+
+/* Octets that slow start does not use, and congestion avoidance may. */
+static uint32_t slow_start(struct cc *c, struct cc_run *r, const struct cc_sample *s)
+{
+    bool first = c->ssthresh == CC_SSTHRESH_MAX; /* section 4.3: only then */
+    uint32_t room = c->ssthresh - c->cwnd, by = s->acked;
+
+    if (first && s->rtt != ESTAB_NEVER)
+        hystart_rtt(r, s->rtt);
+    if (s->slow_start && by > s->slow_start)
+        by = s->slow_start;
+    if (first && r->u.cubic.css)
+        by /= CSS_GROWTH_DIVISOR;
+    if (by > room)
+        by = room;
+    c->cwnd = cc_grow(c->cwnd, by);
+    if (first && hystart_round(r, s))
+        c->ssthresh = c->cwnd;
+    return by < room ? 0 : s->acked - by;
+}
+
+/* ---- the interface ---- */
+
+/* Section 5.8: time in which the application had nothing to send does not count. */
+static void skip_idle(struct cc_run *r, const struct cc_sample *s)
+{
+    if (r->u.cubic.running)
+        r->u.cubic.epoch += s->now - r->u.cubic.last;
+    r->u.cubic.last = s->now;
+}
+
+static void cubic_on_ack(struct cc *c, struct cc_run *r, const struct cc_sample *s)
+{
+    struct cc_sample rest = *s;
+
+    if (!s->cwnd_limited) {
+        skip_idle(r, s);
+        return;
+    }
+    if (c->cwnd < c->ssthresh) {
+        rest.acked = slow_start(c, r, s);
+        if (rest.acked == 0)
+            return;
+    }
+    avoid_congestion(c, r, &rest);
+    r->u.cubic.last = s->now;
+}
+
+/* Sections 4.6 and 4.7: multiplicative decrease; with fast convergence, a flow that did not come
+ * back to its W_max makes room for others. */
+static void decrease(struct cc *c, struct cc_run *r, const struct cc_sample *s)
+{
+    uint32_t to = BETA(s->flight < c->cwnd ? s->flight : c->cwnd);
+
+    r->u.cubic.prior = c->cwnd;
+    c->kept = c->cwnd < c->kept ? (uint32_t)((uint64_t)c->cwnd * 17 / 20) : c->cwnd;
+    c->ssthresh = to > 2 * s->mss ? to : 2 * s->mss;
+    r->u.cubic.running = false;
+}
+
+static void cubic_on_loss(struct cc *c, struct cc_run *r, const struct cc_sample *s)
+{
+    decrease(c, r, s);
+    c->cwnd = c->ssthresh;
+}
+
+static void cubic_on_ecn(struct cc *c, struct cc_run *r, const struct cc_sample *s)
+{
+    decrease(c, r, s);
+    if (c->cwnd > c->ssthresh)
+        c->cwnd = c->ssthresh;
+}
+
+/* Section 4.8: as Reno, but ssthresh by beta_cubic; the next stage has no plateau (K = 0). */
+static void cubic_on_rto(struct cc *c, struct cc_run *r, const struct cc_sample *s, bool first)
+{
+    if (first)
+        decrease(c, r, s);
+    c->kept = 0;
+    c->cwnd = s->mss;
+    r->u.cubic.running = false;
+}
+
+static void cubic_on_idle(struct cc *c, struct cc_run *r, uint32_t restart)
+{
+    if (c->cwnd > restart)
+        c->cwnd = restart;
+    r->u.cubic.running = false;
+}
+
+const struct cc_ops cc_cubic = {
+    .name = "cubic",
+    .id = 1,
+    .slow_start = 8, /* RFC 9406 section 4.2: L, not paced */
+    .on_ack = cubic_on_ack,
+    .on_loss = cubic_on_loss,
+    .on_ecn = cubic_on_ecn,
+    .on_rto = cubic_on_rto,
+    .on_idle = cubic_on_idle,
+};
