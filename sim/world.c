@@ -438,6 +438,7 @@ void estab_sim_free(estab_sim *s)
         return;
     for (size_t i = 0; i < w->nflows; i++)
         flow_close(w, w->flows[i]);
+    free(w->flows);
     net_close(w);
     fates_close(w);
     script_close(w);
