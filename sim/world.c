@@ -85,7 +85,9 @@ double draw_share(struct estab_virtual *rng)
 
 double draw_exponential(struct estab_virtual *rng, double mean)
 {
-    return -log(1 - draw_share(rng)) * mean;
+    double x = -log(1 - draw_share(rng)) * mean;
+
+    return x < 1e18 ? x : 1e18; /* a time has 64 bits */
 }
 
 /* The inverse of the distribution function of a Pareto distribution cut off at both ends. */
