@@ -310,8 +310,10 @@ static int want_ends(struct reader *r, int *i, struct node *end[2], bool *one_wa
         *i += 1;
         return 0;
     }
-    if (*i + 1 >= r->nwords)
-        return refuse(r, "two nodes are missing");
+    if (*i + 1 >= r->nwords) {
+        refuse(r, "two nodes are missing");
+        return -1;
+    }
     if (want_node(r, &end[0], r->word[*i]))
         return -1;
     *i += 1;
@@ -319,8 +321,10 @@ static int want_ends(struct reader *r, int *i, struct node *end[2], bool *one_wa
         *one_way = true;
         *i += 1;
     }
-    if (*i >= r->nwords)
-        return refuse(r, "the second node is missing");
+    if (*i >= r->nwords) {
+        refuse(r, "the second node is missing");
+        return -1;
+    }
     if (want_node(r, &end[1], r->word[*i]))
         return -1;
     *i += 1;
