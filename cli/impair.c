@@ -28,7 +28,7 @@ struct side {
     estab_link *link;
     estab_pipe *pipe; /* of what this side sends */
     struct estab_fault fault;
-    char name[128];
+    const char *name; /* one of them */
 };
 struct impair {
     struct side side[2];
@@ -84,10 +84,10 @@ static int open_side(struct impair *m, struct side *s, const char *end, char *er
         return -1;
     }
     if (!s->ns[0]) {
-        snprintf(s->name, sizeof s->name, "%s", s->dev);
+        s->name = s->dev;
         return estab_link_tuntap(&s->link, ESTAB_MEDIUM_IP, s->dev, m->mtu, err);
     }
-    snprintf(s->name, sizeof s->name, "%s", s->ns);
+    s->name = s->ns;
     if (estab_prefix_parse(ip, &prefix_len, prefix)) {
         snprintf(err, ESTAB_ERRLEN, "'%.60s' is no address with a prefix", prefix);
         s->ns[0] = '\0';
@@ -195,7 +195,7 @@ static int loop(struct impair *m)
 static void print_results(struct impair *m)
 {
     struct estab_sim_link l[2] = {0};
-    char name[2][260];
+    char name[2][160];
     estab_time now = now_of(m);
 
     for (int i = 0; i < 2; i++) {

@@ -363,6 +363,7 @@ struct outcome { /* of one seed, small enough that a pipe takes it whole */
     char text[CAMPAIGN_TEXT];
     double traffic;
     size_t nflows;
+    char name[CAMPAIGN_FLOWS][32];
     double goodput[CAMPAIGN_FLOWS], time_max[CAMPAIGN_FLOWS];
 };
 
@@ -393,6 +394,7 @@ static void run_seed(const struct sim *s, struct outcome *o)
     f = estab_sim_flows(sim, &n);
     o->nflows = n < CAMPAIGN_FLOWS ? n : CAMPAIGN_FLOWS;
     for (size_t i = 0; i < o->nflows; i++) {
+        snprintf(o->name[i], sizeof o->name[i], "%s", f[i].name);
         o->goodput[i] = f[i].goodput * 8 / 1e6;
         o->time_max[i] = (double)f[i].time_max / 1e9;
     }
@@ -467,7 +469,7 @@ static void print_spreads(const struct outcome *o, size_t n)
     double *v = calloc(n + 1, sizeof *v);
 
     for (size_t f = 0; v && n > 0 && f < o[0].nflows; f++) {
-        printf("flow %zu:\n", f + 1);
+        printf("%s:\n", o[0].name[f]);
         for (size_t i = 0; i < n; i++)
             v[i] = o[i].goodput[f];
         print_spread("goodput, Mbit/s", v, n);

@@ -85,7 +85,9 @@ double draw_share(struct estab_virtual *rng)
 
 double draw_exponential(struct estab_virtual *rng, double mean)
 {
-    return -log(1 - draw_share(rng)) * mean;
+    double x = -log(1 - draw_share(rng)) * mean;
+
+    return x < 1e18 ? x : 1e18; /* a time has 64 bits */
 }
 
 /* The inverse of the distribution function of a Pareto distribution cut off at both ends. */
@@ -297,14 +299,19 @@ static bool step(struct world *w)
 
 static int open_all(struct world *w, char *err)
 {
+    uint64_t octets = 0;
+
     alarm_init(w, &w->act_alarm, do_acts, NULL);
     alarm_init(w, &w->end_alarm, end_traffic, NULL);
     w->pattern = malloc(2 * (size_t)PATTERN);
     w->buf = malloc(PATTERN);
     if (!w->pattern || !w->buf)
         return world_say(err, "%s", strerror(ENOMEM));
-    for (size_t i = 0; i < PATTERN; i++)
-        w->pattern[i] = w->pattern[PATTERN + i] = (uint8_t)world_random(w);
+    for (size_t i = 0; i < PATTERN; i++, octets >>= 8) {
+        if (i % 8 == 0)
+            octets = world_random(w);
+        w->pattern[i] = w->pattern[PATTERN + i] = (uint8_t)octets;
+    }
     if (net_open(w, err) || script_open(w, err))
         return -1;
     for (size_t i = 0; i < w->nflows; i++)
@@ -433,6 +440,7 @@ void estab_sim_free(estab_sim *s)
         return;
     for (size_t i = 0; i < w->nflows; i++)
         flow_close(w, w->flows[i]);
+    free(w->flows);
     net_close(w);
     fates_close(w);
     script_close(w);

@@ -272,7 +272,8 @@ static void got_answer(struct world *w, struct conn *c)
     struct flow *f = c->flow;
     estab_dur think = f->conf.think;
 
-    add_time(w, f, w->now - c->request_began);
+    if (!w->closing)
+        add_time(w, f, w->now - c->request_began);
     if (f->conf.random)
         think = (estab_dur)draw_exponential(&f->rng, (double)think);
     if (w->closing || (f->conf.requests && c->requests == f->conf.requests))

@@ -25,7 +25,8 @@ static void tell_flow(struct flow *f, struct estab_sim_flow *r)
     estab_time began = f->conf.start;
     double sum = 0;
 
-    qsort(f->times.v, f->times.n, sizeof *f->times.v, by_length);
+    if (f->times.n > 0)
+        qsort(f->times.v, f->times.n, sizeof *f->times.v, by_length);
     for (size_t i = 0; i < f->times.n; i++)
         sum += (double)f->times.v[i];
     *r = (struct estab_sim_flow){

@@ -10,7 +10,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { WORDS_MAX = 64, LINE_MAX_LEN = 2048, LETS_MAX = 64, RANGE_MAX = 1000 };
+enum {
+    WORDS_MAX = 64,
+    LINE_MAX_LEN = 2048,
+    LETS_MAX = 64,
+    RANGE_MAX = 1000,
+    NODES_MAX = 4000, /* names are searched for one by one */
+    WAYS_MAX = 10000,
+    FLOWS_MAX = 1000,
+    ACTS_MAX = 5000,
+    EXPECTS_MAX = 1000,
+};
 
 struct let {
     char name[NAME_MAX_LEN], value[128];
@@ -244,6 +254,8 @@ static int add_node(struct reader *r, const char *name, bool router)
         return refuse(r, "'%.40s' is no name: letters, digits, '_', '-' and '.'", name);
     if (world_find_node(w, name))
         return refuse(r, "there is a node '%s' already", name);
+    if (w->nnodes == NODES_MAX)
+        return refuse(r, "more than %d nodes", NODES_MAX);
     more = grow(w->nodes, w->nnodes, &w->nodes_room, sizeof *more);
     if (!more)
         return no_memory(r);
@@ -298,8 +310,10 @@ static int want_ends(struct reader *r, int *i, struct node *end[2], bool *one_wa
         *i += 1;
         return 0;
     }
-    if (*i + 1 >= r->nwords)
-        return refuse(r, "two nodes are missing");
+    if (*i + 1 >= r->nwords) {
+        refuse(r, "two nodes are missing");
+        return -1;
+    }
     if (want_node(r, &end[0], r->word[*i]))
         return -1;
     *i += 1;
@@ -307,8 +321,10 @@ static int want_ends(struct reader *r, int *i, struct node *end[2], bool *one_wa
         *one_way = true;
         *i += 1;
     }
-    if (*i >= r->nwords)
-        return refuse(r, "the second node is missing");
+    if (*i >= r->nwords) {
+        refuse(r, "the second node is missing");
+        return -1;
+    }
     if (want_node(r, &end[1], r->word[*i]))
         return -1;
     *i += 1;
@@ -384,6 +400,8 @@ static int read_link(struct reader *r)
         if (world_find_way(r->w, end[k], end[!k]))
             return refuse(r, "there is a link from '%s' to '%s' already", end[k]->name,
                           end[!k]->name);
+        if (r->w->nways == WAYS_MAX)
+            return refuse(r, "more than %d directions of links", WAYS_MAX);
         way[k] = add_way(r, end[k], end[!k]);
         if (!way[k])
             return no_memory(r);
@@ -487,6 +505,8 @@ static int read_flow(struct reader *r)
     }
     if (check_flow(r, &c))
         return -1;
+    if (w->nflows == FLOWS_MAX)
+        return refuse(r, "more than %d flows", FLOWS_MAX);
     more = grow(w->flows, w->nflows, &w->flows_room, sizeof *more);
     if (!more)
         return no_memory(r);
@@ -563,6 +583,8 @@ static int add_act(struct reader *r, const struct act *a)
     if (!more)
         return no_memory(r);
     w->acts = more;
+    if (w->nacts == ACTS_MAX)
+        return refuse(r, "more than %d events", ACTS_MAX);
     for (i = w->nacts++; i > 0 && more[i - 1].at > a->at; i--)
         more[i] = more[i - 1];
     more[i] = *a;
@@ -667,6 +689,8 @@ static int read_expect(struct reader *r)
     e.metric = metrics[m].metric;
     if (want_quantity(r, &e.bound, r->word[i + 2], metrics[m].unit))
         return -1;
+    if (w->nexpects == EXPECTS_MAX)
+        return refuse(r, "more than %d expectations", EXPECTS_MAX);
     more = grow(w->expects, w->nexpects, &w->expects_room, sizeof *more);
     if (!more)
         return no_memory(r);

@@ -99,6 +99,8 @@ static void mistakes_are_told_with_their_line(void **state)
         {"host a{1..2\n", "test:1: a range is written"},
         {"host a{1..2} b{1..3}", "test:1: ranges of one line must be equally long"},
         {"host a{3..1}", "test:1: a range is written"},
+        {"host a{1..1000}\nhost b{1..1000}\nhost c{1..1000}\nhost d{1..1000}\nhost e",
+         "test:5: more than 4000 nodes"},
         {PAIR, "test: no flow"},
     };
     struct estab_sim_options opt = {.size = sizeof opt};
