@@ -14,7 +14,7 @@
 #include <stddef.h>
 #include <string.h>
 
-enum { TRIES = 3, WANTS = 64 };
+enum { TRIES = 3, WANTS = 1024 };
 
 struct job {
     struct happening h; /* listed when it has ended */
@@ -604,6 +604,8 @@ static int wait_for_pool(estab_pool *p)
 
     if (at <= now)
         return 0;
+    if (n > WANTS && at - now > ESTAB_MS(1)) /* the rest is looked at that often */
+        at = now + ESTAB_MS(1);
     return p->t.wait(p->t.ctx, w, n < WANTS ? n : WANTS, at == ESTAB_NEVER ? at : at - now);
 }
 

@@ -288,6 +288,8 @@ int estab_pool_ask(estab_pool *p, const struct estab_iov *iov, size_t niov, esta
                    unsigned flags, uint64_t *number);
 /* ESTAB_CH_REPLY and ESTAB_CH_FAILED of its requests; lends until the next call. */
 bool estab_pool_next(estab_pool *p, struct estab_channel_event *e);
+/* As estab_channel_call().  Where the transport's wait() fails the request goes on: its end will be
+ * told by estab_pool_next(). */
 ptrdiff_t estab_pool_call(estab_pool *p, const struct estab_iov *req, size_t nreq,
                           const struct estab_iov *rep, size_t nrep, estab_dur within,
                           unsigned flags);
