@@ -303,7 +303,7 @@ static int open_client(struct run *r)
     to.port = 7;
     if (r->way->kind == POOLED) {
         estab_pool_config_init(&p);
-        p.channel = c;
+        p.channel = &c;
         p.max = p.idle_max = r->way->alone ? 1 : r->load->concurrency;
         p.uses_max = r->way->short_ones ? 1 : 0;
         return estab_pool_new(&r->pool, &side->app_env, &p, &side->t, &to);
