@@ -34,6 +34,8 @@ static struct call *call_of_reply(const estab_channel *c)
 /* Plain messages say neither what they are nor to what they belong. */
 static void name_plain(estab_channel *c)
 {
+    if (c->conf.duplex == ESTAB_SIMPLEX_IN)
+        return;
     if (!c->connector) {
         c->in.type = MSG_REQUEST;
         c->in.number = c->served_next;
@@ -55,7 +57,7 @@ static int judge_head(estab_channel *c)
     if (has_text(d->type) &&
         (c->conf.duplex == ESTAB_SIMPLEX_OUT || (c->conf.duplex == ESTAB_DUPLEX_HALF && c->turn)))
         return ESTAB_E_PROTOCOL;
-    if (d->type == MSG_REQUEST && c->conf.duplex == ESTAB_SIMPLEX_IN && !c->conf.plain)
+    if (d->type == MSG_REQUEST && c->conf.duplex == ESTAB_SIMPLEX_IN)
         return ESTAB_E_PROTOCOL;
     if (!has_text(d->type) || (d->type == MSG_REQUEST && c->bye_queued) ||
         (d->type == MSG_REPLY && !call_of_reply(c)))

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* length.c - the length in front of a message. */
-#include <estab/channel.h>
+#include "message.h"
 
-/* Octets of the fixed headers; LEB128 has none. */
-static size_t fixed_len(enum estab_length kind)
+size_t length_fixed(enum estab_length kind)
 {
     switch (kind) {
     case ESTAB_LENGTH_4:
@@ -20,7 +19,7 @@ static size_t fixed_len(enum estab_length kind)
 
 uint64_t estab_length_limit(enum estab_length kind)
 {
-    size_t octets = fixed_len(kind);
+    size_t octets = length_fixed(kind);
 
     return octets == 0 || octets == 8 ? UINT64_MAX : (UINT64_C(1) << 8 * octets) - 1;
 }
@@ -37,7 +36,7 @@ static size_t emit_leb128(uint8_t *out, uint64_t n)
 
 size_t estab_length_emit(uint8_t out[ESTAB_LENGTH_MAX], enum estab_length kind, uint64_t n)
 {
-    size_t len = fixed_len(kind);
+    size_t len = length_fixed(kind);
 
     if (n > estab_length_limit(kind))
         return 0;
@@ -75,7 +74,7 @@ static int parse_leb128(uint64_t *n, const uint8_t *p, size_t len, uint64_t max)
 int estab_length_parse(uint64_t *n, const uint8_t *p, size_t len, enum estab_length kind,
                        uint64_t max)
 {
-    size_t octets = fixed_len(kind);
+    size_t octets = length_fixed(kind);
     uint64_t value = 0;
 
     if (kind == ESTAB_LENGTH_LEB128)

@@ -155,6 +155,14 @@ static int take_text(struct decoder *d, const struct estab_env *env, const uint8
     return d->left == 0 ? DECODED_MESSAGE : DECODED_ALL;
 }
 
+/* Octets that certainly belong to the head. */
+static size_t head_left(const struct decoder *d)
+{
+    size_t fixed = length_fixed(d->format.length);
+
+    return fixed ? fixed + (d->format.plain ? 0 : MSG_PREFIX) - d->head_len : 1;
+}
+
 int decoder_go(struct decoder *d, const struct estab_env *env, const uint8_t **p, size_t *len)
 {
     int result = DECODED_ALL;
@@ -162,8 +170,13 @@ int decoder_go(struct decoder *d, const struct estab_env *env, const uint8_t **p
     if (d->in_text)
         return take_text(d, env, p, len);
     while (*len > 0 && result == DECODED_ALL) {
-        d->head[d->head_len++] = *(*p)++;
-        (*len)--;
+        size_t n = head_left(d);
+
+        n = n < *len ? n : *len;
+        memcpy(d->head + d->head_len, *p, n);
+        d->head_len += (uint8_t)n;
+        *p += n;
+        *len -= n;
         result = parse_head(d);
     }
     if (result == DECODED_HEAD)

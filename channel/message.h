@@ -25,6 +25,9 @@ enum {
     MSG_FIRST = 4096, /* octets of memory that the first octet of a long text gets */
 };
 
+/* Octets of a length header that is always as long; 0: LEB128 is not. */
+size_t length_fixed(enum estab_length kind);
+
 struct message_format {
     enum estab_length length;
     bool plain;

@@ -14,7 +14,7 @@
 #include <stddef.h>
 #include <string.h>
 
-enum { TRIES = 3, WANTS = 64 };
+enum { TRIES = 3, WANTS = 1024 };
 
 struct job {
     struct happening h; /* listed when it has ended */
@@ -37,6 +37,7 @@ struct pooled {
 struct estab_pool {
     struct estab_env env;
     struct estab_pool_config conf;
+    struct estab_channel_config channel;
     struct estab_transport t;
     struct estab_addr peer;
     struct pooled *places;
@@ -64,8 +65,35 @@ void estab_pool_config_init_sized(struct estab_pool_config *c, size_t size)
         .check_within = ESTAB_S(1),
     };
 
-    estab_channel_config_init(&full.channel);
     memcpy(c, &full, size < sizeof full ? size : sizeof full);
+}
+
+/* What the pool says itself about its connections, and the rest as the user wants it. */
+static void set_channel(estab_pool *p, const struct estab_channel_config *c)
+{
+    estab_channel_config_init(&p->channel);
+    if (c)
+        memcpy(&p->channel, c, c->size < sizeof *c ? c->size : sizeof *c);
+    p->channel.size = sizeof p->channel;
+    p->channel.in_flight = p->conf.in_flight;
+    p->channel.reconnect = false;
+}
+
+static bool is_possible(const struct estab_pool_config *c)
+{
+    return c->max && c->in_flight && c->max <= UINT32_MAX / c->in_flight / 2 &&
+           c->waiting <= UINT32_MAX / 2;
+}
+
+static int make_places(estab_pool *p)
+{
+    size_t size = p->conf.max * sizeof *p->places;
+
+    p->places = p->env.alloc(p->env.ctx, size, alignof(struct pooled));
+    if (!p->places)
+        return ESTAB_E_NOMEM;
+    memset(p->places, 0, size);
+    return 0;
 }
 
 int estab_pool_new(estab_pool **out, const struct estab_env *env, const struct estab_pool_config *c,
@@ -73,25 +101,23 @@ int estab_pool_new(estab_pool **out, const struct estab_env *env, const struct e
 {
     struct estab_pool_config full;
     estab_pool *p;
+    int err;
 
     estab_pool_config_init(&full);
     if (c)
         memcpy(&full, c, c->size < sizeof full ? c->size : sizeof full);
-    if (!full.max || !full.in_flight || full.max > UINT32_MAX / full.in_flight / 2 ||
-        full.waiting > UINT32_MAX / 2 || full.channel.duplex != ESTAB_DUPLEX_FULL)
+    if (!is_possible(&full))
         return ESTAB_E_INVAL;
-    full.channel.in_flight = full.in_flight;
-    full.channel.reconnect = false;
     p = env->alloc(env->ctx, sizeof *p, alignof(estab_pool));
     if (!p)
         return ESTAB_E_NOMEM;
     *p = (estab_pool){.env = *env, .conf = full, .t = *t, .peer = *peer};
-    p->places = env->alloc(env->ctx, full.max * sizeof *p->places, alignof(struct pooled));
-    if (!p->places) {
+    set_channel(p, full.channel);
+    err = p->channel.duplex == ESTAB_DUPLEX_FULL ? make_places(p) : ESTAB_E_INVAL;
+    if (err) {
         env->free(env->ctx, p, sizeof *p, alignof(estab_pool));
-        return ESTAB_E_NOMEM;
+        return err;
     }
-    memset(p->places, 0, full.max * sizeof *p->places);
     p->njobs_max = full.max * full.in_flight + full.waiting;
     p->next_number = channel_first_number(env);
     p->waiting_tail = &p->waiting;
@@ -232,7 +258,7 @@ static struct pooled *open_place(estab_pool *p, int *err)
     if (q == p->places + p->conf.max)
         return NULL;
     *q = (struct pooled){.born_at = p->now, .idle_at = p->now};
-    *err = estab_channel_connect(&q->c, &p->env, &p->conf.channel, &p->t, &p->peer);
+    *err = estab_channel_connect(&q->c, &p->env, &p->channel, &p->t, &p->peer);
     if (*err)
         return NULL;
     p->info.opened++;
@@ -242,7 +268,7 @@ static struct pooled *open_place(estab_pool *p, int *err)
 /* A connection that was idle for long: a PING, and no work until something is heard. */
 static bool needs_check(estab_pool *p, struct pooled *q)
 {
-    if (!is_idle(q) || p->conf.channel.plain || !p->conf.check_after ||
+    if (!is_idle(q) || p->channel.plain || !p->conf.check_after ||
         p->now - q->idle_at < p->conf.check_after ||
         p->now - q->c->info.heard_at < p->conf.check_after)
         return false;
@@ -494,7 +520,7 @@ int estab_pool_ask(estab_pool *p, const struct estab_iov *iov, size_t niov, esta
     p->now = p->env.now(p->env.ctx);
     if (flags & ~(unsigned)ESTAB_CH_SAFE)
         return ESTAB_E_NOTSUP;
-    if (channel_iov_len(iov, niov) > p->conf.channel.max_message)
+    if (channel_iov_len(iov, niov) > p->channel.max_message)
         return ESTAB_E_TOOBIG;
     if (p->jobs.n >= p->njobs_max)
         return ESTAB_E_AGAIN;
@@ -604,6 +630,8 @@ static int wait_for_pool(estab_pool *p)
 
     if (at <= now)
         return 0;
+    if (n > WANTS && at - now > ESTAB_MS(1)) /* the rest is looked at that often */
+        at = now + ESTAB_MS(1);
     return p->t.wait(p->t.ctx, w, n < WANTS ? n : WANTS, at == ESTAB_NEVER ? at : at - now);
 }
 

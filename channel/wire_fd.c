@@ -14,7 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { PIECES = 18, WIRES = 64 };
+enum { PIECES = 18, WIRES = 1024 };
 
 static int error_of(int e)
 {
@@ -189,9 +189,12 @@ static short poll_mask(uint32_t mask)
 static int fd_wait(void *ctx, const struct estab_wire_wait *w, size_t n, estab_dur within)
 {
     struct pollfd fds[WIRES];
-    estab_dur most = within < ESTAB_S(86400) ? within : ESTAB_S(86400);
-    struct timespec t = {(time_t)(most / ESTAB_S(1)), (long)(most % ESTAB_S(1))};
+    estab_dur most =
+        n > WIRES ? ESTAB_MS(1) : ESTAB_S(86400); /* the rest is looked at that often */
+    struct timespec t;
 
+    most = within < most ? within : most;
+    t = (struct timespec){(time_t)(most / ESTAB_S(1)), (long)(most % ESTAB_S(1))};
     if (n > WIRES)
         n = WIRES;
     for (size_t i = 0; i < n; i++)

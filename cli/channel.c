@@ -23,16 +23,18 @@ struct options {
     struct estab_addr addr;
     estab_dur within;
     bool at_once;
+    struct node_config node; /* without an address: the kernel's sockets */
 };
 
-enum { OPT_LENGTH = 256, OPT_PLAIN, OPT_MAX, OPT_WITHIN, OPT_HEARTBEAT, OPT_AT_ONCE };
-static const struct option longopts[] = {{"length", required_argument, NULL, OPT_LENGTH},
-                                         {"plain", no_argument, NULL, OPT_PLAIN},
-                                         {"max", required_argument, NULL, OPT_MAX},
-                                         {"within", required_argument, NULL, OPT_WITHIN},
-                                         {"heartbeat", required_argument, NULL, OPT_HEARTBEAT},
-                                         {"at-once", no_argument, NULL, OPT_AT_ONCE},
-                                         {0}};
+enum { OPT_LENGTH = NODE_OPT_LAST, OPT_PLAIN, OPT_MAX, OPT_WITHIN, OPT_HEARTBEAT, OPT_AT_ONCE };
+static const struct option longopts[] = {
+    NODE_OPTIONS(NODE_OPT_LONG){"length", required_argument, NULL, OPT_LENGTH},
+    {"plain", no_argument, NULL, OPT_PLAIN},
+    {"max", required_argument, NULL, OPT_MAX},
+    {"within", required_argument, NULL, OPT_WITHIN},
+    {"heartbeat", required_argument, NULL, OPT_HEARTBEAT},
+    {"at-once", no_argument, NULL, OPT_AT_ONCE},
+    {0}};
 
 static int find_length(const char *text)
 {
@@ -72,6 +74,8 @@ static int parse_max(struct options *o, const char *text)
 
 static int parse_option(struct options *o, int c, char *argv[])
 {
+    char err[ESTAB_ERRLEN];
+
     switch (c) {
     case OPT_LENGTH:
         return parse_length(o, optarg);
@@ -90,8 +94,12 @@ static int parse_option(struct options *o, int c, char *argv[])
         return say_usage("channel", "'%s' is not a number of seconds", optarg);
     case ':':
         return say_usage("channel", "%s needs a value", argv[optind - 1]);
-    default:
+    case '?':
         return say_usage("channel", "unknown option %s", argv[optind - 1]);
+    default:
+        if (node_option(&o->node, c, optarg, err) == 0)
+            return 0;
+        return say_usage("channel", "%s", err);
     }
 }
 
@@ -180,30 +188,66 @@ static int call_at_once(estab_channel *c, const struct options *o, int argc, cha
     return status;
 }
 
+static int call_over(const struct estab_transport *t, const struct options *o, int argc,
+                     char *argv[])
+{
+    struct estab_channel_event e;
+    struct estab_env env;
+    estab_channel *c;
+    int rc;
+
+    estab_host_env(&env);
+    rc = estab_channel_connect(&c, &env, &o->conf, t, &o->addr);
+    if (rc)
+        return show_failure(rc);
+    rc = (o->at_once ? call_at_once : call_each)(c, o, argc, argv);
+    estab_channel_close(c);
+    while (estab_channel_wait(c, ESTAB_NEVER, &e) == 0)
+        ;
+    estab_channel_free(c);
+    return rc;
+}
+
+/* A stack of our own on a device; it stays until the connection's end has been exchanged. */
+static int call_on_stack(struct options *o, int argc, char *argv[])
+{
+    struct estab_stack_wires wires;
+    struct estab_transport t;
+    struct node n = {.stack = NULL};
+    char err[ESTAB_ERRLEN];
+    estab_time end_at;
+    int rc;
+
+    if (node_open(&n, &o->node, NULL, err) < 0) {
+        say_error("channel", "%s", err);
+        node_close(&n);
+        return EXIT_FAILURE;
+    }
+    wires = (struct estab_stack_wires){n.stack, n.loop};
+    estab_transport_stack(&t, &wires);
+    rc = call_over(&t, o, argc, argv);
+    end_at = node_now(&n) + ESTAB_S(3);
+    while (node_busy(&n) && node_now(&n) < end_at &&
+           estab_loop_turn(n.loop, end_at - node_now(&n), err) == 0)
+        ;
+    node_close(&n);
+    return rc;
+}
+
 static int call(int argc, char *argv[])
 {
-    struct options o = {.at_once = false};
-    struct estab_env env;
+    struct options o = {.node.dev = "tun:estab0"};
     struct estab_transport t;
-    struct estab_channel_event e;
-    estab_channel *c;
     int rc = parse(&o, argc, argv);
 
     if (rc)
         return rc;
     if (optind == argc)
         return say_usage("channel", "which TEXT?");
-    estab_host_env(&env);
+    if (o.node.naddrs)
+        return call_on_stack(&o, argc - optind, argv + optind);
     estab_transport_fd(&t, NULL);
-    rc = estab_channel_connect(&c, &env, &o.conf, &t, &o.addr);
-    if (rc)
-        return show_failure(rc);
-    rc = (o.at_once ? call_at_once : call_each)(c, &o, argc - optind, argv + optind);
-    estab_channel_close(c);
-    while (estab_channel_wait(c, ESTAB_NEVER, &e) == 0)
-        ;
-    estab_channel_free(c);
-    return rc;
+    return call_over(&t, &o, argc - optind, argv + optind);
 }
 
 /* ---- serve ---- */
@@ -333,6 +377,8 @@ static int serve(int argc, char *argv[])
 
     if (rc)
         return rc;
+    if (s.o.node.naddrs)
+        return say_usage("channel", "serve is for the kernel's sockets");
     estab_host_env(&s.env);
     s.signals = interrupt_open();
     s.set = epoll_create1(EPOLL_CLOEXEC);
@@ -387,7 +433,7 @@ const struct command command_channel = {
     "  --json                an object for each way\n"
     "\n"
     "call: sends each TEXT as a request and prints its reply; serve: replies to each request\n"
-    "with its text.  Over the kernel's sockets.\n"
+    "with its text.  Over the kernel's sockets; call with --addr over a stack on a device.\n"
     "\n"
     "  --length 4|2|8|leb128 the length in front of a message; 4\n"
     "  --plain               no types, no numbers\n"
@@ -395,7 +441,7 @@ const struct command command_channel = {
     "  --heartbeat SECONDS   15; 0: none\n"
     "  --within SECONDS      call: how long a reply may take; 10\n"
     "  --at-once             call: all requests in flight together\n"
-    "\n"
+    "\n" NODE_USAGE "\n"
     "The manual: man estab-channel.\n",
     run,
 };

@@ -32,9 +32,8 @@ static const struct way ways[] = {
 enum { NWAYS = sizeof ways / sizeof ways[0] };
 
 struct load {
-    uint32_t requests, size, concurrency;
+    uint32_t requests, size, concurrency, seed;
     struct estab_fault fault;
-    uint64_t seed;
     bool json;
 };
 struct served {
@@ -304,7 +303,7 @@ static int open_client(struct run *r)
     to.port = 7;
     if (r->way->kind == POOLED) {
         estab_pool_config_init(&p);
-        p.channel = c;
+        p.channel = &c;
         p.max = p.idle_max = r->way->alone ? 1 : r->load->concurrency;
         p.uses_max = r->way->short_ones ? 1 : 0;
         return estab_pool_new(&r->pool, &side->app_env, &p, &side->t, &to);
@@ -508,8 +507,6 @@ static int parse_number(uint32_t *out, uint32_t least, uint32_t most, const char
 static int parse_option(struct load *l, int c, estab_dur *rtt, char *argv[])
 {
     char err[ESTAB_ERRLEN];
-    uint32_t seed;
-    int rc;
 
     switch (c) {
     case OPT_REQUESTS:
@@ -527,10 +524,7 @@ static int parse_option(struct load *l, int c, estab_dur *rtt, char *argv[])
             return 0;
         return say_usage("channel", "%s", err);
     case OPT_SEED:
-        rc = parse_number(&seed, 0, UINT32_MAX, optarg);
-        if (rc == 0)
-            l->seed = seed;
-        return rc;
+        return parse_number(&l->seed, 0, UINT32_MAX, optarg);
     case OPT_JSON:
         l->json = true;
         return 0;

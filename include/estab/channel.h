@@ -237,7 +237,7 @@ struct estab_channel_info { /* append-only: set size before the call */
     uint64_t connections, messages_in, messages_out, octets_in, octets_out;
     uint64_t late;     /* replies that came after their time, and were dropped */
     uint64_t pings;    /* heartbeats sent */
-    uint64_t repeated; /* requests sent again: safe ones, and those the peer refused unread */
+    uint64_t repeated; /* safe requests sent again */
 };
 void estab_channel_info(const estab_channel *c, struct estab_channel_info *i);
 
@@ -259,10 +259,11 @@ ptrdiff_t estab_channel_call(estab_channel *c, const struct estab_iov *req, size
 typedef struct estab_pool estab_pool;
 struct estab_pool_config { /* append-only; `size` tells which fields the caller knows */
     size_t size;
-    struct estab_channel_config channel; /* of each; reconnect is ignored: the pool opens anew */
-    uint32_t max;                        /* connections at once */
-    uint32_t idle_max;                   /* of them, kept without work */
-    uint32_t waiting;                    /* requests that wait for a connection */
+    const struct estab_channel_config *channel; /* of each, copied; NULL: the defaults.  reconnect
+                                                   is ignored: the pool opens anew */
+    uint32_t max;                               /* connections at once */
+    uint32_t idle_max;                          /* of them, kept without work */
+    uint32_t waiting;                           /* requests that wait for a connection */
     uint32_t in_flight; /* requests on one connection at once; 1: each has its own */
     uint32_t uses_max;  /* requests on one connection in all; 1: short connections; 0: no limit */
     estab_dur idle_for; /* without work before it is closed; 0: no limit */
@@ -288,6 +289,8 @@ int estab_pool_ask(estab_pool *p, const struct estab_iov *iov, size_t niov, esta
                    unsigned flags, uint64_t *number);
 /* ESTAB_CH_REPLY and ESTAB_CH_FAILED of its requests; lends until the next call. */
 bool estab_pool_next(estab_pool *p, struct estab_channel_event *e);
+/* As estab_channel_call().  Where the transport's wait() fails the request goes on: its end will be
+ * told by estab_pool_next(). */
 ptrdiff_t estab_pool_call(estab_pool *p, const struct estab_iov *req, size_t nreq,
                           const struct estab_iov *rep, size_t nrep, estab_dur within,
                           unsigned flags);

@@ -10,7 +10,7 @@ py=$(dirname "$0")/channel.py
 # with_server OPTION...: a server of ours, for the client cases that follow.
 with_server()
 {
-    "$estab" channel serve "$@" 127.0.0.1:7000 &
+    "$estab" channel serve "$@" 0.0.0.0:7000 &
     server=$!
     children="$children $server"
     await "the server" python3 -c 'import socket; socket.create_connection(("127.0.0.1", 7000))'
@@ -76,6 +76,23 @@ expect "nobody listens: exit status" 1 $?
 expect_in "nobody listens" refused "$tmp/err"
 "$estab" channel call 127.0.0.1 x 2>/dev/null
 expect "no port: exit status" 2 $?
+
+# The same from a stack on a TUN device, to a server on the kernel's sockets; and over a bad link.
+ip tuntap add mode tun name estab0
+with_server --heartbeat 0.5
+for dev in tun:estab0 'fault:loss=5%,dup=2%,seed=2|tun:estab0'; do
+    on_stack="--dev $dev --addr 10.77.0.2/24 --kernel-addr 10.77.0.1/24"
+    # shellcheck disable=SC2086 -- options
+    got=$("$estab" channel call $on_stack 10.77.0.1:7000 one two three | tr '\n' ' ')
+    expect "from a stack, $dev" "one two three " "$got"
+    # shellcheck disable=SC2086
+    got=$("$estab" channel call --at-once $on_stack 10.77.0.1:7000 one two three | tr '\n' ' ')
+    expect "from a stack, at once, $dev" "one two three " "$got"
+done
+# shellcheck disable=SC2086
+"$estab" channel call $on_stack --within 0.5 10.77.0.9:7000 x 2>"$tmp/err"
+expect "from a stack, nobody there: exit status" 28 $?
+stop
 
 # What each way costs is the same every time, and in the order that anybody would expect.
 for run in 1 2; do

@@ -22,7 +22,7 @@ estab_at()
     echo "dev=tun:t$1 addr=10.77.$1.2/24 addr=fd77:$1::2/64 gw=10.77.$1.1 msl=0.1"
 }
 
-for net in 1 2 3; do
+for net in 1 2 3 4; do
     tun t$net $net || skip "no TUN device"
 done
 sysctl -q -w net.ipv4.ip_forward=1 2>/dev/null # so that two stacks can talk through the kernel
@@ -37,6 +37,21 @@ ESTAB_POSIX=$(estab_at 2) "$bin/http_events_estab" 8080 >"$tmp/http_estab" 2>&1 
 children="$children $!"
 for log in echo_kernel echo_estab http_kernel http_estab; do
     await "$log listens" grep -q listening "$tmp/$log"
+done
+
+# Messages: a number that clients on both kinds of sockets add to.
+"$bin/counter_kernel" serve 70 >"$tmp/counter_kernel" 2>&1 &
+children="$children $!"
+ESTAB_POSIX=$(estab_at 4) "$bin/counter_estab" serve 70 >"$tmp/counter_estab" 2>&1 &
+children="$children $!"
+for log in counter_kernel counter_estab; do
+    await "$log listens" grep -q listening "$tmp/$log"
+done
+for server in 127.0.0.1 10.77.4.2; do
+    expect "the kernel's client adds to $server" 1000 "$("$bin/counter_kernel" add $server:70 1000)"
+done
+for server in 10.77.3.1 10.77.4.2; do
+    expect "estab's client adds to $server" 2000 "$(ESTAB_POSIX=$(estab_at 3) "$bin/counter_estab" add $server:70 1000)"
 done
 
 head -c 300000 /dev/urandom >"$tmp/data"

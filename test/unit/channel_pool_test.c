@@ -5,6 +5,7 @@
 static struct pipes p;
 static estab_pool *pool;
 static struct estab_pool_config conf;
+static struct estab_channel_config chan;
 static estab_channel *served[PIPES]; /* by pipe */
 static bool silent;                  /* the server does not reply */
 static int nserved;                  /* requests that reached it */
@@ -19,9 +20,9 @@ static void serve(struct pipes *of)
 
         if (q->answered && !q->accepted) {
             q->accepted = q->open[1] = true;
-            assert_int_equal(estab_channel_accept(&served[i], &of->env, &conf.channel, &of->t,
-                                                  (estab_wire)(2 * i + 1)),
-                             0);
+            assert_int_equal(
+                estab_channel_accept(&served[i], &of->env, &chan, &of->t, (estab_wire)(2 * i + 1)),
+                0);
         }
         if (!served[i])
             continue;
@@ -76,7 +77,9 @@ static int prepare(void **state)
     nserved = 0;
     pool = NULL;
     estab_pool_config_init(&conf);
-    conf.channel.heartbeat = 0;
+    estab_channel_config_init(&chan);
+    conf.channel = &chan;
+    chan.heartbeat = 0;
     conf.max = 3;
     return 0;
 }

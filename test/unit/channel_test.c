@@ -1149,6 +1149,22 @@ static void one_way_only(void **state)
     expect_down(a, ESTAB_E_PROTOCOL);
 }
 
+static void one_way_only_and_plain(void **state)
+{
+    struct estab_iov v = text("down the line");
+
+    (void)state;
+    ca.plain = cb.plain = true;
+    ca.duplex = ESTAB_SIMPLEX_OUT;
+    cb.duplex = ESTAB_SIMPLEX_IN;
+    connects();
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(estab_channel_send(a, &v, 1, 0), 0);
+    settle();
+    expect_text(b, ESTAB_CH_MESSAGE, "down the line");
+    expect_text(b, ESTAB_CH_MESSAGE, "down the line");
+}
+
 /* ---- blocking ---- */
 
 static void serve(struct pipes *of)
@@ -1311,6 +1327,7 @@ int main(void)
         T(who_speaks_out_of_turn_is_cut_off),
         T(the_turn_comes_back_with_a_new_connection),
         T(one_way_only),
+        T(one_way_only_and_plain),
         T(a_call_returns_the_reply_or_that_the_time_is_up),
         T(a_call_waits_for_room),
         T(every_allocation_may_be_refused),
