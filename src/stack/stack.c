@@ -125,7 +125,8 @@ static struct tcp_settings tcp_settings_of(const struct estab_config *c)
                                  .reuse = c->timewait_reuse,
                                  .mtu_probing = c->mtu_probing,
                                  .base_mss4 = c->base_mss4,
-                                 .base_mss6 = c->base_mss6};
+                                 .base_mss6 = c->base_mss6,
+                                 .why_times = c->why_times};
 }
 
 int estab_stack_new(estab_stack **out, const struct estab_env *env, const struct estab_config *cfg)

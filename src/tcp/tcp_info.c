@@ -43,7 +43,7 @@ void tcp_info(const struct tcb *t, struct estab_tcp_info *i)
         i->acceptq = t->l->accepts.n;
         return;
     }
-    if (t->timewait != SLAB_NONE) {
+    if (tcp_timewait_slot(t) != SLAB_NONE) {
         const struct tcp_timewait *w = slab_at(&t->layer->timewaits, t->timewait);
 
         i->timer = ESTAB_T_2MSL;
