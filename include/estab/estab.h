@@ -137,6 +137,8 @@ const char *estab_rule_name(unsigned rule); /* "blind-rst"; NULL: no such rule *
 const char *estab_rule_ref(unsigned rule);  /* "RFC 5961 section 3.2" */
 uint64_t estab_rule_count(const estab_stack *s,
                           unsigned rule); /* how often it acted in this stack */
+bool estab_rule_refused(const estab_stack *s,
+                        unsigned rule); /* by refusing a frame or segment, at least once */
 
 /* ---- environment and settings ---- */
 
@@ -249,6 +251,8 @@ struct estab_config { /* append-only; `size` tells the library which fields the 
     uint8_t ecn;             /* enum estab_ecn */
     uint32_t fastopen_cache; /* destinations whose Fast Open cookies are kept, RFC 7413; 0: none is
                                 ever asked for */
+    bool why_times; /* counts how long each connection spends in each of enum estab_why's reasons:
+                       some 250 octets a connection */
 };
 #define estab_config_init(cfg) estab_config_init_sized((cfg), sizeof *(cfg))
 void estab_config_init_sized(struct estab_config *cfg, size_t size); /* fills every default */
@@ -519,12 +523,82 @@ struct estab_tcp_info { /* append-only, versioned like estab_config: set size be
     bool ecn_ok;                /* both ends use explicit congestion notification */
     bool fastopen_ok;           /* text of the SYN was accepted */
     bool ecn_seen;              /* the peer's text came ECN-capable, or marked */
+    uint32_t sndbuf, rcvbuf;    /* ceilings of what is queued */
+    size_t mem;                 /* octets it holds, its queues included */
+    bool nodelay;
+    bool embryo; /* not accepted yet */
 };
 /* E_BADF.  Works on the handles of estab_conn_next too. */
 int estab_tcp_info(const estab_stack *s, estab_sock k, struct estab_tcp_info *info);
 /* Walks everything a netstat shows: listeners, connections, half-open and TIME-WAIT entries, UDP
  * sockets.  Start with *cursor = 0.  The handles of compact entries serve estab_tcp_info only. */
 bool estab_conn_next(const estab_stack *s, uint64_t *cursor, estab_sock *k);
+
+/* Why a connection does what it does, or nothing: what stopped it, in the order in which one hides
+ * the next.  Values are never given to another reason. */
+enum estab_why {
+    ESTAB_WHY_NOTHING,      /* nothing to send, nothing outstanding */
+    ESTAB_WHY_CLOSED,       /* no connection */
+    ESTAB_WHY_LISTENING,    /* waits for connections */
+    ESTAB_WHY_BACKLOG,      /* a listener whose backlog is full: of connections to accept, and of
+                               half-open ones */
+    ESTAB_WHY_SYN_HELD,     /* the SYN waits for the first text, to carry it (RFC 7413) */
+    ESTAB_WHY_SYN_SENT,     /* waits for the SYN,ACK */
+    ESTAB_WHY_SYN_RCVD,     /* waits for the ACK of the SYN,ACK */
+    ESTAB_WHY_NO_CONNS,     /* the handshake cannot end here: estab_config.max_conns is reached */
+    ESTAB_WHY_NEIGHBOUR,    /* the link address of the next hop is being asked for */
+    ESTAB_WHY_RETRANSMIT,   /* the peer does not acknowledge what has been sent again */
+    ESTAB_WHY_DRIVER,       /* nobody has taken the frames that are ready */
+    ESTAB_WHY_ZERO_WINDOW,  /* the peer's window is zero */
+    ESTAB_WHY_NO_MEMORY,    /* memory was refused: to what was to be sent, or to what arrived */
+    ESTAB_WHY_FIN_QUEUED,   /* the FIN waits behind octets not sent: `behind` */
+    ESTAB_WHY_WINDOW_FULL,  /* as much is in flight as the peer's window allows */
+    ESTAB_WHY_CWND,         /* ... as the congestion window allows */
+    ESTAB_WHY_MORE,         /* less than a segment, and the user said that more follows */
+    ESTAB_WHY_NAGLE,        /* less than a segment, RFC 9293 section 3.7.4 */
+    ESTAB_WHY_SWS,          /* silly-window avoidance, RFC 9293 section 3.8.6.2.1 */
+    ESTAB_WHY_NOT_READING,  /* our window is closed: the user does not read */
+    ESTAB_WHY_FIN_SENT,     /* waits for the ACK of the FIN */
+    ESTAB_WHY_ACK,          /* all has been sent and waits for its ACK */
+    ESTAB_WHY_NOT_ACCEPTED, /* open, and in a listener's queue */
+    ESTAB_WHY_CLOSE_WAIT,   /* the peer has closed, the user has not */
+    ESTAB_WHY_FIN_WAIT_2,   /* the user has closed, the peer has not */
+    ESTAB_WHY_TIME_WAIT,
+    ESTAB_WHY_UNREAD,    /* there is something for the user to read */
+    ESTAB_WHY_KEEPALIVE, /* idle, and the peer has not answered a keepalive */
+    ESTAB_WHYS           /* how many there are */
+};
+#define ESTAB_WHY_ROOM 40 /* of spent[]: for reasons to come */
+struct estab_why_info {   /* append-only, versioned like estab_config: set size before the call */
+    size_t size;
+    enum estab_why why;
+    enum estab_why behind; /* FIN_QUEUED: what stops the octets in front of the FIN */
+    enum estab_tcp_state state;
+    estab_time now;        /* when this was so */
+    estab_time since;      /* ... and since when; ESTAB_NEVER: not known */
+    estab_time next_at;    /* when the stack does something about it, or ESTAB_NEVER */
+    estab_time give_up_at; /* when the user timeout ends the connection, or ESTAB_NEVER */
+    /* Retransmissions so far, SYNs, requests for a link address, probes: and how many there will
+     * be (0: no such bound).  Of a zero window the bound is of those that were not answered. */
+    uint32_t tries, tries_max, unanswered;
+    uint32_t flight, unsent, unread, cwnd, snd_wnd, rcv_wnd, snd_mss;
+    uint32_t acceptq, half_open, backlog; /* LISTENING, BACKLOG, NOT_ACCEPTED: the listener's */
+    size_t mem_used, mem_max;             /* NO_MEMORY; mem_max 0: no ceiling of the stack's own */
+    uint32_t conns, max_conns;            /* NO_CONNS */
+    struct estab_addr hop;                /* NEIGHBOUR; SYN_SENT, SYN_RCVD, RETRANSMIT if it has
+                                             failed; port 0 */
+    bool hop_failed;                      /* it did not answer */
+    bool orphan;
+    bool has_times;                  /* estab_config.why_times: spent[] is filled */
+    estab_dur spent[ESTAB_WHY_ROOM]; /* by reason, since the connection began, up to `now` */
+};
+/* Changes nothing.  Works on the handles of estab_conn_next too.  E_BADF. */
+int estab_why(const estab_stack *s, estab_sock k, struct estab_why_info *info);
+/* The sentence that says it, with its evidence, cut to len octets with its NUL; returns the octets
+ * it has, uncut.  E_INVAL: no such reason. */
+int estab_why_text(const struct estab_why_info *info, char *buf, size_t len);
+const char *estab_why_name(enum estab_why w); /* "nagle" */
+
 struct estab_stack_info { /* append-only, versioned like estab_config */
     size_t size;
     uint32_t conns, listeners, synq, timewait;
@@ -532,8 +606,19 @@ struct estab_stack_info { /* append-only, versioned like estab_config */
     uint64_t frames_in, frames_out, drops; /* drops: frames and segments refused, under any rule */
     uint32_t orphans;                      /* of conns: closed by the user, not yet over */
     uint32_t udp_socks;
+    uint32_t max_conns, max_synq, max_timewait; /* of estab_config */
+    size_t mem_max;
 };
 void estab_stack_info(const estab_stack *s, struct estab_stack_info *info);
+
+/* Aborts a connection from outside, as RFC 9293 section 3.10.5 does from inside: the peer gets an
+ * RST, the user, whose handle lives on, E_RESET.  Works on the handles of estab_conn_next, also of
+ * connections that nobody holds any more.  E_BADF; E_INVAL: a listener, or no connection with a
+ * control block: half-open or in TIME-WAIT, which ends by itself. */
+int estab_kill(estab_stack *s, estab_sock k);
+/* Another one who is told every trace record, beside env.trace and under the same rules; NULL:
+ * nobody.  May be changed between calls: tracing costs nothing while nobody looks. */
+void estab_tap(estab_stack *s, void (*tap)(void *ctx, const struct estab_trace *t), void *ctx);
 
 struct estab_port_forecast { /* append-only, versioned like estab_config */
     size_t size;

@@ -157,6 +157,15 @@ enum ip_ready {
 };
 /* Revalidates a stale path in place, starts resolution where needed. */
 enum ip_ready ip_path_ready(struct ip_layer *l, struct ip_path *p, const uint8_t dst[16]);
+struct ip_doubt { /* what is known of a next hop that is not there */
+    uint8_t addr[16];
+    uint32_t asked, asks; /* how often it has been asked for, and will be at most */
+    estab_time next_at;   /* when it is asked for again, or may be */
+    bool failed;          /* it did not answer */
+};
+/* Whether the next hop's link address is unknown: looks, and starts nothing. */
+bool ip_path_unknown(const struct ip_layer *l, const struct ip_path *p, const uint8_t dst[16],
+                     struct ip_doubt *out);
 /* The transport hears nothing from there any more: RFC 1122 section 3.3.1.4, RFC 4861
  * section 7.3.1. */
 void ip_path_doubt(struct ip_layer *l, const struct ip_path *p, const uint8_t dst[16]);

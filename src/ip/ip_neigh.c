@@ -397,3 +397,22 @@ estab_time ip_neigh_next(const struct ip_layer *l)
             at = time_min(at, l->neigh[i].at);
     return at;
 }
+
+bool ip_path_unknown(const struct ip_layer *l, const struct ip_path *p, const uint8_t dst[16],
+                     struct ip_doubt *out)
+{
+    const struct ip_neigh *n;
+    struct ip_hop hop;
+
+    if (!ip_port_is_eth(l, p->port) || !ip_route_find(l, dst, p->port, &hop))
+        return false;
+    n = ip_neigh_find(l, hop.port, hop.addr);
+    if (!n || !neigh_unknown(n))
+        return false;
+    memcpy(out->addr, n->addr, 16);
+    out->asked = n->nasked;
+    out->asks = ASK_COUNT;
+    out->next_at = n->at;
+    out->failed = n->state == NEIGH_FAILED;
+    return true;
+}

@@ -101,6 +101,61 @@ int estab_tcp_info(const estab_stack *s, estab_sock k, struct estab_tcp_info *in
     return 0;
 }
 
+static void stream_why(const estab_stack *s, enum tcp_kind kind, uint32_t slot,
+                       struct estab_why_info *all)
+{
+    switch (kind) {
+    case TCP_REF_TCB:
+        tcp_why(tcb_at(&s->tcp, slot), all);
+        break;
+    case TCP_REF_SYNQ:
+        synq_why(&s->tcp, slot, all);
+        break;
+    case TCP_REF_TIMEWAIT:
+        timewait_why(&s->tcp, slot, all);
+        break;
+    }
+}
+
+/* A datagram waits for its reader, or to be taken, and for nothing else. */
+static void udp_why(const struct udp_layer *l, const struct udp_sock *u, struct estab_why_info *all)
+{
+    struct estab_tcp_info i = {.size = sizeof i};
+
+    udp_info(l, u, &i);
+    all->state = i.state;
+    all->orphan = i.orphan;
+    all->unread = i.unread;
+    all->unsent = i.unsent;
+    all->why = udp_unsent(u) > 0 ? ESTAB_WHY_DRIVER
+               : i.unread > 0    ? ESTAB_WHY_UNREAD
+                                 : ESTAB_WHY_NOTHING;
+}
+
+/* The clock is looked at and not latched: nothing happens. */
+int estab_why(const estab_stack *s, estab_sock k, struct estab_why_info *info)
+{
+    enum tcp_kind kind = TCP_REF_KIND((uint32_t)k);
+    uint32_t slot = TCP_REF_SLOT((uint32_t)k);
+    bool udp = ((uint32_t)k & UDP_REF) == UDP_REF;
+    const struct slab *slab = udp ? &s->udp.socks : slab_of(s, kind);
+    estab_time now = s->env.cb.now(s->env.cb.ctx);
+    struct estab_why_info all = {.size = info->size,
+                                 .now = now > s->env.now ? now : s->env.now,
+                                 .since = ESTAB_NEVER,
+                                 .next_at = ESTAB_NEVER,
+                                 .give_up_at = ESTAB_NEVER};
+
+    if (!slab_find(slab, slot, (uint32_t)(k >> 32)))
+        return ESTAB_E_BADF;
+    if (udp)
+        udp_why(&s->udp, udp_at(&s->udp, slot), &all);
+    else
+        stream_why(s, kind, slot, &all);
+    memcpy(info, &all, info->size < sizeof all ? info->size : sizeof all);
+    return 0;
+}
+
 int estab_port_forecast(estab_stack *s, const struct estab_addr *local,
                         const struct estab_addr *peer, struct estab_port_forecast *f)
 {

@@ -77,6 +77,8 @@ struct tcp_work {
     seq_t
         recent[3]; /* where the latest out-of-order text went, newest first (RFC 2018 section 4) */
     struct range dsack;       /* RFC 2883: what came twice; lo = hi: nothing */
+    estab_time stopped_at;    /* output() has been stopped since */
+    estab_time unread_at;     /* what is unread has been so, or the user last read some of it */
     seq_t snd_up;             /* urgent pointer */
     seq_t fin_at;             /* fin_ahead: its number */
     seq_t probe_lo, probe_hi; /* a larger segment is tried (RFC 4821); equal: none is */
@@ -103,6 +105,7 @@ struct tcp_work {
     bool fo_exp : 1;       /* the peer's Fast Open option is the experimental one */
     bool syn_text : 1;     /* text of the SYN was not taken: sent again, but not lost */
     bool ecn_wait : 1;     /* marked at a window of one segment: nothing new before the timer */
+    uint8_t stopped;       /* enum estab_why: what stopped output(); ESTAB_WHY_NOTHING: nothing */
     uint32_t slot;
 };
 
@@ -169,6 +172,7 @@ struct tcb {
     bool rcv_urgent : 1;  /* RCV.UP lies ahead of what the user has read */
     bool reuse_port : 1, v6_only : 1;
     bool timeout_set : 1; /* the user timeout is the user's: RFC 5482's CHANGEABLE is false */
+    bool no_memory : 1;   /* was refused to the last text to send, or to the last that arrived */
     struct tcp_owed {     /* obligations, paid by tcp_output() */
         bool ack_now : 1, probe : 1, keepalive : 1, syn : 1, rst : 1;
         bool uto : 1;     /* a User Timeout option, with whatever goes */
@@ -192,7 +196,10 @@ struct tcb {
     struct link send;   /* on its port's send list, or among the dead */
     struct link ready;  /* on the ready list, a listener's accept queue, or among the orphans */
     uint32_t linger_ms; /* UINT32_MAX: not set */
-    uint32_t timewait;  /* its TIME-WAIT entry, where a handle outlived the connection */
+    union {
+        uint32_t timewait; /* TIME-WAIT: its entry, where a handle outlived the connection */
+        uint32_t since_ms; /* other states: when it was entered */
+    };
     struct wheel_node node;
     struct cc cc;
     struct tcp_rtt rtt;
@@ -315,6 +322,7 @@ struct tcp_settings { /* of estab_config */
     bool reuse;          /* of TIME-WAITs, by active OPENs */
     uint8_t mtu_probing; /* enum estab_mtu_probing */
     uint16_t base_mss4, base_mss6;
+    bool why_times;
 };
 #define TCP_SYNACK_RETRIES_MAX 15
 
@@ -386,7 +394,8 @@ struct tcp_layer {
     uint32_t rst_sent[TCP_RST_GROUPS]; /* ... group of addresses, and how many so far */
     uint32_t hot;                      /* slot of the tcb found last, or SLAB_NONE */
     uint32_t nconns, max_conns;
-    bool raised; /* estab_output() has raised an event */
+    bool raised;           /* estab_output() has raised an event */
+    estab_time refused_at; /* when a connection was last refused memory */
 };
 
 /* Local addresses of sockets that are bound to none in particular. */
@@ -422,10 +431,16 @@ static inline const struct cc_ops *tcp_cc(const struct tcb *t)
     return cc_at(t->cc_id);
 }
 void tcp_set_cc(struct tcb *t, const struct cc_ops *cc);
-void tcp_owe(struct tcb *t);                         /* onto its port's send list, once */
-void tcp_unlist(struct tcb *t);                      /* off it */
-bool tcp_wants(const struct tcb *t);                 /* something owed, or text or FIN unsent */
-void tcp_settle(struct tcb *t);                      /* end of an event: send list, or rest */
+void tcp_owe(struct tcb *t);         /* onto its port's send list, once */
+void tcp_unlist(struct tcb *t);      /* off it */
+bool tcp_wants(const struct tcb *t); /* something owed, or text or FIN unsent */
+void tcp_settle(struct tcb *t);      /* end of an event: send list, or rest */
+void tcp_no_memory(struct tcb *t);   /* was refused to its text */
+/* The TIME-WAIT entry of a tcb, or SLAB_NONE. */
+static inline uint32_t tcp_timewait_slot(const struct tcb *t)
+{
+    return t->state == ESTAB_TIME_WAIT ? t->timewait : SLAB_NONE;
+}
 void tcp_raise(struct tcb *t, uint8_t ev);           /* readiness: onto the ready list */
 void tcp_report(struct tcb *t, enum estab_err soft); /* a soft error, RFC 9293 section 3.9.1.8 */
 uint8_t tcp_level(const struct tcb *t);              /* readiness as a level */
@@ -697,6 +712,19 @@ static inline estab_time ms_to_time(estab_time now, uint32_t due)
 
     return left <= 0 ? now : (now / 1000000u + (uint32_t)left) * 1000000u;
 }
+
+/* ---- tcp_why.c ---- */
+size_t tcp_why_room(const struct tcp_settings *set); /* octets behind each tcb for its times */
+void tcp_why_init(struct tcb *t);
+void tcp_why_count(struct tcb *t);
+static inline void tcp_why_note(struct tcb *t) /* an event ends: the reason may have changed */
+{
+    if (t->layer->set.why_times)
+        tcp_why_count(t);
+}
+void tcp_why(const struct tcb *t, struct estab_why_info *i); /* i->now is given */
+void synq_why(const struct tcp_layer *l, uint32_t slot, struct estab_why_info *i);
+void timewait_why(const struct tcp_layer *l, uint32_t slot, struct estab_why_info *i);
 
 /* ---- tcp_uto.c ---- */
 estab_dur tcp_user_timeout(const struct tcb *t); /* in force; 0: none */

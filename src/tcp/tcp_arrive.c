@@ -385,6 +385,7 @@ void tcp_predicted_arrives(struct tcb *t, struct seg *g)
         tcp_idle_arm(t);
     if (t->owed.ack_now)
         tcp_owe(t);
+    tcp_why_note(t);
     tcb_check(t);
 }
 

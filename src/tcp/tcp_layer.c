@@ -17,7 +17,7 @@ int tcp_init(struct tcp_layer *l, struct env *env, struct ip_layer *ip, struct r
     l->max_conns = max_conns;
     l->hot = SLAB_NONE;
     l->rst_second = UINT32_MAX;
-    slab_init(&l->tcbs, env, sizeof(struct tcb), 16, 6, max_conns);
+    slab_init(&l->tcbs, env, (uint32_t)(sizeof(struct tcb) + tcp_why_room(set)), 16, 6, max_conns);
     slab_init(&l->works, env, sizeof(struct tcp_work), 16, 6, max_conns);
     slab_init(&l->listeners, env, sizeof(struct tcp_listener), 8, 3, max_conns);
     slab_init(&l->synqs, env, sizeof(struct tcp_synq), 8, 8, set->max_synq);
@@ -137,7 +137,7 @@ struct tcb *tcb_new(struct tcp_layer *l)
     t->cc_id = l->set.cc->id & 7u;
     t->sndbuf = l->set.sndbuf;
     t->rcvbuf = l->set.rcvbuf;
-    t->timewait = SLAB_NONE;
+    t->since_ms = ms_of(l->env->now);
     t->idle_at = ESTAB_NEVER;
     t->quick_acks = l->set.profile.quick_acks;
     t->quick_next = (uint8_t)(2 * t->quick_acks);
@@ -148,6 +148,7 @@ struct tcb *tcb_new(struct tcp_layer *l)
     t->challenge_s = TCP_SECOND_NEVER;
     tcp_rtt_init(&t->rtt, &l->set.rto);
     wheel_node_init(&t->node);
+    tcp_why_init(t);
     l->nconns++;
     return t;
 }
@@ -233,7 +234,7 @@ void tcb_release(struct tcb *t)
         slot_del(&l->tcbs, &l->ready, t->slot, READY_LINK);
         t->in_ready = false;
     }
-    if (t->timewait != SLAB_NONE) {
+    if (tcp_timewait_slot(t) != SLAB_NONE) {
         ((struct tcp_timewait *)slab_at(&l->timewaits, t->timewait))->owner = SLAB_NONE;
         t->timewait = SLAB_NONE;
     }
@@ -300,6 +301,7 @@ void tcp_settle(struct tcb *t)
         tcp_owe(t);
     else
         tcb_rest(t);
+    tcp_why_note(t);
     tcb_check(t);
 }
 
@@ -315,6 +317,13 @@ void tcp_raise(struct tcb *t, uint8_t ev)
         return;
     t->in_ready = true;
     slot_push(&l->tcbs, &l->ready, t->slot, READY_LINK);
+}
+
+void tcp_no_memory(struct tcb *t)
+{
+    t->no_memory = true;
+    t->layer->refused_at = t->layer->env->now;
+    tcp_why_note(t);
 }
 
 /* Told to those who watch for it; and remembered, in case the connection is given up.

@@ -68,6 +68,7 @@ struct tcb *tcp_accept(struct tcb *t)
     child = tcb_at(l, t->l->accepts.head);
     slot_del(&l->tcbs, &t->l->accepts, child->slot, READY_LINK);
     child->embryo = false;
+    tcp_why_note(child);
     return child;
 }
 

@@ -94,7 +94,7 @@ static void begin(struct tcb *t, struct seg_out *o, seq_t seq, uint8_t flags)
                           .peer = t->peer,
                           .hop_limit = t->hop_limit,
                           .tos = t->tos,
-                          .sock = t->layer->env->cb.trace ? tcb_handle(t) : 0,
+                          .sock = t->layer->env->trace ? tcb_handle(t) : 0,
                           .state = t->state,
                           .wscale = t->rcv_wscale};
     o->g.sport = t->lport;
@@ -250,6 +250,17 @@ static void send_text(struct tcb *t, seq_t seq, uint32_t n, bool fin, enum rule 
         tcp_sums_sent(t, seq, n);
 }
 
+/* There is something to send, and it may not go. */
+static void stop(struct tcb *t, enum estab_why why)
+{
+    struct tcp_work *w = t->w;
+
+    if (w->stopped == why)
+        return;
+    w->stopped = (uint8_t)why;
+    w->stopped_at = t->layer->env->now;
+}
+
 /* What is lost goes first, a segment at a time, when the congestion window has room for it; but
  * what fast recovery knows to be lost goes at once (RFC 5681 section 3.2, step 3). [SHLD-16, MAY-7]
  */
@@ -270,8 +281,10 @@ static bool send_lost(struct tcb *t, struct tcp_frames *out)
         n = mss;
     if (!(w->recovering && seq_eq(seq, t->snd.una)) && pipe > 0 && pipe + n > t->cc.cwnd) {
         w->cwnd_limited = true;
+        stop(t, ESTAB_WHY_CWND);
         return false;
     }
+    w->stopped = ESTAB_WHY_NOTHING;
     fin = t->fin_sent && seq_eq(seq_add(seq, n), text_end) && seq_lt(text_end, w->lost_to);
     w->resend = seq_add(seq, n + (fin ? 1 : 0));
     w->rtt_at = ESTAB_NEVER; /* Karn */
@@ -360,6 +373,24 @@ static uint32_t sendable(struct tcb *t, uint32_t unsent, uint32_t frames)
     return n;
 }
 
+/* Which of the conditions of send_new() did not hold. */
+static enum estab_why obstacle(const struct tcb *t, uint32_t unsent)
+{
+    const struct tcp_work *w = t->w;
+    uint32_t usable = tcp_window_usable(t), n = unsent < usable ? unsent : usable;
+    uint32_t pipe = tcp_pipe(t);
+
+    if (usable == 0)
+        return t->snd.wnd == 0 ? ESTAB_WHY_ZERO_WINDOW : ESTAB_WHY_WINDOW_FULL;
+    if (n > (t->cc.cwnd > pipe ? t->cc.cwnd - pipe : 0))
+        return ESTAB_WHY_CWND;
+    if (n < unsent)
+        return ESTAB_WHY_SWS;
+    if (w->more || t->corked)
+        return ESTAB_WHY_MORE;
+    return t->nodelay || seq_le(w->small_end, t->snd.una) ? ESTAB_WHY_SWS : ESTAB_WHY_NAGLE;
+}
+
 /* [SHLD-27, SHLD-28, MAY-16] */
 static bool send_new(struct tcb *t, struct tcp_frames *out)
 {
@@ -368,8 +399,12 @@ static bool send_new(struct tcb *t, struct tcp_frames *out)
     seq_t seq = t->snd.nxt;
     bool fin = false;
 
-    if ((unsent == 0 && !(t->fin_queued && !t->fin_sent)) || w->ecn_wait)
+    if (unsent == 0 && !(t->fin_queued && !t->fin_sent))
         return false;
+    if (w->ecn_wait) {
+        stop(t, ESTAB_WHY_CWND);
+        return false;
+    }
     if (unsent > 0) {
         restart_after_idle(t);
         if (t->snd_mss < t->mss_max)
@@ -387,9 +422,11 @@ static bool send_new(struct tcb *t, struct tcp_frames *out)
         if (seq_eq(t->snd.una, t->snd.nxt) && t->snd.wnd > 0 && w->due[TCP_T_SWS] == ESTAB_NEVER)
             tcp_arm(t, TCP_T_SWS, time_add(t->layer->env->now, ESTAB_MS(200)));
         tcp_rexmt_arm(t, false); /* a closed window is probed */
+        stop(t, obstacle(t, unsent));
         return false;
     }
     w->sws_override = false;
+    w->stopped = ESTAB_WHY_NOTHING;
     if (w->rtt_at == ESTAB_NEVER && !seq_lt(w->resend, w->lost_to) && !w->rto_recovering) {
         w->rtt_at = t->layer->env->now;
         w->rtt_seq = seq_add(seq, n + (fin ? 1 : 0));
@@ -500,6 +537,7 @@ static void turn_over(struct tcp_port *p, struct tcb *t)
         tcb_release(t);
     else
         tcb_rest(t);
+    tcp_why_note(t);
 }
 
 static void to_back(struct tcp_layer *l, struct tcp_port *p, struct tcb *t)
@@ -516,6 +554,9 @@ static void stall(struct tcp_layer *l, struct tcp_port *p, struct tcb *t)
     tcp_unlist(t);
     t->in_stalled = true;
     slot_push(&l->tcbs, &p->stalled, t->slot, SEND_LINK);
+    if (t->w)
+        stop(t, ESTAB_WHY_NEIGHBOUR);
+    tcp_why_note(t);
 }
 
 static void unstall(struct tcp_layer *l, uint8_t port)

@@ -37,6 +37,11 @@ void tcp_enter(struct tcb *t, enum estab_tcp_state to, enum estab_cause by)
 
     assert(estab_edge_legal(from, to));
     t->state = (uint8_t)to;
+    if (to == ESTAB_TIME_WAIT)
+        t->timewait = SLAB_NONE;
+    else
+        t->since_ms = ms_of(t->layer->env->now);
+    tcp_why_note(t);
     tcp_trace_state(t->layer, tcb_handle(t), &k, from, to, by);
 }
 
@@ -44,6 +49,7 @@ void tcp_take_over(struct tcb *t)
 {
     assert(t->state == ESTAB_CLOSED);
     t->state = ESTAB_SYN_RECEIVED;
+    t->since_ms = ms_of(t->layer->env->now);
 }
 
 void tcp_enter_compact(struct tcp_layer *l, const struct tcp_tuple *k, enum estab_tcp_state from,

@@ -13,6 +13,12 @@ void tcp_dsack(struct tcb *t, seq_t lo, seq_t hi)
         t->w->dsack = (struct range){lo, hi};
 }
 
+static void refuse_text(struct tcb *t, const struct seg *g)
+{
+    tcp_no_memory(t);
+    tcp_drop(t, g, RULE_NO_MEMORY);
+}
+
 /* Stores text at its number, only where nothing lies yet. */
 static int keep(struct tcb *t, seq_t seq, const struct pieces *text)
 {
@@ -56,10 +62,10 @@ static void text_ahead(struct tcb *t, const struct seg *g)
         tcp_dsack(t, g->seq, end);
         tcp_drop(t, g, RULE_TEXT_DUPLICATE);
     } else if (!t->rd_shut && keep(t, g->seq, &g->text) != 0) {
-        tcp_drop(t, g, RULE_NO_MEMORY);
+        refuse_text(t, g);
         return;
     } else if (!tcp_ranges_need(t->layer, &w->ahead)) {
-        tcp_drop(t, g, RULE_NO_MEMORY);
+        refuse_text(t, g);
         return;
     } else if (!ranges_add(&w->ahead->r, g->seq, end, &added)) {
         tcp_drop(t, g, RULE_TEXT_GAPS);
@@ -111,11 +117,14 @@ static void decide_ack(struct tcb *t, bool gap)
 
 static void text_taken(struct tcb *t, uint32_t n, bool gap)
 {
+    if (t->w->rcv.len == 0)
+        t->w->unread_at = t->layer->env->now;
     if (!t->rd_shut)
         ring_extend(&t->w->rcv, n);
     t->rcv.nxt = seq_add(t->rcv.nxt, n);
     t->octets_received += n;
     t->owed.dup_acks = 0;
+    t->no_memory = false;
     decide_ack(t, gap);
     if (tcp_readable(t))
         tcp_raise(t, ESTAB_EV_IN);
@@ -127,7 +136,7 @@ static bool text_in_order(struct tcb *t, const struct seg *g)
     uint32_t n = g->text.len;
 
     if (!t->rd_shut && keep(t, g->seq, &g->text) != 0) {
-        tcp_drop(t, g, RULE_NO_MEMORY);
+        refuse_text(t, g);
         return false;
     }
     text_taken(t, n + take_ahead(t, seq_add(t->rcv.nxt, n)), gap);
@@ -175,7 +184,7 @@ bool tcp_text(struct tcb *t, struct seg *g)
         tcp_ecn_text(t, g);
     if (!seq_eq(g->seq, t->rcv.nxt)) {
         if (!tcb_work(t)) {
-            tcp_drop(t, g, RULE_NO_MEMORY);
+            refuse_text(t, g);
             return false;
         }
         if (t->owed.dup_acks < DUP_ACKS_MAX)
@@ -190,7 +199,7 @@ bool tcp_text(struct tcb *t, struct seg *g)
     }
     if (g->text.len > 0) {
         if (!tcb_work(t)) {
-            tcp_drop(t, g, RULE_NO_MEMORY);
+            refuse_text(t, g);
             return false;
         }
         if (!text_in_order(t, g))

@@ -173,13 +173,18 @@ ptrdiff_t tcp_send(struct tcb *t, const struct estab_iov *iov, size_t niov, uint
         wanted = iov[i].len < SIZE_MAX - wanted ? wanted + iov[i].len : SIZE_MAX;
     if (wanted == 0)
         return 0;
-    if (!tcb_work(t))
+    if (!tcb_work(t)) {
+        tcp_no_memory(t);
         return ESTAB_E_NOMEM;
+    }
     room = send_room(t);
     n = room ? enqueue(t, iov, niov, room) : ESTAB_E_AGAIN;
     if (n < 0 || (size_t)n < wanted || !tcp_has_room(t))
         t->want_out = true;
+    if (n == ESTAB_E_NOMEM)
+        tcp_no_memory(t);
     if (n > 0) {
+        t->no_memory = false;
         t->w->more = (flags & ESTAB_MSG_MORE) != 0;
         if (flags &
             ESTAB_MSG_OOB) { /* [MUST-30]: SND.UP points behind the urgent octet (RFC 6093) */
@@ -192,6 +197,7 @@ ptrdiff_t tcp_send(struct tcb *t, const struct estab_iov *iov, size_t niov, uint
             tcp_owe(t);
     }
     tcb_rest(t);
+    tcp_why_note(t);
     return n;
 }
 
@@ -229,6 +235,7 @@ ptrdiff_t tcp_receive(struct tcb *t, const struct estab_iov *iov, size_t niov, u
         if (flags & ESTAB_MSG_PEEK)
             return (ptrdiff_t)n;
         ring_drop(&t->w->rcv, &t->layer->pool, n, t->w->ahead != NULL);
+        t->w->unread_at = t->layer->env->now;
         if (t->rcv_urgent && !seq_lt(tcp_read_at(t), t->rcv_up))
             t->rcv_urgent = false; /* "normal mode" */
         if (has_window_to_tell(t)) {
@@ -236,6 +243,7 @@ ptrdiff_t tcp_receive(struct tcb *t, const struct estab_iov *iov, size_t niov, u
             tcp_owe(t);
         }
         tcb_rest(t);
+        tcp_why_note(t);
         return (ptrdiff_t)n;
     }
     if (t->err)
