@@ -73,6 +73,8 @@ static const struct setting settings[] = {
     {"pmtu_age", SPAN, CONFIG(pmtu_age)},
     {"pmtu_least4", NUM16, CONFIG(pmtu_least4)},
     {"pmtu_least6", NUM16, CONFIG(pmtu_least6)},
+    {"accept_redirects", FLAG, CONFIG(accept_redirects)},
+    {"slow_start", NUM8, CONFIG(profile.slow_start)},
     {"mtu_probing", NUM8, CONFIG(mtu_probing)},
     {"base_mss4", NUM16, CONFIG(base_mss4)},
     {"base_mss6", NUM16, CONFIG(base_mss6)},

@@ -249,6 +249,7 @@ struct estab_config { /* append-only; `size` tells the library which fields the 
     uint8_t ecn;             /* enum estab_ecn */
     uint32_t fastopen_cache; /* destinations whose Fast Open cookies are kept, RFC 7413; 0: none is
                                 ever asked for */
+    bool accept_redirects;   /* ICMP redirects about what is in flight change the first hop */
 };
 #define estab_config_init(cfg) estab_config_init_sized((cfg), sizeof *(cfg))
 void estab_config_init_sized(struct estab_config *cfg, size_t size); /* fills every default */

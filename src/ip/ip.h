@@ -18,11 +18,12 @@
 #include "wire/icmp.h"
 #include "wire/ip.h"
 
-#define IP_PORTS_MAX    16
-#define IP_ADDRS_MAX    256
-#define IP_ROUTES_MAX   64
-#define IP_LINK_HDR_MAX 14
-#define IP_FRAG_IDS     256
+#define IP_PORTS_MAX     16
+#define IP_ADDRS_MAX     256
+#define IP_ROUTES_MAX    64
+#define IP_LINK_HDR_MAX  14
+#define IP_FRAG_IDS      256
+#define IP_REDIRECTS_MAX 64
 
 struct ip_neigh; /* neighbour cache entry, ip_neigh.c */
 struct ip_pkt;   /* a packet of our own that waits, ip_queue.c */
@@ -43,6 +44,12 @@ struct ip_route {
     bool learned;     /* from a router advertisement: gives way to what was configured */
     estab_time until; /* learned: its lifetime, or ESTAB_NEVER */
 };
+struct ip_redirect { /* the first hop to one destination, ip_redirect.c */
+    uint8_t dst[16], via[16];
+    uint8_t port;
+    bool used;
+    estab_time until;
+};
 struct ip_port {
     struct estab_port_caps caps;
     uint32_t mtu6; /* caps.mtu, or less if a router said so (RFC 4861 section 6.3.4) */
@@ -62,6 +69,9 @@ struct ip_layer {
                         because transports keep it */
     uint16_t addr_index[IP_ADDRS_MAX * 2]; /* open addressing: index in addrs + 1, 0: empty */
     struct ip_route routes[IP_ROUTES_MAX];
+    struct ip_redirect redirects[IP_REDIRECTS_MAX];
+    uint32_t nredirects;
+    bool accept_redirects;
     uint32_t path_gen; /* changes when an address, a route or a gateway makes paths stale */
     uint32_t resolved; /* counts neighbours that became known or were given up: those who wait ask
                           again */
@@ -124,6 +134,7 @@ struct ip_error {
     enum icmp_meaning meaning;
     uint32_t mtu;            /* ICMP_MEANS_TOO_BIG; sane: at least 68 or 1280, or 0 */
     struct icmp_quote quote; /* quote.ip.src is ours: the local end */
+    uint8_t via[16], port;   /* ICMP_MEANS_REDIRECT, which has been checked but for the quote */
 };
 enum ip_verdict ip_recv(struct ip_layer *l, uint8_t port, const struct estab_frame *f,
                         struct ip_dgram *d, struct ip_error *e);
@@ -179,6 +190,9 @@ void ip_pmtu_learn(struct ip_layer *l, const struct ip_path *p, const uint8_t ds
                    uint32_t high);
 /* The largest packet that is believed to arrive. */
 uint32_t ip_pmtu(struct ip_layer *l, const struct ip_path *p, const uint8_t dst[16]);
+/* A transport has found that a redirect is about something of its own: datagrams to dst go through
+ * the neighbour via from now on. */
+void ip_redirect(struct ip_layer *l, uint8_t port, const uint8_t dst[16], const uint8_t via[16]);
 /* No path is believed to be narrower. */
 static inline uint32_t ip_pmtu_least(const struct ip_layer *l, const uint8_t dst[16])
 {
