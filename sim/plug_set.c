@@ -73,6 +73,7 @@ static const struct setting settings[] = {
     {"pmtu_age", SPAN, CONFIG(pmtu_age)},
     {"pmtu_least4", NUM16, CONFIG(pmtu_least4)},
     {"pmtu_least6", NUM16, CONFIG(pmtu_least6)},
+    {"source_routes", FLAG, CONFIG(source_routes)},
     {"accept_redirects", FLAG, CONFIG(accept_redirects)},
     {"slow_start", NUM8, CONFIG(profile.slow_start)},
     {"mtu_probing", NUM8, CONFIG(mtu_probing)},

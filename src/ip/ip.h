@@ -72,9 +72,10 @@ struct ip_layer {
     struct ip_redirect redirects[IP_REDIRECTS_MAX];
     uint32_t nredirects;
     bool accept_redirects;
-    uint32_t path_gen; /* changes when an address, a route or a gateway makes paths stale */
-    uint32_t resolved; /* counts neighbours that became known or were given up: those who wait ask
-                          again */
+    bool source_routes; /* of TCP, over IPv4 */
+    uint32_t path_gen;  /* changes when an address, a route or a gateway makes paths stale */
+    uint32_t resolved;  /* counts neighbours that became known or were given up: those who wait ask
+                           again */
     struct ip_neigh *neigh; /* table of IP_NEIGH_MAX, allocated with the first Ethernet port */
     uint32_t frag_ids[IP_FRAG_IDS]; /* counters of identifications, ip_frag.c */
     uint64_t icmp_tokens;           /* limit of ICMP errors and echo replies */
@@ -116,11 +117,12 @@ struct ip_dgram { /* borrowed from the frame, or put together from several until
     uint16_t nsegs; /* TCP segments it stands for (1; more behind GSO: ceil(text / gso_size) is the
                        transport's to set) */
     uint16_t gso_size;
-    const uint8_t *head;   /* contiguous octets of the transport's header ... */
-    size_t head_len;       /* ... all of it, if it is there: TCP's by its data offset, else min(60,
-                              payload) */
-    struct pieces payload; /* the transport's header and text, exactly ip.payload_len octets */
-    uint8_t scratch[320];  /* headers that came in pieces, made contiguous */
+    const uint8_t *head;    /* contiguous octets of the transport's header ... */
+    size_t head_len;        /* ... all of it, if it is there: TCP's by its data offset, else min(60,
+                               payload) */
+    struct pieces payload;  /* the transport's header and text, exactly ip.payload_len octets */
+    struct ip4_route route; /* the way back of one that came by a source route; n 0: it did not */
+    uint8_t scratch[320];   /* headers that came in pieces, made contiguous */
 };
 #define IP_LOCAL_NONE UINT16_MAX
 
@@ -207,8 +209,9 @@ static inline uint32_t ip_emit_len(const struct ip_layer *l, const struct ip_pat
 }
 struct ip_send {
     uint8_t proto, tos;
-    uint8_t hop_limit; /* 0: the layer's */
-    uint32_t flow;     /* IPv6 flow label */
+    uint8_t hop_limit;             /* 0: the layer's */
+    uint32_t flow;                 /* IPv6 flow label */
+    const struct ip4_route *route; /* ip4_route_len() octets more; NULL: none */
 };
 /* Writes link and IP headers for payload_len octets into out (ip_emit_len() octets).  DF is always
  * set: no transport here lets its datagrams be fragmented (RFC 6864: the identification of an

@@ -32,6 +32,10 @@ enum rule icmp_quote_parse(struct icmp_quote *q, uint8_t version, const uint8_t 
     const uint8_t *p;
     size_t left;
 
+    if (r == RULE_IP_SOURCE_ROUTE) { /* one of ours, perhaps */
+        ip4_route_final(in, q->ip.hdr_len, q->ip.dst);
+        r = RULE_NONE;
+    }
     if (r != RULE_NONE || q->ip.frag_off > 0)
         return RULE_ICMP_MALFORMED;
     q->sport = q->dport = 0;

@@ -117,7 +117,8 @@ static void what_is_no_error_means_nothing(void **state)
 
     (void)state;
     for (type = 0; type < 256; type++) {
-        if (type != ICMP4_UNREACH && type != ICMP4_REDIRECT && type != ICMP4_TIME_EXCEEDED && type != ICMP4_PARAM_PROBLEM)
+        if (type != ICMP4_UNREACH && type != ICMP4_REDIRECT && type != ICMP4_TIME_EXCEEDED &&
+            type != ICMP4_PARAM_PROBLEM)
             assert_int_equal(meaning(4, (uint8_t)type, 0), ICMP_MEANS_NOTHING);
         if ((type < ICMP6_UNREACH || type > ICMP6_PARAM_PROBLEM) && type != ICMP6_REDIRECT)
             assert_int_equal(meaning(6, (uint8_t)type, 0),
