@@ -74,7 +74,7 @@ static void world_init(struct world *w, bool dad)
     w->env.now = ESTAB_S(1);
     w->env.cb = (struct estab_env){w, world_now, world_random, world_alloc, world_free, NULL};
     must(ip_init(&w->l, &w->env, &w->rules, 64) == 0);
-    w->l.accept_redirects = true;
+    w->l.accept_redirects = w->l.source_routes = true;
     udp_init(&w->udp, &w->l, &w->rules);
     memcpy(tap.mac, our_mac, 6);
     tap.dad = tap.router_solicit = dad;
