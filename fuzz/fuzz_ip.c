@@ -74,6 +74,7 @@ static void world_init(struct world *w, bool dad)
     w->env.now = ESTAB_S(1);
     w->env.cb = (struct estab_env){w, world_now, world_random, world_alloc, world_free, NULL};
     must(ip_init(&w->l, &w->env, &w->rules, 64) == 0);
+    w->l.accept_redirects = w->l.source_routes = true;
     udp_init(&w->udp, &w->l, &w->rules);
     memcpy(tap.mac, our_mac, 6);
     tap.dad = tap.router_solicit = dad;
@@ -288,6 +289,8 @@ static void step_frame(struct world *w, struct rd *in, uint8_t op)
         break;
     case IP_ERROR:
         must(e.meaning != ICMP_MEANS_NOTHING && ip_local_find(&w->l, e.quote.ip.src) >= 0);
+        if (e.meaning == ICMP_MEANS_REDIRECT)
+            ip_redirect(&w->l, e.port, e.quote.ip.dst, e.via);
         break;
     }
     while (f.niov)

@@ -99,6 +99,7 @@ static void world_init(struct world *w)
     cfg.max_orphans = 6;
     cfg.msl = ESTAB_S(5);
     cfg.user_timeout = options & 8 ? ESTAB_S(20) : 0;
+    cfg.source_routes = sizes & 128;
     cfg.rcvbuf = 2048u << (sizes & 7);
     cfg.sndbuf = 2048u << (sizes >> 3 & 7);
     must(estab_stack_new(&w->s, &env, &cfg) == 0);

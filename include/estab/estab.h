@@ -253,6 +253,9 @@ struct estab_config { /* append-only; `size` tells the library which fields the 
                                 ever asked for */
     bool why_times; /* counts how long each connection spends in each of enum estab_why's reasons:
                        some 250 octets a connection */
+    bool accept_redirects; /* ICMP redirects about what is in flight change the first hop */
+    bool source_routes; /* IPv4 source routes of TCP: estab_source_route(), and those received; off:
+                           what has one is dropped, RFC 7126 section 4.3 */
 };
 #define estab_config_init(cfg) estab_config_init_sized((cfg), sizeof *(cfg))
 void estab_config_init_sized(struct estab_config *cfg, size_t size); /* fills every default */
@@ -415,6 +418,13 @@ int estab_accept(estab_stack *s, estab_sock k, estab_sock *out, struct estab_add
  * E_ISCONN; E_UNREACH: no route; E_INUSE: the four-tuple exists, or every ephemeral port to this
  * peer is taken (estab_port_forecast() says by what, and when the next is free); E_NOMEM. */
 int estab_connect(estab_stack *s, estab_sock k, const struct estab_addr *peer);
+/* The IPv4 gateways that the connection's segments pass on their way, in this order, RFC 9293
+ * section 3.9.2.1; strict: and no others.  Before estab_connect() or estab_listen(), whose
+ * connections then all go that way, whatever route they came by; n 0: none.  E_INVAL:
+ * estab_config.source_routes is off, more than 9, not unicast addresses of IPv4, not a TCP socket's
+ * time for it; E_NOMEM. */
+int estab_source_route(estab_stack *s, estab_sock k, const struct estab_addr *hops, size_t n,
+                       bool strict);
 /* SEND: copies what fits and returns how much; iov is borrowed.
  * E_AGAIN: the buffer is full (ESTAB_EV_OUT follows); E_NOTCONN; E_PIPE: after shutdown; or the
  * connection's own error (E_RESET, E_TIMEOUT, E_REFUSED, E_UNREACH), once. */

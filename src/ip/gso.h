@@ -5,7 +5,7 @@
 
 #include "ip/ip.h"
 
-#define GSO_HDR_BUF 128 /* link, IP and TCP headers of one frame */
+#define GSO_HDR_BUF 136 /* link, IP and TCP headers of one frame: 14 + 60 + 60 at most */
 struct gso_hdr {
     uint8_t b[GSO_HDR_BUF];
 };

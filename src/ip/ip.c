@@ -153,10 +153,10 @@ int ip_expire(struct ip_layer *l)
     if (l->env->now < l->next_at)
         return 0;
     l->next_at = ESTAB_NEVER;
-    n = ip_addr_expire(l) + ip_route_expire(l) + ip_neigh_expire(l) + ports_expire(l) +
-        ip_reass_expire(l);
+    n = ip_addr_expire(l) + ip_route_expire(l) + ip_redirect_expire(l) + ip_neigh_expire(l) +
+        ports_expire(l) + ip_reass_expire(l);
     l->next_at = time_min(l->next_at, time_min(ip_addr_next(l), ip_route_next(l)));
     l->next_at = time_min(l->next_at, time_min(ip_neigh_next(l), ports_next(l)));
-    l->next_at = time_min(l->next_at, ip_reass_next(l));
+    l->next_at = time_min(l->next_at, time_min(ip_reass_next(l), ip_redirect_next(l)));
     return n;
 }

@@ -18,11 +18,12 @@
 #include "wire/icmp.h"
 #include "wire/ip.h"
 
-#define IP_PORTS_MAX    16
-#define IP_ADDRS_MAX    256
-#define IP_ROUTES_MAX   64
-#define IP_LINK_HDR_MAX 14
-#define IP_FRAG_IDS     256
+#define IP_PORTS_MAX     16
+#define IP_ADDRS_MAX     256
+#define IP_ROUTES_MAX    64
+#define IP_LINK_HDR_MAX  14
+#define IP_FRAG_IDS      256
+#define IP_REDIRECTS_MAX 64
 
 struct ip_neigh; /* neighbour cache entry, ip_neigh.c */
 struct ip_pkt;   /* a packet of our own that waits, ip_queue.c */
@@ -43,6 +44,12 @@ struct ip_route {
     bool learned;     /* from a router advertisement: gives way to what was configured */
     estab_time until; /* learned: its lifetime, or ESTAB_NEVER */
 };
+struct ip_redirect { /* the first hop to one destination, ip_redirect.c */
+    uint8_t dst[16], via[16];
+    uint8_t port;
+    bool used;
+    estab_time until;
+};
 struct ip_port {
     struct estab_port_caps caps;
     uint32_t mtu6; /* caps.mtu, or less if a router said so (RFC 4861 section 6.3.4) */
@@ -62,9 +69,13 @@ struct ip_layer {
                         because transports keep it */
     uint16_t addr_index[IP_ADDRS_MAX * 2]; /* open addressing: index in addrs + 1, 0: empty */
     struct ip_route routes[IP_ROUTES_MAX];
-    uint32_t path_gen; /* changes when an address, a route or a gateway makes paths stale */
-    uint32_t resolved; /* counts neighbours that became known or were given up: those who wait ask
-                          again */
+    struct ip_redirect redirects[IP_REDIRECTS_MAX];
+    uint32_t nredirects;
+    bool accept_redirects;
+    bool source_routes; /* of TCP, over IPv4 */
+    uint32_t path_gen;  /* changes when an address, a route or a gateway makes paths stale */
+    uint32_t resolved;  /* counts neighbours that became known or were given up: those who wait ask
+                           again */
     struct ip_neigh *neigh; /* table of IP_NEIGH_MAX, allocated with the first Ethernet port */
     uint32_t frag_ids[IP_FRAG_IDS]; /* counters of identifications, ip_frag.c */
     uint64_t icmp_tokens;           /* limit of ICMP errors and echo replies */
@@ -106,11 +117,12 @@ struct ip_dgram { /* borrowed from the frame, or put together from several until
     uint16_t nsegs; /* TCP segments it stands for (1; more behind GSO: ceil(text / gso_size) is the
                        transport's to set) */
     uint16_t gso_size;
-    const uint8_t *head;   /* contiguous octets of the transport's header ... */
-    size_t head_len;       /* ... all of it, if it is there: TCP's by its data offset, else min(60,
-                              payload) */
-    struct pieces payload; /* the transport's header and text, exactly ip.payload_len octets */
-    uint8_t scratch[320];  /* headers that came in pieces, made contiguous */
+    const uint8_t *head;    /* contiguous octets of the transport's header ... */
+    size_t head_len;        /* ... all of it, if it is there: TCP's by its data offset, else min(60,
+                               payload) */
+    struct pieces payload;  /* the transport's header and text, exactly ip.payload_len octets */
+    struct ip4_route route; /* the way back of one that came by a source route; n 0: it did not */
+    uint8_t scratch[320];   /* headers that came in pieces, made contiguous */
 };
 #define IP_LOCAL_NONE UINT16_MAX
 
@@ -124,6 +136,7 @@ struct ip_error {
     enum icmp_meaning meaning;
     uint32_t mtu;            /* ICMP_MEANS_TOO_BIG; sane: at least 68 or 1280, or 0 */
     struct icmp_quote quote; /* quote.ip.src is ours: the local end */
+    uint8_t via[16], port;   /* ICMP_MEANS_REDIRECT, which has been checked but for the quote */
 };
 enum ip_verdict ip_recv(struct ip_layer *l, uint8_t port, const struct estab_frame *f,
                         struct ip_dgram *d, struct ip_error *e);
@@ -188,6 +201,9 @@ void ip_pmtu_learn(struct ip_layer *l, const struct ip_path *p, const uint8_t ds
                    uint32_t high);
 /* The largest packet that is believed to arrive. */
 uint32_t ip_pmtu(struct ip_layer *l, const struct ip_path *p, const uint8_t dst[16]);
+/* A transport has found that a redirect is about something of its own: datagrams to dst go through
+ * the neighbour via from now on. */
+void ip_redirect(struct ip_layer *l, uint8_t port, const uint8_t dst[16], const uint8_t via[16]);
 /* No path is believed to be narrower. */
 static inline uint32_t ip_pmtu_least(const struct ip_layer *l, const uint8_t dst[16])
 {
@@ -202,8 +218,9 @@ static inline uint32_t ip_emit_len(const struct ip_layer *l, const struct ip_pat
 }
 struct ip_send {
     uint8_t proto, tos;
-    uint8_t hop_limit; /* 0: the layer's */
-    uint32_t flow;     /* IPv6 flow label */
+    uint8_t hop_limit;             /* 0: the layer's */
+    uint32_t flow;                 /* IPv6 flow label */
+    const struct ip4_route *route; /* ip4_route_len() octets more; NULL: none */
 };
 /* Writes link and IP headers for payload_len octets into out (ip_emit_len() octets).  DF is always
  * set: no transport here lets its datagrams be fragmented (RFC 6864: the identification of an

@@ -223,6 +223,22 @@ static bool mtu_sane(uint8_t version, uint32_t *mtu)
     return true;
 }
 
+/* Of a redirect: what it quotes, and whether it can be one. */
+static enum rule redirect_in(struct ip_layer *l, const struct ip_dgram *d, const uint8_t *msg,
+                             size_t len, struct ip_error *e)
+{
+    struct icmp_redirect r;
+
+    if (!l->accept_redirects)
+        return RULE_ICMP_IGNORED;
+    if (icmp_redirect_parse(&r, &e->quote, d->ip.version, msg, len) != RULE_NONE ||
+        !ip_redirect_ok(l, d, &r))
+        return RULE_REDIRECT;
+    memcpy(e->via, r.via, 16);
+    e->port = d->port;
+    return RULE_NONE;
+}
+
 /* RFC 5927 section 4: it must be about a datagram of ours, and have come to where that left.
  * [RFC1122-3.2.2.1-2, RFC1122-3.2.2.4-1, RFC1122-3.2.2.5-1] */
 static enum rule error_in(struct ip_layer *l, struct ip_dgram *d, const struct icmp *m,
@@ -239,7 +255,9 @@ static enum rule error_in(struct ip_layer *l, struct ip_dgram *d, const struct i
     if (e->meaning == ICMP_MEANS_TOO_BIG && !mtu_sane(d->ip.version, &e->mtu))
         return RULE_ICMP_MALFORMED;
     p = ip_run(&d->payload, sizeof d->scratch, d->scratch, &len);
-    r = icmp_quote_parse(&e->quote, d->ip.version, p + ICMP_HDR_LEN, len - ICMP_HDR_LEN);
+    r = e->meaning == ICMP_MEANS_REDIRECT
+            ? redirect_in(l, d, p, len, e)
+            : icmp_quote_parse(&e->quote, d->ip.version, p + ICMP_HDR_LEN, len - ICMP_HDR_LEN);
     if (r != RULE_NONE)
         return r;
     if (memcmp(e->quote.ip.src, d->ip.dst, 16) != 0 || d->local == IP_LOCAL_NONE)
@@ -259,7 +277,7 @@ static bool is_nd(const struct ip_dgram *d, const struct icmp *m)
            m->type <= ICMP6_NEIGHBOUR_ADVERT;
 }
 
-/* [RFC1122-3.2.2-1, RFC4443-2.3-1, RFC4443-2.4-2] */
+/* [RFC1122-3.2.2-1, RFC4443-2.3-1, RFC4443-2.4-1, RFC4443-2.4-2] */
 enum ip_verdict ip_icmp_recv(struct ip_layer *l, struct ip_dgram *d, struct ip_error *e)
 {
     bool v4 = d->ip.version == 4;

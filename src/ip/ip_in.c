@@ -117,6 +117,8 @@ static enum rule header_in(struct ip_layer *l, struct ip_dgram *d, uint8_t versi
         r = ip4_parse(&d->ip, p, len, t->len, l->ports[d->port].caps.rx_csum);
     else
         r = ip6_parse(&d->ip, p, len, t->len);
+    if (r == RULE_IP_SOURCE_ROUTE && l->source_routes && d->ip.proto == IPPROTO_TCP_)
+        r = ip4_route_parse(&d->route, p, d->ip.hdr_len);
     if (r != RULE_NONE)
         return r;
     cut_to(t, d->ip.hdr_len, d->ip.payload_len);
@@ -260,6 +262,7 @@ static void frame_in(const struct ip_layer *l, uint8_t port, const struct estab_
     d->link_len = 0;
     d->port = port;
     d->nsegs = 1;
+    d->route.n = 0;
     d->gso_size = f->off.gso_type == ESTAB_GSO_NONE ? 0 : f->off.gso_size;
     d->csum_ok = l->ports[port].caps.rx_csum ||
                  (f->off.flags & (ESTAB_OFF_DATA_VALID | ESTAB_OFF_NEEDS_CSUM)) != 0;

@@ -67,6 +67,15 @@ void ip_route_learn(struct ip_layer *l, uint8_t port, const uint8_t dst[16], uin
 int ip_route_expire(struct ip_layer *l);
 estab_time ip_route_next(const struct ip_layer *l);
 
+/* ---- redirects, ip_redirect.c ---- */
+
+/* Where a gateway would be next, and was told better. */
+void ip_redirect_apply(const struct ip_layer *l, const uint8_t dst[16], struct ip_hop *hop);
+bool ip_redirect_ok(const struct ip_layer *l, const struct ip_dgram *d,
+                    const struct icmp_redirect *r);
+int ip_redirect_expire(struct ip_layer *l);
+estab_time ip_redirect_next(const struct ip_layer *l);
+
 /* ---- neighbours, ip_neigh.c ---- */
 
 #define IP_NEIGH_MAX      512

@@ -142,7 +142,7 @@ void ip_headers(const struct ip_layer *l, uint8_t port, const uint8_t *mac, cons
     h.hop_limit = how->hop_limit ? how->hop_limit : l->hop_limit;
     h.dont_frag = true;
     h.flow = how->flow;
-    h.payload_len = payload_len;
+    h.payload_len = payload_len + ip4_route_len(how->route);
     if (frag) {
         h.dont_frag = false;
         h.id = frag->id;
@@ -151,6 +151,8 @@ void ip_headers(const struct ip_layer *l, uint8_t port, const uint8_t *mac, cons
     }
     if (v4) {
         ip4_emit(&h, out);
+        if (how->route)
+            ip4_route_emit(how->route, out);
         return;
     }
     if (frag) {

@@ -85,6 +85,7 @@ bool ip_route_find(const struct ip_layer *l, const uint8_t dst[16], int port_hin
         return false;
     out->gateway = best && best->has_gw && ip_port_is_eth(l, out->port);
     memcpy(out->addr, out->gateway ? best->gw : dst, 16);
+    ip_redirect_apply(l, dst, out);
     return true;
 }
 

@@ -89,6 +89,25 @@ int estab_accept(estab_stack *s, estab_sock k, estab_sock *out, struct estab_add
     return child ? 0 : ESTAB_E_AGAIN;
 }
 
+int estab_source_route(estab_stack *s, estab_sock k, const struct estab_addr *hops, size_t n,
+                       bool strict)
+{
+    struct tcb *t = tcb_of(s, k);
+    struct ip4_route route = {.strict = strict};
+
+    if (!t)
+        return udp_of(s, k) ? ESTAB_E_INVAL : ESTAB_E_BADF;
+    if (n > IP4_ROUTE_MAX)
+        return ESTAB_E_INVAL;
+    for (size_t i = 0; i < n; i++) {
+        if (!ip_is4(hops[i].ip) || ip_is_any(hops[i].ip) || ip_is_multicast(hops[i].ip) ||
+            ip_is_loopback(hops[i].ip) || hops[i].ip[12] >= 240)
+            return ESTAB_E_INVAL;
+        memcpy(route.hop[route.n++], hops[i].ip + 12, 4);
+    }
+    return tcp_route_user(t, &route);
+}
+
 int estab_connect(estab_stack *s, estab_sock k, const struct estab_addr *peer)
 {
     struct tcb *t = tcb_of(s, k);

@@ -41,6 +41,7 @@ void estab_config_init_sized(struct estab_config *cfg, size_t size)
         .pmtu_least6 = 1280,
         .ecn = ESTAB_ECN_PASSIVE,
         .fastopen_cache = 256,
+        .accept_redirects = true,
     };
 
     (void)estab_config_profile(&all, "rfc");
@@ -164,6 +165,8 @@ int estab_stack_new(estab_stack **out, const struct estab_env *env, const struct
     }
     ip_set_reass(&s->ip, &reass);
     ip_set_pmtu(&s->ip, &pmtu);
+    s->ip.accept_redirects = c.accept_redirects;
+    s->ip.source_routes = c.source_routes;
     udp_init(&s->udp, &s->ip, &s->rules, c.max_conns);
     udp_set_ports(&s->udp, c.port_lo, c.port_hi);
     tcp_init(&s->tcp, &s->env, &s->ip, &s->rules, &set, c.max_conns);

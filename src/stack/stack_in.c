@@ -30,6 +30,8 @@ static bool tcp_segment_of(estab_stack *s, const struct ip_dgram *d, struct seg 
         return false;
     }
     g->tos = d->ip.tos;
+    if (d->route.n)
+        g->route = &d->route;
     if (d->gso_size && g->text.len > d->gso_size)
         g->nsegs = (uint16_t)((g->text.len + d->gso_size - 1u) / d->gso_size);
     return true;

@@ -180,6 +180,7 @@ struct tcb {
     } owed;
     bool in_send : 1, in_stalled : 1, in_ready : 1, in_orphans : 1, dead : 1;
     bool has_extra : 1; /* a struct tcp_extra */
+    bool routed : 1;    /* a source route, tcp_route.c */
     bool corked : 1;    /* ESTAB_O_CORK */
     bool reuse_addr : 1;
     uint8_t cc_id : 3; /* which algorithm: cc_at() */
@@ -394,6 +395,9 @@ struct tcp_layer {
     uint32_t rst_sent[TCP_RST_GROUPS]; /* ... group of addresses, and how many so far */
     uint32_t hot;                      /* slot of the tcb found last, or SLAB_NONE */
     uint32_t nconns, max_conns;
+    struct slab routes;   /* source routes, tcp_route.c ... */
+    struct hash route_of; /* ... of whom, by reference */
+    uint32_t nroutes;
     bool raised;           /* estab_output() has raised an event */
     estab_time refused_at; /* when a connection was last refused memory */
 };
@@ -451,6 +455,25 @@ void tcb_check(const struct tcb *t); /* asserts the invariants; compiled out wit
 bool tcp_readable(const struct tcb *t); /* as much as the user waits for */
 bool tcp_has_room(const struct tcb *t); /* SEND would take something */
 bool tcp_raise_room(struct tcb *t);     /* ... and the user waits for it: true: he was told */
+
+/* ---- tcp_route.c ---- */
+void tcp_routes_init(struct tcp_layer *l, uint32_t max);
+void tcp_routes_fini(struct tcp_layer *l);
+const struct ip4_route *tcp_route_find(const struct tcp_layer *l, uint32_t ref); /* or NULL */
+const struct ip4_route *tcp_route(const struct tcb *t);                          /* or NULL */
+/* Where a datagram to peer goes by r, which may be NULL; buf: room for the answer. */
+const uint8_t *tcp_first_hop(const struct ip4_route *r, const uint8_t *peer, uint8_t buf[16]);
+bool tcp_route_set(struct tcp_layer *l, uint32_t ref, const struct ip4_route *route,
+                   bool user);                                        /* false: no memory */
+void tcp_route_del(struct tcp_layer *l, uint32_t ref);                /* if it has one */
+bool tcp_route_move(struct tcp_layer *l, uint32_t from, uint32_t to); /* true: to has one now */
+/* An acceptable segment came by one: true: it is the way back from now on, and *path is its. */
+bool tcp_route_arrives(struct tcp_layer *l, uint32_t ref, struct ip_path *path,
+                       const struct ip4_route *route);
+int tcp_route_user(struct tcb *t,
+                   const struct ip4_route *route); /* estab_source_route()'s results */
+/* What a listener answers a SYN by. */
+const struct ip4_route *tcp_route_of_syn(const struct tcb *listener, const struct seg *g);
 
 /* ---- tcp_extra.c ---- */
 const struct tcp_extra *tcp_extra(const struct tcb *t); /* never NULL */
@@ -770,6 +793,7 @@ struct seg_out {
     struct gso_sums sums; /* of the text, as far as they are known */
     uint16_t gso_size;
     uint8_t hop_limit, tos;
+    const struct ip4_route *route; /* NULL: none */
     /* for the trace */
     estab_sock sock;
     enum rule rule;

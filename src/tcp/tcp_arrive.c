@@ -271,6 +271,8 @@ static enum verdict check_ack(struct tcb *t, const struct seg *g)
     if (check_ack_range(t, g) == STOP)
         return STOP;
     remember_ts(t, g);
+    if (g->route && !t->active)
+        t->routed |= tcp_route_arrives(t->layer, TCP_REF(TCP_REF_TCB, t->slot), &t->path, g->route);
     if (t->w)
         t->w->unanswered = 0;
     tcp_ack_advance(t, g);
@@ -367,7 +369,7 @@ bool tcp_predicted(const struct tcb *t, const struct seg *g)
            seq_eq(g->seq, t->rcv.nxt) && seq_eq(g->ack, t->snd.una) && t->w && !t->w->ahead &&
            !t->w->fin_ahead && g->len > 0 && g->len <= tcp_rcv_wnd(t) &&
            g->wnd << t->snd_wscale == t->snd.wnd && !t->orphan && !t->rd_shut &&
-           (g->opt.has & ~OPT_TS) == 0 &&
+           (g->opt.has & ~OPT_TS) == 0 && !g->route &&
            (!t->ts_ok || ((g->opt.has & OPT_TS) && (int32_t)(g->opt.ts_val - t->ts_recent) >= 0));
 }
 

@@ -56,10 +56,12 @@ void tcp_emit(struct tcp_layer *l, const struct seg_out *o, struct tcp_frames *o
 {
     struct estab_frame super, *f = o->gso_size ? &super : &out->f[out->n];
     uint8_t *hdr = out->hdrs[out->n].b, kinds[TCP_KINDS_MAX];
-    uint32_t ip_len = ip_emit_len(l->ip, o->path, o->peer), opts_len, hdr_len;
+    uint32_t ip_len = ip_emit_len(l->ip, o->path, o->peer) + ip4_route_len(o->route);
+    uint32_t opts_len, hdr_len;
     struct ip_send how = {.proto = IPPROTO_TCP_,
                           .tos = (uint8_t)(o->tos | o->g.tos), /* DSCP, ECN */
-                          .hop_limit = o->hop_limit};
+                          .hop_limit = o->hop_limit,
+                          .route = o->route};
     uint8_t *tcp = hdr + ip_len;
 
     tcp_opt_layout(l->set.profile.options, &o->g.opt, kinds);

@@ -11,7 +11,13 @@ static bool in_flight(const struct tcb *t, const struct icmp_quote *q)
     return q->has_seq && seq_in(seq_of(q->seq), t->snd.una, seq_diff(t->snd.nxt, t->snd.una));
 }
 
-/* [MUST-54, SHLD-25, SHLD-26, RFC1122-4.2.3.9-1, RFC5927-5.2-1] */
+/* A gateway redirects whatever comes, most of it ACKs, whose number is SND.NXT. */
+static bool lately_sent(const struct tcb *t, const struct icmp_quote *q)
+{
+    return q->has_seq && seq_in(seq_of(q->seq), t->snd.una, seq_diff(t->snd.nxt, t->snd.una) + 1);
+}
+
+/* [RFC4443-2.4-1, MUST-54, SHLD-25, SHLD-26, RFC1122-4.2.3.9-1, RFC5927-5.2-1] */
 void tcp_icmp_arrives(struct tcp_layer *l, const struct ip_error *e)
 {
     int local = ip_local_find(l->ip, e->quote.ip.src);
@@ -24,7 +30,9 @@ void tcp_icmp_arrives(struct tcp_layer *l, const struct ip_error *e)
         return;
     }
     t = tcb_at(l, TCP_REF_SLOT(ref));
-    if (t->state == ESTAB_LISTEN || !in_flight(t, &e->quote)) {
+    if (t->state == ESTAB_LISTEN ||
+        !(e->meaning == ICMP_MEANS_REDIRECT ? lately_sent(t, &e->quote)
+                                            : in_flight(t, &e->quote))) {
         rule_count(l->rules, RULE_ICMP_QUOTE);
         return;
     }
@@ -44,6 +52,13 @@ void tcp_icmp_arrives(struct tcp_layer *l, const struct ip_error *e)
     case ICMP_MEANS_TIME_EXCEEDED:
     case ICMP_MEANS_PARAM_PROBLEM: /* soft: remembered, told if the connection gives up [MUST-56] */
         tcp_report(t, ESTAB_E_UNREACH);
+        break;
+    case ICMP_MEANS_UNKNOWN:
+        rule_count(l->rules, RULE_ICMP_UNKNOWN);
+        tcp_report(t, ESTAB_E_UNREACH);
+        break;
+    case ICMP_MEANS_REDIRECT:
+        ip_redirect(l->ip, e->port, t->peer, e->via);
         break;
     case ICMP_MEANS_TOO_BIG:
         tcp_mtu_too_big(t, e);

@@ -24,6 +24,7 @@ int tcp_init(struct tcp_layer *l, struct env *env, struct ip_layer *ip, struct r
     slab_init(&l->timewaits, env, sizeof(struct tcp_timewait), 8, 8, set->max_timewait);
     slab_init(&l->extras, env, sizeof(struct tcp_extra), 8, 5, max_conns);
     hash_init(&l->extra_of, env);
+    tcp_routes_init(l, max_conns);
     slab_init(&l->ranges, env, sizeof(struct tcp_ranges), 8, 4, UINT32_MAX);
     slab_init(&l->sums, env, sizeof(struct tcp_sums), 8, 2, UINT32_MAX);
     ring_pool_init(&l->pool, env, 64);
@@ -116,6 +117,7 @@ void tcp_fini(struct tcp_layer *l)
     slab_fini(&l->sums);
     slab_fini(&l->extras);
     hash_fini(&l->extra_of);
+    tcp_routes_fini(l);
 }
 
 /* [MUST-25, MUST-28] */
@@ -251,6 +253,7 @@ void tcp_reap(struct tcp_layer *l)
         if (t->w)
             free_work(l, t);
         tcp_extra_free(t);
+        tcp_route_del(l, TCP_REF(TCP_REF_TCB, t->slot));
         if (l->hot == t->slot)
             l->hot = SLAB_NONE;
         slab_put(&l->tcbs, t->slot);

@@ -48,6 +48,15 @@ static void reply_unstall(struct tcp_layer *l, uint8_t port)
     p->nheld = 0;
 }
 
+/* Answers for a connection go the way that its other segments do. [MUST-53] */
+static const struct ip4_route *reply_route(const struct tcp_layer *l, const struct tcp_reply *r)
+{
+    struct tcp_tuple k = {r->peer, r->path.local, r->lport, r->pport};
+    uint32_t ref = tcp_demux_peek(l, &k);
+
+    return ref == HASH_NONE ? NULL : tcp_route_find(l, ref);
+}
+
 static void reply_pull(struct tcp_layer *l, uint8_t port, struct tcp_frames *out)
 {
     struct tcp_port *p = &l->ports[port];
@@ -60,8 +69,11 @@ static void reply_pull(struct tcp_layer *l, uint8_t port, struct tcp_frames *out
                             .rule = (enum rule)r->rule,
                             .state = r->state,
                             .wscale = r->wscale};
-        enum ip_ready ready = ip_path_ready(l->ip, &r->path, r->peer);
+        const struct ip4_route *route = l->nroutes ? reply_route(l, r) : NULL;
+        uint8_t hop[16];
+        enum ip_ready ready = ip_path_ready(l->ip, &r->path, tcp_first_hop(route, r->peer, hop));
 
+        o.route = route;
         if (ready == IP_WAIT) {
             reply_hold(l, p, r);
             continue;
@@ -94,6 +106,7 @@ static void begin(struct tcb *t, struct seg_out *o, seq_t seq, uint8_t flags)
                           .peer = t->peer,
                           .hop_limit = t->hop_limit,
                           .tos = t->tos,
+                          .route = tcp_route(t),
                           .sock = t->layer->env->trace ? tcb_handle(t) : 0,
                           .state = t->state,
                           .wscale = t->rcv_wscale};
@@ -353,8 +366,8 @@ static uint32_t sendable(struct tcb *t, uint32_t unsent, uint32_t frames)
     const struct estab_port_caps *caps = &t->layer->ip->ports[t->path.port].caps;
     uint32_t mss = tcp_eff_mss(t), pipe = tcp_pipe(t), room;
     /* The urgent pointer counts from each segment's own number: no run of segments has one. A link
-     * that cuts up by itself may repeat CWR. */
-    bool alone = w->snd_urgent || (t->ecn_cwr && caps->gso_max);
+     * that cuts up by itself may repeat CWR, and not repeat the IP options of a source route. */
+    bool alone = w->snd_urgent || t->routed || (t->ecn_cwr && caps->gso_max);
     uint32_t most = alone ? mss : run_max(caps, mss, frames);
     uint32_t n = unsent < most ? unsent : most;
     uint32_t usable = tcp_window_usable(t);
@@ -581,7 +594,9 @@ static void tcb_pull(struct tcp_layer *l, uint8_t port, struct tcp_frames *out)
 
     while (out->n < out->room && p->send.head != SLAB_NONE) {
         struct tcb *t = tcb_at(l, p->send.head);
-        enum ip_ready ready = ip_path_ready(l->ip, &t->path, t->peer);
+        uint8_t hop[16];
+        enum ip_ready ready =
+            ip_path_ready(l->ip, &t->path, tcp_first_hop(tcp_route(t), t->peer, hop));
         uint32_t before = out->n;
         bool sent;
 

@@ -95,6 +95,7 @@ static void synq_free(struct tcp_layer *l, uint32_t slot)
 
     slot_del(&l->synqs, &l->synq_by_retries[q->retries], slot, SYNQ_LINK);
     listener_of(l, q)->l->nsynq--;
+    tcp_route_del(l, TCP_REF(TCP_REF_SYNQ, slot));
     if (q->in_send)
         q->dead = true;
     else
@@ -207,7 +208,9 @@ void synq_new(struct tcb *t, const struct seg *g, const struct ip_dgram *d, cons
 {
     struct tcp_layer *l = t->layer;
     struct tcp_tuple k = {d->ip.src, d->local, g->dport, g->sport};
-    bool cookie = cookie_wanted(t, newer);
+    const struct ip4_route *route = tcp_route_of_syn(t, g);
+    bool cookie = !route && cookie_wanted(t, newer); /* it could not remember the route */
+    uint8_t hop[16];
     struct ip_path path;
     struct tcp_synq *q, syn;
     uint32_t slot;
@@ -219,12 +222,13 @@ void synq_new(struct tcb *t, const struct seg *g, const struct ip_dgram *d, cons
             tcp_drop_tuple(l, &k, g, ESTAB_LISTEN, RULE_BACKLOG_FULL);
         return;
     }
-    if (ip_path_find(l->ip, d->ip.src, ip_local(l->ip, d->local), d->port, &path) != 0) {
+    if (ip_path_find(l->ip, tcp_first_hop(route, d->ip.src, hop), ip_local(l->ip, d->local),
+                     d->port, &path) != 0) {
         tcp_drop_tuple(l, &k, g, ESTAB_LISTEN, RULE_NO_ROUTE);
         return;
     }
     synq_fill(&syn, t, g, &k, &path);
-    if (t->fastopen && tcp_fastopen_syn(t, g, &syn, newer ? *newer : tcp_isn(l, &k)))
+    if (t->fastopen && !route && tcp_fastopen_syn(t, g, &syn, newer ? *newer : tcp_isn(l, &k)))
         return;
     if (cookie) {
         tcp_cookie_offer(t, &syn);
@@ -235,7 +239,9 @@ void synq_new(struct tcb *t, const struct seg *g, const struct ip_dgram *d, cons
         tcp_drop_tuple(l, &k, g, ESTAB_LISTEN, RULE_SYNQ_FULL);
         return;
     }
-    if (tcp_tuple_add(l, &k, tcp_demux_tag(l, &k), TCP_REF(TCP_REF_SYNQ, slot)) != 0) {
+    if ((route && !tcp_route_set(l, TCP_REF(TCP_REF_SYNQ, slot), route, t->routed)) ||
+        tcp_tuple_add(l, &k, tcp_demux_tag(l, &k), TCP_REF(TCP_REF_SYNQ, slot)) != 0) {
+        tcp_route_del(l, TCP_REF(TCP_REF_SYNQ, slot));
         slab_put(&l->synqs, slot);
         tcp_drop_tuple(l, &k, g, ESTAB_LISTEN, RULE_NO_MEMORY);
         return;
@@ -350,6 +356,7 @@ static struct tcb *promote(struct tcp_layer *l, uint32_t slot, struct tcb *liste
     hash_set(&l->demux, t->tag, TCP_REF(TCP_REF_SYNQ, slot), TCP_REF(TCP_REF_TCB, t->slot));
     t->in_demux = true;
     tcp_take_over(t);
+    t->routed = tcp_route_move(l, TCP_REF(TCP_REF_SYNQ, slot), TCP_REF(TCP_REF_TCB, t->slot));
     synq_free(l, slot);
     tcp_listener_adopt(listener, t);
     return t;
@@ -404,6 +411,8 @@ void synq_segment_arrives(struct tcp_layer *l, uint32_t slot, struct seg *g)
     if ((g->flags & (SEG_SYN | SEG_ACK | SEG_RST)) == SEG_SYN && seq_eq(g->seq, q->irs)) {
         q->ecn_ok &= tcp_ecn_asked(g);
         q->fo_give &= (g->opt.has & OPT_FO) != 0;
+        if (g->route)
+            (void)tcp_route_arrives(l, TCP_REF(TCP_REF_SYNQ, slot), &q->path, g->route);
         owe_synack(l, slot);
         return;
     }
@@ -478,12 +487,13 @@ void synq_segment_arrives(struct tcp_layer *l, uint32_t slot, struct seg *g)
 
 /* [RFC7323-3.2-3] */
 static void emit_synack(struct tcp_layer *l, const struct tcp_synq *q, const struct tcb *listener,
-                        struct tcp_frames *out)
+                        const struct ip4_route *route, struct tcp_frames *out)
 {
     struct seg_out o = {.path = &q->path,
                         .peer = q->peer,
                         .hop_limit = listener->hop_limit,
                         .tos = listener->tos,
+                        .route = route,
                         .rule = q->retries ? RULE_SYN_AGAIN : RULE_NONE,
                         .state = ESTAB_SYN_RECEIVED};
 
@@ -526,21 +536,23 @@ void synq_pull(struct tcp_layer *l, uint8_t port, struct tcp_frames *out)
     while (out->n < out->room && list->head != SLAB_NONE) {
         uint32_t slot = send_pop(l, list);
         struct tcp_synq *q = synq_at(l, slot);
+        const struct ip4_route *route = tcp_route_find(l, TCP_REF(TCP_REF_SYNQ, slot));
         enum ip_ready ready;
+        uint8_t hop[16];
 
         q->in_send = false;
         if (q->dead) {
             slab_put(&l->synqs, slot);
             continue;
         }
-        ready = ip_path_ready(l->ip, &q->path, q->peer);
+        ready = ip_path_ready(l->ip, &q->path, tcp_first_hop(route, q->peer, hop));
         if (ready == IP_WAIT) {
             q->in_send = true;
             send_push(l, &l->synq_stalled[port], slot);
         } else if (ready == IP_LOST) {
             rule_count(l->rules, RULE_NEIGHBOUR_UNKNOWN);
         } else {
-            emit_synack(l, q, listener_of(l, q), out);
+            emit_synack(l, q, listener_of(l, q), route, out);
         }
     }
 }

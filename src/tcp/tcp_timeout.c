@@ -88,10 +88,11 @@ static void back_off(struct tcb *t)
 static void reach_r1(struct tcb *t)
 {
     const uint8_t r1 = 3;
+    uint8_t hop[16];
 
     if (t->w->retries != r1)
         return;
-    ip_path_doubt(t->layer->ip, &t->path, t->peer);
+    ip_path_doubt(t->layer->ip, &t->path, tcp_first_hop(tcp_route(t), t->peer, hop));
     tcp_report(t, t->soft_err ? (enum estab_err)t->soft_err : ESTAB_E_TIMEOUT);
 }
 

@@ -42,6 +42,7 @@ static void timewait_end(struct tcp_layer *l, uint32_t slot, enum estab_cause by
     } else {
         tcp_enter_compact(l, &k, ESTAB_TIME_WAIT, ESTAB_CLOSED, by);
     }
+    tcp_route_del(l, TCP_REF(TCP_REF_TIMEWAIT, slot));
     slab_put(&l->timewaits, slot);
 }
 
@@ -105,6 +106,8 @@ void timewait_enter(struct tcb *t)
     *timewait_at(l, slot) = w;
     hash_set(&l->demux, t->tag, TCP_REF(TCP_REF_TCB, t->slot), TCP_REF(TCP_REF_TIMEWAIT, slot));
     t->in_demux = false;
+    (void)tcp_route_move(l, TCP_REF(TCP_REF_TCB, t->slot), TCP_REF(TCP_REF_TIMEWAIT, slot));
+    t->routed = false;
     if (l->hot == t->slot)
         l->hot = SLAB_NONE;
     start_2msl(l, slot);

@@ -35,14 +35,18 @@ static int connect_tuple(struct tcb *t)
     return tcp_demux_add(t);
 }
 
-/* [MUST-43, MUST-44] */
+/* [MUST-43, MUST-44, MUST-51] */
 static int connect_prepare(struct tcb *t, const struct estab_addr *peer)
 {
     struct tcp_layer *l = t->layer;
     const uint8_t *src = t->path.local < TCP_ANY4 ? ip_local(l->ip, t->path.local) : NULL;
+    uint8_t hop[16];
     int err;
 
-    err = ip_path_find(l->ip, peer->ip, src, peer->scope ? peer->scope - 1 : -1, &t->path);
+    if (t->routed && (!ip_is4(peer->ip) || ip_local_find(l->ip, peer->ip) >= 0))
+        return ESTAB_E_UNREACH;
+    err = ip_path_find(l->ip, tcp_first_hop(tcp_route(t), peer->ip, hop), src,
+                       peer->scope ? peer->scope - 1 : -1, &t->path);
     if (err)
         return err;
     memcpy(t->peer, peer->ip, 16);

@@ -109,10 +109,14 @@ void udp_icmp_arrives(struct udp_layer *l, const struct ip_error *e)
     case ICMP_MEANS_PROHIBITED:
         u->err = ESTAB_E_UNREACH;
         break;
+    case ICMP_MEANS_REDIRECT:
+        ip_redirect(l->ip, e->port, k.peer, e->via);
+        return;
     case ICMP_MEANS_NET_UNREACH:
     case ICMP_MEANS_HOST_UNREACH:
     case ICMP_MEANS_TIME_EXCEEDED:
     case ICMP_MEANS_PARAM_PROBLEM:
+    case ICMP_MEANS_UNKNOWN:
     case ICMP_MEANS_TOO_BIG: /* the internet layer cuts what comes next to measure */
     case ICMP_MEANS_NOTHING:
         rule_count(l->rules, RULE_ICMP_IGNORED);

@@ -32,6 +32,10 @@ enum rule icmp_quote_parse(struct icmp_quote *q, uint8_t version, const uint8_t 
     const uint8_t *p;
     size_t left;
 
+    if (r == RULE_IP_SOURCE_ROUTE) { /* one of ours, perhaps */
+        ip4_route_final(in, q->ip.hdr_len, q->ip.dst);
+        r = RULE_NONE;
+    }
     if (r != RULE_NONE || q->ip.frag_off > 0)
         return RULE_ICMP_MALFORMED;
     q->sport = q->dport = 0;
@@ -51,6 +55,49 @@ enum rule icmp_quote_parse(struct icmp_quote *q, uint8_t version, const uint8_t 
         q->seq = be32_at(p + 4);
         q->has_seq = true;
     }
+    return RULE_NONE;
+}
+
+/* RFC 4861 section 4.6.3: the redirected header, if it is there; left: octets of it. */
+static const uint8_t *redirected_header(const uint8_t *p, size_t len, size_t *left)
+{
+    while (len >= 8 && p[1] != 0) {
+        size_t opt_len = (size_t)p[1] * 8;
+
+        if (p[0] == 4) {
+            *left = (opt_len < len ? opt_len : len) - 8;
+            return p + 8;
+        }
+        if (opt_len > len)
+            return NULL;
+        p += opt_len;
+        len -= opt_len;
+    }
+    return NULL;
+}
+
+/* RFC 792, RFC 4861 section 4.5. */
+enum rule icmp_redirect_parse(struct icmp_redirect *r, struct icmp_quote *q, uint8_t version,
+                              const uint8_t *in, size_t len)
+{
+    const uint8_t *quote = in + ICMP_HDR_LEN;
+    size_t left = len - ICMP_HDR_LEN;
+
+    if (version == 4) {
+        if (icmp_quote_parse(q, version, quote, left) != RULE_NONE)
+            return RULE_ICMP_MALFORMED;
+        ip_map4(r->via, in + 4);
+        memcpy(r->dst, q->ip.dst, 16);
+        return RULE_NONE;
+    }
+    if (left < 32)
+        return RULE_ICMP_MALFORMED;
+    memcpy(r->via, quote, 16);
+    memcpy(r->dst, quote + 16, 16);
+    quote = redirected_header(quote + 32, left - 32, &left);
+    if (!quote || icmp_quote_parse(q, version, quote, left) != RULE_NONE ||
+        memcmp(q->ip.dst, r->dst, 16) != 0)
+        return RULE_ICMP_MALFORMED;
     return RULE_NONE;
 }
 

@@ -49,6 +49,8 @@ enum icmp_meaning {
     ICMP_MEANS_TOO_BIG,    /* value: the next hop's MTU, 0 if it did not say */
     ICMP_MEANS_TIME_EXCEEDED,
     ICMP_MEANS_PARAM_PROBLEM,
+    ICMP_MEANS_UNKNOWN,  /* an error whose type or code came later than this: soft */
+    ICMP_MEANS_REDIRECT, /* a better first hop: icmp_redirect_parse() */
 };
 /* version 4 or 6.  *mtu is set with ICMP_MEANS_TOO_BIG only. */
 enum icmp_meaning icmp_meaning(uint8_t version, const struct icmp *m, uint32_t *mtu);
@@ -65,6 +67,14 @@ struct icmp_quote {
 /* q->ip.payload_len is what the quoted header says, not what was quoted. */
 /* RULE_NONE or RULE_ICMP_MALFORMED (too short to tell whose it was). */
 enum rule icmp_quote_parse(struct icmp_quote *q, uint8_t version, const uint8_t *in, size_t len);
+
+struct icmp_redirect {
+    uint8_t dst[16], via[16]; /* the destination, and the better first hop to it */
+};
+/* A whole message, or its beginning.  q: what it quotes, which must be to r->dst.  RULE_NONE or
+ * RULE_ICMP_MALFORMED. */
+enum rule icmp_redirect_parse(struct icmp_redirect *r, struct icmp_quote *q, uint8_t version,
+                              const uint8_t *in, size_t len);
 
 /* Neighbour discovery bodies (RFC 4861 section 4), behind the 8 octets of struct icmp. */
 struct nd {

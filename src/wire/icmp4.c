@@ -24,21 +24,24 @@ static const enum icmp_meaning unreach4[] = {
     [15] = ICMP_MEANS_PROHIBITED,   /* precedence cutoff in effect */
 };
 
-/* A source quench means nothing (RFC 6633); a redirect is the internet layer's. [MUST-55,
- * RFC5927-6-1] */
+/* A source quench means nothing (RFC 6633); a redirect is the internet layer's.  An unknown type
+ * need not be an error (RFC 1122 section 3.2.2); an unknown code of an error is one. [MUST-55,
+ * RFC5927-6-1, RFC1122-3.2.2-1] */
 enum icmp_meaning icmp4_meaning(const struct icmp *m, uint32_t *mtu)
 {
     switch (m->type) {
     case ICMP4_UNREACH:
         if (m->code >= sizeof unreach4 / sizeof unreach4[0])
-            return ICMP_MEANS_NOTHING;
+            return ICMP_MEANS_UNKNOWN;
         if (unreach4[m->code] == ICMP_MEANS_TOO_BIG)
             *mtu = m->rest & 0xffff; /* RFC 1191 section 4; older routers: 0 */
         return unreach4[m->code];
     case ICMP4_TIME_EXCEEDED:
-        return m->code <= 1 ? ICMP_MEANS_TIME_EXCEEDED : ICMP_MEANS_NOTHING;
+        return m->code <= 1 ? ICMP_MEANS_TIME_EXCEEDED : ICMP_MEANS_UNKNOWN;
     case ICMP4_PARAM_PROBLEM:
-        return m->code <= 2 ? ICMP_MEANS_PARAM_PROBLEM : ICMP_MEANS_NOTHING;
+        return m->code <= 2 ? ICMP_MEANS_PARAM_PROBLEM : ICMP_MEANS_UNKNOWN;
+    case ICMP4_REDIRECT:
+        return m->code <= 3 ? ICMP_MEANS_REDIRECT : ICMP_MEANS_NOTHING;
     default:
         return ICMP_MEANS_NOTHING;
     }

@@ -31,22 +31,25 @@ static const enum icmp_meaning unreach6[] = {
     [7] = ICMP_MEANS_NET_UNREACH,  /* error in source routing header, RFC 6550 section 20.18 */
 };
 
+/* [RFC4443-2.4-1, RFC4443-2.4-2] */
 enum icmp_meaning icmp6_meaning(const struct icmp *m, uint32_t *mtu)
 {
     switch (m->type) {
     case ICMP6_UNREACH:
         return m->code < sizeof unreach6 / sizeof unreach6[0] ? unreach6[m->code]
-                                                              : ICMP_MEANS_NOTHING;
+                                                              : ICMP_MEANS_UNKNOWN;
     case ICMP6_TOO_BIG: /* whatever the code, RFC 4443 section 3.2 */
         *mtu = m->rest;
         return ICMP_MEANS_TOO_BIG;
     case ICMP6_TIME_EXCEEDED:
-        return m->code <= 1 ? ICMP_MEANS_TIME_EXCEEDED : ICMP_MEANS_NOTHING;
+        return m->code <= 1 ? ICMP_MEANS_TIME_EXCEEDED : ICMP_MEANS_UNKNOWN;
     case ICMP6_PARAM_PROBLEM:
         /* An unrecognized next header is IPv6's protocol unreachable, RFC 7915 section 5.2. */
         return m->code == 1 ? ICMP_MEANS_PROTO_UNREACH : ICMP_MEANS_PARAM_PROBLEM;
-    default:
-        return ICMP_MEANS_NOTHING;
+    case ICMP6_REDIRECT:
+        return m->code == 0 ? ICMP_MEANS_REDIRECT : ICMP_MEANS_NOTHING;
+    default: /* RFC 4443 section 2.1: the lower half of the types are errors */
+        return m->type < ICMP6_ECHO ? ICMP_MEANS_UNKNOWN : ICMP_MEANS_NOTHING;
     }
 }
 

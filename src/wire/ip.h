@@ -99,6 +99,26 @@ void ip4_emit(const struct ip_hdr *h, uint8_t out[IP4_HDR_LEN]);
 void ip6_emit(const struct ip_hdr *h, uint8_t out[IP6_HDR_LEN]);
 /* h's identification and place as a fragment header, in front of a header of type next. */
 void ip6_frag_emit(const struct ip_hdr *h, uint8_t next, uint8_t out[IP6_FRAG_LEN]);
+/* A source route, RFC 791 section 3.1: the gateways on the way, the first that is sent to in front.
+ * With n of them the option has as many addresses: the others, and the destination. */
+#define IP4_ROUTE_MAX 9
+struct ip4_route {
+    uint8_t n; /* 0: none */
+    bool strict;
+    uint8_t hop[IP4_ROUTE_MAX][4];
+};
+static inline uint32_t
+ip4_route_len(const struct ip4_route *r) /* octets of options; r may be NULL */
+{
+    return r && r->n ? 4 + 4u * r->n : 0;
+}
+/* The way back of a datagram whose header ip4_parse() refused as RULE_IP_SOURCE_ROUTE.  RULE_NONE:
+ * its route is completed, and this was its destination. */
+enum rule ip4_route_parse(struct ip4_route *r, const uint8_t *hdr, uint32_t hdr_len);
+/* Of such a header that is on its way: the destination at the end of its route. */
+void ip4_route_final(const uint8_t *hdr, uint32_t hdr_len, uint8_t dst[16]);
+/* Puts r behind a header that has been emitted for as many octets more: ip4_route_len(). */
+void ip4_route_emit(const struct ip4_route *r, uint8_t *hdr);
 /* Turns the headers of a first fragment, as one of the two has parsed them, into those of the whole
  * datagram with payload_len octets behind them; returns how long they are then.  ce: RFC 3168
  * section 5.3, congestion experienced by another fragment. */

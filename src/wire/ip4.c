@@ -111,3 +111,80 @@ uint32_t ip4_whole(uint8_t *hdr, uint32_t hdr_len, uint32_t payload_len, bool ce
     memcpy(hdr + 10, &csum, 2);
     return hdr_len;
 }
+
+static bool hop_ok(const uint8_t a[4])
+{
+    return a[0] != 0 && a[0] != 127 && a[0] < 224;
+}
+
+/* RFC 1122 section 3.2.1.8 (c): the route as recorded, backwards, without the source, with which
+ * some begin it. */
+static enum rule route_reverse(struct ip4_route *r, const uint8_t *hdr, const uint8_t *opt)
+{
+    const uint8_t *first = opt + 3, *end = opt + opt[1];
+
+    if (opt[1] < 3 || (opt[1] - 3) % 4 != 0 || opt[2] <= opt[1])
+        return RULE_IP_SOURCE_ROUTE;
+    if (first < end && memcmp(first, hdr + 12, 4) == 0)
+        first += 4;
+    r->strict = opt[0] == IP4_OPT_SSRR;
+    for (; end > first; end -= 4) {
+        if (!hop_ok(end - 4))
+            return RULE_IP_SOURCE_ROUTE;
+        memcpy(r->hop[r->n++], end - 4, 4);
+    }
+    return RULE_NONE;
+}
+
+enum rule ip4_route_parse(struct ip4_route *r, const uint8_t *hdr, uint32_t hdr_len)
+{
+    const uint8_t *p = hdr + IP4_HDR_LEN, *end = hdr + hdr_len, *route = NULL;
+
+    r->n = 0;
+    while (p < end && *p != IP4_OPT_END) {
+        if (*p == IP4_OPT_NOP) {
+            p++;
+            continue;
+        }
+        if (end - p < 2 || p[1] < 2 || p[1] > end - p)
+            return RULE_IP_OPTION;
+        if (*p == IP4_OPT_LSRR || *p == IP4_OPT_SSRR) {
+            if (route) /* RFC 1122 section 3.2.1.8 (c): not more than one */
+                return RULE_IP_SOURCE_ROUTE;
+            route = p;
+        }
+        p += p[1];
+    }
+    return route && route[1] >= 3 ? route_reverse(r, hdr, route) : RULE_IP_SOURCE_ROUTE;
+}
+
+void ip4_route_final(const uint8_t *hdr, uint32_t hdr_len, uint8_t dst[16])
+{
+    const uint8_t *p = hdr + IP4_HDR_LEN, *end = hdr + hdr_len;
+
+    while (p < end && *p == IP4_OPT_NOP)
+        p++;
+    if (end - p >= 7 && (*p == IP4_OPT_LSRR || *p == IP4_OPT_SSRR) && p[1] >= 7 &&
+        p[1] <= end - p && p[2] <= p[1])
+        ip_map4(dst, p + p[1] - 4);
+}
+
+/* [MUST-51] */
+void ip4_route_emit(const struct ip4_route *r, uint8_t *hdr)
+{
+    uint32_t len = 3 + 4u * r->n;
+    uint8_t *opt = hdr + IP4_HDR_LEN;
+    uint16_t csum;
+
+    opt[0] = r->strict ? IP4_OPT_SSRR : IP4_OPT_LSRR;
+    opt[1] = (uint8_t)len;
+    opt[2] = 4; /* the first */
+    memcpy(opt + 3, r->hop + 1, 4u * (r->n - 1u));
+    memcpy(opt + len - 4, hdr + 16, 4);
+    opt[len] = IP4_OPT_END;
+    memcpy(hdr + 16, r->hop[0], 4);
+    hdr[0] = (uint8_t)(0x40 | (IP4_HDR_LEN + ip4_route_len(r)) / 4);
+    be16_put(hdr + 10, 0);
+    csum = (uint16_t)~csum_fold(ip_sum_words(hdr, (IP4_HDR_LEN + ip4_route_len(r)) / 4));
+    memcpy(hdr + 10, &csum, 2);
+}

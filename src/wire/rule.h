@@ -61,6 +61,10 @@
     X(ICMP_RATE, "icmp-rate", "RFC 4443 section 2.4 (f), RFC 1812 section 4.3.2.8")                \
     X(ICMP_QUOTE, "icmp-quote", "RFC 5927 section 4: quotes nothing that we sent")                 \
     X(ICMP_IGNORED, "icmp-ignored", "RFC 1122 section 3.2.2, RFC 6633: no action")                 \
+    X(ICMP_UNKNOWN, "icmp-unknown", "RFC 4443 section 2.4 (a): an error of unknown kind is told")  \
+    X(REDIRECT, "redirect", "RFC 1122 section 3.2.2.2, RFC 4861 section 8.1: not one to believe")  \
+    X(REDIRECTED, "redirected",                                                                    \
+      "RFC 1122 section 3.2.2.2, RFC 4861 section 8.3: a better first hop")                        \
     X(PMTU_HEARD, "path-mtu-heard", "RFC 8201 section 4: bounds our ICMP answers, and no more")    \
     X(UDP_MALFORMED, "udp-malformed", "RFC 768")                                                   \
     X(UDP_CSUM, "udp-checksum", "RFC 768, RFC 8200 section 8.1")                                   \

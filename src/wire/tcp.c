@@ -24,6 +24,7 @@ enum rule tcp_parse(struct seg *g, const uint8_t *hdr, size_t hdr_len, const str
     g->up = be16_at(hdr + 18);
     g->tos = 0;
     g->nsegs = 1;
+    g->route = NULL;
     g->len = all->len - off + ((g->flags & SEG_SYN) != 0) + ((g->flags & SEG_FIN) != 0);
     pieces_after(&g->text, all, off);
     return tcp_opts_parse(&g->opt, hdr + TCP_HDR_LEN, off - TCP_HDR_LEN);

@@ -59,7 +59,8 @@ struct seg {
     bool syn_wnd;     /* the window came on a SYN: never scaled, RFC 7323 section 2.2 */
     uint16_t nsegs;   /* segments this stands for: 1, or what GRO or the link merged */
     struct tcp_opts opt;
-    struct pieces text; /* borrowed from the frame */
+    struct pieces text;            /* borrowed from the frame */
+    const struct ip4_route *route; /* the way back, if it came by a source route; or NULL */
 };
 /* Parses header and options.  `hdr` is contiguous and holds at least min(60, everything) octets of
  * the segment; `all` is the whole segment (header included), which is what g->text is cut from. The
@@ -67,7 +68,8 @@ struct seg {
  * reported: RULE_TCP_OPTION ("drop it"), RULE_TCP_HEADER. An option with a wrong length for its
  * kind (MSS of length 3) is RULE_TCP_OPTION too; a duplicate: the first counts; unknown kinds, and
  * a Fast Open option of a length it cannot have (RFC 7413 section 4.1.1), are skipped [MUST-6].
- * Sets every member of g; tos (0) and nsegs (1) are for the caller, who knows, to change. */
+ * Sets every member of g; tos (0), nsegs (1) and route (NULL) are for the caller, who knows, to
+ * change. */
 enum rule tcp_parse(struct seg *g, const uint8_t *hdr, size_t hdr_len, const struct pieces *all);
 
 /* The options alone: len octets at p, behind the fixed header.  Every member but sack[] and fo[] is

@@ -69,7 +69,7 @@ static void every_code_of_icmp_unreachable_has_a_meaning(void **state)
     (void)state;
     for (code = 0; code < 256; code++)
         assert_int_equal(meaning(4, ICMP4_UNREACH, (uint8_t)code),
-                         code < 16 ? means[code] : ICMP_MEANS_NOTHING);
+                         code < 16 ? means[code] : ICMP_MEANS_UNKNOWN);
 }
 
 /* RFC 4443 section 3.1. */
@@ -85,7 +85,7 @@ static void every_code_of_icmp6_unreachable_has_a_meaning(void **state)
     (void)state;
     for (code = 0; code < 256; code++)
         assert_int_equal(meaning(6, ICMP6_UNREACH, (uint8_t)code),
-                         code < 8 ? means[code] : ICMP_MEANS_NOTHING);
+                         code < 8 ? means[code] : ICMP_MEANS_UNKNOWN);
 }
 
 static void other_errors_have_a_meaning(void **state)
@@ -93,10 +93,15 @@ static void other_errors_have_a_meaning(void **state)
     (void)state;
     assert_int_equal(meaning(4, ICMP4_TIME_EXCEEDED, 0), ICMP_MEANS_TIME_EXCEEDED);
     assert_int_equal(meaning(4, ICMP4_TIME_EXCEEDED, 1), ICMP_MEANS_TIME_EXCEEDED);
-    assert_int_equal(meaning(4, ICMP4_TIME_EXCEEDED, 2), ICMP_MEANS_NOTHING);
+    assert_int_equal(meaning(4, ICMP4_TIME_EXCEEDED, 2), ICMP_MEANS_UNKNOWN);
     assert_int_equal(meaning(4, ICMP4_PARAM_PROBLEM, 0), ICMP_MEANS_PARAM_PROBLEM);
     assert_int_equal(meaning(4, ICMP4_PARAM_PROBLEM, 2), ICMP_MEANS_PARAM_PROBLEM);
-    assert_int_equal(meaning(4, ICMP4_PARAM_PROBLEM, 3), ICMP_MEANS_NOTHING);
+    assert_int_equal(meaning(4, ICMP4_PARAM_PROBLEM, 3), ICMP_MEANS_UNKNOWN);
+    assert_int_equal(meaning(4, ICMP4_REDIRECT, 3), ICMP_MEANS_REDIRECT);
+    assert_int_equal(meaning(4, ICMP4_REDIRECT, 4), ICMP_MEANS_NOTHING);
+    assert_int_equal(meaning(6, ICMP6_REDIRECT, 0), ICMP_MEANS_REDIRECT);
+    assert_int_equal(meaning(6, ICMP6_REDIRECT, 1), ICMP_MEANS_NOTHING);
+    assert_int_equal(meaning(6, ICMP6_TIME_EXCEEDED, 2), ICMP_MEANS_UNKNOWN);
     assert_int_equal(meaning(6, ICMP6_TOO_BIG, 0), ICMP_MEANS_TOO_BIG);
     assert_int_equal(meaning(6, ICMP6_TOO_BIG, 9), ICMP_MEANS_TOO_BIG);
     assert_int_equal(meaning(6, ICMP6_TIME_EXCEEDED, 0), ICMP_MEANS_TIME_EXCEEDED);
@@ -112,10 +117,12 @@ static void what_is_no_error_means_nothing(void **state)
 
     (void)state;
     for (type = 0; type < 256; type++) {
-        if (type != ICMP4_UNREACH && type != ICMP4_TIME_EXCEEDED && type != ICMP4_PARAM_PROBLEM)
+        if (type != ICMP4_UNREACH && type != ICMP4_REDIRECT && type != ICMP4_TIME_EXCEEDED &&
+            type != ICMP4_PARAM_PROBLEM)
             assert_int_equal(meaning(4, (uint8_t)type, 0), ICMP_MEANS_NOTHING);
-        if (type < ICMP6_UNREACH || type > ICMP6_PARAM_PROBLEM)
-            assert_int_equal(meaning(6, (uint8_t)type, 0), ICMP_MEANS_NOTHING);
+        if ((type < ICMP6_UNREACH || type > ICMP6_PARAM_PROBLEM) && type != ICMP6_REDIRECT)
+            assert_int_equal(meaning(6, (uint8_t)type, 0),
+                             type < 128 ? ICMP_MEANS_UNKNOWN : ICMP_MEANS_NOTHING);
     }
 }
 

@@ -544,7 +544,7 @@ static void test_ignored(void **state)
 {
     static const uint8_t ignored4[] = {
         ICMP4_ECHO_REPLY, ICMP4_SOURCE_QUENCH, ICMP4_REDIRECT, 13, 14, 15, 17, 30, 255};
-    static const uint8_t ignored6[] = {0, 5, 100, ICMP6_ECHO_REPLY, 130, ICMP6_REDIRECT, 200, 255};
+    static const uint8_t ignored6[] = {ICMP6_ECHO_REPLY, 130, ICMP6_REDIRECT, 200, 255};
     struct net *n = *state;
     size_t i;
 
@@ -557,6 +557,33 @@ static void test_ignored(void **state)
             IP_DONE);
     assert_rule(n, RULE_ICMP_IGNORED, sizeof ignored4 + sizeof ignored6);
     assert_false(take(n, TUN));
+}
+
+/* RFC 4443 section 2.4 (a), RFC 1122 section 3.2.2.1: passed up, whatever they are. */
+static void test_errors_of_unknown_kind(void **state)
+{
+    static const struct {
+        uint8_t type, code;
+    } kinds4[] = {{ICMP4_UNREACH, 77}, {ICMP4_TIME_EXCEEDED, 2}, {ICMP4_PARAM_PROBLEM, 3}},
+      kinds6[] = {{0, 0},  {ICMP6_UNREACH, 77}, {ICMP6_TIME_EXCEEDED, 2}, {5, 0}, {100, 1},
+                  {127, 0}};
+    struct net *n = *state;
+    size_t i;
+
+    for (i = 0; i < sizeof kinds4 / sizeof kinds4[0]; i++) {
+        assert_int_equal(error_about(n, kinds4[i].type, kinds4[i].code, 0, "10.0.0.1", "10.0.0.2",
+                                     IPPROTO_TCP_, 28),
+                         IP_ERROR);
+        assert_int_equal(n->e.meaning, ICMP_MEANS_UNKNOWN);
+    }
+    for (i = 0; i < sizeof kinds6 / sizeof kinds6[0]; i++) {
+        assert_int_equal(error_about(n, kinds6[i].type, kinds6[i].code, 0, "2001:db8::1",
+                                     "2001:db8::2", IPPROTO_TCP_, 60),
+                         IP_ERROR);
+        assert_int_equal(n->e.meaning, ICMP_MEANS_UNKNOWN);
+    }
+    error_about(n, 100, 0, 0, "2001:db8::7", "2001:db8::2", IPPROTO_TCP_, 60);
+    assert_rule(n, RULE_ICMP_QUOTE, 1);
 }
 
 int main(void)
@@ -589,6 +616,7 @@ int main(void)
         T(test_short_quotes),
         T(test_too_big),
         T(test_ignored),
+        T(test_errors_of_unknown_kind),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -123,6 +123,41 @@ static void a_quote_of_what_is_not_in_flight_means_nothing(void **state)
     assert_int_equal(counted(p, RULE_ICMP_QUOTE), 2);
 }
 
+/* An error that nobody has heard of is told, and no more: RFC 4443 section 2.4 (a).  The quoted
+ * number is asked for as for every other. [RFC4443-2.4-1] */
+static void an_error_of_unknown_kind_is_told(void **state)
+{
+    static const struct {
+        bool ip6;
+        uint8_t type, code;
+    } all[] = {{false, ICMP4_UNREACH, 77},
+               {false, ICMP4_PARAM_PROBLEM, 9},
+               {true, ICMP6_UNREACH, 77},
+               {true, 100, 3}};
+    struct peer *p = *state;
+    uint64_t soft = 0;
+
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        p->ip6 = all[i].ip6;
+        peer_restarts(p);
+        three_out(p);
+        icmp_arrives(p, all[i].type, all[i].code, 0, 4381);
+        assert_int_equal(counted(p, RULE_ICMP_QUOTE), 1);
+        assert_int_equal(estab_getopt(p->s, p->k, ESTAB_O_SOFT_ERROR, &soft), 0);
+        assert_int_equal(soft, 0);
+        icmp_arrives(p, all[i].type, all[i].code, 0, 1);
+        assert_int_equal(counted(p, RULE_ICMP_UNKNOWN), 1);
+        assert_int_equal(estab_getopt(p->s, p->k, ESTAB_O_SOFT_ERROR, &soft), 0);
+        assert_int_equal(soft, -ESTAB_E_UNREACH);
+        assert_state(p, ESTABLISHED);
+        gets_nothing(p);
+    }
+    peer_restarts(p);
+    bring_to(p, ESTAB_SYN_SENT);
+    icmp_arrives(p, 100, 0, 0, 0);
+    assert_state(p, SYN_SENT);
+}
+
 /* ---- the path's MTU ---- */
 
 /* RFC 1191 section 6.5: what was too big goes again, in smaller pieces, without waiting for loss.
@@ -206,6 +241,7 @@ int main(void)
         PEER_TEST(nothing_ends_an_established_connection),
         PEER_TEST(the_last_error_names_what_ended_it),
         PEER_TEST(a_quote_of_what_is_not_in_flight_means_nothing),
+        PEER_TEST(an_error_of_unknown_kind_is_told),
         PEER_TEST(what_was_too_big_goes_again_in_smaller_pieces),
         PEER_TEST(a_path_is_never_believed_to_be_wider),
         PEER_TEST(a_tiny_mtu_is_raised),
