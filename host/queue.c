@@ -121,9 +121,11 @@ static double decay(double base, uint64_t m)
 {
     double v = 1;
 
-    for (; m > 0; m >>= 1, base *= base)
+    for (; m > 0; m >>= 1) {
         if (m & 1)
             v *= base;
+        base *= base;
+    }
     return v;
 }
 

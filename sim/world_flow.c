@@ -57,6 +57,8 @@ static void set_options(const struct flow *f, estab_stack *s, estab_sock k)
     for (size_t i = 0; i < sizeof opts / sizeof *opts; i++)
         if (opts[i].v)
             estab_setopt(s, k, opts[i].opt, opts[i].v);
+    if (c->cc[0])
+        estab_set_cc(s, k, c->cc);
 }
 
 /* Figures of the sender are taken once, while it still has its handle. */
@@ -502,6 +504,9 @@ int flow_open(struct world *w, struct flow *f, char *err)
     any = to->addr;
     any.port = f->port;
     rc = estab_socket(to->stack, ESTAB_TCP, &l->sock);
+    if (rc == 0 && f->conf.cc[0] && estab_set_cc(to->stack, l->sock, f->conf.cc) < 0)
+        return world_say(err, "%.60s:%d: flow '%s': no socket can have cc=%s", w->topology,
+                         f->conf.line, f->conf.name, f->conf.cc);
     if (rc == 0)
         rc = estab_bind(to->stack, l->sock, &any);
     if (rc == 0)

@@ -442,6 +442,12 @@ static int set_flow(struct reader *r, struct flow_conf *c, const char *key, cons
         {"keepidle", KEY_TIME, &c->keepidle},
     };
 
+    if (strcmp(key, "cc") == 0) {
+        if (strlen(value) >= sizeof c->cc)
+            return refuse(r, "cc=%.40s: no such congestion control", value);
+        memcpy(c->cc, value, strlen(value) + 1);
+        return 0;
+    }
     return set_known(r, keys, sizeof keys / sizeof *keys, key, value);
 }
 

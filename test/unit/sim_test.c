@@ -133,6 +133,11 @@ static void what_can_only_be_seen_when_all_is_read(void **state)
     assert_int_equal(estab_sim_run(s, err), -1);
     assert_non_null(strstr(err, "cc=none"));
     estab_sim_free(s);
+    opt.text = PAIR "flow f bulk a b bytes=1kB cc=none";
+    assert_int_equal(estab_sim_new(&s, "test", &opt, err), 0);
+    assert_int_equal(estab_sim_run(s, err), -1);
+    assert_string_equal(err, "test:3: flow 'f': no socket can have cc=none");
+    estab_sim_free(s);
     opt.text = "host a b\nrouter r\nlink a r\nlink b > r\nlink r > a2\nhost a2";
     assert_int_equal(estab_sim_new(&s, "test", &opt, err), -1);
 }
@@ -190,7 +195,7 @@ static void every_topology_that_is_built_in_holds(void **state)
 
 static void a_transfer_takes_as_long_as_the_link_says(void **state)
 {
-    estab_sim *s = open_text(PAIR "flow f bulk a b bytes=1MB", 1);
+    estab_sim *s = open_text(PAIR "flow f bulk a b bytes=1MB cc=newreno", 1);
     const struct estab_sim_flow *f;
     const struct estab_sim_link *l;
     size_t n;
