@@ -64,16 +64,22 @@ static void stack_close(void *ctx, estab_wire w, bool abort)
         (void)estab_abort(stack_of(ctx), w);
 }
 
-/* The loop waits for frames: which socket they are for shows when the channel is run. */
+/* The loop waits for frames: which socket they are for shows when the channel is run.  Something
+ * else that the caller watches is ready: it would end every further wait at once. */
 static int stack_wait(void *ctx, const struct estab_wire_wait *w, size_t n, estab_dur within)
 {
     char err[ESTAB_ERRLEN];
 
     (void)w;
     (void)n;
-    return estab_loop_turn(((struct estab_stack_wires *)ctx)->loop, within, err) == -1
-               ? ESTAB_E_UNREACH
-               : 0;
+    switch (estab_loop_turn(((struct estab_stack_wires *)ctx)->loop, within, err)) {
+    case -1:
+        return ESTAB_E_UNREACH;
+    case 1:
+        return ESTAB_E_CANCELLED;
+    default:
+        return 0;
+    }
 }
 
 void estab_transport_stack(struct estab_transport *t, struct estab_stack_wires *w)

@@ -108,7 +108,10 @@ struct estab_fd_wires {
 /* w is borrowed until the last channel is freed; NULL: the kernel's, in no set. */
 void estab_transport_fd(struct estab_transport *t, const struct estab_fd_wires *w);
 /* The sockets of a stack; a wire is an estab_sock, watched with the channel's user.  loop: what
- * wait() turns, or NULL: no waiting.  `s` is borrowed until the last channel is freed. */
+ * wait() turns, or NULL: no waiting; a descriptor that the loop watches (estab_loop_watch_fd) ends
+ * a wait with E_CANCELLED, and the request with it.  All is borrowed until the last channel is
+ * freed.
+ */
 struct estab_stack_wires {
     estab_stack *s;
     estab_loop *loop;

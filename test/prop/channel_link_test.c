@@ -34,6 +34,8 @@ struct meeting {
     estab_channel *served[SERVED];
     int nserved;
     bool cut, safe, backwards; /* backwards: the server asks, too */
+    bool turns;                /* half-duplex: the turn goes with each request and reply */
+    uint64_t events;           /* of the stacks, told to the channels' user */
     uint32_t break_in;         /* once in so many events the server breaks a connection; 0: never */
     struct asked asked[REQUESTS];
     int nasked, to_ask;
@@ -120,8 +122,9 @@ static void ask_next(void)
     struct asked *q = &m.asked[m.nasked];
     struct estab_iov v = {text, write_request(m.nasked, 4 + lab_below(m.lab, m.text_max))};
     unsigned flags = (q->safe = m.safe && lab_once_in(m.lab, 2)) ? ESTAB_CH_SAFE : 0;
+    unsigned pass = m.turns ? ESTAB_CH_PASS : 0;
     int err = m.pool ? estab_pool_ask(m.pool, &v, 1, m.within, flags, &q->number)
-                     : estab_channel_ask(m.client, &v, 1, m.within, flags, &q->number);
+                     : estab_channel_ask(m.client, &v, 1, m.within, flags | pass, &q->number);
 
     m.ask_at = m.lab->now + lab_below(m.lab, (uint32_t)ESTAB_MS(60));
     if (err == ESTAB_E_AGAIN)
@@ -206,7 +209,7 @@ static void serve_request(estab_channel *c, const struct estab_channel_event *e)
         text[at] = (uint8_t)(at * 31 + i);
     memcpy(text, &i, 4);
     v.len = len;
-    if (estab_channel_reply(c, e->number, &v, 1, 0) != 0)
+    if (estab_channel_reply(c, e->number, &v, 1, m.turns ? ESTAB_CH_PASS : 0) != 0)
         lab_fail(m.lab, "no reply to request %u", i);
 }
 
@@ -287,9 +290,13 @@ static bool act(struct lab *l, struct lab_host *h)
 {
     struct estab_event e[16];
     uint64_t before = fingerprint(h);
+    size_t n;
 
-    while (estab_events(h->s, e, 16))
-        ;
+    while ((n = estab_events(h->s, e, 16)) > 0) {
+        for (size_t i = 0; i < n; i++)
+            assert_true(e[i].user == &m);
+        m.events += n;
+    }
     if (h == &l->host[0])
         act_client();
     else
@@ -337,8 +344,10 @@ static void prepare(struct lab *l, struct lab_conf *c, uint64_t seed)
     for (int i = 0; i < 2; i++) {
         c->fault[i].delay = ESTAB_MS(10);
         estab_channel_config_init(&m.conf[i]);
+        m.conf[i].user = &m;
     }
     estab_pool_config_init(&m.pool_conf);
+    m.pool_conf.channel = &m.conf[0];
 }
 
 static void impair(struct lab_conf *c)
@@ -416,7 +425,9 @@ static void every_request_has_its_reply_over_any_link(void **state)
     for (uint64_t seed = 1; seed <= 100; seed++) {
         prepare(&l, &c, seed);
         impair(&c);
-        m.backwards = seed % 2;
+        m.turns = seed % 5 == 0;
+        m.backwards = seed % 2 && !m.turns;
+        m.conf[0].duplex = m.conf[1].duplex = m.turns ? ESTAB_DUPLEX_HALF : ESTAB_DUPLEX_FULL;
         m.text_max = seed % 3 ? 3000 : TEXT_MAX - 8;
         m.conf[0].length = m.conf[1].length = (uint8_t)(seed % 4);
         if (seed % 4 == ESTAB_LENGTH_2)
@@ -426,6 +437,7 @@ static void every_request_has_its_reply_over_any_link(void **state)
         for (int i = 0; i < REQUESTS; i++)
             if (!m.asked[i].replied || m.asked[i].carried_out != 1)
                 lab_fail(&l, "request %d has no reply", i);
+        assert_true(m.events > 0);
         finish(&l);
     }
 }
@@ -443,6 +455,8 @@ static void connections_that_break(bool pooled, const char *what)
         m.break_in = 12;
         m.within = seed % 2 ? ESTAB_NEVER : ESTAB_S(3);
         m.conf[0].reconnect = true;
+        m.turns = !pooled && seed % 4 == 0;
+        m.conf[0].duplex = m.conf[1].duplex = m.turns ? ESTAB_DUPLEX_HALF : ESTAB_DUPLEX_FULL;
         m.pool_conf.max = (uint32_t)(1 + seed % 4);
         m.pool_conf.in_flight = (uint32_t)(1 + seed % 3);
         m.pool_conf.uses_max = seed % 5 == 0 ? 1 : 0;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* channel_fd_test.c - channels on descriptors: a kernel's socket pair, and two stacks of posix.h
- * with a thread on each side. */
+/* channel_fd_test.c - channels on descriptors: a kernel's socket pair, two stacks of posix.h with a
+ * thread on each side; and on a stack whose loop watches a descriptor. */
 #include <netinet/in.h>
 #include <pthread.h>
 #include <setjmp.h>
@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -171,11 +172,48 @@ static void over_posix_sockets(void **state)
     estab_posix_free(p[1]);
 }
 
+/* ---- a loop ---- */
+
+/* Nobody answers; what the program watches for (a signal, say) must not wait for the time limit. */
+static void a_watched_descriptor_ends_the_waiting(void **state)
+{
+    static const struct estab_port_caps caps = {.medium = ESTAB_MEDIUM_IP, .mtu = 1500};
+    struct estab_iov v = {"forwards", 8};
+    struct estab_stack_wires wires;
+    struct estab_transport t;
+    struct estab_addr at, to;
+    struct estab_env env;
+    estab_link *ends[2];
+    estab_channel *c;
+    char err[ESTAB_ERRLEN];
+    int fd = eventfd(1, EFD_CLOEXEC);
+
+    (void)state;
+    estab_host_env(&env);
+    assert_int_equal(estab_stack_new(&wires.s, &env, NULL), 0);
+    assert_int_equal(estab_loop_new(&wires.loop, wires.s, err), 0);
+    assert_int_equal(estab_link_pair(ends, &caps, 0), 0);
+    assert_int_equal(estab_loop_attach(wires.loop, ends[0], err), 0);
+    assert_int_equal(estab_addr_parse(&at, "10.0.0.1", NULL), 0);
+    assert_int_equal(estab_addr_parse(&to, "10.0.0.2:7", NULL), 0);
+    assert_int_equal(estab_addr_add(wires.s, 0, at.ip, 120), 0);
+    assert_int_equal(estab_loop_watch_fd(wires.loop, fd), 0);
+    estab_transport_stack(&t, &wires);
+    assert_int_equal(estab_channel_connect(&c, &env, NULL, &t, &to), 0);
+    assert_int_equal(estab_channel_call(c, &v, 1, NULL, 0, ESTAB_NEVER, 0), ESTAB_E_CANCELLED);
+    estab_channel_free(c);
+    estab_loop_free(wires.loop);
+    estab_stack_free(wires.s);
+    estab_link_close(ends[1]);
+    close(fd);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(over_a_socket_pair),
         cmocka_unit_test(over_posix_sockets),
+        cmocka_unit_test(a_watched_descriptor_ends_the_waiting),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
