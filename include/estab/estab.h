@@ -137,6 +137,8 @@ const char *estab_rule_name(unsigned rule); /* "blind-rst"; NULL: no such rule *
 const char *estab_rule_ref(unsigned rule);  /* "RFC 5961 section 3.2" */
 uint64_t estab_rule_count(const estab_stack *s,
                           unsigned rule); /* how often it acted in this stack */
+bool estab_rule_refused(const estab_stack *s,
+                        unsigned rule); /* by refusing a frame or segment, at least once */
 
 /* ---- environment and settings ---- */
 
@@ -520,6 +522,9 @@ struct estab_tcp_info { /* append-only, versioned like estab_config: set size be
     bool ecn_ok;                /* both ends use explicit congestion notification */
     bool fastopen_ok;           /* text of the SYN was accepted */
     bool ecn_seen;              /* the peer's text came ECN-capable, or marked */
+    bool nodelay, embryo;       /* embryo: not accepted yet */
+    uint32_t sndbuf, rcvbuf;    /* ceilings of what is queued */
+    size_t mem;                 /* octets it holds, its queues included */
 };
 /* E_BADF.  Works on the handles of estab_conn_next too. */
 int estab_tcp_info(const estab_stack *s, estab_sock k, struct estab_tcp_info *info);
@@ -598,8 +603,19 @@ struct estab_stack_info { /* append-only, versioned like estab_config */
     uint64_t frames_in, frames_out, drops; /* drops: frames and segments refused, under any rule */
     uint32_t orphans;                      /* of conns: closed by the user, not yet over */
     uint32_t udp_socks;
+    uint32_t max_conns, max_synq, max_timewait; /* of estab_config */
+    size_t mem_max;
 };
 void estab_stack_info(const estab_stack *s, struct estab_stack_info *info);
+
+/* Aborts a connection from outside, as RFC 9293 section 3.10.5 does from inside: the peer gets an
+ * RST, the user, whose handle lives on, E_RESET.  Works on the handles of estab_conn_next, also of
+ * connections that nobody holds any more.  E_BADF; E_INVAL: a listener, or no connection with a
+ * control block: half-open or in TIME-WAIT, which ends by itself. */
+int estab_kill(estab_stack *s, estab_sock k);
+/* Another one who is told every trace record, beside env.trace and under the same rules; NULL:
+ * nobody.  May be changed between calls: tracing costs nothing while nobody looks. */
+void estab_tap(estab_stack *s, void (*tap)(void *ctx, const struct estab_trace *t), void *ctx);
 
 struct estab_port_forecast { /* append-only, versioned like estab_config */
     size_t size;

@@ -89,7 +89,7 @@ void ip_drop_of(struct ip_layer *l, const uint8_t src[16], const uint8_t dst[16]
     struct estab_trace t;
 
     rule_drop(l->rules, r);
-    if (!l->env->cb.trace)
+    if (!l->env->trace)
         return;
     memset(&t, 0, sizeof t);
     t.at = l->env->now;
@@ -104,7 +104,7 @@ void ip_drop_of(struct ip_layer *l, const uint8_t src[16], const uint8_t dst[16]
         if (ip_is_link_local6(src))
             t.peer.scope = (uint16_t)(port + 1);
     }
-    l->env->cb.trace(l->env->cb.ctx, &t);
+    l->env->trace(l->env->trace_ctx, &t);
 }
 
 void ip_drop(struct ip_layer *l, const struct ip_dgram *d, enum rule r)

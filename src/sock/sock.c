@@ -217,6 +217,22 @@ int estab_abort(estab_stack *s, estab_sock k)
     return 0;
 }
 
+int estab_kill(estab_stack *s, estab_sock k)
+{
+    struct tcb *t = slab_find(&s->tcp.tcbs, (uint32_t)k, (uint32_t)(k >> 32));
+
+    if (TCP_REF_KIND((uint32_t)k) != TCP_REF_TCB)
+        return ESTAB_E_INVAL;
+    if (!t)
+        return ESTAB_E_BADF;
+    if (t->state == ESTAB_LISTEN || t->state == ESTAB_CLOSED || t->state == ESTAB_TIME_WAIT)
+        return ESTAB_E_INVAL;
+    stack_enter(s);
+    tcp_abort(t);
+    stack_leave(s);
+    return 0;
+}
+
 /* ---- options ---- */
 
 static int set_buffer(uint32_t *buf, uint64_t val)

@@ -146,6 +146,8 @@ int estab_stack_new(estab_stack **out, const struct estab_env *env, const struct
     if (!config_possible(&c))
         return ESTAB_E_INVAL;
     e.cb = *env;
+    e.trace = env->trace;
+    e.trace_ctx = env->ctx;
     e.ceiling = c.mem_max;
     e.now = env->now(env->ctx);
     s = env_alloc(&e, sizeof *s, 64);
@@ -180,6 +182,23 @@ void estab_stack_free(estab_stack *s)
     ip_fini(&s->ip);
     e = s->env;
     env_free(&e, s, sizeof *s, 64);
+}
+
+static void trace_and_tap(void *ctx, const struct estab_trace *t)
+{
+    const estab_stack *s = ctx;
+
+    if (s->env.cb.trace)
+        s->env.cb.trace(s->env.cb.ctx, t);
+    s->tap(s->tap_ctx, t);
+}
+
+void estab_tap(estab_stack *s, void (*tap)(void *ctx, const struct estab_trace *t), void *ctx)
+{
+    s->tap = tap;
+    s->tap_ctx = ctx;
+    s->env.trace = tap ? trace_and_tap : s->env.cb.trace;
+    s->env.trace_ctx = tap ? s : s->env.cb.ctx;
 }
 
 void stack_enter(estab_stack *s)
@@ -240,6 +259,11 @@ uint64_t estab_rule_count(const estab_stack *s, unsigned rule)
     return rule < RULE_COUNT ? s->rules.n[rule] : 0;
 }
 
+bool estab_rule_refused(const estab_stack *s, unsigned rule)
+{
+    return rule < RULE_COUNT && s->rules.refuses[rule];
+}
+
 void estab_stack_info(const estab_stack *s, struct estab_stack_info *info)
 {
     struct estab_stack_info all = {.size = info->size,
@@ -253,7 +277,11 @@ void estab_stack_info(const estab_stack *s, struct estab_stack_info *info)
                                    .frames_out = s->frames_out,
                                    .drops = s->rules.drops,
                                    .orphans = s->tcp.orphans.n,
-                                   .udp_socks = s->udp.socks.used};
+                                   .udp_socks = s->udp.socks.used,
+                                   .max_conns = s->tcp.max_conns,
+                                   .max_synq = s->tcp.set.max_synq,
+                                   .max_timewait = s->tcp.set.max_timewait,
+                                   .mem_max = s->env.ceiling};
 
     memcpy(info, &all, info->size < sizeof all ? info->size : sizeof all);
 }

@@ -27,6 +27,8 @@ struct estab_stack {
     struct tcp_layer tcp;
     uint64_t frames_in, frames_out;
     struct stack_run run;
+    void (*tap)(void *ctx, const struct estab_trace *t); /* estab_tap() */
+    void *tap_ctx;
     bool udp_turn; /* whose was the odd frame, where TCP had something too */
     bool inside;   /* a public call runs: none may begin (from a trace hook, say) */
     struct gso_hdr hdrs[STACK_BATCH]; /* headers of the frames lent */

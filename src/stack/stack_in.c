@@ -47,7 +47,7 @@ static uint8_t timewait_wscale(const struct tcp_layer *l, uint32_t slot)
 
 static void to_tcb(struct tcb *t, const struct tcp_tuple *k, struct seg *g)
 {
-    if (t->layer->env->cb.trace)
+    if (t->layer->env->trace)
         tcp_trace_in(t->layer, k, tcb_handle(t), (enum estab_tcp_state)t->state, g, t->snd_wscale);
     tcp_segment_arrives(t, g);
 }
@@ -88,7 +88,7 @@ static bool tcp_text_in(estab_stack *s, const struct ip_dgram *d, const struct t
     case TCP_STORED:
         break;
     }
-    if (s->env.cb.trace)
+    if (s->env.trace)
         tcp_trace_in(&s->tcp, k, tcb_handle(t), ESTAB_ESTABLISHED, g, t->snd_wscale);
     tcp_predicted_arrives(t, g);
     run_begin(&s->run, t, d, g);

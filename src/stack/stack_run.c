@@ -92,7 +92,7 @@ bool run_goes_on(struct stack_run *r, const struct estab_frame *f)
     if (tcp_text_store(t, &r->g, r->csum_ok ? NULL : &sum) != TCP_STORED)
         return false;
     r->hdr = f->iov[0].base;
-    if (t->layer->env->cb.trace) {
+    if (t->layer->env->trace) {
         struct tcp_tuple k = {t->peer, t->path.local, t->lport, t->pport};
 
         tcp_trace_in(t->layer, &k, tcb_handle(t), ESTAB_ESTABLISHED, &r->g, t->snd_wscale);

@@ -35,7 +35,7 @@ static void trace_frames(struct tcp_layer *l, const struct seg_out *o)
     struct seg_out part;
     uint8_t cwr = 0;
 
-    if (!l->env->cb.trace)
+    if (!l->env->trace)
         return;
     part = *o;
     while (left > mss) {

@@ -81,6 +81,13 @@ void tcp_info(const struct tcb *t, struct estab_tcp_info *i)
     i->rcv_wscale = t->rcv_wscale;
     i->ts_ok = t->ts_ok;
     i->sack_ok = t->sack_ok;
+    i->nodelay = t->nodelay;
+    i->embryo = t->embryo;
+    i->sndbuf = t->sndbuf;
+    i->rcvbuf = t->rcvbuf;
+    i->mem = sizeof *t;
+    if (t->w)
+        i->mem += sizeof *t->w + ring_mem(&t->w->snd) + ring_mem(&t->w->rcv);
     i->user_timeout = tcp_user_timeout(t);
     i->peer_user_timeout = tcp_uto_dur(t->peer_uto);
     i->ecn_ok = t->ecn_ok;
@@ -104,6 +111,7 @@ void synq_info(const struct tcp_layer *l, uint32_t slot, struct estab_tcp_info *
     i->sack_ok = q->sack_ok;
     i->ecn_ok = q->ecn_ok;
     i->snd_wscale = q->snd_wscale;
+    i->mem = sizeof *q;
     i->orphan = true;
 }
 
@@ -117,5 +125,6 @@ void timewait_info(const struct tcp_layer *l, uint32_t slot, struct estab_tcp_in
     i->timer = ESTAB_T_2MSL;
     i->timer_at = ms_to_time(l->env->now, w->due);
     i->ts_ok = w->ts_ok;
+    i->mem = sizeof *w;
     i->orphan = w->owner == SLAB_NONE;
 }

@@ -94,7 +94,7 @@ static void begin(struct tcb *t, struct seg_out *o, seq_t seq, uint8_t flags)
                           .peer = t->peer,
                           .hop_limit = t->hop_limit,
                           .tos = t->tos,
-                          .sock = t->layer->env->cb.trace ? tcb_handle(t) : 0,
+                          .sock = t->layer->env->trace ? tcb_handle(t) : 0,
                           .state = t->state,
                           .wscale = t->rcv_wscale};
     o->g.sport = t->lport;

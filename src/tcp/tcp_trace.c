@@ -29,7 +29,7 @@ static void fill_seg(struct estab_trace *r, const struct seg *g)
 
 static void report(struct tcp_layer *l, const struct estab_trace *r)
 {
-    l->env->cb.trace(l->env->cb.ctx, r);
+    l->env->trace(l->env->trace_ctx, r);
 }
 
 void tcp_trace_state(struct tcp_layer *l, estab_sock sock, const struct tcp_tuple *k,
@@ -38,7 +38,7 @@ void tcp_trace_state(struct tcp_layer *l, estab_sock sock, const struct tcp_tupl
     struct estab_trace r = {
         .kind = ESTAB_TR_STATE, .sock = sock, .cause = by, .from = from, .to = to};
 
-    if (!l->env->cb.trace)
+    if (!l->env->trace)
         return;
     fill_tuple(l, &r, k);
     report(l, &r);
@@ -49,7 +49,7 @@ void tcp_trace_in(struct tcp_layer *l, const struct tcp_tuple *k, estab_sock soc
 {
     struct estab_trace r = {.kind = ESTAB_TR_SEG_IN, .sock = sock, .from = st, .to = st};
 
-    if (!l->env->cb.trace)
+    if (!l->env->trace)
         return;
     fill_tuple(l, &r, k);
     fill_seg(&r, g);
@@ -66,7 +66,7 @@ void tcp_trace_out(struct tcp_layer *l, const struct seg_out *o)
                             .rule = (uint16_t)o->rule};
     struct tcp_tuple k = {o->peer, o->path->local, o->g.sport, o->g.dport};
 
-    if (!l->env->cb.trace)
+    if (!l->env->trace)
         return;
     fill_tuple(l, &r, &k);
     fill_seg(&r, &o->g);
@@ -81,7 +81,7 @@ void tcp_drop_tuple(struct tcp_layer *l, const struct tcp_tuple *k, const struct
     struct estab_trace r = {.kind = ESTAB_TR_DROP, .from = st, .to = st, .rule = (uint16_t)rule};
 
     rule_drop(l->rules, rule);
-    if (!l->env->cb.trace)
+    if (!l->env->trace)
         return;
     fill_tuple(l, &r, k);
     fill_seg(&r, g);
@@ -95,7 +95,7 @@ void tcp_drop(struct tcb *t, const struct seg *g, enum rule rule)
     struct tcp_tuple k = tcb_tuple(t);
 
     rule_drop(t->layer->rules, rule);
-    if (!t->layer->env->cb.trace)
+    if (!t->layer->env->trace)
         return;
     fill_tuple(t->layer, &r, &k);
     fill_seg(&r, g);
@@ -109,7 +109,7 @@ void tcp_trace_timer(struct tcp_layer *l, const struct tcp_tuple *k, estab_sock 
     struct estab_trace r = {
         .kind = ESTAB_TR_TIMER, .sock = sock, .from = st, .to = st, .timer = which};
 
-    if (!l->env->cb.trace)
+    if (!l->env->trace)
         return;
     fill_tuple(l, &r, k);
     report(l, &r);
@@ -122,7 +122,7 @@ void tcp_trace_cc(struct tcb *t, enum rule why)
     struct tcp_tuple k = tcb_tuple(t);
 
     rule_count(t->layer->rules, why);
-    if (!t->layer->env->cb.trace)
+    if (!t->layer->env->trace)
         return;
     fill_tuple(t->layer, &r, &k);
     r.sock = tcb_handle(t);

@@ -184,7 +184,8 @@ enum rule {
 /* The stack's counters, one per rule. */
 struct rule_book {
     uint64_t n[RULE_COUNT];
-    uint64_t drops; /* of all of them, how many refused a frame or segment */
+    uint64_t drops;           /* of all of them, how many refused a frame or segment */
+    bool refuses[RULE_COUNT]; /* which of them have */
 };
 static inline void rule_count(struct rule_book *b, enum rule r)
 {
@@ -194,6 +195,7 @@ static inline void rule_drop(struct rule_book *b, enum rule r)
 {
     b->n[r]++;
     b->drops++;
+    b->refuses[r] = true;
 }
 
 #endif

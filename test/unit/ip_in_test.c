@@ -630,7 +630,7 @@ static void test_drops_are_traced(void **state)
     assert_int_equal(n->traced.rule, RULE_RUNT);
     assert_true(ip_is_any(n->traced.peer.ip));
 
-    n->env.cb.trace = NULL; /* nobody listens */
+    n->env.trace = NULL; /* nobody listens */
     give(n, TAP, &k);
     assert_rule(n, RULE_RUNT, 2);
 }

@@ -74,6 +74,8 @@ static inline void net_empty(struct net *n)
     n->te.on_trace = net_trace;
     n->te.trace_ctx = n;
     n->env.cb = test_env_make(&n->te);
+    n->env.trace = n->env.cb.trace;
+    n->env.trace_ctx = n->env.cb.ctx;
     assert_int_equal(ip_init(&n->l, &n->env, &n->rules, 64), 0);
 }
 
