@@ -6,7 +6,6 @@
  * by -o is made when the first octet of a good answer is there, so that an error leaves what was
  * there before. */
 #include "command.h"
-#include "ctl.h"
 #include "http_fetch.h"
 #include "interrupt.h"
 #include "node.h"
@@ -58,7 +57,7 @@ struct get {
 
     struct node node;
     struct http_fetch *fetch;
-    struct ctl *ctl;
+    estab_ctl *ctl;
     int signals, signal;
     bool progress_shown;
     estab_time began_at, progress_at;
@@ -287,7 +286,7 @@ static int turn(struct get *g, estab_dur max_wait)
         return CURL_INTERFACE;
     }
     if (g->ctl)
-        ctl_run(g->ctl, node_now(&g->node));
+        estab_ctl_run(g->ctl);
     if (g->out.set >= 0)
         epoll_wait(g->out.set, &ev, 1, 0);
     g->signal = interrupt_read(g->signals);
@@ -416,6 +415,7 @@ static int fetch(struct get *g)
 
 static int open_all(struct get *g)
 {
+    struct estab_ctl_config ctl = {.size = sizeof ctl, .command = "get", .path = g->ctl_path};
     char err[ESTAB_ERRLEN] = "";
 
     g->signals = interrupt_open();
@@ -431,8 +431,8 @@ static int open_all(struct get *g)
         say_error("get", "cannot watch for signals and output");
         return CURL_INTERFACE;
     }
-    if (ctl_open(&g->ctl, g->node.stack, "get", g->ctl_path, err) == 0) {
-        estab_loop_watch_fd(g->node.loop, ctl_fd(g->ctl));
+    if (estab_ctl_open(&g->ctl, g->node.stack, &ctl, err) == 0) {
+        estab_loop_watch_fd(g->node.loop, estab_ctl_fd(g->ctl));
     } else if (g->ctl_path || g->verbose) {
         say_error("get", "%s; estab ss will not find this stack", err);
     }
@@ -455,7 +455,7 @@ static int run(int argc, char *argv[])
     status = open_all(&g);
     if (status == 0)
         status = fetch(&g);
-    ctl_close(g.ctl);
+    estab_ctl_close(g.ctl);
     node_close(&g.node);
     ladder_free(g.config.trace);
     return status;

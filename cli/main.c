@@ -10,7 +10,8 @@
 #include <string.h>
 
 static const struct command *const commands[] = {&command_demo, &command_serve,   &command_get,
-                                                 &command_ss,   &command_script,  &command_check,
+                                                 &command_ss,   &command_why,     &command_trace,
+                                                 &command_kill, &command_script,  &command_check,
                                                  &command_sim,  &command_channel, &command_impair};
 enum { NCOMMANDS = sizeof commands / sizeof commands[0] };
 

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* serve.c - `estab serve`: the files of a folder over HTTP/1.1, from a stack on a link. */
 #include "command.h"
-#include "ctl.h"
 #include "http_server.h"
 #include "interrupt.h"
 #include "kernel_end.h"
@@ -15,7 +14,7 @@
 enum { LISTENERS = 8 };
 
 struct serve {
-    const char *folder, *ctl_path;
+    const char *folder, *ctl_path, *ctl_group;
     struct estab_addr listen[LISTENERS];
     size_t nlisten;
     bool trace, verbose;
@@ -24,16 +23,17 @@ struct serve {
 
     struct node node;
     struct http_server *server;
-    struct ctl *ctl;
+    estab_ctl *ctl;
     int signals;
     estab_time began_at;
 };
 
-enum { OPT_LISTEN = NODE_OPT_LAST, OPT_TRACE, OPT_CTL, OPT_GRACE };
+enum { OPT_LISTEN = NODE_OPT_LAST, OPT_TRACE, OPT_CTL, OPT_CTL_GROUP, OPT_GRACE };
 static const struct option options[] = {
     NODE_OPTIONS(NODE_OPT_LONG){"listen", required_argument, NULL, OPT_LISTEN},
     {"trace", no_argument, NULL, OPT_TRACE},
     {"ctl", required_argument, NULL, OPT_CTL},
+    {"ctl-group", required_argument, NULL, OPT_CTL_GROUP},
     {"grace", required_argument, NULL, OPT_GRACE},
     {"verbose", no_argument, NULL, 'v'},
     {0}};
@@ -87,6 +87,9 @@ static int parse(struct serve *v, int argc, char *argv[])
             break;
         case OPT_CTL:
             v->ctl_path = optarg;
+            break;
+        case OPT_CTL_GROUP:
+            v->ctl_group = optarg;
             break;
         case OPT_GRACE:
             if (node_parse_seconds(&v->grace, optarg) < 0)
@@ -149,7 +152,7 @@ static void announce(const struct serve *v)
     for (i = 0; i < v->config.naddrs; i++)
         printf("  address %s\n", v->config.addrs[i].text);
     if (v->ctl)
-        printf("  control socket %s (see estab-ss(1))\n", ctl_path(v->ctl));
+        printf("  control socket %s (see estab-ss(1))\n", estab_ctl_path(v->ctl));
     if (node_device(&v->node, dev, sizeof dev) && !kernel_end_is_up(dev))
         printf("  the kernel's end of %s is down: give it an address of the same network and set\n"
                "  it up, with --kernel-addr or with\n"
@@ -165,6 +168,8 @@ static int open_server(struct serve *v, char *err)
                                         .now = serve_now,
                                         .log = v->verbose ? log_answer : NULL,
                                         .ctx = v};
+    struct estab_ctl_config ctl = {
+        .size = sizeof ctl, .command = "serve", .path = v->ctl_path, .group = v->ctl_group};
     size_t i;
 
     if (http_server_new(&v->server, &config, err) < 0)
@@ -172,13 +177,13 @@ static int open_server(struct serve *v, char *err)
     for (i = 0; i < v->nlisten; i++)
         if (http_server_listen(v->server, &v->listen[i], err) < 0)
             return -1;
-    if (ctl_open(&v->ctl, v->node.stack, "serve", v->ctl_path, err) < 0) {
-        if (v->ctl_path)
+    if (estab_ctl_open(&v->ctl, v->node.stack, &ctl, err) < 0) {
+        if (v->ctl_path || v->ctl_group)
             return -1;
         say_error("serve", "%s; estab ss will not find this stack", err);
         return 0;
     }
-    if (estab_loop_watch_fd(v->node.loop, ctl_fd(v->ctl)) < 0) {
+    if (estab_loop_watch_fd(v->node.loop, estab_ctl_fd(v->ctl)) < 0) {
         snprintf(err, ESTAB_ERRLEN, "the loop cannot watch the control socket");
         return -1;
     }
@@ -206,7 +211,7 @@ static int loop(struct serve *v, char *err)
         if (rc == -1)
             return -1;
         if (v->ctl)
-            ctl_run(v->ctl, node_now(&v->node));
+            estab_ctl_run(v->ctl);
         http_server_expire(v->server);
         sig = interrupt_read(v->signals);
         now = node_now(&v->node);
@@ -278,7 +283,7 @@ out:
     http_server_free(v->server);
     if (v->node.loop)
         estab_loop_flush(v->node.loop); /* an abort's RST */
-    ctl_close(v->ctl);
+    estab_ctl_close(v->ctl);
     node_close(&v->node);
     ladder_free(v->config.trace);
     close(v->signals);
@@ -301,6 +306,7 @@ const struct command command_serve = {
     "  --listen ADDR:PORT    where to listen; :PORT is any address (default: :80)\n" NODE_USAGE
     "  --trace               print each connection as a ladder while it happens\n"
     "  --ctl PATH            the control socket for `estab ss'\n"
+    "  --ctl-group GROUP     whose members may use it as well; needs --ctl\n"
     "  --grace SECONDS       how long answers may take to finish after a signal (5)\n"
     "  -v, --verbose         a line for each answer\n"
     "\n"

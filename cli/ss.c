@@ -1,20 +1,17 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* ss.c - `estab ss`: the sockets of the stacks that run here, by their control sockets. */
+#include "ask.h"
 #include "command.h"
-#include "ctl.h"
+#include "interrupt.h"
+#include "node.h"
 #include "say.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <getopt.h>
-#include <jansson.h>
-#include <signal.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
-#include <sys/socket.h>
-#include <sys/time.h>
 #include <unistd.h>
 
 static const char *const title[] = {"State",      "Recv-Q",    "Send-Q",
@@ -23,63 +20,58 @@ enum { COLUMNS = sizeof title / sizeof title[0] };
 
 struct row {
     char *cell[COLUMNS];
-    char *more; /* -i */
+    char *more; /* -i, -m, -p, -w */
 };
 
 struct ss {
     const char *ctl_path;
-    bool json, listening, all, summary, more;
-    uint32_t states; /* a bit for each state asked for; 0: by the options */
+    bool json, listening, all, summary, no_header;
+    bool info, memory, timers, process, why;
+    bool only4, only6, only_udp;
+    estab_dur watch; /* 0: once */
+    char filter_text[ASK_FILTER_LEN];
+    struct estab_filter filter;
 
     struct row *rows;
     size_t nrows, cap;
     uint64_t count[ESTAB_TCP_STATES];
-    size_t stacks, refused, failed;
 };
 
-enum { OPT_CTL = 0x100 };
+enum { OPT_CTL = 0x100, OPT_WATCH };
 static const struct option options[] = {{"ctl", required_argument, NULL, OPT_CTL},
                                         {"json", no_argument, NULL, 'j'},
                                         {"listening", no_argument, NULL, 'l'},
                                         {"all", no_argument, NULL, 'a'},
                                         {"summary", no_argument, NULL, 's'},
                                         {"info", no_argument, NULL, 'i'},
+                                        {"memory", no_argument, NULL, 'm'},
+                                        {"options", no_argument, NULL, 'o'},
+                                        {"processes", no_argument, NULL, 'p'},
+                                        {"why", no_argument, NULL, 'w'},
+                                        {"tcp", no_argument, NULL, 't'},
+                                        {"udp", no_argument, NULL, 'u'},
+                                        {"numeric", no_argument, NULL, 'n'},
+                                        {"ipv4", no_argument, NULL, '4'},
+                                        {"ipv6", no_argument, NULL, '6'},
+                                        {"no-header", no_argument, NULL, 'H'},
+                                        {"watch", required_argument, NULL, OPT_WATCH},
                                         {0}};
 
 /* ---- the command line ---- */
 
-/* "time-wait", "TIME_WAIT", "timewait" */
-static bool same_state(const char *a, const char *b)
+static int parse_options(struct ss *q, int argc, char *argv[])
 {
-    while (*a && *b) {
-        a += *a == '-' || *a == '_';
-        b += *b == '-' || *b == '_';
-        if (strncasecmp(a, b, 1) != 0)
-            return false;
-        a += *a != '\0';
-        b += *b != '\0';
-    }
-    return !*a && !*b;
-}
+    bool tcp = false, udp = false;
+    int c;
 
-static int state_by_name(const char *name)
-{
-    int st;
-
-    for (st = 0; st < ESTAB_TCP_STATES; st++)
-        if (same_state(estab_state_name((enum estab_tcp_state)st), name))
-            return st;
-    return -1;
-}
-
-static int parse(struct ss *q, int argc, char *argv[])
-{
-    int c, st;
-
-    while ((c = getopt_long(argc, argv, ":jlasi", options, NULL)) != -1) {
+    while ((c = getopt_long(argc, argv, ":jlasimopwtun46H", options, NULL)) != -1) {
         switch (c) {
         case OPT_CTL:
             q->ctl_path = optarg;
+            break;
+        case OPT_WATCH:
+            if (node_parse_seconds(&q->watch, optarg) < 0 || q->watch == 0)
+                return say_usage("ss", "'%s' is not a number of seconds to wait", optarg);
             break;
         case 'j':
             q->json = true;
@@ -94,7 +86,36 @@ static int parse(struct ss *q, int argc, char *argv[])
             q->summary = true;
             break;
         case 'i':
-            q->more = true;
+            q->info = true;
+            break;
+        case 'm':
+            q->memory = true;
+            break;
+        case 'o':
+            q->timers = true;
+            break;
+        case 'p':
+            q->process = true;
+            break;
+        case 'w':
+            q->why = true;
+            break;
+        case 't':
+            tcp = true;
+            break;
+        case 'u':
+            udp = true;
+            break;
+        case 'n': /* names are never looked up */
+            break;
+        case '4':
+            q->only4 = true;
+            break;
+        case '6':
+            q->only6 = true;
+            break;
+        case 'H':
+            q->no_header = true;
             break;
         case ':':
             return say_usage("ss", "%s needs a value", argv[optind - 1]);
@@ -102,40 +123,38 @@ static int parse(struct ss *q, int argc, char *argv[])
             return say_usage("ss", "unknown option %s", argv[optind - 1]);
         }
     }
-    for (; optind < argc; optind++) {
-        st = state_by_name(argv[optind]);
-        if (st < 0)
-            return say_usage("ss", "'%s' is not a state such as established or time-wait",
-                             argv[optind]);
-        q->states |= 1u << st;
-    }
+    q->only_udp = udp && !tcp;
     return 0;
+}
+
+static int parse(struct ss *q, int argc, char *argv[])
+{
+    int rc = parse_options(q, argc, argv);
+
+    if (rc != 0)
+        return rc;
+    return ask_filter("ss", q->filter_text, &q->filter, argc - optind, argv + optind) ? 0
+                                                                                      : EXIT_USAGE;
+}
+
+/* A listener at :: may serve both families. */
+static bool is_of_family(const struct ss *q, const char *local)
+{
+    bool six = local[0] == '[';
+
+    if (q->only4 == q->only6 || strncmp(local, "[::]:", 5) == 0)
+        return true;
+    return six == q->only6;
 }
 
 static bool is_wanted(const struct ss *q, enum estab_tcp_state st)
 {
-    if (q->states)
-        return (q->states >> st) & 1;
-    if (q->all)
-        return true;
+    if (q->filter.states || q->all)
+        return true; /* the stack has chosen */
     return q->listening == (st == ESTAB_LISTEN);
 }
 
 /* ---- one socket ---- */
-
-static uint64_t number(const json_t *o, const char *key)
-{
-    json_int_t v = json_integer_value(json_object_get(o, key));
-
-    return v > 0 ? (uint64_t)v : 0;
-}
-
-static const char *string(const json_t *o, const char *key)
-{
-    const char *s = json_string_value(json_object_get(o, key));
-
-    return s ? s : "";
-}
 
 static char *text(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 static char *text(const char *fmt, ...)
@@ -158,37 +177,80 @@ static char *address(const char *addr)
     return text("%s", addr);
 }
 
-static char *timer(const json_t *o)
+static char *timer(const struct ss *q, const json_t *o)
 {
-    uint64_t ms = number(o, "timer_ms");
+    uint64_t ms = ask_number(o, "timer_ms"), tries = q->timers ? ask_number(o, "tries") : 0;
+    char again[48] = "";
 
-    if (!*string(o, "timer"))
+    if (!*ask_string(o, "timer"))
         return text("-");
+    if (tries > 0)
+        snprintf(again, sizeof again, ", %llu tries", (unsigned long long)tries);
     if (ms >= 1000)
-        return text("%s %.1f s", string(o, "timer"), (double)ms / 1000);
-    return text("%s %llu ms", string(o, "timer"), (unsigned long long)ms);
+        return text("%s %.1f s%s", ask_string(o, "timer"), (double)ms / 1000, again);
+    return text("%s %llu ms%s", ask_string(o, "timer"), (unsigned long long)ms, again);
 }
 
-static char *more(const json_t *o)
+static char *info(const json_t *o)
 {
-    if (strcmp(string(o, "state"), "LISTEN") == 0)
-        return text("backlog %llu, half open %llu", (unsigned long long)number(o, "backlog"),
-                    (unsigned long long)number(o, "half_open"));
-    if (number(o, "snd_mss") == 0)
+    if (strcmp(ask_string(o, "state"), "LISTEN") == 0)
+        return text("backlog %llu, half open %llu", (unsigned long long)ask_number(o, "backlog"),
+                    (unsigned long long)ask_number(o, "half_open"));
+    if (ask_number(o, "cwnd") == 0)
         return text("a compact entry: no buffers, no estimates");
-    return text("rtt %.3f ms (%.3f) rto %.0f ms mss %llu pmtu %llu cwnd %llu wnd %llu/%llu "
-                "acked %llu received %llu segs %llu/%llu retrans %llu %s%s%s%s",
-                (double)number(o, "srtt_us") / 1000, (double)number(o, "rttvar_us") / 1000,
-                (double)number(o, "rto_us") / 1000, (unsigned long long)number(o, "snd_mss"),
-                (unsigned long long)number(o, "pmtu"), (unsigned long long)number(o, "cwnd"),
-                (unsigned long long)number(o, "snd_wnd"), (unsigned long long)number(o, "rcv_wnd"),
-                (unsigned long long)number(o, "bytes_acked"),
-                (unsigned long long)number(o, "bytes_received"),
-                (unsigned long long)number(o, "segs_out"), (unsigned long long)number(o, "segs_in"),
-                (unsigned long long)number(o, "retrans"), string(o, "cc"),
-                json_is_true(json_object_get(o, "timestamps")) ? " ts" : "",
-                json_is_true(json_object_get(o, "sack")) ? " sack" : "",
-                json_is_true(json_object_get(o, "orphan")) ? " orphan" : "");
+    return text(
+        "rtt %.3f ms (%.3f) rto %.0f ms mss %llu pmtu %llu cwnd %llu wnd %llu/%llu wscale "
+        "%llu/%llu "
+        "acked %llu received %llu segs %llu/%llu retrans %llu rtos %llu %s%s%s%s%s",
+        (double)ask_number(o, "srtt_us") / 1000, (double)ask_number(o, "rttvar_us") / 1000,
+        (double)ask_number(o, "rto_us") / 1000, (unsigned long long)ask_number(o, "snd_mss"),
+        (unsigned long long)ask_number(o, "pmtu"), (unsigned long long)ask_number(o, "cwnd"),
+        (unsigned long long)ask_number(o, "snd_wnd"), (unsigned long long)ask_number(o, "rcv_wnd"),
+        (unsigned long long)ask_number(o, "snd_wscale"),
+        (unsigned long long)ask_number(o, "rcv_wscale"),
+        (unsigned long long)ask_number(o, "bytes_acked"),
+        (unsigned long long)ask_number(o, "bytes_received"),
+        (unsigned long long)ask_number(o, "segs_out"), (unsigned long long)ask_number(o, "segs_in"),
+        (unsigned long long)ask_number(o, "retrans"),
+        (unsigned long long)ask_number(o, "rto_fired"), ask_string(o, "cc"),
+        ask_true(o, "timestamps") ? " ts" : "", ask_true(o, "sack") ? " sack" : "",
+        ask_true(o, "nodelay") ? " nodelay" : "", ask_true(o, "orphan") ? " orphan" : "");
+}
+
+static char *memory(const json_t *o)
+{
+    return text(
+        "mem %llu, received %llu of %llu, to send %llu of %llu",
+        (unsigned long long)ask_number(o, "mem"), (unsigned long long)ask_number(o, "unread"),
+        (unsigned long long)ask_number(o, "rcvbuf"), (unsigned long long)ask_number(o, "send_q"),
+        (unsigned long long)ask_number(o, "sndbuf"));
+}
+
+/* A line more, behind those that are there; takes `line`. */
+static void add_more(struct row *row, char *line)
+{
+    char *both = line && row->more ? text("%s\n    %s", row->more, line) : NULL;
+
+    if (both) {
+        free(row->more);
+        free(line);
+        line = both;
+    }
+    row->more = line;
+}
+
+static void add_details(const struct ss *q, struct row *row, const struct asked *from,
+                        const json_t *o)
+{
+    row->more = NULL;
+    if (q->process)
+        add_more(row, text("estab %s, process %ld", from->command, from->pid));
+    if (q->info)
+        add_more(row, info(o));
+    if (q->memory)
+        add_more(row, memory(o));
+    if (q->why)
+        add_more(row, text("%s", ask_string(o, "sentence")));
 }
 
 static struct row *row_new(struct ss *q)
@@ -216,132 +278,44 @@ static bool add_heading(struct ss *q)
     return row != NULL;
 }
 
-static bool add_row(struct ss *q, const json_t *o)
+static bool add_row(struct ss *q, const struct asked *from, const json_t *o)
 {
     struct row *row;
 
-    if (q->nrows == 0 && !add_heading(q))
+    if (q->nrows == 0 && !q->no_header && !add_heading(q))
         return false;
     row = row_new(q);
     if (!row)
         return false;
-    row->cell[0] = text("%s", string(o, "state"));
-    row->cell[1] = text("%llu", (unsigned long long)number(o, "recv_q"));
-    row->cell[2] = text("%llu", (unsigned long long)number(o, "send_q"));
-    row->cell[3] = address(string(o, "local"));
-    row->cell[4] = address(string(o, "peer"));
-    row->cell[5] = timer(o);
-    row->more = q->more ? more(o) : NULL;
+    row->cell[0] = text("%s", ask_string(o, "state"));
+    row->cell[1] = text("%llu", (unsigned long long)ask_number(o, "recv_q"));
+    row->cell[2] = text("%llu", (unsigned long long)ask_number(o, "send_q"));
+    row->cell[3] = address(ask_string(o, "local"));
+    row->cell[4] = address(ask_string(o, "peer"));
+    row->cell[5] = timer(q, o);
+    add_details(q, row, from, o);
     return true;
 }
 
 /* ---- one stack ---- */
 
-/* False: no sense in reading on. */
-static bool use_line(struct ss *q, const char *line, json_t **stack, bool *complete)
+static bool use_socket(void *ctx, const struct asked *from, json_t *o)
 {
-    json_t *o = json_loads(line, 0, NULL);
-    int st;
+    struct ss *q = ctx;
+    int st = estab_state_parse(ask_string(o, "state"));
 
-    if (!json_is_object(o)) {
-        json_decref(o);
-        return false;
-    }
-    if (!*stack) {
-        *stack = o;
-        return number(o, "protocol") == 1;
-    }
-    if (json_is_true(json_object_get(o, "end"))) {
-        *complete = true;
-        json_decref(o);
-        return false;
-    }
-    st = state_by_name(string(o, "state"));
-    if (st >= 0)
-        q->count[st]++;
-    if (st >= 0 && is_wanted(q, (enum estab_tcp_state)st) && !q->summary) {
-        if (q->json) {
-            json_object_set(o, "pid", json_object_get(*stack, "pid"));
-            json_object_set(o, "command", json_object_get(*stack, "command"));
-            json_dumpf(o, stdout, JSON_COMPACT | JSON_PRESERVE_ORDER);
-            putchar('\n');
-        } else if (!add_row(q, o)) {
-            json_decref(o);
-            return false;
-        }
-    }
-    json_decref(o);
+    if (st < 0 || q->only_udp || !is_of_family(q, ask_string(o, "local")))
+        return true;
+    q->count[st]++;
+    if (!is_wanted(q, (enum estab_tcp_state)st) || q->summary)
+        return true;
+    if (!q->json)
+        return add_row(q, from, o);
+    json_object_set_new(o, "pid", json_integer(from->pid));
+    json_object_set_new(o, "command", json_string(from->command));
+    json_dumpf(o, stdout, JSON_COMPACT | JSON_PRESERVE_ORDER);
+    putchar('\n');
     return true;
-}
-
-static bool ask(struct ss *q, int fd)
-{
-    const struct timeval patience = {.tv_sec = 5};
-    json_t *stack = NULL;
-    bool complete = false;
-    char *line = NULL;
-    size_t cap = 0;
-    FILE *in;
-
-    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
-    if (send(fd, "sockets\n", 8, MSG_NOSIGNAL) != 8 || !(in = fdopen(fd, "r"))) {
-        close(fd);
-        return false;
-    }
-    while (getline(&line, &cap, in) > 0 && use_line(q, line, &stack, &complete))
-        continue;
-    free(line);
-    fclose(in);
-    json_decref(stack);
-    return complete;
-}
-
-/* What a killed process left: the socket is named after it. */
-static void remove_leftover(const char *path)
-{
-    const char *name = strrchr(path, '/');
-    long pid = name ? strtol(name + 1, NULL, 10) : 0;
-
-    if (pid > 0 && kill((pid_t)pid, 0) < 0 && errno == ESRCH)
-        unlink(path);
-}
-
-static void ask_at(struct ss *q, const char *path, bool named)
-{
-    int fd = ctl_connect(path);
-
-    if (fd < 0) {
-        if (errno == ECONNREFUSED && !named)
-            remove_leftover(path);
-        else if (errno != ENOENT || named) {
-            say_error("ss", "%s: %s", path, strerror(errno));
-            q->refused++;
-        }
-        return;
-    }
-    q->stacks++;
-    if (!ask(q, fd)) {
-        say_error("ss", "%s: the answer was cut short", path);
-        q->failed++;
-    }
-}
-
-static void ask_all(struct ss *q, const char *folder)
-{
-    char path[CTL_PATH_MAX + 256];
-    const struct dirent *e;
-    DIR *dir = opendir(folder);
-
-    while (dir && (e = readdir(dir))) {
-        size_t len = strlen(e->d_name);
-
-        if (len < 5 || strcmp(e->d_name + len - 5, ".sock") != 0)
-            continue;
-        snprintf(path, sizeof path, "%s/%s", folder, e->d_name);
-        ask_at(q, path, false);
-    }
-    if (dir)
-        closedir(dir);
 }
 
 /* ---- the table ---- */
@@ -395,52 +369,98 @@ static void print_summary(const struct ss *q)
                    (unsigned long long)q->count[st]);
 }
 
+static void forget(struct ss *q)
+{
+    size_t r, i;
+
+    for (r = 0; r < q->nrows; r++) {
+        for (i = 0; i < COLUMNS; i++)
+            free(q->rows[r].cell[i]);
+        free(q->rows[r].more);
+    }
+    free(q->rows);
+    q->rows = NULL;
+    q->nrows = q->cap = 0;
+    memset(q->count, 0, sizeof q->count);
+}
+
+static int show(struct ss *q)
+{
+    char request[ASK_FILTER_LEN + 16];
+    struct ask a = {
+        .name = "ss", .ctl_path = q->ctl_path, .request = request, .line = use_socket, .ctx = q};
+    int status;
+
+    snprintf(request, sizeof request, "%s %s", q->why ? "why" : "sockets", q->filter_text);
+    status = ask_stacks(&a);
+    if (a.answered + a.failed > 0) {
+        if (q->summary)
+            print_summary(q);
+        else if (!q->json && (q->nrows > 0 || q->no_header || add_heading(q)))
+            print_table(q);
+    }
+    forget(q);
+    return status;
+}
+
+/* False: a signal has come. */
+static bool waits_for_next(const struct ss *q, int signals)
+{
+    struct pollfd p = {.fd = signals, .events = POLLIN};
+
+    return poll(&p, 1, (int)(q->watch / 1000000u)) == 0;
+}
+
+static int watch(struct ss *q)
+{
+    bool clear = isatty(STDOUT_FILENO) && !q->json;
+    int signals = interrupt_open(), status;
+
+    do {
+        if (clear)
+            fputs("\033[H\033[J", stdout);
+        status = show(q);
+        if (!clear && !q->json)
+            putchar('\n');
+        fflush(stdout);
+    } while (status == EXIT_SUCCESS && waits_for_next(q, signals));
+    if (signals >= 0)
+        close(signals);
+    return status;
+}
+
 static int run(int argc, char *argv[])
 {
     struct ss q = {0};
-    char folder[CTL_PATH_MAX] = "", err[ESTAB_ERRLEN];
-    size_t r, i;
     int rc = parse(&q, argc, argv);
 
     if (rc != 0)
         return rc;
-    if (q.ctl_path)
-        ask_at(&q, q.ctl_path, true);
-    else if (ctl_folder(folder, false, err) == 0)
-        ask_all(&q, folder);
-    if (q.stacks == 0) {
-        if (q.refused == 0)
-            say_error("ss",
-                      "no stack runs%s%s; start one with `estab serve' or `estab get' (a stack of "
-                      "another user shows only to that user: try sudo)",
-                      folder[0] ? ": there is none in " : "", folder);
-        return EXIT_FAILURE;
-    }
-    if (q.summary)
-        print_summary(&q);
-    else if (!q.json && (q.nrows > 0 || add_heading(&q)))
-        print_table(&q);
-    for (r = 0; r < q.nrows; r++) {
-        for (i = 0; i < COLUMNS; i++)
-            free(q.rows[r].cell[i]);
-        free(q.rows[r].more);
-    }
-    free(q.rows);
-    return q.failed > 0 || q.refused > 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+    return q.watch ? watch(&q) : show(&q);
 }
 
 const struct command command_ss = {
     "ss",
     "show the sockets of running stacks: states, queues, timers",
-    "usage: estab ss [OPTION ...] [STATE ...]\n"
+    "usage: estab ss [OPTION ...] [FILTER]\n"
     "\n"
-    "Shows what is not listening, or only what is in a STATE (established, time-wait ...).\n"
+    "Shows what is not listening, or what a filter of ss(8) chooses: states (established,\n"
+    "state time-wait, exclude listening ...) and then conditions:\n"
+    "  estab ss state established '( dport = :80 or sport = :443 )' dst 10.0.0.0/8\n"
     "\n"
     "  -l, --listening       listening sockets instead\n"
     "  -a, --all             both\n"
+    "  -4, -6                only IPv4, only IPv6\n"
+    "  -t, -u, -n            only TCP; only UDP (there is none yet); numbers (always)\n"
     "  -i, --info            more about each: round trip time, windows, counts\n"
+    "  -m, --memory          what each holds, and its ceilings\n"
+    "  -o, --options         how often its timer has fired\n"
+    "  -p, --processes       whose it is\n"
+    "  -w, --why             why it waits, as `estab why'\n"
     "  -s, --summary         how many sockets are in each state\n"
+    "  -H, --no-header       no heading\n"
     "  -j, --json            a JSON object per line\n"
+    "  --watch SECONDS       again and again\n"
     "  --ctl PATH            the control socket of one stack (default: all of this user's)\n"
     "\n"
     "The manual: man estab-ss.\n",

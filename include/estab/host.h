@@ -234,6 +234,60 @@ int estab_loop_turn(estab_loop *l, estab_dur max_wait, char *err);
 /* Hands out what the stack has ready, without waiting: after a batch of calls. */
 void estab_loop_flush(estab_loop *l);
 
+/* ---- filters: which connections, in the words of ss(8) ----
+ *
+ *      state established ( dport = :80 or sport = :443 ) dst 10.0.0.0/8
+ *
+ * States: the RFC's names, and all, connected, synchronized, bucket (half-open, TIME-WAIT), big
+ * (the others), listening; `exclude` takes them away; a bare name means `state NAME`.  Then terms,
+ * joined by and (also where nothing stands between them), or, not, and parentheses: `dport`,
+ * `sport` with = != < <= > >= and a port; `dst`, `src` with an address, a prefix, or either with a
+ * port behind a colon. */
+#define ESTAB_FILTER_MAX 64
+struct estab_filter {
+    uint32_t states; /* a bit for each enum estab_tcp_state; 0: none was named */
+    uint32_t n;
+    struct estab_filter_step { /* the expression, operands first */
+        uint8_t kind, op, prefix_len;
+        bool port_given;
+        uint16_t port;
+        uint8_t ip[16];
+    } step[ESTAB_FILTER_MAX];
+};
+/* 0, or -1 and err; then *f is untouched. */
+int estab_filter_parse(struct estab_filter *f, const char *text, char *err);
+/* A filter that names no state takes every state. */
+bool estab_filter_match(const struct estab_filter *f, enum estab_tcp_state st,
+                        const struct estab_addr *local, const struct estab_addr *peer);
+int estab_state_parse(const char *name); /* "time-wait", "TIME_WAIT"; -1: none */
+
+/* ---- the control socket: what estab-ss(1), estab-why(1) and their kind ask a running stack ----
+ * doc/API.md has the protocol.  Nothing blocks: a client that does not read costs its buffer; an
+ * answer is made as it is taken, a bounded number of sockets a turn. */
+
+typedef struct estab_ctl estab_ctl;
+struct estab_ctl_config { /* append-only: set size */
+    size_t size;
+    const char *command; /* what the stack's program is called; NULL: "?" */
+    const char *path;    /* NULL: PID.sock in estab_ctl_folder(), which is made */
+    const char *group;   /* whose members may ask and kill as well, by name or number; NULL: only
+                            the user who runs this, and root */
+};
+/* Borrows the stack; all of these are called where the stack's own calls are made.  config may be
+ * NULL.  0, or -1 and err. */
+int estab_ctl_open(estab_ctl **out, estab_stack *s, const struct estab_ctl_config *config,
+                   char *err);
+const char *estab_ctl_path(const estab_ctl *c);
+int estab_ctl_fd(const estab_ctl *c); /* readable when estab_ctl_run has something to do */
+void estab_ctl_run(estab_ctl *c);     /* does a bounded amount of work */
+void estab_ctl_close(estab_ctl *c);   /* removes the socket; NULL is allowed */
+/* The folder of this user's control sockets.  0, or -1 and err: there is none, or it is not this
+ * user's alone. */
+#define ESTAB_CTL_PATH 108
+int estab_ctl_folder(char path[ESTAB_CTL_PATH], bool make, char *err);
+/* A blocking connection to a control socket; -1 and errno. */
+int estab_ctl_connect(const char *path);
+
 /* ---- text ---- */
 
 /* "10.0.0.1", "fd00::1", "10.0.0.1:80", "[fd00::1]:80", ":80".  0 or -1.  port_given may be NULL.

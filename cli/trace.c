@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* trace.c - `estab trace`: what running stacks do, as they do it. */
+#include "ask.h"
+#include "command.h"
+#include "interrupt.h"
+#include "say.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { STACKS_MAX = 64, LINE_LEN = 8192 };
+
+struct traced {
+    int fd;
+    size_t len;
+    char line[LINE_LEN];
+};
+struct tracing {
+    const char *ctl_path;
+    bool json;
+    uint64_t count, most; /* most 0: no end */
+    char filter_text[ASK_FILTER_LEN];
+    struct estab_filter filter;
+    uint64_t began_us;
+    bool begun, refused;
+    size_t n;
+    struct traced *stacks;
+};
+
+enum { OPT_CTL = 0x100 };
+static const struct option options[] = {{"ctl", required_argument, NULL, OPT_CTL},
+                                        {"json", no_argument, NULL, 'j'},
+                                        {"count", required_argument, NULL, 'c'},
+                                        {0}};
+
+static int parse(struct tracing *q, int argc, char *argv[])
+{
+    char *end;
+    int c;
+
+    while ((c = getopt_long(argc, argv, ":jc:", options, NULL)) != -1) {
+        switch (c) {
+        case OPT_CTL:
+            q->ctl_path = optarg;
+            break;
+        case 'j':
+            q->json = true;
+            break;
+        case 'c':
+            q->most = strtoull(optarg, &end, 10);
+            if (end == optarg || *end || q->most == 0)
+                return say_usage("trace", "'%s' is not a number of records", optarg);
+            break;
+        case ':':
+            return say_usage("trace", "%s needs a value", argv[optind - 1]);
+        default:
+            return say_usage("trace", "unknown option %s", argv[optind - 1]);
+        }
+    }
+    return ask_filter("trace", q->filter_text, &q->filter, argc - optind, argv + optind)
+               ? 0
+               : EXIT_USAGE;
+}
+
+/* ---- one record ---- */
+
+static void print_segment(const json_t *o)
+{
+    static const struct {
+        char letter;
+        const char *name;
+    } flags[] = {{'S', "SYN"}, {'F', "FIN"}, {'R', "RST"}, {'P', "PSH"},
+                 {'A', "ACK"}, {'U', "URG"}, {'E', "ECE"}, {'C', "CWR"}};
+    const char *set = ask_string(o, "flags"), *sep = "";
+    size_t i;
+
+    for (i = 0; i < sizeof flags / sizeof *flags; i++) {
+        if (!strchr(set, flags[i].letter))
+            continue;
+        printf("%s%s", sep, flags[i].name);
+        sep = ",";
+    }
+    printf(" seq %llu ack %llu len %llu wnd %llu", (unsigned long long)ask_number(o, "seq"),
+           (unsigned long long)ask_number(o, "ack"), (unsigned long long)ask_number(o, "len"),
+           (unsigned long long)ask_number(o, "wnd"));
+}
+
+static void print_record(struct tracing *q, const json_t *o)
+{
+    const char *kind = ask_string(o, "kind"), *rule = ask_string(o, "rule");
+    uint64_t at = ask_number(o, "at_us");
+
+    if (!q->begun) {
+        q->begun = true;
+        q->began_us = at;
+    }
+    printf("%12.6f %s %s %s ", (double)(int64_t)(at - q->began_us) / 1e6, ask_string(o, "local"),
+           strcmp(kind, "in") == 0    ? "<-"
+           : strcmp(kind, "out") == 0 ? "->"
+                                      : "--",
+           ask_string(o, "peer"));
+    if (strcmp(kind, "state") == 0)
+        printf("%s to %s: %s", ask_string(o, "state"), ask_string(o, "to"), ask_string(o, "event"));
+    else if (strcmp(kind, "timer") == 0)
+        printf("timer %s", ask_string(o, "timer"));
+    else if (strcmp(kind, "cc") == 0)
+        printf("cwnd %llu", (unsigned long long)ask_number(o, "cwnd"));
+    else
+        print_segment(o);
+    if (strcmp(kind, "drop") == 0)
+        printf(" dropped");
+    if (*rule)
+        printf(" (%s)", rule);
+    putchar('\n');
+}
+
+/* False: the stack has said its last. */
+static bool use_line(struct tracing *q, const char *line)
+{
+    json_t *o = json_loads(line, 0, NULL);
+
+    if (json_object_get(o, "error")) {
+        say_error("trace", "%s", ask_string(o, "error"));
+        q->refused = true;
+    } else if (json_object_get(o, "lost")) {
+        say_error("trace", "%llu records lost: this end is too slow for them, a filter helps",
+                  (unsigned long long)ask_number(o, "lost"));
+    } else if (json_object_get(o, "kind")) {
+        q->count++;
+        if (q->json)
+            puts(line);
+        else
+            print_record(q, o);
+    }
+    json_decref(o);
+    return !q->refused && (q->most == 0 || q->count < q->most);
+}
+
+/* ---- the stacks ---- */
+
+static void attach(void *ctx, const char *path, int fd)
+{
+    char request[ASK_FILTER_LEN + 16];
+    struct tracing *q = ctx;
+    int len = snprintf(request, sizeof request, "trace %s\n", q->filter_text);
+
+    (void)path;
+    if (q->n == STACKS_MAX) {
+        close(fd);
+        return;
+    }
+    (void)send(fd, request, (size_t)len, MSG_NOSIGNAL); /* a refusal is still to be read */
+    q->stacks[q->n++].fd = fd;
+}
+
+static bool take_lines(struct tracing *q, struct traced *t)
+{
+    char *end, *at = t->line;
+    ssize_t n = recv(t->fd, t->line + t->len, sizeof t->line - t->len, 0);
+
+    if (n <= 0)
+        return n < 0 && errno == EINTR;
+    t->len += (size_t)n;
+    while ((end = memchr(at, '\n', t->len - (size_t)(at - t->line))) != NULL) {
+        *end = '\0';
+        if (!use_line(q, at))
+            return false;
+        at = end + 1;
+    }
+    t->len -= (size_t)(at - t->line);
+    memmove(t->line, at, t->len);
+    return t->len < sizeof t->line;
+}
+
+static bool is_done(const struct tracing *q)
+{
+    return q->most > 0 && q->count >= q->most;
+}
+
+static void follow(struct tracing *q, int signals)
+{
+    struct pollfd p[STACKS_MAX + 1];
+    size_t i, left = q->n;
+
+    for (i = 0; i < q->n; i++)
+        p[i] = (struct pollfd){.fd = q->stacks[i].fd, .events = POLLIN};
+    p[q->n] = (struct pollfd){.fd = signals, .events = POLLIN};
+    while (left > 0 && !is_done(q) && poll(p, q->n + 1, -1) > 0 && !p[q->n].revents) {
+        for (i = 0; i < q->n && !is_done(q); i++) {
+            if (!p[i].revents || take_lines(q, &q->stacks[i]))
+                continue;
+            p[i].fd = -1;
+            p[i].revents = 0;
+            left--;
+        }
+        fflush(stdout);
+    }
+}
+
+static int run(int argc, char *argv[])
+{
+    struct tracing q = {0};
+    int signals, rc = parse(&q, argc, argv);
+    size_t i;
+
+    if (rc != 0)
+        return rc;
+    q.stacks = calloc(STACKS_MAX, sizeof *q.stacks);
+    if (!q.stacks)
+        return EXIT_FAILURE;
+    signals = interrupt_open();
+    if (ask_open("trace", q.ctl_path, attach, &q) > 0)
+        follow(&q, signals);
+    for (i = 0; i < q.n; i++)
+        close(q.stacks[i].fd);
+    if (signals >= 0)
+        close(signals);
+    free(q.stacks);
+    return q.n > 0 && !q.refused ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+const struct command command_trace = {
+    "trace",
+    "show what running stacks do, as they do it",
+    "usage: estab trace [OPTION ...] [FILTER]\n"
+    "\n"
+    "FILTER chooses connections as in estab-ss(1); without one it is everything.\n"
+    "Ends with the stack, or by Ctrl-C.\n"
+    "\n"
+    "  -c, --count N         ends after N records\n"
+    "  -j, --json            a JSON object per line\n"
+    "  --ctl PATH            the control socket of one stack (default: all of this user's)\n"
+    "\n"
+    "The manual: man estab-trace.\n",
+    run,
+};

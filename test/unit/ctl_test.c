@@ -1,0 +1,336 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* ctl_test.c - the control socket of a stack in virtual time: what it says, to whom, and that
+ * nobody holds it up. */
+#include "ctl_kit.h"
+
+#include <fcntl.h>
+#include <sys/wait.h>
+
+#define assert_says(text, part)                                                                    \
+    do {                                                                                           \
+        if (!strstr(text, part))                                                                   \
+            fail_msg("no %s in\n%s", part, text);                                                  \
+    } while (0)
+#define assert_silent(text, part) assert_null(strstr(text, part))
+
+static size_t lines_of(const char *text)
+{
+    size_t n = 0;
+
+    for (; *text; text++)
+        n += *text == '\n';
+    return n;
+}
+
+static void sockets(void **state)
+{
+    struct kit k;
+    char *text;
+
+    kit_open(&k, *state);
+    peer_connects(k.p);
+    text = kit_asks(&k, "sockets\n");
+    assert_int_equal(lines_of(text), 4);
+    assert_says(text, "{\"estab\":\"0.1.0\",\"protocol\":2,\"pid\":");
+    assert_says(text, "\"command\":\"te_st\"}\n");
+    assert_says(text, "\"state\":\"LISTEN\",\"local\":\"10.0.0.1:80\"");
+    assert_says(text, "\"state\":\"ESTABLISHED\",\"local\":\"10.0.0.1:80\",\"peer\":"
+                      "\"10.0.0.2:5000\"");
+    assert_says(text, "\"why\":\"nothing-to-send\"");
+    assert_silent(text, "\"sentence\"");
+    assert_says(text, "{\"end\":true,\"sockets\":2,\"conns\":1,\"listeners\":1,");
+    free(text);
+    text = kit_asks(&k, "sockets state listening\n");
+    assert_int_equal(lines_of(text), 3);
+    free(text);
+    text = kit_asks(&k, "sockets dport = :5001\n");
+    assert_int_equal(lines_of(text), 2);
+    free(text);
+    kit_close(&k);
+}
+
+static void why(void **state)
+{
+    struct peer *p = *state;
+    struct kit k;
+    char *text;
+
+    p->cfg.why_times = true;
+    peer_restarts(p);
+    kit_open(&k, p);
+    bring_to(p, ESTAB_CLOSE_WAIT);
+    waits(p, ESTAB_S(5));
+    text = kit_asks(&k, "why\n");
+    assert_says(text, "\"since_ms\":5000,\"sentence\":\"the peer has closed, and the application "
+                      "has not for 5.0 s\",\"times_us\":{\"close-wait\":5000000}");
+    free(text);
+    kit_close(&k);
+}
+
+static void stack(void **state)
+{
+    struct kit k;
+    char *text;
+
+    kit_open(&k, *state);
+    peer_connects(k.p);
+    sends(k.p, SEG(.flags = ACK, .seq = 70000, .ack = 1));
+    text = kit_asks(&k, "stack\n");
+    assert_says(text, "\n{\"conns\":1,\"listeners\":1,\"synq\":0,\"timewait\":0,");
+    assert_says(text, "{\"rule\":\"unacceptable\",\"ref\":\"RFC 9293 section 3.10.7.4, first: "
+                      "outside the window\",\"count\":1,\"refuses\":true}");
+    assert_says(text, "{\"rule\":\"listen-syn\"");
+    free(text);
+    kit_close(&k);
+}
+
+static void forecast(void **state)
+{
+    struct kit k;
+    char *text;
+
+    kit_open(&k, *state);
+    text = kit_asks(&k, "forecast * 10.0.0.2:80\n");
+    assert_says(text, "\"ports\":");
+    assert_says(text, "\"busy\":{}");
+    free(text);
+    text = kit_asks(&k, "forecast 10.0.0.2:80\n");
+    assert_says(text, "{\"error\":\"a forecast is for");
+    free(text);
+    kit_close(&k);
+}
+
+static void mistakes(void **state)
+{
+    struct kit k;
+    char *text, longer[2000];
+
+    kit_open(&k, *state);
+    text = kit_asks(&k, "what\n");
+    assert_string_equal(text, "{\"error\":\"ask for sockets, why, stack, forecast, kill or "
+                              "trace\"}\n");
+    free(text);
+    text = kit_asks(&k, "sockets state \"sideways\n");
+    assert_says(text, "{\"error\":\"filter: '?sideways' is not a state");
+    free(text);
+    text = kit_asks(&k, "kill 12z\n");
+    assert_says(text, "{\"error\":\"that cannot be killed\"}");
+    free(text);
+    memset(longer, 'x', sizeof longer - 1);
+    longer[sizeof longer - 1] = '\0';
+    text = kit_asks(&k, longer);
+    assert_string_equal(text, "");
+    free(text);
+    kit_close(&k);
+}
+
+static void kills(void **state)
+{
+    char request[64], *text;
+    struct kit k;
+
+    kit_open(&k, *state);
+    peer_connects(k.p);
+    snprintf(request, sizeof request, "kill %llx\n", (unsigned long long)k.p->listener);
+    text = kit_asks(&k, request);
+    assert_says(text, "that cannot be killed");
+    free(text);
+    snprintf(request, sizeof request, "kill %llx\n", (unsigned long long)k.p->k);
+    text = kit_asks(&k, request);
+    assert_says(text, "\n{\"killed\":\"");
+    free(text);
+    (void)gets(k.p, SEG(.flags = RST | ACK, .seq = 1, .ack = 1));
+    assert_state(k.p, CLOSED);
+    assert_int_equal(user_error(k.p), ESTAB_E_RESET);
+    text = kit_asks(&k, request);
+    assert_says(text, "that cannot be killed");
+    free(text);
+    user_closes(k.p);
+    text = kit_asks(&k, request);
+    assert_says(text, "the connection is gone");
+    free(text);
+    kit_close(&k);
+}
+
+/* What nobody holds any more can be killed too. */
+static void kills_an_orphan(void **state)
+{
+    struct peer *p = *state;
+    struct kit k;
+
+    kit_open(&k, p);
+    bring_to(p, ESTAB_FIN_WAIT_2);
+    user_closes(p);
+    assert_int_equal(stack_of(p).orphans, 1);
+    assert_int_equal(estab_kill(p->s, p->k), 0);
+    (void)gets(p, SEG(.flags = RST | ACK, .seq = 2, .ack = 1));
+    assert_int_equal(stack_of(p).conns, 0);
+    assert_int_equal(estab_kill(p->s, p->k), ESTAB_E_BADF);
+    kit_close(&k);
+}
+
+static void trace(void **state)
+{
+    struct kit k;
+    bool closed;
+    char *text;
+    int fd;
+
+    kit_open(&k, *state);
+    user_listens(k.p, 4);
+    fd = kit_client(&k, "trace sport = :80\n");
+    text = kit_reads(&k, fd, &closed);
+    assert_false(closed);
+    assert_int_equal(lines_of(text), 1);
+    free(text);
+    peer_connects(k.p);
+    text = kit_reads(&k, fd, &closed);
+    assert_says(text, "\"kind\":\"in\",\"local\":\"10.0.0.1:80\",\"peer\":\"10.0.0.2:5000\","
+                      "\"state\":\"LISTEN\",\"flags\":\"S\"");
+    assert_says(text, "\"kind\":\"out\"");
+    assert_says(text, "\"state\":\"SYN-RECEIVED\",\"id\":");
+    assert_says(text, "\"to\":\"ESTABLISHED\",\"event\":\"rcv ACK of SYN\"}");
+    free(text);
+    assert_true(k.p->edges.n[ESTAB_SYN_RECEIVED][ESTAB_ESTABLISHED][ESTAB_BY_SEGMENT] >
+                0); /* env.trace goes on */
+    close(fd);
+    estab_ctl_run(k.ctl);
+    assert_null(k.p->s->tap);
+    kit_close(&k);
+}
+
+/* Whoever does not read loses records, and is told how many. */
+static void trace_that_nobody_reads(void **state)
+{
+    struct kit k;
+    bool closed;
+    char *text;
+    int fd;
+
+    kit_open(&k, *state);
+    fd = kit_client(&k, "trace\n");
+    free(kit_reads(&k, fd, &closed));
+    peer_connects(k.p);
+    for (uint32_t i = 0; i < 4000; i++) {
+        sends(k.p, SEG(.flags = ACK, .seq = 70000, .ack = 1));
+        ignores_all(k.p);
+        if (i % 16 == 0)
+            estab_ctl_run(k.ctl);
+    }
+    text = kit_reads(&k, fd, &closed);
+    free(text);
+    sends(k.p, SEG(.flags = ACK, .seq = 70000, .ack = 1));
+    text = kit_reads(&k, fd, &closed);
+    assert_says(text, "{\"lost\":");
+    assert_false(closed);
+    free(text);
+    close(fd);
+    kit_close(&k);
+}
+
+/* The ninth client takes the place of the first. */
+static void clients_are_bounded(void **state)
+{
+    struct kit k;
+    int fd[12];
+    char c;
+
+    kit_open(&k, *state);
+    for (size_t i = 0; i < 12; i++) {
+        fd[i] = estab_ctl_connect(k.path);
+        assert_true(fd[i] >= 0);
+        estab_ctl_run(k.ctl);
+    }
+    assert_int_equal(recv(fd[0], &c, 1, MSG_DONTWAIT), 0);
+    assert_int_equal(recv(fd[11], &c, 1, MSG_DONTWAIT), -1);
+    free(kit_asks(&k, "sockets\n"));
+    for (size_t i = 0; i < 12; i++)
+        close(fd[i]);
+    kit_close(&k);
+}
+
+/* Thousands of sockets, a few at a time. */
+static void many(void **state)
+{
+    struct kit k;
+    estab_sock s;
+    char *text;
+
+    kit_open(&k, *state);
+    for (size_t i = 0; i < 700; i++)
+        assert_int_equal(estab_socket(k.p->s, ESTAB_TCP, &s), 0);
+    text = kit_asks(&k, "sockets\n");
+    assert_int_equal(lines_of(text), 702);
+    free(text);
+    kit_close(&k);
+}
+
+static void permissions(void **state)
+{
+    struct estab_ctl_config c = {.size = sizeof c, .group = "0"};
+    char err[ESTAB_ERRLEN], text[200] = "";
+    estab_ctl *other;
+    struct stat st;
+    struct kit k;
+    int status, fd;
+    pid_t child;
+
+    kit_open(&k, *state);
+    assert_int_equal(stat(k.path, &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0600);
+    c.path = k.path;
+    assert_int_equal(estab_ctl_open(&other, k.p->s, &c, err), -1);
+    assert_says(err, "is another stack's");
+    c.path = NULL;
+    assert_int_equal(estab_ctl_open(&other, k.p->s, &c, err), -1);
+    assert_says(err, "needs a path");
+    c.group = "no such group";
+    assert_int_equal(estab_ctl_open(&other, k.p->s, &c, err), -1);
+    assert_says(err, "there is no group");
+    kit_close(&k);
+    if (geteuid() != 0)
+        return;
+
+    kit_open_as(&k, *state, "4242");
+    assert_int_equal(stat(k.path, &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0660);
+    assert_int_equal(st.st_gid, 4242);
+    assert_int_equal(chmod(k.path, 0666), 0); /* as somebody might, by mistake */
+    assert_int_equal(chmod(k.folder, 0755), 0);
+    for (gid_t g = 4241; g <= 4242; g++) {
+        child = fork();
+        if (child == 0) {
+            if (setgid(g) != 0 || setuid(4243) != 0)
+                _exit(1);
+            fd = estab_ctl_connect(k.path);
+            if (fd < 0 || send(fd, "stack\n", 6, MSG_NOSIGNAL) < 0)
+                _exit(2);
+            _exit(recv(fd, text, sizeof text - 1, 0) > 0 && strstr(text, "\"error\"") ? 3 : 0);
+        }
+        while (waitpid(child, &status, WNOHANG) == 0)
+            estab_ctl_run(k.ctl);
+        assert_true(WIFEXITED(status));
+        assert_int_equal(WEXITSTATUS(status), g == 4242 ? 0 : 3);
+    }
+    kit_close(&k);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        PEER_TEST(sockets),
+        PEER_TEST(why),
+        PEER_TEST(stack),
+        PEER_TEST(forecast),
+        PEER_TEST(mistakes),
+        PEER_TEST(kills),
+        PEER_TEST(kills_an_orphan),
+        PEER_TEST(trace),
+        PEER_TEST(trace_that_nobody_reads),
+        PEER_TEST(clients_are_bounded),
+        PEER_TEST(many),
+        PEER_TEST(permissions),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
