@@ -9,10 +9,10 @@
 #include <stdio.h>
 #include <string.h>
 
-static const struct command *const commands[] = {&command_demo, &command_serve,   &command_get,
-                                                 &command_ss,   &command_why,     &command_trace,
-                                                 &command_kill, &command_script,  &command_check,
-                                                 &command_sim,  &command_channel, &command_impair};
+static const struct command *const commands[] = {
+    &command_demo,    &command_serve,  &command_get,    &command_ss,    &command_why,
+    &command_trace,   &command_kill,   &command_script, &command_check, &command_sim,
+    &command_channel, &command_impair, &command_doctor};
 enum { NCOMMANDS = sizeof commands / sizeof commands[0] };
 
 static const struct command *find(const char *name)

@@ -27,14 +27,14 @@ struct ss {
     const char *ctl_path;
     bool json, listening, all, summary, no_header;
     bool info, memory, timers, process, why;
-    bool only4, only6, only_udp;
+    bool only4, only6, only_tcp, only_udp;
     estab_dur watch; /* 0: once */
     char filter_text[ASK_FILTER_LEN];
     struct estab_filter filter;
 
     struct row *rows;
     size_t nrows, cap;
-    uint64_t count[ESTAB_TCP_STATES];
+    uint64_t count[ESTAB_TCP_STATES], udp;
 };
 
 enum { OPT_CTL = 0x100, OPT_WATCH };
@@ -124,6 +124,7 @@ static int parse_options(struct ss *q, int argc, char *argv[])
         }
     }
     q->only_udp = udp && !tcp;
+    q->only_tcp = tcp && !udp;
     return 0;
 }
 
@@ -135,6 +136,11 @@ static int parse(struct ss *q, int argc, char *argv[])
         return rc;
     return ask_filter("ss", q->filter_text, &q->filter, argc - optind, argv + optind) ? 0
                                                                                       : EXIT_USAGE;
+}
+
+static bool is_udp(const json_t *o)
+{
+    return strcmp(ask_string(o, "type"), "udp") == 0;
 }
 
 /* A listener at :: may serve both families. */
@@ -196,12 +202,19 @@ static char *info(const json_t *o)
     if (strcmp(ask_string(o, "state"), "LISTEN") == 0)
         return text("backlog %llu, half open %llu", (unsigned long long)ask_number(o, "backlog"),
                     (unsigned long long)ask_number(o, "half_open"));
+    if (is_udp(o))
+        return text("datagrams %llu/%llu, octets %llu/%llu, no room for %llu",
+                    (unsigned long long)ask_number(o, "segs_out"),
+                    (unsigned long long)ask_number(o, "segs_in"),
+                    (unsigned long long)ask_number(o, "bytes_sent"),
+                    (unsigned long long)ask_number(o, "bytes_received"),
+                    (unsigned long long)ask_number(o, "refused"));
     if (ask_number(o, "cwnd") == 0)
         return text("a compact entry: no buffers, no estimates");
     return text(
         "rtt %.3f ms (%.3f) rto %.0f ms mss %llu pmtu %llu cwnd %llu wnd %llu/%llu wscale "
         "%llu/%llu "
-        "acked %llu received %llu segs %llu/%llu retrans %llu rtos %llu %s%s%s%s%s",
+        "acked %llu received %llu segs %llu/%llu retrans %llu rtos %llu %s%s%s%s%s%s%s",
         (double)ask_number(o, "srtt_us") / 1000, (double)ask_number(o, "rttvar_us") / 1000,
         (double)ask_number(o, "rto_us") / 1000, (unsigned long long)ask_number(o, "snd_mss"),
         (unsigned long long)ask_number(o, "pmtu"), (unsigned long long)ask_number(o, "cwnd"),
@@ -214,6 +227,7 @@ static char *info(const json_t *o)
         (unsigned long long)ask_number(o, "retrans"),
         (unsigned long long)ask_number(o, "rto_fired"), ask_string(o, "cc"),
         ask_true(o, "timestamps") ? " ts" : "", ask_true(o, "sack") ? " sack" : "",
+        ask_true(o, "ecn") ? " ecn" : "", ask_true(o, "fastopen") ? " fastopen" : "",
         ask_true(o, "nodelay") ? " nodelay" : "", ask_true(o, "orphan") ? " orphan" : "");
 }
 
@@ -287,7 +301,7 @@ static bool add_row(struct ss *q, const struct asked *from, const json_t *o)
     row = row_new(q);
     if (!row)
         return false;
-    row->cell[0] = text("%s", ask_string(o, "state"));
+    row->cell[0] = text("%s%s", is_udp(o) ? "UDP " : "", ask_string(o, "state"));
     row->cell[1] = text("%llu", (unsigned long long)ask_number(o, "recv_q"));
     row->cell[2] = text("%llu", (unsigned long long)ask_number(o, "send_q"));
     row->cell[3] = address(ask_string(o, "local"));
@@ -303,10 +317,14 @@ static bool use_socket(void *ctx, const struct asked *from, json_t *o)
 {
     struct ss *q = ctx;
     int st = estab_state_parse(ask_string(o, "state"));
+    bool udp = is_udp(o);
 
-    if (st < 0 || q->only_udp || !is_of_family(q, ask_string(o, "local")))
+    if (st < 0 || (udp ? q->only_tcp : q->only_udp) || !is_of_family(q, ask_string(o, "local")))
         return true;
-    q->count[st]++;
+    if (!udp)
+        q->count[st]++;
+    else
+        q->udp++;
     if (!is_wanted(q, (enum estab_tcp_state)st) || q->summary)
         return true;
     if (!q->json)
@@ -382,6 +400,7 @@ static void forget(struct ss *q)
     q->rows = NULL;
     q->nrows = q->cap = 0;
     memset(q->count, 0, sizeof q->count);
+    q->udp = 0;
 }
 
 static int show(struct ss *q)
@@ -451,7 +470,7 @@ const struct command command_ss = {
     "  -l, --listening       listening sockets instead\n"
     "  -a, --all             both\n"
     "  -4, -6                only IPv4, only IPv6\n"
-    "  -t, -u, -n            only TCP; only UDP (there is none yet); numbers (always)\n"
+    "  -t, -u, -n            only TCP; only UDP; numbers (always)\n"
     "  -i, --info            more about each: round trip time, windows, counts\n"
     "  -m, --memory          what each holds, and its ceilings\n"
     "  -o, --options         how often its timer has fired\n"

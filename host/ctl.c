@@ -215,12 +215,14 @@ static void add_numbers(struct line *x, const struct estab_tcp_info *i)
         "\"rcv_wnd\":%u,"
         "\"rto_us\":%llu,\"srtt_us\":%llu,\"rttvar_us\":%llu,\"rtt_min_us\":%llu,"
         "\"bytes_acked\":%llu,\"bytes_received\":%llu,\"segs_in\":%llu,\"segs_out\":%llu,"
-        "\"retrans\":%llu,\"rto_fired\":%llu,\"dup_acks\":%llu,"
+        "\"bytes_sent\":%llu,\"refused\":%llu,\"retrans\":%llu,\"rto_fired\":%llu,\"dup_acks\":%"
+        "llu,"
         "\"mem\":%zu,\"sndbuf\":%u,\"rcvbuf\":%u,",
         i->snd_mss, i->rcv_mss, i->pmtu, i->cwnd, i->ssthresh, i->snd_wnd, i->rcv_wnd,
         us_of(i->rto), us_of(i->srtt), us_of(i->rttvar), us_of(i->rtt_min),
         (unsigned long long)i->bytes_acked, (unsigned long long)i->bytes_received,
         (unsigned long long)i->segs_in, (unsigned long long)i->segs_out,
+        (unsigned long long)i->bytes_sent, (unsigned long long)i->refused,
         (unsigned long long)i->retrans, (unsigned long long)i->rto_fired,
         (unsigned long long)i->dup_acks, i->mem, i->sndbuf, i->rcvbuf);
 }
@@ -228,10 +230,12 @@ static void add_numbers(struct line *x, const struct estab_tcp_info *i)
 static void add_options(struct line *x, const struct estab_tcp_info *i)
 {
     add(x,
-        "\"timestamps\":%s,\"sack\":%s,\"nodelay\":%s,\"orphan\":%s,\"embryo\":%s,"
+        "\"timestamps\":%s,\"sack\":%s,\"ecn\":%s,\"fastopen\":%s,\"nodelay\":%s,\"orphan\":%s,"
+        "\"embryo\":%s,"
         "\"snd_wscale\":%u,\"rcv_wscale\":%u,\"user_timeout_ms\":%llu,\"cc\":\"%.15s\",",
-        yes_no(i->ts_ok), yes_no(i->sack_ok), yes_no(i->nodelay), yes_no(i->orphan),
-        yes_no(i->embryo), i->snd_wscale, i->rcv_wscale, us_of(i->user_timeout) / 1000u, i->cc);
+        yes_no(i->ts_ok), yes_no(i->sack_ok), yes_no(i->ecn_ok), yes_no(i->fastopen_ok),
+        yes_no(i->nodelay), yes_no(i->orphan), yes_no(i->embryo), i->snd_wscale, i->rcv_wscale,
+        us_of(i->user_timeout) / 1000u, i->cc);
 }
 
 static void add_why(struct line *x, const struct estab_why_info *w, bool in_full)
@@ -261,8 +265,8 @@ static void put_socket(struct client *c, estab_sock k, const struct estab_tcp_in
     char local[56], peer[56];
     struct line x = {.len = 0};
 
-    add(&x, "{\"id\":\"%llx\",\"state\":\"%s\",\"local\":\"%s\",\"peer\":\"%s\",",
-        (unsigned long long)k, estab_state_name(i->state),
+    add(&x, "{\"id\":\"%llx\",\"type\":\"%s\",\"state\":\"%s\",\"local\":\"%s\",\"peer\":\"%s\",",
+        (unsigned long long)k, i->type == ESTAB_UDP ? "udp" : "tcp", estab_state_name(i->state),
         estab_addr_format(&i->local, true, local), estab_addr_format(&i->peer, true, peer));
     if (i->timer != ESTAB_T_NONE && i->timer_at != ESTAB_NEVER)
         add(&x, "\"timer\":\"%s\",\"timer_ms\":%llu,", estab_timer_name(i->timer),
@@ -279,11 +283,13 @@ static void add_stack(struct line *x, const struct estab_stack_info *i)
 {
     add(x,
         "\"conns\":%u,\"listeners\":%u,\"synq\":%u,\"timewait\":%u,\"orphans\":%u,"
-        "\"max_conns\":%u,\"max_synq\":%u,\"max_timewait\":%u,\"mem_used\":%zu,\"mem_peak\":%zu,"
+        "\"udp_socks\":%u,\"max_conns\":%u,\"max_synq\":%u,\"max_timewait\":%u,\"mem_used\":%zu,"
+        "\"mem_peak\":%zu,"
         "\"mem_max\":%zu,\"frames_in\":%llu,\"frames_out\":%llu,\"drops\":%llu}\n",
-        i->conns, i->listeners, i->synq, i->timewait, i->orphans, i->max_conns, i->max_synq,
-        i->max_timewait, i->mem_used, i->mem_peak, i->mem_max, (unsigned long long)i->frames_in,
-        (unsigned long long)i->frames_out, (unsigned long long)i->drops);
+        i->conns, i->listeners, i->synq, i->timewait, i->orphans, i->udp_socks, i->max_conns,
+        i->max_synq, i->max_timewait, i->mem_used, i->mem_peak, i->mem_max,
+        (unsigned long long)i->frames_in, (unsigned long long)i->frames_out,
+        (unsigned long long)i->drops);
 }
 
 static void put_stack(struct estab_ctl *ctl, struct client *c, bool last)

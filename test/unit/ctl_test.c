@@ -33,7 +33,7 @@ static void sockets(void **state)
     assert_int_equal(lines_of(text), 4);
     assert_says(text, "{\"estab\":\"0.1.0\",\"protocol\":2,\"pid\":");
     assert_says(text, "\"command\":\"te_st\"}\n");
-    assert_says(text, "\"state\":\"LISTEN\",\"local\":\"10.0.0.1:80\"");
+    assert_says(text, "\"type\":\"tcp\",\"state\":\"LISTEN\",\"local\":\"10.0.0.1:80\"");
     assert_says(text, "\"state\":\"ESTABLISHED\",\"local\":\"10.0.0.1:80\",\"peer\":"
                       "\"10.0.0.2:5000\"");
     assert_says(text, "\"why\":\"nothing-to-send\"");
