@@ -429,7 +429,8 @@ size_t snapshot_busy_peers(const struct snapshot *s, char peers[BUSY_PEERS][PEER
     json_array_foreach(s->sockets, i, o)
     {
         part_of(port, ask_string(o, "local"), true);
-        if (!has_state(o, ESTAB_LISTEN) && !has_state(o, ESTAB_CLOSED) && !listener_at(s, port))
+        if (strcmp(ask_string(o, "type"), "tcp") == 0 && !has_state(o, ESTAB_LISTEN) &&
+            !has_state(o, ESTAB_CLOSED) && !listener_at(s, port))
             count_in(&g, ask_string(o, "peer"), o);
     }
     if (g.n == GROUPS)

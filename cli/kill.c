@@ -56,8 +56,9 @@ static bool can_be_killed(const json_t *o)
 {
     const char *state = ask_string(o, "state"), *timer = ask_string(o, "timer");
 
-    return strcmp(state, "LISTEN") != 0 && strcmp(state, "CLOSED") != 0 &&
-           strcmp(state, "TIME-WAIT") != 0 && strcmp(timer, "synack") != 0;
+    return strcmp(ask_string(o, "type"), "tcp") == 0 && strcmp(state, "LISTEN") != 0 &&
+           strcmp(state, "CLOSED") != 0 && strcmp(state, "TIME-WAIT") != 0 &&
+           strcmp(timer, "synack") != 0;
 }
 
 static bool note(void *ctx, const struct asked *from, json_t *o)

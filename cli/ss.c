@@ -378,13 +378,15 @@ static void print_summary(const struct ss *q)
                    (unsigned long long)q->count[st]);
             first = false;
         }
-        puts("}");
+        printf(",\"UDP\":%llu}\n", (unsigned long long)q->udp);
         return;
     }
     for (st = 0; st < ESTAB_TCP_STATES; st++)
         if (q->count[st] > 0)
             printf("%-13s %llu\n", estab_state_name((enum estab_tcp_state)st),
                    (unsigned long long)q->count[st]);
+    if (q->udp > 0)
+        printf("%-13s %llu\n", "UDP", (unsigned long long)q->udp);
 }
 
 static void forget(struct ss *q)

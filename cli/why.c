@@ -56,8 +56,11 @@ static bool is_wanted(const struct why *w, const json_t *o)
 {
     const char *why = ask_string(o, "why");
 
-    return w->all || w->filter.states ||
-           (strcmp(why, "listening") != 0 && strcmp(why, "closed") != 0);
+    if (w->all || w->filter.states)
+        return true;
+    if (strcmp(ask_string(o, "type"), "udp") == 0)
+        return strcmp(why, "nothing-to-send") != 0;
+    return strcmp(why, "listening") != 0 && strcmp(why, "closed") != 0;
 }
 
 static void print_times(const json_t *o)
@@ -91,8 +94,8 @@ static bool show(void *ctx, const struct asked *from, json_t *o)
     if (strcmp(ask_string(o, "state"), "LISTEN") == 0)
         printf("LISTEN %s\n", ask_string(o, "local"));
     else
-        printf("%s %s > %s\n", ask_string(o, "state"), ask_string(o, "local"),
-               ask_string(o, "peer"));
+        printf("%s%s %s > %s\n", strcmp(ask_string(o, "type"), "udp") == 0 ? "UDP " : "",
+               ask_string(o, "state"), ask_string(o, "local"), ask_string(o, "peer"));
     printf("    %s\n", ask_string(o, "sentence"));
     if (w->times)
         print_times(o);

@@ -353,6 +353,7 @@ static void put_reason(struct text *x, enum estab_why why, const struct estab_wh
     case ESTAB_WHY_SYN_HELD:
         put(x, "the SYN waits for the first octets to send (Fast Open)");
         put_for(x, i);
+        put_when(x, ", at most another ", i);
         break;
     case ESTAB_WHY_SYN_SENT:
         put(x, "waits for the SYN,ACK");

@@ -316,8 +316,11 @@ static void put_evidence(const struct tcb *t, enum estab_why why, struct estab_w
     case ESTAB_WHY_NOTHING:
         i->since = idle_since(t, i->now);
         break;
-    case ESTAB_WHY_CLOSED:
     case ESTAB_WHY_SYN_HELD:
+        i->since = time_of_ms(t->since_ms, i->now);
+        i->next_at = t->w->due[TCP_T_SWS];
+        break;
+    case ESTAB_WHY_CLOSED:
     case ESTAB_WHY_CLOSE_WAIT:
         i->since = time_of_ms(t->since_ms, i->now);
         break;

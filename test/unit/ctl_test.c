@@ -49,6 +49,25 @@ static void sockets(void **state)
     kit_close(&k);
 }
 
+static void udp(void **state)
+{
+    struct peer *p = *state;
+    struct kit k;
+    estab_sock u;
+    char *text;
+
+    kit_open(&k, p);
+    assert_int_equal(estab_socket(p->s, ESTAB_UDP, &u), 0);
+    assert_int_equal(estab_bind(p->s, u, &p->us), 0);
+    text = kit_asks(&k, "why\n");
+    assert_says(text, "\"type\":\"udp\",\"state\":\"CLOSED\",\"local\":\"10.0.0.1:80\"");
+    assert_says(text, "\"sentence\":\"nothing to send\"");
+    assert_says(text, "\"udp_socks\":1,");
+    free(text);
+    assert_int_equal(estab_kill(p->s, u), ESTAB_E_INVAL);
+    kit_close(&k);
+}
+
 static void why(void **state)
 {
     struct peer *p = *state;
@@ -319,6 +338,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         PEER_TEST(sockets),
+        PEER_TEST(udp),
         PEER_TEST(why),
         PEER_TEST(stack),
         PEER_TEST(forecast),

@@ -448,7 +448,9 @@ static void event_says_that_it_waits(void **state)
     struct host *h = *state;
     struct peer p = stranger(h, 1000);
     struct estab_addr to = {.port = 1000};
+    struct estab_why_info why = {.size = sizeof why};
     struct estab_event ev;
+    char text[200];
 
     learn(h, 1000, &good);
     memcpy(to.ip, p.ip.b, 16);
@@ -460,6 +462,11 @@ static void event_says_that_it_waits(void **state)
     assert_int_equal(estab_connect(h->s, p.k, &to), ESTAB_E_INPROGRESS);
     assert_int_equal(estab_events(h->s, &ev, 1), 1);
     assert_int_equal(ev.mask, ESTAB_EV_OUT);
+    assert_int_equal(estab_why(h->s, p.k, &why), 0);
+    assert_int_equal(why.why, ESTAB_WHY_SYN_HELD);
+    (void)estab_why_text(&why, text, sizeof text);
+    assert_string_equal(text, "the SYN waits for the first octets to send (Fast Open) for 0 us, "
+                              "at most another 200 ms");
     assert_int_equal(estab_setopt(h->s, p.k, ESTAB_O_FASTOPEN, 0), ESTAB_E_INVAL);
     assert_int_equal(estab_close(h->s, p.k), 0);
 }
