@@ -57,6 +57,7 @@ struct lab_conf {
     uint32_t batch_max;  /* frames handed over at once, at most */
     estab_dur at_most;   /* virtual time until all must be over */
     uint32_t rounds_max; /* and rounds */
+    bool ask_why;        /* both hosts count their reasons, and are asked at every instant */
     struct edges *edges; /* NULL: nobody counts them */
     FILE *dump;          /* NULL: nobody reads them */
 };
@@ -428,10 +429,59 @@ static inline estab_time lab_next(struct lab *l)
     return next;
 }
 
+/* ---- why: asked when nothing happens any more, and again when the next thing is about to ---- */
+
+enum { LAB_WHYS = 64 };
+struct lab_whys {
+    struct {
+        int host;
+        estab_sock k;
+        struct estab_why_info i;
+    } of[LAB_WHYS];
+    uint32_t n;
+};
+
+static inline void lab_ask_why(struct lab *l, struct lab_whys *w)
+{
+    char text[512];
+
+    w->n = 0;
+    for (int h = 0; h < 2; h++) {
+        uint64_t cursor = 0;
+        estab_sock k;
+
+        while (w->n < LAB_WHYS && estab_conn_next(l->host[h].s, &cursor, &k)) {
+            struct estab_why_info i = {.size = sizeof i};
+
+            assert_int_equal(estab_why(l->host[h].s, k, &i), 0);
+            assert_in_range(estab_why_text(&i, text, sizeof text), 5, sizeof text - 1);
+            w->of[w->n].host = h;
+            w->of[w->n].k = k;
+            w->of[w->n++].i = i;
+        }
+    }
+}
+
+/* A reason changes by an event only, and the time that passed until then is its own. */
+static inline void lab_check_why(struct lab *l, const struct lab_whys *w)
+{
+    for (uint32_t n = 0; n < w->n; n++) {
+        const struct estab_why_info *was = &w->of[n].i;
+        struct estab_why_info is = {.size = sizeof is};
+
+        assert_int_equal(estab_why(l->host[w->of[n].host].s, w->of[n].k, &is), 0);
+        if (is.why != was->why ||
+            (is.has_times && is.spent[is.why] - was->spent[is.why] != is.now - was->now))
+            lab_fail(l, "host %c: %s became %s without an event, or is not counted",
+                     'A' + w->of[n].host, estab_why_name(was->why), estab_why_name(is.why));
+    }
+}
+
 /* Until done() says so. */
 static inline void lab_run(struct lab *l)
 {
     uint32_t rounds = 0;
+    struct lab_whys whys;
 
     for (;;) {
         estab_time next;
@@ -448,8 +498,12 @@ static inline void lab_run(struct lab *l)
             lab_fail(l, "is not over yet");
         if (l->conf.sleep_in && lab_once_in(l, l->conf.sleep_in))
             next += lab_rand(l) % ESTAB_S(3600);
+        if (l->conf.ask_why)
+            lab_ask_why(l, &whys);
         if (next > l->now)
             lab_set_time(l, next);
+        if (l->conf.ask_why)
+            lab_check_why(l, &whys);
     }
 }
 

@@ -213,6 +213,8 @@ static uint64_t run(uint64_t seed, struct edges *edges, FILE *dump, uint64_t *re
     network_of(&choice, &c);
     for (int i = 0; i < 2; i++)
         host_of(&choice, &c.cfg[i]);
+    c.ask_why = seed % 4 == 0;
+    c.cfg[0].why_times = c.cfg[1].why_times = c.ask_why;
     lab_open(&l, &c);
     snprintf(l.what, sizeof l.what, "ESTAB_SEED=%llu pair_test", (unsigned long long)seed);
     for (int i = 0; i < 2; i++)
