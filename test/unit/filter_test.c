@@ -137,11 +137,44 @@ static void mistakes(void **state)
     assert_int_equal(f.n, 7);
 }
 
+/* Words in any order: a filter or a mistake, and one that is taken decides. */
+static void anything(void **state)
+{
+    static const char *const words[] = {
+        "state ", "exclude ", "established ", "all ", "( ",  ") ",        "not ",     "! ",
+        "and ",   "or ",      "dport ",       "src ", "= ",  "< ",        ":80 ",     "10.0.0.0/8 ",
+        "sport ", "dst ",     "fd00::/16 ",   "* ",   "!= ", "10.0.0.1:", "[fd00::1", "/",
+    };
+    struct estab_addr a = addr("10.0.0.1:80");
+    char text[600], err[ESTAB_ERRLEN];
+    struct estab_virtual v;
+    struct estab_env env;
+    uint32_t taken = 0;
+
+    (void)state;
+    estab_virtual_env(&env, &v, 1);
+    for (uint32_t i = 0; i < 100000; i++) {
+        struct estab_filter f;
+
+        text[0] = err[0] = '\0';
+        for (uint64_t n = estab_virtual_random(&v) % 40; n > 0; n--)
+            strncat(text, words[estab_virtual_random(&v) % (sizeof words / sizeof *words)],
+                    sizeof text - strlen(text) - 1);
+        if (estab_filter_parse(&f, text, err) != 0) {
+            assert_true(strncmp(err, "filter: ", 8) == 0);
+            continue;
+        }
+        taken++;
+        (void)estab_filter_match(&f, ESTAB_ESTABLISHED, &a, &a);
+    }
+    assert_true(taken > 1000);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(states),      cmocka_unit_test(ports),    cmocka_unit_test(addresses),
-        cmocka_unit_test(expressions), cmocka_unit_test(mistakes),
+        cmocka_unit_test(expressions), cmocka_unit_test(mistakes), cmocka_unit_test(anything),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
