@@ -583,7 +583,8 @@ struct estab_why_info {   /* append-only, versioned like estab_config: set size 
     uint32_t acceptq, half_open, backlog; /* LISTENING, BACKLOG, NOT_ACCEPTED: the listener's */
     size_t mem_used, mem_max;             /* NO_MEMORY; mem_max 0: no ceiling of the stack's own */
     uint32_t conns, max_conns;            /* NO_CONNS */
-    struct estab_addr hop;                /* NEIGHBOUR; RETRANSMIT, if it has failed; port 0 */
+    struct estab_addr hop;                /* NEIGHBOUR; SYN_SENT, SYN_RCVD, RETRANSMIT if it has
+                                             failed; port 0 */
     bool hop_failed;                      /* it did not answer */
     bool orphan;
     bool has_times;                  /* estab_config.why_times: spent[] is filled */

@@ -219,16 +219,29 @@ static void put_neighbour(struct text *x, const struct estab_why_info *i)
     put_tries(x, ": try ", i);
 }
 
+static void put_failed_hop(struct text *x, const struct estab_why_info *i)
+{
+    if (!i->hop_failed)
+        return;
+    put(x, "; ");
+    put_neighbour(x, i);
+}
+
 static void put_retransmit(struct text *x, const struct estab_why_info *i)
 {
     put_octets(x, i->flight);
     put(x, " unacknowledged");
     put_for(x, i);
     put_tries(x, ": retransmission ", i);
-    if (i->hop_failed) {
-        put(x, "; ");
-        put_neighbour(x, i);
-    }
+    put_failed_hop(x, i);
+}
+
+static void put_opening(struct text *x, const char *what, const struct estab_why_info *i)
+{
+    put(x, what);
+    put_for(x, i);
+    put_tries(x, ": try ", i);
+    put_failed_hop(x, i);
 }
 
 static void put_zero_window(struct text *x, const struct estab_why_info *i)
@@ -356,14 +369,10 @@ static void put_reason(struct text *x, enum estab_why why, const struct estab_wh
         put_when(x, ", at most another ", i);
         break;
     case ESTAB_WHY_SYN_SENT:
-        put(x, "waits for the SYN,ACK");
-        put_for(x, i);
-        put_tries(x, ": try ", i);
+        put_opening(x, "waits for the SYN,ACK", i);
         break;
     case ESTAB_WHY_SYN_RCVD:
-        put(x, "waits for the ACK of the SYN,ACK");
-        put_for(x, i);
-        put_tries(x, ": try ", i);
+        put_opening(x, "waits for the ACK of the SYN,ACK", i);
         break;
     case ESTAB_WHY_NO_CONNS:
         put(x, "no room for another connection: ");

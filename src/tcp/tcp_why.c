@@ -206,9 +206,10 @@ static void put_probes(const struct tcb *t, struct estab_why_info *i)
     i->next_at = t->w->due[TCP_T_PERSIST];
 }
 
-/* A next hop that is not there: what waits for it, or has been lost for its sake. */
+/* A next hop that is not there: what waits for it, or has been lost for its sake (beside: which is
+ * not the reason, but explains it). */
 static bool put_hop(const struct tcp_layer *l, const struct ip_path *p, const uint8_t *peer,
-                    struct estab_why_info *i)
+                    bool beside, struct estab_why_info *i)
 {
     struct ip_doubt d;
 
@@ -216,7 +217,7 @@ static bool put_hop(const struct tcp_layer *l, const struct ip_path *p, const ui
         return false;
     memcpy(i->hop.ip, d.addr, 16);
     i->hop_failed = d.failed;
-    if (i->why == ESTAB_WHY_RETRANSMIT)
+    if (beside)
         return true;
     i->tries = d.asked;
     i->tries_max = d.asks;
@@ -259,14 +260,15 @@ static void put_evidence(const struct tcb *t, enum estab_why why, struct estab_w
     case ESTAB_WHY_SYN_SENT:
     case ESTAB_WHY_SYN_RCVD:
         put_syn(t, i);
+        (void)put_hop(t->layer, &t->path, t->peer, true, i);
         break;
     case ESTAB_WHY_NEIGHBOUR:
         i->since = t->w && t->w->stopped == ESTAB_WHY_NEIGHBOUR ? t->w->stopped_at : ESTAB_NEVER;
-        (void)put_hop(t->layer, &t->path, t->peer, i);
+        (void)put_hop(t->layer, &t->path, t->peer, false, i);
         break;
     case ESTAB_WHY_RETRANSMIT:
         put_retries(t, i);
-        (void)put_hop(t->layer, &t->path, t->peer, i);
+        (void)put_hop(t->layer, &t->path, t->peer, true, i);
         break;
     case ESTAB_WHY_ZERO_WINDOW:
         put_probes(t, i);
@@ -377,7 +379,7 @@ void synq_why(const struct tcp_layer *l, uint32_t slot, struct estab_why_info *i
     i->conns = l->nconns;
     i->max_conns = l->max_conns;
     if (q->in_send) /* its SYN,ACK has not gone */
-        i->why = put_hop(l, &q->path, q->peer, i) ? ESTAB_WHY_NEIGHBOUR : ESTAB_WHY_DRIVER;
+        i->why = put_hop(l, &q->path, q->peer, false, i) ? ESTAB_WHY_NEIGHBOUR : ESTAB_WHY_DRIVER;
 }
 
 void timewait_why(const struct tcp_layer *l, uint32_t slot, struct estab_why_info *i)

@@ -172,6 +172,20 @@ static void neighbour_6(void **state)
     neighbour(p, "the next hop fd00::2 is not resolved for 1.2 s: try 2 of 3, the next in 800 ms");
 }
 
+static void neighbour_is_silent(void **state)
+{
+    struct peer *p = *state;
+
+    p->caps.medium = ESTAB_MEDIUM_ETHERNET;
+    p->caps.mac[5] = 2;
+    peer_restarts(p);
+    user_connects(p);
+    vanish_for(p, ESTAB_MS(3500));
+    says(p, SYN_SENT,
+         "waits for the SYN,ACK for 3.5 s: try 1 of 8, the next in 500 ms; the next hop 10.0.0.2 "
+         "does not answer");
+}
+
 static void driver(void **state)
 {
     struct peer *p = *state;
@@ -246,6 +260,18 @@ static void more(void **state)
     waits(p, ESTAB_MS(50));
     says(p, MORE,
          "1 octet held back for 50 ms: the application said that more follows; sent in 150 ms");
+}
+
+static void cork(void **state)
+{
+    struct peer *p = *state;
+
+    peer_connects(p);
+    user_sets(p, ESTAB_O_CORK, 1);
+    user_says(p, 900, 0);
+    waits(p, ESTAB_MS(50));
+    says(p, MORE,
+         "900 octets held back for 50 ms: the application said that more follows; sent in 150 ms");
 }
 
 static void congestion_window(void **state)
@@ -521,12 +547,14 @@ int main(void)
         PEER_TEST(no_connections),
         PEER_TEST(neighbour_4),
         PEER_TEST(neighbour_6),
+        PEER_TEST(neighbour_is_silent),
         PEER_TEST(driver),
         PEER_TEST(nothing),
         PEER_TEST(retransmission),
         PEER_TEST(user_timeout),
         PEER_TEST(nagle),
         PEER_TEST(more),
+        PEER_TEST(cork),
         PEER_TEST(congestion_window),
         PEER_TEST(window_full),
         PEER_TEST(zero_window),
