@@ -533,10 +533,9 @@ struct estab_tcp_info { /* append-only, versioned like estab_config: set size be
     bool ecn_ok;                /* both ends use explicit congestion notification */
     bool fastopen_ok;           /* text of the SYN was accepted */
     bool ecn_seen;              /* the peer's text came ECN-capable, or marked */
+    bool nodelay, embryo;       /* embryo: not accepted yet */
     uint32_t sndbuf, rcvbuf;    /* ceilings of what is queued */
     size_t mem;                 /* octets it holds, its queues included */
-    bool nodelay;
-    bool embryo; /* not accepted yet */
 };
 /* E_BADF.  Works on the handles of estab_conn_next too. */
 int estab_tcp_info(const estab_stack *s, estab_sock k, struct estab_tcp_info *info);
