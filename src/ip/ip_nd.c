@@ -234,7 +234,7 @@ static enum rule router_in(struct ip_layer *l, const struct ip_dgram *d, const s
     return RULE_NONE;
 }
 
-/* [RFC4861-11.2-1] */
+/* [RFC4861-7.1.1-1] */
 void ip_nd_recv(struct ip_layer *l, struct ip_dgram *d, const struct icmp *m)
 {
     uint8_t buf[IP6_MTU_MIN];

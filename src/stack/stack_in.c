@@ -156,7 +156,7 @@ void stack_recv(estab_stack *s, uint8_t port, const struct estab_frame *f)
     }
 }
 
-/* [MUST-58, MUST-59, RFC1122-4.2.2.21-1] */
+/* [MUST-58, MUST-59, RFC1122-4.2.2.20-1] */
 int estab_input(estab_stack *s, int port, const struct estab_frame *f, size_t n)
 {
     if (port < 0 || (uint32_t)port >= s->ip.nports)

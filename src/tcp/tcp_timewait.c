@@ -147,13 +147,17 @@ static void timewait_challenge(struct tcp_layer *l, struct tcp_timewait *w, enum
     timewait_ack(l, w, why);
 }
 
-/* RFC 6191 section 2: timestamps decide if both incarnations have them, sequence numbers otherwise.
- [SHLD-4, RFC6191-2-1, RFC6191-2-2] */
-static bool syn_is_newer(const struct tcp_timewait *w, const struct seg *g)
+/* RFC 6191 section 2: timestamps decide if both incarnations have them; if only the new one has,
+ * whatever is left of the old one is told by having none; otherwise sequence numbers decide.
+ * [SHLD-4, RFC6191-2-1, RFC6191-2-2, RFC6191-2-4] */
+static bool syn_is_newer(const struct tcp_layer *l, const struct tcp_timewait *w,
+                         const struct seg *g)
 {
-    if (w->ts_ok && (g->opt.has & OPT_TS) && g->opt.ts_val != w->ts_recent)
+    bool ts = l->set.timestamps && (g->opt.has & OPT_TS);
+
+    if (ts && w->ts_ok && g->opt.ts_val != w->ts_recent)
         return (int32_t)(g->opt.ts_val - w->ts_recent) > 0;
-    return seq_lt(w->rcv_nxt, g->seq);
+    return (ts && !w->ts_ok) || seq_lt(w->rcv_nxt, g->seq);
 }
 
 /* [MAY-2, RFC1122-4.2.2.13-2, RFC1337-3-1, RFC6191-2-3, RFC7323-3.2-2, RFC7323-5.3-1] */
@@ -174,7 +178,7 @@ bool timewait_segment_arrives(struct tcp_layer *l, uint32_t slot, struct seg *g,
     if ((g->flags & (SEG_SYN | SEG_ACK | SEG_FIN)) == SEG_SYN) {
         const struct tcb *listener = tcp_demux_listener(l, &k);
 
-        if (!listener || !syn_is_newer(w, g)) {
+        if (!listener || !syn_is_newer(l, w, g)) {
             timewait_challenge(l, w, RULE_BLIND_SYN);
             tcp_drop_tuple(l, &k, g, ESTAB_TIME_WAIT, RULE_BLIND_SYN);
             return false;

@@ -302,7 +302,7 @@ static void test_solicitation_from_off_link(void **state)
 
 /* ---- P5: malformed ---- */
 
-/* [RFC4861-11.2-1] */
+/* [RFC4861-7.1.1-1] */
 static void test_P5_nd_refused(void **state)
 {
     struct net *n = *state;

@@ -85,7 +85,7 @@ static void quickack_delays_none(void **state)
     (void)sent_back(p, at + 1);
 }
 
-/* A batch costs one acknowledgment. [MUST-58, MUST-59, RFC1122-4.2.2.21-1] */
+/* A batch costs one acknowledgment. [MUST-58, MUST-59, RFC1122-4.2.2.20-1] */
 static void a_batch_is_acknowledged_once(void **state)
 {
     struct peer *p = *state;

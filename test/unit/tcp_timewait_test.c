@@ -206,6 +206,17 @@ static void with_equal_timestamps_the_number_decides(void **state)
     (void)gets(p, SEG(.flags = SYN | ACK, .ack = 1));
 }
 
+/* Whatever is left of an incarnation without timestamps has none. [RFC6191-2-4] */
+static void timestamps_where_there_were_none_decide(void **state)
+{
+    struct peer *p = *state;
+
+    in_time_wait(p, SEG(.mss = 1000));
+    p->isn -= 100000;
+    sends(p, SEG(.flags = SYN, .mss = 1000, .ts = true, .ts_val = 1));
+    (void)gets(p, SEG(.flags = SYN | ACK, .ack = 1, .ts = true));
+}
+
 /* RFC 7323: with an old timestamp it is not the FIN again but an old duplicate of it, acknowledged,
  * and 2 MSL go on; without one it is nothing. [RFC7323-3.2-2, RFC7323-5.3-1] */
 static void a_fin_with_an_old_timestamp_does_not_prolong_it(void **state)
@@ -344,6 +355,7 @@ int main(void)
         PEER_TEST(a_newer_timestamp_decides),
         PEER_TEST(an_older_timestamp_decides),
         PEER_TEST(with_equal_timestamps_the_number_decides),
+        PEER_TEST(timestamps_where_there_were_none_decide),
         PEER_TEST(a_fin_with_an_old_timestamp_does_not_prolong_it),
         PEER_TEST(without_a_listener_a_newer_syn_is_refused),
         PEER_TEST(without_room_a_newer_syn_leaves_it_alone),
