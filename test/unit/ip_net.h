@@ -5,6 +5,7 @@
 #define IP_NET_H
 
 #include "ip/ip_int.h"
+#include "lab/rules_seen.h"
 #include "test_env.h"
 #include "wire/arp.h"
 #include <setjmp.h>
@@ -129,6 +130,7 @@ static inline int net_teardown(void **state)
 
     frame_free(&n->frame);
     ip_fini(&n->l);
+    rules_seen(&n->rules);
     assert_int_equal(n->te.live, 0);
     assert_int_equal(n->env.used, 0);
     free(n);
