@@ -232,9 +232,11 @@ static int connect_stream(struct file *f, const struct sockaddr *addr, socklen_t
 
     if (err)
         return err;
-    if (fresh && atomic_load(&f->nonblock))
+    if (fresh && atomic_load(&f->nonblock) && !f->fast_open)
         return EINPROGRESS; /* however quick the peer was */
     while (f->p && sock_opening(f)) {
+        if (f->fast_open && estab_ready(f->p->stack, f->k) & ESTAB_EV_OUT)
+            break; /* a cookie is there: the SYN waits for what is sent */
         if (atomic_load(&f->nonblock))
             return EINPROGRESS;
         err = wait_file(f, ESTAB_EV_OUT, false, until);
@@ -275,11 +277,27 @@ int estab_posix_connect(int fd, const struct sockaddr *addr, socklen_t len)
         err = EFAULT;
     else if (!addr || len < sizeof(sa_family_t))
         err = EINVAL;
+    else if (f->type == SOCK_DGRAM)
+        err = datagram_connect(f, addr, len);
     else if (addr->sa_family == AF_UNSPEC)
         err = disconnect(f);
     else
         err = connect_stream(f, addr, len);
     return (int)call_end(f, 0, err);
+}
+
+int sock_fast_open(struct file *f, const struct sockaddr *addr, socklen_t len)
+{
+    int err;
+
+    if (!addr)
+        return EINVAL;
+    if (f->connected || f->connecting)
+        return f->connected ? EISCONN : EALREADY;
+    err = sock_errno(estab_setopt(f->p->stack, f->k, ESTAB_O_FASTOPEN, 1));
+    f->fast_open = true;
+    err = err ? err : connect_stream(f, addr, len);
+    return err == EINPROGRESS ? EAGAIN : err;
 }
 
 /* ---- names ---- */

@@ -79,8 +79,8 @@ struct file {
     bool rd_shut, wr_shut; /* by the user */
     bool ended;            /* the peer's FIN has come: an error cannot undo it */
     bool keepalive;
+    bool fast_open;               /* RFC 7413: connect may return before there is a connection */
     int told;                     /* an errno for the next call that the stack does not know of */
-    struct estab_addr peer;       /* of a connected datagram socket */
     estab_dur rcvtimeo, sndtimeo; /* 0: none */
     int linger_on, linger_s;
     uint32_t keepidle, keepintvl, keepcnt; /* s, s, a count */
@@ -192,6 +192,8 @@ void sock_watch(struct file *f);
 int sock_renew(struct file *f);
 int addr_from(const struct file *f, const struct sockaddr *sa, socklen_t len, struct estab_addr *a);
 void addr_to(const struct file *f, const struct estab_addr *a, struct sockaddr *sa, socklen_t *len);
+/* MSG_FASTOPEN: connects with what is sent next.  0, or an errno. */
+int sock_fast_open(struct file *f, const struct sockaddr *addr, socklen_t len);
 /* The last reference is gone: closes the socket, and waits as SO_LINGER wants it. */
 void sock_release(struct file *f);
 estab_time until_after(const struct file *f, estab_dur d); /* d 0: never */
@@ -199,6 +201,22 @@ estab_time until_after(const struct file *f, estab_dur d); /* d 0: never */
 ssize_t call_end(struct file *f, ssize_t ret, int err);
 /* A socket of ours over a handle: its descriptor, or -1 and errno.  The shard is locked. */
 int sock_install(estab_posix *p, estab_sock k, int domain, int type, int flags, struct file **out);
+
+/* ---- call_io.c, datagram.c ---- */
+enum { PIECES = 64 };
+struct from { /* what a datagram brings besides its octets; addr may be NULL */
+    struct sockaddr *addr;
+    socklen_t *len;
+    int flags;
+};
+/* The pieces from octet `from` on: PIECES at most, so that a long list is served in stretches. */
+size_t pieces_from(const struct iovec *iov, size_t niov, size_t from, struct estab_iov out[PIECES]);
+ssize_t datagram_read(struct file *f, const struct iovec *iov, size_t niov, int flags,
+                      struct from *from); /* ends the call */
+/* 0 and *n, or an errno. */
+int datagram_write(struct file *f, const struct iovec *iov, size_t niov, int flags,
+                   const struct sockaddr *addr, socklen_t len, ptrdiff_t *n);
+int datagram_connect(struct file *f, const struct sockaddr *addr, socklen_t len);
 
 /* ---- opt.c ---- */
 void opt_apply(struct file *f);

@@ -210,7 +210,8 @@ void sock_release(struct file *f)
 
     shard_lock(f->shard);
     f->watches = NULL;
-    if (f->p && f->linger_on && f->linger_s > 0 && !atomic_load(&f->nonblock))
+    if (f->p && f->type == SOCK_STREAM && f->linger_on && f->linger_s > 0 &&
+        !atomic_load(&f->nonblock))
         linger(f);
     mirror_forget(f);
     f->mirror = ESTAB_MIRROR_NEVER;
@@ -218,7 +219,7 @@ void sock_release(struct file *f)
         *f->at = f->next;
         if (f->next)
             f->next->at = f->at;
-        if (f->linger_on && f->linger_s == 0)
+        if (f->type == SOCK_STREAM && f->linger_on && f->linger_s == 0)
             (void)estab_abort(f->p->stack, f->k);
         else if (estab_close(f->p->stack, f->k))
             (void)estab_abort(f->p->stack, f->k);
