@@ -14,7 +14,7 @@
 
 #pragma GCC visibility push(hidden)
 
-enum { LINKS_MAX = 8, BATCH = 32, SHARDS_MAX = 8 };
+enum { LINKS_MAX = 8, LINKS_WATCHED = 64, BATCH = 32, SHARDS_MAX = 8 };
 
 struct waiter;
 
@@ -118,7 +118,7 @@ enum whose {
     WRONG,  /* ours, and errno says why not */
     OURS,   /* a socket, and its shard is locked until call_end */
 };
-enum whose call_begin(int fd, struct file **f);
+enum whose call_begin(int fd, struct file **out);
 
 /* ---- shard.c ---- */
 void shard_lock(struct shard *sh);

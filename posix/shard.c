@@ -191,8 +191,8 @@ static void helper_tick(struct shard *sh, uint32_t quiet)
 
 static void helper_watch(struct shard *sh)
 {
-    struct pollfd fds[1 + LINKS_MAX * SHARDS_MAX];
-    size_t n = 1 + shard_links(sh, fds + 1, LINKS_MAX * SHARDS_MAX);
+    struct pollfd fds[1 + LINKS_WATCHED];
+    size_t n = 1 + shard_links(sh, fds + 1, LINKS_WATCHED);
     estab_time now = shard_now(sh), due = shard_due(sh);
     struct timespec t = span(due <= now                  ? 0
                              : due - now < ESTAB_S(3600) ? due - now
