@@ -170,7 +170,7 @@ uint32_t sock_level(const struct file *f); /* as poll's and epoll's bits */
 bool sock_opening(const struct file *f);
 
 /* ---- mirror.c ---- */
-int mirror_socket(bool cloexec); /* the kernel's object; -1 and errno */
+int mirror_socket(int flags); /* SOCK_CLOEXEC: the kernel's object; -1 and errno */
 void mirror_touch(struct file *f);
 void mirror_flush(struct shard *sh); /* at once, if the helper does not do it soon */
 void mirror_flush_now(struct shard *sh);
@@ -199,8 +199,9 @@ void sock_release(struct file *f);
 estab_time until_after(const struct file *f, estab_dur d); /* d 0: never */
 /* The end of every call: err is an errno or 0. */
 ssize_t call_end(struct file *f, ssize_t ret, int err);
-/* A socket of ours over a handle: its descriptor, or -1 and errno.  The shard is locked. */
-int sock_install(estab_posix *p, estab_sock k, int domain, int type, int flags, struct file **out);
+/* A socket of ours over a handle and a descriptor of mirror_socket's; both are taken, also on
+ * failure, which is no memory: NULL.  The shard is locked. */
+struct file *sock_install(estab_posix *p, estab_sock k, int fd, int domain, int type, int flags);
 
 /* ---- call_io.c, datagram.c ---- */
 enum { PIECES = 64 };

@@ -118,13 +118,15 @@ void sock_watch(struct file *f)
                       f);
 }
 
-int sock_install(estab_posix *p, estab_sock k, int domain, int type, int flags, struct file **out)
+struct file *sock_install(estab_posix *p, estab_sock k, int fd, int domain, int type, int flags)
 {
-    int fd = mirror_socket((flags & SOCK_CLOEXEC) != 0);
-    struct file *f = fd < 0 ? NULL : file_new(FILE_SOCKET);
+    struct file *f = file_new(FILE_SOCKET);
 
-    if (!f)
-        goto fail;
+    if (!f) {
+        close(fd);
+        (void)estab_abort(p->stack, k);
+        return NULL;
+    }
     f->shard = p->shard;
     f->p = p;
     f->k = k;
@@ -144,15 +146,7 @@ int sock_install(estab_posix *p, estab_sock k, int domain, int type, int flags, 
     p->files = f;
     p->shard->nfiles++;
     sock_watch(f);
-    *out = f;
-    return fd;
-fail:
-    if (fd >= 0) {
-        close(fd);
-        errno = ENOMEM;
-    }
-    (void)estab_abort(p->stack, k);
-    return -1;
+    return f;
 }
 
 int sock_renew(struct file *f)

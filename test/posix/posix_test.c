@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -667,6 +668,33 @@ static void numbers_are_the_kernels(void **state)
     close_two(&t);
 }
 
+static void connections_wait_for_descriptors(void **state)
+{
+    struct rlimit limit, none;
+    struct two t;
+    int l, c, s;
+
+    (void)state;
+    open_two(&t, true);
+    l = listener(&t, 80);
+    c = dial(&t, 80);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    none = limit;
+    none.rlim_cur = (rlim_t)c + 1;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    assert_int_equal(estab_posix_accept(l, NULL, NULL), -1);
+    assert_int_equal(errno, EMFILE);
+    assert_int_equal(estab_posix_socket(AF_INET, SOCK_STREAM, 0), -1);
+    assert_int_equal(errno, EMFILE);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    s = estab_posix_accept(l, NULL, NULL);
+    assert_true(s >= 0);
+    close_fd(s);
+    close_fd(c);
+    close_fd(l);
+    close_two(&t);
+}
+
 static void a_stack_that_ended(void **state)
 {
     struct two t;
@@ -797,6 +825,7 @@ int main(void)
         cmocka_unit_test(data_that_is_there_costs_no_system_call),
         cmocka_unit_test(fork_leaves_the_stack_behind),
         cmocka_unit_test(numbers_are_the_kernels),
+        cmocka_unit_test(connections_wait_for_descriptors),
         cmocka_unit_test(a_stack_that_ended),
         cmocka_unit_test(linger_waits),
         cmocka_unit_test(dual_stack_listener),
