@@ -16,6 +16,8 @@
 
 enum { LINKS_MAX = 8, LINKS_WATCHED = 64, BATCH = 32, SHARDS_MAX = 8 };
 
+#define ABSENCE ESTAB_US(200) /* longer is long: see stand_up() */
+
 struct waiter;
 
 /* One lock, and what it guards: a stack, or several that must not run at once. */
@@ -31,6 +33,8 @@ struct shard {
     struct waiter *driver; /* the blocked thread that polls the links; NULL: none */
     struct seat *seats;    /* the blocked threads that do not */
     uint64_t drives;       /* how often somebody became the driver */
+    estab_time left_at;    /* when one left and nobody has come to wait since; 0: somebody has */
+    estab_dur absence;     /* how long that took the last time */
     struct file *dirty;    /* whose kernel object may have to change */
 
     pthread_t helper;
@@ -137,6 +141,8 @@ void shard_leave(struct shard *sh);
 estab_posix *posix_default(void); /* NULL and errno */
 
 /* ---- wait.c ---- */
+/* Makes one of the blocked threads the driver, if there is none. */
+void hand_over(struct shard *sh);
 struct waiter {
     _Atomic bool woken, signalled;
     int fd; /* this thread's eventfd */
