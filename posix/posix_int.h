@@ -33,9 +33,9 @@ struct shard {
     struct waiter *driver; /* the blocked thread that polls the links; NULL: none */
     struct seat *seats;    /* the blocked threads that do not */
     uint64_t drives;       /* how often somebody became the driver */
-    estab_time left_at;    /* when one left and nobody has come to wait since; 0: somebody has */
-    estab_dur absence;     /* how long that took the last time */
-    struct file *dirty;    /* whose kernel object may have to change */
+    estab_time left_at; /* when one went off and nobody has come to wait since; 0: somebody has */
+    estab_dur absence;  /* how long that took the last time */
+    struct file *dirty; /* whose kernel object may have to change */
 
     pthread_t helper;
     pthread_cond_t tick;

@@ -220,10 +220,10 @@ static void stand_up(struct shard *sh, struct waiter *w, struct seat *s)
  * well drive then, and need not be woken by us each time. */
 static void step_back(struct shard *sh, struct waiter *w, struct seat *s)
 {
+    sh->left_at = shard_now(sh);
     if (atomic_load(&w->woken) || sh->absence > ABSENCE || sh->advance)
         return;
     sh->driver = NULL;
-    sh->left_at = shard_now(sh);
     take_seat(sh, s);
     if (sh->deep)
         pthread_cond_signal(&sh->tick);
