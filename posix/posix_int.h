@@ -226,6 +226,7 @@ int datagram_write(struct file *f, const struct iovec *iov, size_t niov, int fla
 int datagram_connect(struct file *f, const struct sockaddr *addr, socklen_t len);
 
 /* ---- opt.c ---- */
+void opt_carry(const struct file *f, estab_sock to);
 void opt_apply(struct file *f);
 void opt_inherit(struct file *f, const struct file *from);
 size_t opt_tcp_info(const struct file *f, void *buf, size_t len);

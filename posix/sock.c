@@ -156,6 +156,7 @@ int sock_renew(struct file *f)
 
     if (err)
         return sock_errno(err);
+    opt_carry(f, k);
     (void)estab_abort(f->p->stack, f->k);
     f->k = k;
     f->connecting = f->connected = f->listening = f->ended = f->rd_shut = f->wr_shut = false;
