@@ -58,7 +58,9 @@ install(FILES ${CMAKE_BINARY_DIR}/estabConfig.cmake ${CMAKE_BINARY_DIR}/estabCon
 file(RELATIVE_PATH estab_up /${CMAKE_INSTALL_LIBDIR}/pkgconfig /)
 configure_file(cmake/estab.pc.in estab.pc @ONLY)
 configure_file(cmake/estab-channel.pc.in estab-channel.pc @ONLY)
-install(FILES ${CMAKE_BINARY_DIR}/estab.pc ${CMAKE_BINARY_DIR}/estab-channel.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+configure_file(cmake/estab-posix.pc.in estab-posix.pc @ONLY)
+install(FILES ${CMAKE_BINARY_DIR}/estab.pc ${CMAKE_BINARY_DIR}/estab-channel.pc
+  ${CMAKE_BINARY_DIR}/estab-posix.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 
 if(TARGET estab_cli)
   install(TARGETS estab_cli RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})

@@ -105,6 +105,17 @@ int estab_posix_fcntl(int fd, int cmd, ...)
 
 /* ---- ioctl ---- */
 
+/* How long it is; 0: there is none. */
+static int next_datagram(const struct file *f)
+{
+    struct estab_recv_info info = {.size = sizeof info};
+
+    if (!(estab_ready(f->p->stack, f->k) & ESTAB_EV_IN) ||
+        estab_recvfrom(f->p->stack, f->k, NULL, 0, ESTAB_MSG_PEEK, &info) < 0)
+        return 0;
+    return (int)info.len;
+}
+
 /* Linux counts the FIN: among what is unsent or in flight it has an octet's number. */
 static int sock_ioctl(struct file *f, unsigned long request, int *val)
 {
@@ -117,6 +128,10 @@ static int sock_ioctl(struct file *f, unsigned long request, int *val)
     }
     if (estab_tcp_info(f->p->stack, f->k, &i) != 0)
         return ENOTTY;
+    if (f->type == SOCK_DGRAM && request == FIONREAD) {
+        *val = next_datagram(f);
+        return 0;
+    }
     switch (request) {
     case SIOCATMARK: /* the octet that the urgent pointer is about is the next (RFC 6093) */
         (void)estab_getopt(f->p->stack, f->k, ESTAB_O_URGENT, &urgent);
@@ -186,6 +201,8 @@ static int shut(struct file *f, int how)
         return how == SHUT_WR ? 0 : shut_listener(f);
     f->rd_shut |= how != SHUT_WR;
     f->wr_shut |= how != SHUT_RD;
+    if (f->type == SOCK_DGRAM)
+        return st == ESTAB_CLOSED ? ENOTCONN : 0;
     if (st == ESTAB_CLOSED || st == ESTAB_TIME_WAIT)
         return ENOTCONN; /* and yet it is shut */
     err = how == SHUT_RD ? 0 : estab_shutdown(f->p->stack, f->k, ESTAB_SHUT_WR);

@@ -9,8 +9,6 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { PIECES = 64 };
-
 static size_t total_of(const struct iovec *iov, size_t niov)
 {
     size_t n = 0;
@@ -20,9 +18,7 @@ static size_t total_of(const struct iovec *iov, size_t niov)
     return n;
 }
 
-/* The pieces from octet `from` on: PIECES at most, so that a long list is served in stretches. */
-static size_t pieces_from(const struct iovec *iov, size_t niov, size_t from,
-                          struct estab_iov out[PIECES])
+size_t pieces_from(const struct iovec *iov, size_t niov, size_t from, struct estab_iov out[PIECES])
 {
     size_t n = 0;
 
@@ -161,11 +157,16 @@ static int read_stream(struct reading *r)
     }
 }
 
-static ssize_t do_read(struct file *f, const struct iovec *iov, size_t niov, int flags)
+static ssize_t do_read(struct file *f, const struct iovec *iov, size_t niov, int flags,
+                       struct from *from)
 {
     struct reading r = {.f = f, .iov = iov, .niov = niov, .flags = flags};
     int err = 0;
 
+    if (f->type == SOCK_DGRAM)
+        return datagram_read(f, iov, niov, flags, from);
+    if (from->addr && from->len)
+        *from->len = 0; /* a stream has one peer, and Linux does not name it */
     r.wanted = total_of(iov, niov);
     if (flags & MSG_ERRQUEUE)
         err = EAGAIN;
@@ -184,6 +185,7 @@ ssize_t estab_posix_recvfrom(int fd, void *buf, size_t n, int flags, struct sock
                              socklen_t *len)
 {
     struct iovec iov = {buf, n};
+    struct from from = {.addr = addr, .len = len};
     struct file *f;
 
     switch (call_begin(fd, &f)) {
@@ -194,9 +196,7 @@ ssize_t estab_posix_recvfrom(int fd, void *buf, size_t n, int flags, struct sock
     case OURS:
         break;
     }
-    if (addr && len)
-        *len = 0; /* a stream has one peer, and Linux does not name it */
-    return do_read(f, &iov, 1, flags);
+    return do_read(f, &iov, 1, flags, &from);
 }
 
 ssize_t estab_posix_recv(int fd, void *buf, size_t n, int flags)
@@ -206,6 +206,7 @@ ssize_t estab_posix_recv(int fd, void *buf, size_t n, int flags)
 
 ssize_t estab_posix_readv(int fd, const struct iovec *iov, int niov)
 {
+    struct from from = {0};
     struct file *f;
 
     switch (call_begin(fd, &f)) {
@@ -218,11 +219,12 @@ ssize_t estab_posix_readv(int fd, const struct iovec *iov, int niov)
     }
     if (niov < 0 || niov > IOV_MAX)
         return call_end(f, -1, EINVAL);
-    return do_read(f, iov, (size_t)niov, 0);
+    return do_read(f, iov, (size_t)niov, 0, &from);
 }
 
 ssize_t estab_posix_read(int fd, void *buf, size_t n)
 {
+    struct from from = {0};
     struct iovec iov = {buf, n};
     struct file *f;
 
@@ -236,12 +238,14 @@ ssize_t estab_posix_read(int fd, void *buf, size_t n)
     }
     if (n == 0) /* read(2): no results, and no errors that may come */
         return call_end(f, 0, 0);
-    return do_read(f, &iov, 1, 0);
+    return do_read(f, &iov, 1, 0, &from);
 }
 
 ssize_t estab_posix_recvmsg(int fd, struct msghdr *msg, int flags)
 {
+    struct from from = {.addr = msg->msg_name, .len = &msg->msg_namelen};
     struct file *f;
+    ssize_t n;
 
     switch (call_begin(fd, &f)) {
     case THEIRS:
@@ -253,10 +257,12 @@ ssize_t estab_posix_recvmsg(int fd, struct msghdr *msg, int flags)
     }
     if (msg->msg_iovlen > IOV_MAX)
         return call_end(f, -1, EMSGSIZE);
-    msg->msg_namelen = 0;
-    msg->msg_flags = 0;
-    msg->msg_controllen = 0;
-    return do_read(f, msg->msg_iov, msg->msg_iovlen, flags);
+    n = do_read(f, msg->msg_iov, msg->msg_iovlen, flags, &from);
+    if (n >= 0) {
+        msg->msg_flags = from.flags;
+        msg->msg_controllen = 0;
+    }
+    return n;
 }
 
 /* ---- writing ---- */
@@ -278,8 +284,10 @@ static int write_some(struct writing *w)
     do {
         if (!w->f->p)
             return ENETDOWN;
-        if (sock_opening(w->f))
-            return EAGAIN; /* RFC 9293 section 3.10.2 would queue it; no kernel does */
+        /* RFC 9293 section 3.10.2 would queue it; no kernel does, but where the SYN waits for it.
+         */
+        if (sock_opening(w->f) && !(estab_ready(w->f->p->stack, w->f->k) & ESTAB_EV_OUT))
+            return EAGAIN;
         k = pieces_from(w->iov, w->niov, w->sent, piece);
         n = estab_send(w->f->p->stack, w->f->k, piece, k, w->flags);
         if (n > 0)
@@ -318,24 +326,29 @@ static int write_stream(struct writing *w, bool nonblock)
     }
 }
 
-static ssize_t do_write(struct file *f, const struct iovec *iov, size_t niov, int flags)
+static ssize_t do_write(struct file *f, const struct iovec *iov, size_t niov, int flags,
+                        const struct sockaddr *addr, socklen_t len)
 {
     struct writing w = {.f = f, .iov = iov, .niov = niov};
+    ptrdiff_t n = 0;
     int err = 0;
     bool full;
 
     w.wanted = total_of(iov, niov);
     w.flags = (flags & MSG_MORE ? ESTAB_MSG_MORE : 0) | (flags & MSG_OOB ? ESTAB_MSG_OOB : 0);
-    if (flags & MSG_FASTOPEN)
-        err = EOPNOTSUPP;
-    else if (f->told)
+    if (f->type == SOCK_DGRAM) {
+        err = datagram_write(f, iov, niov, flags, addr, len, &n);
+        w.sent = w.wanted = n < 0 ? 0 : (size_t)n;
+    } else if (f->told) {
         err = take_told(f);
-    else
-        err = write_stream(&w, atomic_load(&f->nonblock) || (flags & MSG_DONTWAIT));
+    } else {
+        err = flags & MSG_FASTOPEN ? sock_fast_open(f, addr, len) : 0;
+        err = err ? err : write_stream(&w, atomic_load(&f->nonblock) || (flags & MSG_DONTWAIT));
+    }
     full = !err && w.sent < w.wanted;
     if (full)
         mirror_settle(f, true);
-    if (err == EPIPE && !(flags & MSG_NOSIGNAL)) {
+    if (err == EPIPE && f->type == SOCK_STREAM && !(flags & MSG_NOSIGNAL)) {
         call_end(f, -1, 0);
         (void)raise(SIGPIPE);
         errno = EPIPE;
@@ -362,7 +375,7 @@ ssize_t estab_posix_sendto(int fd, const void *buf, size_t n, int flags,
     case OURS:
         break;
     }
-    return do_write(f, &iov, 1, flags); /* a stream's peer is known */
+    return do_write(f, &iov, 1, flags, addr, len);
 }
 
 ssize_t estab_posix_send(int fd, const void *buf, size_t n, int flags)
@@ -384,7 +397,7 @@ ssize_t estab_posix_writev(int fd, const struct iovec *iov, int niov)
     }
     if (niov < 0 || niov > IOV_MAX)
         return call_end(f, -1, EINVAL);
-    return do_write(f, iov, (size_t)niov, 0);
+    return do_write(f, iov, (size_t)niov, 0, NULL, 0);
 }
 
 ssize_t estab_posix_write(int fd, const void *buf, size_t n)
@@ -404,7 +417,7 @@ ssize_t estab_posix_write(int fd, const void *buf, size_t n)
     case OURS:
         break;
     }
-    return do_write(f, &iov, 1, 0);
+    return do_write(f, &iov, 1, 0, NULL, 0);
 }
 
 ssize_t estab_posix_sendmsg(int fd, const struct msghdr *msg, int flags)
@@ -421,5 +434,5 @@ ssize_t estab_posix_sendmsg(int fd, const struct msghdr *msg, int flags)
     }
     if (msg->msg_iovlen > IOV_MAX)
         return call_end(f, -1, EMSGSIZE);
-    return do_write(f, msg->msg_iov, msg->msg_iovlen, flags);
+    return do_write(f, msg->msg_iov, msg->msg_iovlen, flags, msg->msg_name, msg->msg_namelen);
 }

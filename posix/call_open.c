@@ -32,7 +32,7 @@ static int wanted(int type, int protocol)
 
 int estab_posix_socket(int domain, int type, int protocol)
 {
-    int kind = type & ~(SOCK_NONBLOCK | SOCK_CLOEXEC), fd = -1, err;
+    int kind = type & ~(SOCK_NONBLOCK | SOCK_CLOEXEC), fd, err;
     struct file *f;
     estab_posix *p;
     estab_sock k;
@@ -47,17 +47,19 @@ int estab_posix_socket(int domain, int type, int protocol)
     p = posix_default();
     if (!p)
         return -1;
+    fd = mirror_socket(type);
+    if (fd < 0)
+        return -1;
     shard_lock(p->shard);
     err = sock_errno(estab_socket(p->stack, kind == SOCK_STREAM ? ESTAB_TCP : ESTAB_UDP, &k));
-    if (err == EOPNOTSUPP)
-        err = ESOCKTNOSUPPORT;
-    if (!err) {
-        fd = sock_install(p, k, domain, kind, type, &f);
-        err = fd < 0 ? errno : 0;
-    }
+    f = err ? NULL : sock_install(p, k, fd, domain, kind, type);
     shard_unlock(p->shard);
-    errno = err ? err : errno;
-    return err ? -1 : publish(f, fd);
+    if (f)
+        return publish(f, fd);
+    if (err)
+        close(fd);
+    errno = err ? err : ENOMEM;
+    return -1;
 }
 
 int estab_posix_bind(int fd, const struct sockaddr *addr, socklen_t len)
@@ -110,23 +112,39 @@ int estab_posix_listen(int fd, int backlog)
 
 /* ---- accept ---- */
 
-static int accept_wait(struct file *f, estab_sock *k, struct estab_addr *peer)
+/* The descriptor comes first: where there is none left, the connection stays in the queue. */
+static int accept_one(struct file *f, int flags, struct estab_addr *peer, struct file **made)
 {
-    estab_time until = until_after(f, f->rcvtimeo);
-    int err;
-    bool looked = false;
+    estab_sock k;
+    int fd, err;
 
     if (f->type != SOCK_STREAM)
         return EOPNOTSUPP;
+    if (!(estab_ready(f->p->stack, f->k) & ESTAB_EV_IN))
+        return f->listening ? EAGAIN : EINVAL;
+    fd = mirror_socket(flags);
+    if (fd < 0)
+        return errno;
+    err = sock_errno(estab_accept(f->p->stack, f->k, &k, peer));
+    if (err) {
+        close(fd);
+        return err;
+    }
+    *made = sock_install(f->p, k, fd, f->domain, f->type, flags);
+    return *made ? 0 : ENOMEM;
+}
+
+static int accept_wait(struct file *f, int flags, struct estab_addr *peer, struct file **made)
+{
+    estab_time until = until_after(f, f->rcvtimeo);
+    bool looked = false;
+    int err;
+
     for (;;) {
-        if (!f->p)
-            return ENETDOWN;
-        err = estab_accept(f->p->stack, f->k, k, peer);
-        if (err != ESTAB_E_AGAIN)
-            return sock_errno(err);
+        err = f->p ? accept_one(f, flags, peer, made) : ENETDOWN;
+        if (err != EAGAIN || (looked && atomic_load(&f->nonblock)))
+            return err;
         if (atomic_load(&f->nonblock)) {
-            if (looked)
-                return EAGAIN;
             looked = true;
             shard_run(f->shard, true);
             continue;
@@ -139,10 +157,9 @@ static int accept_wait(struct file *f, estab_sock *k, struct estab_addr *peer)
 
 int estab_posix_accept4(int fd, struct sockaddr *addr, socklen_t *len, int flags)
 {
-    struct estab_addr peer;
     struct file *f, *made = NULL;
-    estab_sock k;
-    int err, got = -1;
+    struct estab_addr peer;
+    int err;
 
     if (flags & ~(SOCK_NONBLOCK | SOCK_CLOEXEC)) {
         errno = EINVAL;
@@ -156,11 +173,7 @@ int estab_posix_accept4(int fd, struct sockaddr *addr, socklen_t *len, int flags
     case OURS:
         break;
     }
-    err = accept_wait(f, &k, &peer);
-    if (!err) {
-        got = sock_install(f->p, k, f->domain, f->type, flags, &made);
-        err = got < 0 ? errno : 0;
-    }
+    err = accept_wait(f, flags, &peer, &made);
     if (!err) {
         opt_inherit(made, f);
         made->connected = true;
@@ -168,8 +181,9 @@ int estab_posix_accept4(int fd, struct sockaddr *addr, socklen_t *len, int flags
         if (f->watches && estab_ready(f->p->stack, f->k) & ESTAB_EV_IN)
             file_happened(f, ESTAB_EV_IN); /* one event may have been several connections */
     }
-    got = (int)call_end(f, got, err);
-    return got < 0 ? -1 : publish(made, got);
+    fd = err ? -1 : made->fd;
+    fd = (int)call_end(f, fd, err);
+    return fd < 0 ? -1 : publish(made, fd);
 }
 
 int estab_posix_accept(int fd, struct sockaddr *addr, socklen_t *len)
@@ -232,9 +246,11 @@ static int connect_stream(struct file *f, const struct sockaddr *addr, socklen_t
 
     if (err)
         return err;
-    if (fresh && atomic_load(&f->nonblock))
+    if (fresh && atomic_load(&f->nonblock) && !f->fast_open)
         return EINPROGRESS; /* however quick the peer was */
     while (f->p && sock_opening(f)) {
+        if (f->fast_open && estab_ready(f->p->stack, f->k) & ESTAB_EV_OUT)
+            break; /* a cookie is there: the SYN waits for what is sent */
         if (atomic_load(&f->nonblock))
             return EINPROGRESS;
         err = wait_file(f, ESTAB_EV_OUT, false, until);
@@ -275,11 +291,27 @@ int estab_posix_connect(int fd, const struct sockaddr *addr, socklen_t len)
         err = EFAULT;
     else if (!addr || len < sizeof(sa_family_t))
         err = EINVAL;
+    else if (f->type == SOCK_DGRAM)
+        err = datagram_connect(f, addr, len);
     else if (addr->sa_family == AF_UNSPEC)
         err = disconnect(f);
     else
         err = connect_stream(f, addr, len);
     return (int)call_end(f, 0, err);
+}
+
+int sock_fast_open(struct file *f, const struct sockaddr *addr, socklen_t len)
+{
+    int err;
+
+    if (!addr)
+        return EINVAL;
+    if (f->connected || f->connecting)
+        return f->connected ? EISCONN : EALREADY;
+    err = sock_errno(estab_setopt(f->p->stack, f->k, ESTAB_O_FASTOPEN, 1));
+    f->fast_open = true;
+    err = err ? err : connect_stream(f, addr, len);
+    return err == EINPROGRESS ? EAGAIN : err;
 }
 
 /* ---- names ---- */

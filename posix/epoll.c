@@ -408,14 +408,13 @@ static bool report(struct item *i, struct epoll_event *out)
     return level != 0;
 }
 
+/* lock is held. */
 static void quiet_bell(struct epoll_set *s)
 {
     uint64_t n;
 
-    pthread_mutex_lock(&s->lock);
     if (s->rung && !s->head && read(s->bell, &n, sizeof n) > 0)
         s->rung = false;
-    pthread_mutex_unlock(&s->lock);
 }
 
 static int take_theirs(struct epoll_set *s, int epfd, struct epoll_event *out, int max)
@@ -447,20 +446,20 @@ static int harvest(struct epoll_set *s, int epfd, struct epoll_event *out, int m
         push_ready(s, again[k]);
     if (s->head && s->sleepers)
         (void)wake_one(s, NULL);
+    quiet_bell(s);
     pthread_mutex_unlock(&s->lock);
-    if (s->rung)
-        quiet_bell(s);
     if (s->has_theirs && n < max)
         n += take_theirs(s, epfd, out + n, max - n);
     pthread_mutex_unlock(&s->calls);
     return n;
 }
 
-static size_t shards_of(struct epoll_set *s, struct shard *out[SHARDS_MAX])
+static size_t shards_of(struct epoll_set *s, struct shard *out[SHARDS_MAX], bool *theirs)
 {
     size_t n;
 
     pthread_mutex_lock(&s->calls);
+    *theirs = s->has_theirs;
     n = s->nshards;
     memcpy(out, s->shards, sizeof s->shards);
     pthread_mutex_unlock(&s->calls);
@@ -498,10 +497,9 @@ static void sleeper_del(struct epoll_set *s, struct sleeper *p)
     pthread_mutex_unlock(&s->lock);
 }
 
-static int sleep_in(struct epoll_set *s, int epfd, struct shard *const *sh, size_t n,
+static int sleep_in(struct epoll_set *s, struct pollfd *theirs, struct shard *const *sh, size_t n,
                     estab_time until, const sigset_t *mask)
 {
-    struct pollfd kernel = {.fd = epfd, .events = POLLIN};
     struct sleeper p;
     struct waiter w;
     int err = waiter_init(&w);
@@ -510,7 +508,7 @@ static int sleep_in(struct epoll_set *s, int epfd, struct shard *const *sh, size
         return err;
     p.w = &w;
     sleeper_add(s, &p);
-    err = wait_sleep(&w, sh, n, until, &kernel, s->has_theirs ? 1 : 0, mask);
+    err = wait_sleep(&w, sh, n, until, theirs, theirs ? 1 : 0, mask);
     sleeper_del(s, &p);
     waiter_fini(&w);
     return err;
@@ -520,7 +518,9 @@ static int epoll_wait_for(struct file *f, int epfd, struct epoll_event *ev, int 
                           const sigset_t *mask)
 {
     struct shard *sh[SHARDS_MAX];
-    size_t n = shards_of(f->set, sh);
+    struct pollfd kernel = {.fd = epfd, .events = POLLIN};
+    bool theirs;
+    size_t n = shards_of(f->set, sh, &theirs);
     estab_time until = ESTAB_NEVER;
     int got = harvest(f->set, epfd, ev, max), err = 0;
 
@@ -538,7 +538,7 @@ static int epoll_wait_for(struct file *f, int epfd, struct epoll_event *ev, int 
     sh[0]->stats.sleeps++;
     pthread_mutex_unlock(&sh[0]->lock);
     do {
-        err = sleep_in(f->set, epfd, sh, n, until, mask);
+        err = sleep_in(f->set, theirs ? &kernel : NULL, sh, n, until, mask);
         got = harvest(f->set, epfd, ev, max);
     } while (got == 0 && err == 0);
     if (got == 0 && err != ETIMEDOUT) {

@@ -18,10 +18,15 @@ bool sock_opening(const struct file *f)
 
 static uint32_t datagram_level(const struct file *f, uint32_t ev)
 {
-    uint32_t bits = EPOLLOUT | EPOLLWRNORM;
+    struct estab_tcp_info i = {.size = sizeof i};
+    uint32_t bits = 0;
+    bool err = ev & ESTAB_EV_ERR, in = ev & ESTAB_EV_IN;
 
-    bits |= f->told || (ev & ESTAB_EV_ERR) ? EPOLLERR : 0;
-    bits |= ev & ESTAB_EV_IN ? EPOLLIN | EPOLLRDNORM : 0;
+    if (err) /* which says that a read would not wait either */
+        in = estab_tcp_info(f->p->stack, f->k, &i) == 0 && i.unread > 0;
+    bits |= f->told || err ? EPOLLERR : 0;
+    bits |= ev & ESTAB_EV_OUT ? EPOLLOUT | EPOLLWRNORM : 0;
+    bits |= in ? EPOLLIN | EPOLLRDNORM : 0;
     bits |= f->rd_shut ? EPOLLIN | EPOLLRDNORM | EPOLLRDHUP : 0;
     bits |= f->rd_shut && f->wr_shut ? EPOLLHUP : 0;
     return bits;

@@ -45,20 +45,21 @@ static int name_it(int fd, struct sockaddr_un *name, socklen_t *len)
 
 static void feeders_make(void)
 {
-    int fill = mirror_socket(true);
+    int fill = mirror_socket(SOCK_CLOEXEC);
 
     for (int i = 0; i < 2; i++) {
-        feeders[i].fd = mirror_socket(true);
+        feeders[i].fd = mirror_socket(SOCK_CLOEXEC);
         (void)name_it(feeders[i].fd, &feeders[i].name, &feeders[i].len);
     }
     while (sendto(fill, "", 1, 0, (struct sockaddr *)&feeders[1].name, feeders[1].len) == 1)
         continue;
     close(fill);
+    (void)shutdown(feeders[0].fd, SHUT_RD); /* nobody can fill the empty one */
 }
 
-int mirror_socket(bool cloexec)
+int mirror_socket(int flags)
 {
-    return socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | (cloexec ? SOCK_CLOEXEC : 0), 0);
+    return socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | (flags & SOCK_CLOEXEC), 0);
 }
 
 static void count(struct file *f)

@@ -224,6 +224,63 @@ static int set_tos(struct file *f, int val)
     return sock_errno(estab_setopt(f->p->stack, f->k, ESTAB_O_TOS, (uint64_t)(val & 0xff)));
 }
 
+/* 0 is 1; a negative one is as much as can be. */
+static int set_rcvlowat(struct file *f, int val)
+{
+    const int none = INT32_MAX;
+
+    if (f->type != SOCK_STREAM)
+        return 0;
+    return sock_errno(
+        estab_setopt(f->p->stack, f->k, ESTAB_O_RCVLOWAT, (uint64_t)(val < 0 ? none : val)));
+}
+
+static int get_rcvlowat(struct file *f, int *val)
+{
+    uint64_t n = 0;
+
+    if (f->type == SOCK_STREAM)
+        (void)estab_getopt(f->p->stack, f->k, ESTAB_O_RCVLOWAT, &n);
+    *val = n ? (int)n : 1;
+    return 0;
+}
+
+/* Linux counts timeouts of the SYN,ACK, 1 s and doubling, and says how long as many take. */
+static int get_deferaccept(struct file *f, int *val)
+{
+    uint64_t ns = 0;
+    int seconds = 0, timeout = 1;
+    int err = sock_errno(estab_getopt(f->p->stack, f->k, ESTAB_O_DEFER_ACCEPT, &ns));
+
+    while (ESTAB_S((uint64_t)seconds) < ns) {
+        seconds += timeout;
+        timeout *= 2;
+    }
+    *val = seconds;
+    return err;
+}
+
+static int set_deferaccept(struct file *f, int val)
+{
+    return sock_errno(estab_setopt(f->p->stack, f->k, ESTAB_O_DEFER_ACCEPT,
+                                   ESTAB_S((uint64_t)(val < 0 ? 0 : val))));
+}
+
+/* TCP_FASTOPEN_CONNECT: the opening waits for what is sent first, if a cookie is there. */
+static int set_fast_open_connect(struct file *f, int val)
+{
+    if (val < 0 || val > 1)
+        return EINVAL;
+    f->fast_open = val;
+    return sock_errno(estab_setopt(f->p->stack, f->k, ESTAB_O_FASTOPEN, (uint64_t)val));
+}
+
+static int get_fast_open_connect(struct file *f, int *val)
+{
+    *val = f->fast_open;
+    return 0;
+}
+
 #define CORE(level, name, opt, scale, lo, hi)                                                      \
     {                                                                                              \
         level, name, SOCK_STREAM, opt, scale, lo, hi, NULL, NULL                                   \
@@ -244,6 +301,7 @@ static const struct row rows[] = {
     STORED(SOL_SOCKET, SO_PRIORITY),
     {SOL_SOCKET, SO_REUSEADDR, ANY_TYPE, ESTAB_O_REUSEADDR, 1, INT32_MIN, INT32_MAX, NULL, NULL},
     {SOL_SOCKET, SO_REUSEPORT, ANY_TYPE, ESTAB_O_REUSEPORT, 1, INT32_MIN, INT32_MAX, NULL, NULL},
+    {IPPROTO_IPV6, IPV6_V6ONLY, ANY_TYPE, ESTAB_O_V6ONLY, 1, INT32_MIN, INT32_MAX, NULL, NULL},
     CALLED(SOL_SOCKET, SO_ERROR, ANY_TYPE, 0, 0, NULL, get_error),
     CALLED(SOL_SOCKET, SO_TYPE, ANY_TYPE, 0, 0, NULL, get_type),
     CALLED(SOL_SOCKET, SO_PROTOCOL, ANY_TYPE, 0, 0, NULL, get_protocol),
@@ -253,6 +311,14 @@ static const struct row rows[] = {
     CALLED(SOL_SOCKET, SO_SNDBUF, ANY_TYPE, INT32_MIN, INT32_MAX, set_sndbuf, get_sndbuf),
     CALLED(SOL_SOCKET, SO_RCVBUF, ANY_TYPE, INT32_MIN, INT32_MAX, set_rcvbuf, get_rcvbuf),
     CORE(IPPROTO_TCP, TCP_NODELAY, ESTAB_O_NODELAY, 1, INT32_MIN, INT32_MAX),
+    CALLED(SOL_SOCKET, SO_RCVLOWAT, ANY_TYPE, INT32_MIN, INT32_MAX, set_rcvlowat, get_rcvlowat),
+    CALLED(IPPROTO_TCP, TCP_DEFER_ACCEPT, SOCK_STREAM, INT32_MIN, INT32_MAX, set_deferaccept,
+           get_deferaccept),
+    CORE(IPPROTO_TCP, TCP_CORK, ESTAB_O_CORK, 1, INT32_MIN, INT32_MAX),
+    CORE(IPPROTO_TCP, TCP_NOTSENT_LOWAT, ESTAB_O_NOTSENT_LOWAT, 1, 0, INT32_MAX),
+    CORE(IPPROTO_TCP, TCP_FASTOPEN, ESTAB_O_FASTOPEN, 1, 0, UINT16_MAX),
+    CALLED(IPPROTO_TCP, TCP_FASTOPEN_CONNECT, SOCK_STREAM, INT32_MIN, INT32_MAX,
+           set_fast_open_connect, get_fast_open_connect),
     CORE(IPPROTO_TCP, TCP_USER_TIMEOUT, ESTAB_O_USER_TIMEOUT, ESTAB_MS(1), 0, INT32_MAX),
     CORE(IPPROTO_TCP, TCP_QUICKACK, ESTAB_O_QUICKACK, 1, INT32_MIN, INT32_MAX),
     CALLED(IPPROTO_TCP, TCP_MAXSEG, SOCK_STREAM, 0, 32767, set_maxseg, get_maxseg),
@@ -321,6 +387,17 @@ static int get_row(struct file *f, int i, int *val)
 }
 
 /* What was set on the connection before goes on to the one that takes its place. */
+void opt_carry(const struct file *f, estab_sock to)
+{
+    uint64_t val;
+
+    for (int i = 0; i < ROWS; i++)
+        if (rows[i].core != NONE && rows[i].core != ESTAB_O_USER_TIMEOUT &&
+            (rows[i].level != IPPROTO_IPV6 || f->domain == AF_INET6) &&
+            estab_getopt(f->p->stack, f->k, (enum estab_opt)rows[i].core, &val) == 0)
+            (void)estab_setopt(f->p->stack, to, (enum estab_opt)rows[i].core, val);
+}
+
 void opt_apply(struct file *f)
 {
     if (f->sndbuf_set)
@@ -380,24 +457,22 @@ static int set_timeout(estab_dur *to, const void *val, socklen_t len)
 /* RFC 6582's NewReno is "reno" by the name that Linux gives it. */
 static void current_cc(const struct file *f, char cc[16])
 {
-    struct estab_tcp_info i = {.size = sizeof i};
-
-    (void)estab_tcp_info(f->p->stack, f->k, &i);
     memset(cc, 0, 16);
-    memcpy(cc, i.cc, sizeof i.cc - 1);
-    if (!*cc || strcmp(cc, "newreno") == 0)
+    (void)estab_get_cc(f->p->stack, f->k, cc);
+    if (strcmp(cc, "newreno") == 0)
         memcpy(cc, "reno\0\0\0", 8);
 }
 
 static int set_congestion(const struct file *f, const void *val, socklen_t len)
 {
-    char cc[16], name[16] = {0};
+    char name[16] = {0};
+    int err;
 
     if (len < 1)
         return EINVAL;
     memcpy(name, val, len < 15 ? len : 15);
-    current_cc(f, cc);
-    return strcmp(strcmp(name, "newreno") == 0 ? "reno" : name, cc) == 0 ? 0 : ENOENT;
+    err = estab_set_cc(f->p->stack, f->k, strcmp(name, "reno") == 0 ? "newreno" : name);
+    return err == ESTAB_E_INVAL ? ENOENT : sock_errno(err);
 }
 
 /* Copies what there is, as far as there is room; the errno. */
@@ -442,7 +517,8 @@ static int get_special(struct file *f, int level, int name, void *val, socklen_t
         return give_timeout(f->rcvtimeo, val, len);
     if (level == SOL_SOCKET && name == SO_SNDTIMEO)
         return give_timeout(f->sndtimeo, val, len);
-    if (f->domain == AF_INET && level != SOL_SOCKET && level != IPPROTO_TCP && level != IPPROTO_IP)
+    if (f->domain == AF_INET && level != SOL_SOCKET && level != IPPROTO_IP &&
+        (level != IPPROTO_TCP || f->type != SOCK_STREAM))
         return EOPNOTSUPP; /* as Linux has it, of getsockopt alone */
     if (level != IPPROTO_TCP || f->type != SOCK_STREAM)
         return ENOPROTOOPT;

@@ -37,7 +37,14 @@ struct linux_tcp_info {
 };
 _Static_assert(sizeof(struct linux_tcp_info) == 280, "the layout is Linux's");
 
-enum { OPT_TIMESTAMPS = 1, OPT_SACK = 2, OPT_WSCALE = 4 };
+enum {
+    OPT_TIMESTAMPS = 1,
+    OPT_SACK = 2,
+    OPT_WSCALE = 4,
+    OPT_ECN = 8,
+    OPT_ECN_SEEN = 16,
+    OPT_SYN_DATA = 32,
+};
 
 static uint32_t in_us(estab_dur d)
 {
@@ -60,8 +67,10 @@ static void fill(const struct estab_tcp_info *i, struct linux_tcp_info *o)
 {
     const uint32_t infinite = 0x7fffffff; /* slow start has no threshold yet */
 
-    o->options = (uint8_t)((i->ts_ok ? OPT_TIMESTAMPS : 0) | (i->sack_ok ? OPT_SACK : 0) |
-                           (i->snd_wscale || i->rcv_wscale ? OPT_WSCALE : 0));
+    o->options =
+        (uint8_t)((i->ts_ok ? OPT_TIMESTAMPS : 0) | (i->sack_ok ? OPT_SACK : 0) |
+                  (i->snd_wscale || i->rcv_wscale ? OPT_WSCALE : 0) | (i->ecn_ok ? OPT_ECN : 0) |
+                  (i->ecn_seen ? OPT_ECN_SEEN : 0) | (i->fastopen_ok ? OPT_SYN_DATA : 0));
     o->wscales = (uint8_t)(i->snd_wscale | i->rcv_wscale << 4);
     o->rto = in_us(i->rto);
     o->snd_mss = i->snd_mss;

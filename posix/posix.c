@@ -88,19 +88,23 @@ int estab_posix_new(estab_posix **out, const struct estab_posix_config *c, char 
     estab_config_init(&stack);
     (void)estab_config_profile(&stack, "linux");
     p = calloc(1, sizeof *p);
-    if (!p)
-        return say(err, "posix: out of memory");
+    if (!p) {
+        say(err, "posix: out of memory");
+        return -1;
+    }
     p->mirror = own.mirror;
     rc = estab_stack_new(&p->stack, own.env ? own.env : &env, own.stack ? own.stack : &stack);
     if (rc) {
         free(p);
-        return say(err, "posix: cannot make a stack: %s", estab_strerror(rc));
+        say(err, "posix: cannot make a stack: %s", estab_strerror(rc));
+        return -1;
     }
     sh = own.with ? own.with->shard : shard_new(&own, own.env ? own.env : &env);
     if (!sh) {
         estab_stack_free(p->stack);
         free(p);
-        return say(err, "posix: no memory, thread or descriptor for a stack: %s", strerror(errno));
+        say(err, "posix: no memory, thread or descriptor for a stack: %s", strerror(errno));
+        return -1;
     }
     join(p, sh);
     *out = p;

@@ -14,7 +14,9 @@
 
 #pragma GCC visibility push(hidden)
 
-enum { LINKS_MAX = 8, BATCH = 32, SHARDS_MAX = 8 };
+enum { LINKS_MAX = 8, LINKS_WATCHED = 64, BATCH = 32, SHARDS_MAX = 8 };
+
+#define ABSENCE ESTAB_US(200) /* longer is long: see stand_up() */
 
 struct waiter;
 
@@ -31,7 +33,9 @@ struct shard {
     struct waiter *driver; /* the blocked thread that polls the links; NULL: none */
     struct seat *seats;    /* the blocked threads that do not */
     uint64_t drives;       /* how often somebody became the driver */
-    struct file *dirty;    /* whose kernel object may have to change */
+    estab_time left_at; /* when one went off and nobody has come to wait since; 0: somebody has */
+    estab_dur absence;  /* how long that took the last time */
+    struct file *dirty; /* whose kernel object may have to change */
 
     pthread_t helper;
     pthread_cond_t tick;
@@ -79,8 +83,8 @@ struct file {
     bool rd_shut, wr_shut; /* by the user */
     bool ended;            /* the peer's FIN has come: an error cannot undo it */
     bool keepalive;
+    bool fast_open;               /* RFC 7413: connect may return before there is a connection */
     int told;                     /* an errno for the next call that the stack does not know of */
-    struct estab_addr peer;       /* of a connected datagram socket */
     estab_dur rcvtimeo, sndtimeo; /* 0: none */
     int linger_on, linger_s;
     uint32_t keepidle, keepintvl, keepcnt; /* s, s, a count */
@@ -118,7 +122,7 @@ enum whose {
     WRONG,  /* ours, and errno says why not */
     OURS,   /* a socket, and its shard is locked until call_end */
 };
-enum whose call_begin(int fd, struct file **f);
+enum whose call_begin(int fd, struct file **out);
 
 /* ---- shard.c ---- */
 void shard_lock(struct shard *sh);
@@ -137,6 +141,8 @@ void shard_leave(struct shard *sh);
 estab_posix *posix_default(void); /* NULL and errno */
 
 /* ---- wait.c ---- */
+/* Makes one of the blocked threads the driver, if there is none. */
+void hand_over(struct shard *sh);
 struct waiter {
     _Atomic bool woken, signalled;
     int fd; /* this thread's eventfd */
@@ -170,7 +176,7 @@ uint32_t sock_level(const struct file *f); /* as poll's and epoll's bits */
 bool sock_opening(const struct file *f);
 
 /* ---- mirror.c ---- */
-int mirror_socket(bool cloexec); /* the kernel's object; -1 and errno */
+int mirror_socket(int flags); /* SOCK_CLOEXEC: the kernel's object; -1 and errno */
 void mirror_touch(struct file *f);
 void mirror_flush(struct shard *sh); /* at once, if the helper does not do it soon */
 void mirror_flush_now(struct shard *sh);
@@ -192,15 +198,35 @@ void sock_watch(struct file *f);
 int sock_renew(struct file *f);
 int addr_from(const struct file *f, const struct sockaddr *sa, socklen_t len, struct estab_addr *a);
 void addr_to(const struct file *f, const struct estab_addr *a, struct sockaddr *sa, socklen_t *len);
+/* MSG_FASTOPEN: connects with what is sent next.  0, or an errno. */
+int sock_fast_open(struct file *f, const struct sockaddr *addr, socklen_t len);
 /* The last reference is gone: closes the socket, and waits as SO_LINGER wants it. */
 void sock_release(struct file *f);
 estab_time until_after(const struct file *f, estab_dur d); /* d 0: never */
 /* The end of every call: err is an errno or 0. */
 ssize_t call_end(struct file *f, ssize_t ret, int err);
-/* A socket of ours over a handle: its descriptor, or -1 and errno.  The shard is locked. */
-int sock_install(estab_posix *p, estab_sock k, int domain, int type, int flags, struct file **out);
+/* A socket of ours over a handle and a descriptor of mirror_socket's; both are taken, also on
+ * failure, which is no memory: NULL.  The shard is locked. */
+struct file *sock_install(estab_posix *p, estab_sock k, int fd, int domain, int type, int flags);
+
+/* ---- call_io.c, datagram.c ---- */
+enum { PIECES = 64 };
+struct from { /* what a datagram brings besides its octets; addr may be NULL */
+    struct sockaddr *addr;
+    socklen_t *len;
+    int flags;
+};
+/* The pieces from octet `from` on: PIECES at most, so that a long list is served in stretches. */
+size_t pieces_from(const struct iovec *iov, size_t niov, size_t from, struct estab_iov out[PIECES]);
+ssize_t datagram_read(struct file *f, const struct iovec *iov, size_t niov, int flags,
+                      struct from *from); /* ends the call */
+/* 0 and *n, or an errno. */
+int datagram_write(struct file *f, const struct iovec *iov, size_t niov, int flags,
+                   const struct sockaddr *addr, socklen_t len, ptrdiff_t *n);
+int datagram_connect(struct file *f, const struct sockaddr *addr, socklen_t len);
 
 /* ---- opt.c ---- */
+void opt_carry(const struct file *f, estab_sock to);
 void opt_apply(struct file *f);
 void opt_inherit(struct file *f, const struct file *from);
 size_t opt_tcp_info(const struct file *f, void *buf, size_t len);

@@ -5,13 +5,13 @@
  * is handed out before it unlocks.  A call that finds nothing becomes the driver, if there is none:
  * it sleeps in ppoll(2) on the links, runs the stack for all who wait, and leaves the duty to
  * another when its own wait is over (wait.c).  So frames are taken in by the thread that wants
- * them, and nobody has to be woken for it.
+ * them, and nobody has to be woken for it.  A driver that is soon back leaves the duty lying.
  *
  * The helper is for the time in which nobody waits: retransmissions, acknowledgments, the kernel's
  * epoll.  It polls the links too, but not beside a driver: both would wake for each frame.  When it
  * finds that one drove, it looks again every PATIENCE; when the same one has been driving for long,
  * it sleeps until that one leaves.  So a driver costs at most one needless wake-up every PATIENCE,
- * and a frame waits for at most PATIENCE after the last driver left. */
+ * and a frame waits for at most PATIENCE and a bit after the last driver left. */
 #include "posix_int.h"
 
 #include <errno.h>
@@ -191,8 +191,8 @@ static void helper_tick(struct shard *sh, uint32_t quiet)
 
 static void helper_watch(struct shard *sh)
 {
-    struct pollfd fds[1 + LINKS_MAX * SHARDS_MAX];
-    size_t n = 1 + shard_links(sh, fds + 1, LINKS_MAX * SHARDS_MAX);
+    struct pollfd fds[1 + LINKS_WATCHED];
+    size_t n = 1 + shard_links(sh, fds + 1, LINKS_WATCHED);
     estab_time now = shard_now(sh), due = shard_due(sh);
     struct timespec t = span(due <= now                  ? 0
                              : due - now < ESTAB_S(3600) ? due - now
@@ -210,6 +210,16 @@ static void helper_watch(struct shard *sh)
     sh->watching = false;
 }
 
+/* Threads wait, and the one that drove has not come back. */
+static void stand_in(struct shard *sh)
+{
+    if (sh->driver || !sh->seats || !sh->left_at || shard_now(sh) - sh->left_at < ABSENCE)
+        return;
+    sh->absence = ESTAB_NEVER;
+    shard_run(sh, true);
+    hand_over(sh);
+}
+
 static void *helper_main(void *ctx)
 {
     struct shard *sh = ctx;
@@ -223,6 +233,7 @@ static void *helper_main(void *ctx)
             quiet = sh->drives == drives ? quiet + 1 : 0;
             drives = sh->drives;
             helper_tick(sh, quiet);
+            stand_in(sh);
             mirror_flush_now(sh);
             continue;
         }

@@ -118,13 +118,15 @@ void sock_watch(struct file *f)
                       f);
 }
 
-int sock_install(estab_posix *p, estab_sock k, int domain, int type, int flags, struct file **out)
+struct file *sock_install(estab_posix *p, estab_sock k, int fd, int domain, int type, int flags)
 {
-    int fd = mirror_socket((flags & SOCK_CLOEXEC) != 0);
-    struct file *f = fd < 0 ? NULL : file_new(FILE_SOCKET);
+    struct file *f = file_new(FILE_SOCKET);
 
-    if (!f)
-        goto fail;
+    if (!f) {
+        close(fd);
+        (void)estab_abort(p->stack, k);
+        return NULL;
+    }
     f->shard = p->shard;
     f->p = p;
     f->k = k;
@@ -144,15 +146,7 @@ int sock_install(estab_posix *p, estab_sock k, int domain, int type, int flags, 
     p->files = f;
     p->shard->nfiles++;
     sock_watch(f);
-    *out = f;
-    return fd;
-fail:
-    if (fd >= 0) {
-        close(fd);
-        errno = ENOMEM;
-    }
-    (void)estab_abort(p->stack, k);
-    return -1;
+    return f;
 }
 
 int sock_renew(struct file *f)
@@ -162,6 +156,7 @@ int sock_renew(struct file *f)
 
     if (err)
         return sock_errno(err);
+    opt_carry(f, k);
     (void)estab_abort(f->p->stack, f->k);
     f->k = k;
     f->connecting = f->connected = f->listening = f->ended = f->rd_shut = f->wr_shut = false;
@@ -210,7 +205,8 @@ void sock_release(struct file *f)
 
     shard_lock(f->shard);
     f->watches = NULL;
-    if (f->p && f->linger_on && f->linger_s > 0 && !atomic_load(&f->nonblock))
+    if (f->p && f->type == SOCK_STREAM && f->linger_on && f->linger_s > 0 &&
+        !atomic_load(&f->nonblock))
         linger(f);
     mirror_forget(f);
     f->mirror = ESTAB_MIRROR_NEVER;
@@ -218,7 +214,7 @@ void sock_release(struct file *f)
         *f->at = f->next;
         if (f->next)
             f->next->at = f->at;
-        if (f->linger_on && f->linger_s == 0)
+        if (f->type == SOCK_STREAM && f->linger_on && f->linger_s == 0)
             (void)estab_abort(f->p->stack, f->k);
         else if (estab_close(f->p->stack, f->k))
             (void)estab_abort(f->p->stack, f->k);

@@ -145,21 +145,30 @@ void file_happened(struct file *f, uint32_t mask)
 
 /* ---- sleeping ---- */
 
+static void take_seat(struct shard *sh, struct seat *s)
+{
+    s->next = sh->seats;
+    s->at = &sh->seats;
+    if (s->next)
+        s->next->at = &s->next;
+    sh->seats = s;
+}
+
 static void sit(struct shard *sh, struct waiter *w, struct seat *s)
 {
     shard_lock(sh);
     sh->stats.blocked++;
+    if (sh->left_at) {
+        sh->absence = shard_now(sh) - sh->left_at;
+        sh->left_at = 0;
+    }
     s->w = w;
     s->at = NULL;
     if (!sh->driver) {
         sh->driver = w;
         sh->drives++;
     } else {
-        s->next = sh->seats;
-        s->at = &sh->seats;
-        if (s->next)
-            s->next->at = &s->next;
-        sh->seats = s;
+        take_seat(sh, s);
     }
     pthread_mutex_unlock(&sh->lock);
 }
@@ -174,29 +183,50 @@ static void unseat(struct seat *s)
     s->at = NULL;
 }
 
+void hand_over(struct shard *sh)
+{
+    struct seat *next = sh->seats;
+    struct pollfd link;
+
+    if (sh->driver || !next || shard_links(sh, &link, 1) == 0)
+        return; /* without descriptors to poll the helper will do */
+    unseat(next);
+    sh->driver = next->w;
+    sh->drives++;
+    sh->stats.handovers++;
+    sh->stats.wakes++;
+    signal_to(next->w);
+}
+
+/* Waking another to drive costs as much as all the rest.  So whoever leaves does it only if the
+ * last time it took long until one came to wait again; if it takes long now, the helper does. */
 static void stand_up(struct shard *sh, struct waiter *w, struct seat *s)
 {
-    struct pollfd link;
-    struct seat *next;
-
     shard_lock(sh);
     sh->stats.blocked--;
     unseat(s);
     if (sh->driver == w) {
-        next = shard_links(sh, &link, 1) > 0 ? sh->seats : NULL; /* else the helper will do */
         sh->driver = NULL;
-        if (next) {
-            unseat(next);
-            sh->driver = next->w;
-            sh->drives++;
-            sh->stats.handovers++;
-            sh->stats.wakes++;
-            signal_to(next->w);
-        } else if (sh->deep) {
+        sh->left_at = shard_now(sh);
+        if (sh->absence > ABSENCE)
+            hand_over(sh);
+        if (!sh->driver && sh->deep)
             pthread_cond_signal(&sh->tick);
-        }
     }
     pthread_mutex_unlock(&sh->lock);
+}
+
+/* What came was somebody else's, who is awake now and will soon be back to wait for more: it may as
+ * well drive then, and need not be woken by us each time. */
+static void step_back(struct shard *sh, struct waiter *w, struct seat *s)
+{
+    sh->left_at = shard_now(sh);
+    if (atomic_load(&w->woken) || sh->absence > ABSENCE || sh->advance)
+        return;
+    sh->driver = NULL;
+    take_seat(sh, s);
+    if (sh->deep)
+        pthread_cond_signal(&sh->tick);
 }
 
 struct sleep {
@@ -209,6 +239,7 @@ struct sleep {
     const sigset_t *mask;
     struct pollfd *fds;
     size_t cap;
+    struct seat *seats;
     size_t nlinks; /* of the shards that this thread drives: fds[1] and on */
 };
 
@@ -216,6 +247,7 @@ struct sleep {
 static estab_time drive(struct sleep *s, bool poll)
 {
     estab_time due = s->until, at;
+    uint64_t woke;
 
     s->nlinks = 0;
     for (size_t i = 0; i < s->n; i++) {
@@ -223,9 +255,14 @@ static estab_time drive(struct sleep *s, bool poll)
 
         shard_lock(sh);
         if (sh->driver == s->w) {
+            woke = sh->stats.wakes;
             if (poll || shard_due(sh) <= shard_now(sh))
                 shard_run(sh, poll);
             mirror_flush(sh);
+            if (sh->stats.wakes != woke)
+                step_back(sh, s->w, &s->seats[i]);
+        }
+        if (sh->driver == s->w) {
             s->nlinks += shard_links(sh, s->fds + 1 + s->nlinks, s->cap - 1 - s->nmore - s->nlinks);
             at = shard_due(sh);
             due = at < due ? at : due;
@@ -326,6 +363,7 @@ int wait_sleep(struct waiter *w, struct shard *const *sh, size_t n, estab_time u
         if (!s.fds)
             return ENOMEM;
     }
+    s.seats = seats;
     for (size_t i = 0; i < n; i++)
         sit(sh[i], w, &seats[i]);
     due = drive(&s, false);

@@ -152,6 +152,24 @@ static void open_pair(estab_posix *const p[2], int fd[2])
     estab_posix_close(l);
 }
 
+/* Waits for a connection that does not come. */
+static void *wait_idly(void *arg)
+{
+    (void)estab_posix_accept(*(int *)arg, NULL, NULL);
+    return NULL;
+}
+
+static int idle_listener(estab_posix *p)
+{
+    int fd;
+
+    estab_posix_use(p);
+    fd = estab_posix_socket(AF_INET, SOCK_STREAM, 0);
+    if (fd < 0 || estab_posix_listen(fd, 1))
+        die("listening idly");
+    return fd;
+}
+
 static void *echo(void *arg)
 {
     int fd = *(int *)arg;
@@ -216,11 +234,12 @@ static struct estab_posix_stats stats_of(estab_posix *const p[2], bool one_lock)
 
 /* ---- the cases ---- */
 
-enum way { KERNEL_ONE, KERNEL_TWO, ONE_THREAD, ONE_MIRRORED, ONE_LOCK, TWO_LOCKS };
+enum way { KERNEL_ONE, KERNEL_TWO, ONE_THREAD, ONE_MIRRORED, ONE_LOCK, TWO_LOCKS, THREE };
 static const char *const what[] = {
     "kernel's loopback, one thread",     "kernel's loopback, two threads",
     "data is there: one thread, memory", "... and the kernel is told of it",
     "two threads, one lock, memory",     "two threads, each its own stack",
+    "... and a third that waits",
 };
 
 static void one_round(int from, int to)
@@ -241,13 +260,19 @@ static void run(enum way way, unsigned rounds)
     estab_posix *p[2] = {NULL, NULL};
     int fd[2], counter = count_open();
     double from, calls, n = rounds;
-    pthread_t thread;
+    int idle = -1;
+    pthread_t thread, idler;
 
     if (!kernel)
         open_stacks(p, one_lock, way == ONE_THREAD ? ESTAB_MIRROR_NEVER : ESTAB_MIRROR_AUTO);
     open_pair(p, fd);
     if (two && pthread_create(&thread, NULL, echo, &fd[1]))
         die("thread");
+    if (way == THREE) {
+        idle = idle_listener(p[1]);
+        if (pthread_create(&idler, NULL, wait_idly, &idle))
+            die("thread");
+    }
     for (unsigned i = 0; i < 200; i++)
         one_round(fd[0], fd[!two]);
     before = stats_of(p, one_lock);
@@ -270,6 +295,11 @@ static void run(enum way way, unsigned rounds)
     if (two)
         pthread_join(thread, NULL);
     estab_posix_close(fd[1]);
+    if (way == THREE) {
+        (void)estab_posix_shutdown(idle, SHUT_RD);
+        pthread_join(idler, NULL);
+        estab_posix_close(idle);
+    }
     estab_posix_use(NULL);
     estab_posix_free(p[0]);
     estab_posix_free(p[1]);
@@ -283,7 +313,7 @@ int main(int argc, char **argv)
 
     printf("a round: send 64, receive 64         %8s %8s %8s %8s %8s %8s\n", "us", "syscalls",
            "sleeps", "wakes", "helper", "mirror");
-    for (enum way way = KERNEL_ONE; way <= TWO_LOCKS; way++)
+    for (enum way way = KERNEL_ONE; way <= THREE; way++)
         run(way, rounds);
     return 0;
 }

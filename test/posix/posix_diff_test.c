@@ -514,6 +514,38 @@ static void do_waitin(struct world *w, const struct step *s)
     put_result(w, w->c->poll(&p, 1, 5000));
 }
 
+/* sendto NAME TO TEXT|N [FLAGS]: a datagram */
+static void do_sendto(struct world *w, const struct step *s)
+{
+    static const char much[100000];
+    int i = place_of(w, arg(s, 2));
+    const char *what = arg(s, 3);
+    size_t n = strlen(what);
+
+    if (isdigit((unsigned char)*what)) {
+        n = strtoul(what, NULL, 10);
+        what = much;
+    }
+    put_result(w, w->c->sendto(fd_of(w, arg(s, 1)), what, n, (int)words(s, 4, msg_flags),
+                               (struct sockaddr *)&w->names[i].at, w->names[i].at_len));
+}
+
+/* recvfrom NAME N [FLAGS]: and whether it came from one of the ends */
+static void do_recvfrom(struct world *w, const struct step *s)
+{
+    struct sockaddr_storage from = {0};
+    socklen_t len = sizeof from;
+    char buf[4096];
+    ssize_t n = w->c->recvfrom(fd_of(w, arg(s, 1)), buf, strtoul(arg(s, 2), NULL, 10),
+                               (int)words(s, 3, msg_flags), (struct sockaddr *)&from, &len);
+
+    put_result(w, n);
+    if (n > 0 && n < 32 && !has(s, "trunc"))
+        put(w, ":%.*s", (int)n, buf);
+    if (n >= 0)
+        put(w, " from %d/%u", from.ss_family, (unsigned)len);
+}
+
 static void do_select(struct world *w, const struct step *s)
 {
     int fd = fd_of(w, arg(s, 1)), ret;
@@ -793,6 +825,7 @@ static const struct verb {
     {"badioctl", do_ioctl},  {"fionbio", do_fionbio},
     {"sockname", do_name},   {"peername", do_name},
     {"pair", do_pair},       {"waitin", do_waitin},
+    {"sendto", do_sendto},   {"recvfrom", do_recvfrom},
 };
 
 static void run_step(struct world *w, char *text)

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -667,6 +668,33 @@ static void numbers_are_the_kernels(void **state)
     close_two(&t);
 }
 
+static void connections_wait_for_descriptors(void **state)
+{
+    struct rlimit limit, none;
+    struct two t;
+    int l, c, s;
+
+    (void)state;
+    open_two(&t, true);
+    l = listener(&t, 80);
+    c = dial(&t, 80);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    none = limit;
+    none.rlim_cur = (rlim_t)c + 1;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    assert_int_equal(estab_posix_accept(l, NULL, NULL), -1);
+    assert_int_equal(errno, EMFILE);
+    assert_int_equal(estab_posix_socket(AF_INET, SOCK_STREAM, 0), -1);
+    assert_int_equal(errno, EMFILE);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    s = estab_posix_accept(l, NULL, NULL);
+    assert_true(s >= 0);
+    close_fd(s);
+    close_fd(c);
+    close_fd(l);
+    close_two(&t);
+}
+
 static void a_stack_that_ended(void **state)
 {
     struct two t;
@@ -711,6 +739,76 @@ static void linger_waits(void **state)
     close_two(&t);
 }
 
+/* ---- both versions of IP, Fast Open ---- */
+
+static void dual_stack_listener(void **state)
+{
+    struct sockaddr_in6 any = {.sin6_family = AF_INET6, .sin6_port = htons(80)}, who;
+    socklen_t len = sizeof who;
+    struct sockaddr_in a = addr_of(1, 80);
+    struct two t;
+    int l, c, s;
+
+    (void)state;
+    open_two(&t, true);
+    estab_posix_use(t.p[1]);
+    l = estab_posix_socket(AF_INET6, SOCK_STREAM | SOCK_NONBLOCK, 0);
+    assert_int_equal(estab_posix_bind(l, (struct sockaddr *)&any, sizeof any), 0);
+    assert_int_equal(estab_posix_listen(l, 8), 0);
+    c = on(&t, 0);
+    assert_int_equal(estab_posix_connect(c, (struct sockaddr *)&a, sizeof a), 0);
+    s = estab_posix_accept(l, (struct sockaddr *)&who, &len);
+    assert_true(s >= 0 && len == sizeof who && who.sin6_family == AF_INET6);
+    assert_true(IN6_IS_ADDR_V4MAPPED(&who.sin6_addr));
+    close_fd(c);
+    close_fd(s);
+    estab_posix_use(t.p[0]);
+    c = estab_posix_socket(AF_INET6, SOCK_STREAM, 0);
+    any.sin6_addr.s6_addr[0] = 0xfd;
+    any.sin6_addr.s6_addr[15] = 2;
+    assert_int_equal(estab_posix_connect(c, (struct sockaddr *)&any, sizeof any), 0);
+    s = estab_posix_accept(l, NULL, NULL);
+    assert_true(s >= 0);
+    close_fd(c);
+    close_fd(s);
+    close_fd(l);
+    close_two(&t);
+}
+
+/* The second connection takes its text along in the SYN: it is there before the third segment. */
+static void fast_open(void **state)
+{
+    struct sockaddr_in a = addr_of(1, 80);
+    const int queue = 5;
+    struct tcp_info i;
+    socklen_t len;
+    char buf[16];
+    struct two t;
+    int l, c, s;
+
+    (void)state;
+    open_two(&t, true);
+    l = listener(&t, 80);
+    assert_int_equal(estab_posix_setsockopt(l, IPPROTO_TCP, TCP_FASTOPEN, &queue, sizeof queue), 0);
+    for (int k = 0; k < 2; k++) {
+        c = on(&t, 0);
+        assert_int_equal(
+            estab_posix_sendto(c, "hello", 5, MSG_FASTOPEN, (struct sockaddr *)&a, sizeof a), 5);
+        s = estab_posix_accept(l, NULL, NULL);
+        assert_true(s >= 0);
+        assert_int_equal(estab_posix_recv(s, buf, sizeof buf, 0), 5);
+        assert_int_equal(estab_posix_send(s, "ok", 2, 0), 2);
+        assert_int_equal(estab_posix_recv(c, buf, sizeof buf, 0), 2);
+        len = sizeof i;
+        assert_int_equal(estab_posix_getsockopt(c, IPPROTO_TCP, TCP_INFO, &i, &len), 0);
+        assert_int_equal((i.tcpi_options & TCPI_OPT_SYN_DATA) != 0, k == 1);
+        close_fd(c);
+        close_fd(s);
+    }
+    close_fd(l);
+    close_two(&t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -727,8 +825,11 @@ int main(void)
         cmocka_unit_test(data_that_is_there_costs_no_system_call),
         cmocka_unit_test(fork_leaves_the_stack_behind),
         cmocka_unit_test(numbers_are_the_kernels),
+        cmocka_unit_test(connections_wait_for_descriptors),
         cmocka_unit_test(a_stack_that_ended),
         cmocka_unit_test(linger_waits),
+        cmocka_unit_test(dual_stack_listener),
+        cmocka_unit_test(fast_open),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

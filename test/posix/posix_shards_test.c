@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* posix_shards_test.c - two stacks, each with its own lock and helper, and a link between them that
+ * has descriptors: waiting on both, threads on both, the kernel's epoll as the only one who waits.
+ */
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <pthread.h>
+#include <sched.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include <estab/posix.h>
+
+enum { MTU = 1500, WIRE_BATCH = 32 };
+
+/* ---- a link over a socket pair: a frame is a datagram ---- */
+
+struct wire {
+    estab_link link;
+    int fd;
+    uint8_t bufs[WIRE_BATCH][MTU];
+};
+
+static int wire_recv(estab_link *l, struct estab_frame *f, size_t n)
+{
+    struct wire *w = (struct wire *)l;
+    size_t got = 0;
+    ssize_t len;
+
+    while (got < n && got < WIRE_BATCH &&
+           (len = recv(w->fd, w->bufs[got], MTU, MSG_DONTWAIT)) > 0) {
+        f[got] = (struct estab_frame){.niov = 1};
+        f[got].iov[0] = (struct estab_iov){w->bufs[got], (size_t)len};
+        got++;
+    }
+    return (int)got;
+}
+
+static int wire_send(estab_link *l, const struct estab_frame *f, size_t n)
+{
+    uint8_t buf[MTU];
+
+    for (size_t i = 0; i < n; i++) {
+        estab_frame_copy(buf, &f[i]);
+        if (send(((struct wire *)l)->fd, buf, estab_frame_len(&f[i]), MSG_DONTWAIT) < 0)
+            l->lost_out++;
+    }
+    return (int)n;
+}
+
+static int wire_fd(const estab_link *l)
+{
+    return ((const struct wire *)l)->fd;
+}
+
+static estab_time wire_deadline(const estab_link *l)
+{
+    (void)l;
+    return ESTAB_NEVER;
+}
+
+static void wire_close(estab_link *l)
+{
+    close(((struct wire *)l)->fd);
+    free(l);
+}
+
+static const struct estab_link_ops wire_ops = {
+    "wire", wire_recv, wire_send, wire_fd, wire_deadline, wire_close,
+};
+
+static void open_apart(estab_posix *p[2])
+{
+    static const char *const addrs[] = {"10.0.0.1/24", "10.0.0.2/24"};
+    char err[ESTAB_ERRLEN];
+    int fds[2];
+
+    assert_int_equal(socketpair(AF_UNIX, SOCK_DGRAM, 0, fds), 0);
+    for (int i = 0; i < 2; i++) {
+        struct wire *w = calloc(1, sizeof *w);
+
+        assert_non_null(w);
+        w->link.ops = &wire_ops;
+        w->link.caps = (struct estab_port_caps){.medium = ESTAB_MEDIUM_IP, .mtu = MTU};
+        w->fd = fds[i];
+        assert_int_equal(estab_posix_new(&p[i], NULL, err), 0);
+        assert_int_equal(estab_posix_attach(p[i], &w->link, err), 0);
+        assert_int_equal(estab_posix_addr(p[i], 0, addrs[i], err), 0);
+    }
+}
+
+static void close_apart(estab_posix *p[2])
+{
+    estab_posix_use(NULL);
+    estab_posix_free(p[0]);
+    estab_posix_free(p[1]);
+}
+
+static int listener(estab_posix *p, struct sockaddr_in *a, int type)
+{
+    socklen_t len = sizeof *a;
+    int fd;
+
+    estab_posix_use(p);
+    fd = estab_posix_socket(AF_INET, SOCK_STREAM | type, 0);
+    *a = (struct sockaddr_in){.sin_family = AF_INET};
+    a->sin_addr.s_addr = htonl(0x0a000002);
+    assert_int_equal(estab_posix_bind(fd, (struct sockaddr *)a, len), 0);
+    assert_int_equal(estab_posix_listen(fd, 64), 0);
+    assert_int_equal(estab_posix_getsockname(fd, (struct sockaddr *)a, &len), 0);
+    return fd;
+}
+
+static int dial(estab_posix *p, const struct sockaddr_in *a)
+{
+    int fd;
+
+    estab_posix_use(p);
+    fd = estab_posix_socket(AF_INET, SOCK_STREAM, 0);
+    assert_true(fd >= 0);
+    assert_int_equal(estab_posix_connect(fd, (const struct sockaddr *)a, sizeof *a), 0);
+    return fd;
+}
+
+/* ---- tests ---- */
+
+struct sender {
+    int fd;
+    uint32_t after_blocked; /* of this stack: when so many wait, it sends */
+    estab_posix *p;
+};
+
+static void *send_when_blocked(void *arg)
+{
+    struct estab_posix_stats st = {.size = sizeof st};
+    struct sender *s = arg;
+
+    do {
+        sched_yield();
+        estab_posix_stats(s->p, &st);
+    } while (st.blocked < s->after_blocked);
+    assert_int_equal(estab_posix_send(s->fd, "x", 1, 0), 1);
+    return NULL;
+}
+
+/* One poll, and one epoll set, over sockets of both. */
+static void waits_for_both(void **state)
+{
+    struct epoll_event e = {.events = EPOLLIN};
+    struct sockaddr_in a;
+    struct pollfd fds[2];
+    struct sender how;
+    estab_posix *p[2];
+    pthread_t thread;
+    int l, c, s, ep = estab_posix_epoll_create1(0);
+    char buf[8];
+
+    (void)state;
+    open_apart(p);
+    l = listener(p[1], &a, 0);
+    c = dial(p[0], &a);
+    s = estab_posix_accept(l, NULL, NULL);
+    for (int i = 0; i < 2; i++) {
+        fds[i] = (struct pollfd){.fd = i ? s : c, .events = POLLIN};
+        e.data.u32 = (uint32_t)i;
+        assert_int_equal(estab_posix_epoll_ctl(ep, EPOLL_CTL_ADD, fds[i].fd, &e), 0);
+    }
+    for (int i = 0; i < 2; i++) {
+        how = (struct sender){fds[!i].fd, 1, p[0]};
+        assert_int_equal(pthread_create(&thread, NULL, send_when_blocked, &how), 0);
+        assert_int_equal(estab_posix_poll(fds, 2, -1), 1);
+        assert_int_equal(fds[i].revents, POLLIN);
+        pthread_join(thread, NULL);
+        assert_int_equal(estab_posix_recv(fds[i].fd, buf, 8, 0), 1);
+
+        assert_int_equal(pthread_create(&thread, NULL, send_when_blocked, &how), 0);
+        assert_int_equal(estab_posix_epoll_wait(ep, &e, 1, -1), 1);
+        assert_int_equal(e.data.u32, i);
+        pthread_join(thread, NULL);
+        assert_int_equal(estab_posix_recv(fds[i].fd, buf, 8, 0), 1);
+    }
+    estab_posix_close(ep);
+    estab_posix_close(c);
+    estab_posix_close(s);
+    estab_posix_close(l);
+    close_apart(p);
+}
+
+/* Nobody is in a call on the server's stack but to take what there is: its helper answers the SYNs,
+ * and tells the kernel's epoll. */
+static void the_kernels_epoll_alone(void **state)
+{
+    enum { ROUNDS = 50 };
+    struct epoll_event e = {.events = EPOLLIN};
+    struct sockaddr_in a;
+    estab_posix *p[2];
+    int l, c, s, ep = epoll_create1(0);
+    char buf[8];
+
+    (void)state;
+    open_apart(p);
+    l = listener(p[1], &a, SOCK_NONBLOCK);
+    assert_int_equal(epoll_ctl(ep, EPOLL_CTL_ADD, l, &e), 0);
+    c = dial(p[0], &a);
+    assert_int_equal(epoll_wait(ep, &e, 1, -1), 1);
+    s = estab_posix_accept4(l, NULL, NULL, SOCK_NONBLOCK);
+    assert_true(s >= 0);
+    assert_int_equal(epoll_ctl(ep, EPOLL_CTL_ADD, s, &e), 0);
+    for (int i = 0; i < ROUNDS; i++) {
+        assert_int_equal(estab_posix_send(c, "ping", 4, 0), 4);
+        assert_int_equal(epoll_wait(ep, &e, 1, -1), 1);
+        assert_int_equal(estab_posix_recv(s, buf, 8, 0), 4);
+        assert_int_equal(estab_posix_send(s, "ok", 2, 0), 2);
+        assert_int_equal(estab_posix_recv(c, buf, 8, 0), 2);
+    }
+    estab_posix_close(c);
+    assert_int_equal(epoll_wait(ep, &e, 1, -1), 1);
+    assert_int_equal(estab_posix_recv(s, buf, 8, 0), 0);
+    close(ep);
+    estab_posix_close(s);
+    estab_posix_close(l);
+    close_apart(p);
+}
+
+/* ---- many threads ---- */
+
+enum { SERVERS = 3, CLIENTS = 3, CONNECTIONS = 40 };
+
+struct storm {
+    estab_posix *p[2];
+    struct sockaddr_in addr;
+    int listener, ep;
+    _Atomic uint32_t done;
+};
+
+static void storm_accept(struct storm *t)
+{
+    struct epoll_event e = {.events = EPOLLIN | EPOLLONESHOT | EPOLLRDHUP};
+    int fd;
+
+    while ((fd = estab_posix_accept4(t->listener, NULL, NULL, SOCK_NONBLOCK)) >= 0) {
+        e.data.fd = fd;
+        if (estab_posix_epoll_ctl(t->ep, EPOLL_CTL_ADD, fd, &e))
+            abort();
+    }
+}
+
+static void storm_serve(struct storm *t, int fd)
+{
+    struct epoll_event e = {.events = EPOLLIN | EPOLLONESHOT | EPOLLRDHUP, .data.fd = fd};
+    char buf[256];
+    ssize_t n;
+
+    while ((n = estab_posix_recv(fd, buf, sizeof buf, 0)) > 0)
+        if (estab_posix_send(fd, buf, (size_t)n, MSG_NOSIGNAL) != n)
+            abort();
+    if (n == 0) {
+        estab_posix_close(fd);
+        t->done++;
+    } else if (estab_posix_epoll_ctl(t->ep, EPOLL_CTL_MOD, fd, &e)) {
+        abort();
+    }
+}
+
+static void *storm_server(void *arg)
+{
+    struct storm *t = arg;
+    struct epoll_event e;
+
+    while (t->done < CLIENTS * CONNECTIONS) {
+        if (estab_posix_epoll_wait(t->ep, &e, 1, 20) != 1)
+            continue;
+        if (e.data.fd == t->listener)
+            storm_accept(t);
+        else
+            storm_serve(t, e.data.fd);
+    }
+    return NULL;
+}
+
+static void *storm_client(void *arg)
+{
+    struct storm *t = arg;
+    char buf[100] = "hello", back[100];
+
+    for (int i = 0; i < CONNECTIONS; i++) {
+        int fd = dial(t->p[0], &t->addr);
+
+        for (int k = 0; k < 3; k++)
+            if (estab_posix_send(fd, buf, sizeof buf, 0) != sizeof buf ||
+                estab_posix_recv(fd, back, sizeof back, MSG_WAITALL) != sizeof back ||
+                memcmp(buf, back, sizeof buf) != 0)
+                abort();
+        estab_posix_close(fd);
+    }
+    estab_posix_use(NULL);
+    return NULL;
+}
+
+/* Servers share an epoll set, each event is one server's; clients come and go. */
+static void threads_share_a_set(void **state)
+{
+    struct epoll_event e = {.events = EPOLLIN};
+    pthread_t thread[SERVERS + CLIENTS];
+    struct storm t = {0};
+
+    (void)state;
+    open_apart(t.p);
+    t.listener = listener(t.p[1], &t.addr, SOCK_NONBLOCK);
+    t.ep = estab_posix_epoll_create1(0);
+    e.data.fd = t.listener;
+    assert_int_equal(estab_posix_epoll_ctl(t.ep, EPOLL_CTL_ADD, t.listener, &e), 0);
+    for (int i = 0; i < SERVERS + CLIENTS; i++)
+        assert_int_equal(
+            pthread_create(&thread[i], NULL, i < SERVERS ? storm_server : storm_client, &t), 0);
+    for (int i = 0; i < SERVERS + CLIENTS; i++)
+        pthread_join(thread[i], NULL);
+    assert_int_equal(t.done, CLIENTS * CONNECTIONS);
+    estab_posix_close(t.ep);
+    estab_posix_close(t.listener);
+    close_apart(t.p);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(waits_for_both),
+        cmocka_unit_test(the_kernels_epoll_alone),
+        cmocka_unit_test(threads_share_a_set),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
