@@ -51,6 +51,7 @@ const char *estab_sim_check_name(enum estab_sim_check c)
         [ESTAB_SIM_STATE] = "state",
         [ESTAB_SIM_STILL] = "still",
         [ESTAB_SIM_EXPECT] = "expect",
+        [ESTAB_SIM_NUMBERS] = "numbers",
     };
 
     return names[c];

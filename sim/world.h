@@ -101,8 +101,8 @@ struct end {
     estab_sock sock; /* 0: not yet, or closed */
     uint64_t sent, to_send, received;
     bool connected, shut, eof;
-    bool seen; /* text on the wire, up to this sequence number */
-    uint32_t seen_to;
+    bool seen, has_sent, has_acked; /* on the wire: text, anything, an ACK; up to these numbers */
+    uint32_t seen_to, sent_to, acked_to;
 };
 struct conn {
     struct flow *flow;

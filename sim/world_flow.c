@@ -194,20 +194,57 @@ struct end *flow_find_end(struct world *w, const struct estab_frame *frame, bool
     return !c ? NULL : from_client == out ? &c->client : &c->server;
 }
 
-/* Counts what a host sends with text in it, as it is on the wire: a stack may count a large segment
- * that is cut up behind it as one. */
+static uint32_t read32(const uint8_t *p)
+{
+    return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+}
+
+static bool is_before(uint32_t a, uint32_t b)
+{
+    return (int32_t)(a - b) < 0;
+}
+
+/* RFC 9293 section 3.4, from outside: nobody acknowledges what was never sent, nor takes back what
+ * he has acknowledged. */
+static void check_numbers(struct world *w, struct end *e, const uint8_t *tcp, uint32_t len)
+{
+    const struct end *peer = e->role == END_SERVER ? &e->conn->client : &e->conn->server;
+    uint32_t seq = read32(tcp + 4), ack = read32(tcp + 8);
+
+    if (!e->has_sent || is_before(e->sent_to, seq + len))
+        e->sent_to = seq + len;
+    e->has_sent = true;
+    if (!(tcp[13] & ESTAB_ACK))
+        return;
+    if (!peer->has_sent || is_before(peer->sent_to, ack) ||
+        (e->has_acked && is_before(ack, e->acked_to))) {
+        w->broken = e->flow;
+        world_broken(w, ESTAB_SIM_NUMBERS,
+                     "flow %s: %s acknowledges %u, its last was %u, and %s has sent up to %u",
+                     e->flow->conf.name, e->host->name, ack, e->acked_to, peer->host->name,
+                     peer->sent_to);
+    }
+    e->has_acked = true;
+    e->acked_to = ack;
+}
+
+/* Looks at what a host sends, and counts the segments with text, as they are on the wire: a stack
+ * may count a large segment that is cut up behind it as one. */
 void flow_see(struct world *w, const struct estab_frame *frame)
 {
     const uint8_t *tcp;
     size_t text;
-    struct end *e = w->closing ? NULL : flow_find_end(w, frame, true, &tcp, &text);
+    struct end *e = flow_find_end(w, frame, true, &tcp, &text);
     uint32_t seq;
 
-    if (!e || text == 0)
+    if (!e || tcp[13] & ESTAB_RST)
         return;
-    seq = (uint32_t)tcp[4] << 24 | (uint32_t)tcp[5] << 16 | (uint32_t)tcp[6] << 8 | tcp[7];
+    check_numbers(w, e, tcp, (uint32_t)text + !!(tcp[13] & ESTAB_SYN) + !!(tcp[13] & ESTAB_FIN));
+    if (w->closing || text == 0)
+        return;
+    seq = read32(tcp + 4);
     e->flow->segs_out++;
-    if (e->seen && (int32_t)(seq - e->seen_to) < 0) {
+    if (e->seen && is_before(seq, e->seen_to)) {
         e->flow->retrans++;
         return;
     }

@@ -31,11 +31,12 @@ enum estab_sim_verdict {
 };
 enum estab_sim_check { /* what must hold */
                        ESTAB_SIM_NOTHING_FAILED,
-                       ESTAB_SIM_OCTETS, /* once, in order, unharmed, all of them */
-                       ESTAB_SIM_MEMORY, /* under the ceiling, and none of it left */
-                       ESTAB_SIM_STATE,  /* none for ever */
-                       ESTAB_SIM_STILL,  /* time moves on */
-                       ESTAB_SIM_EXPECT, /* a line of the topology */
+                       ESTAB_SIM_OCTETS,  /* once, in order, unharmed, all of them */
+                       ESTAB_SIM_MEMORY,  /* under the ceiling, and none of it left */
+                       ESTAB_SIM_STATE,   /* none for ever */
+                       ESTAB_SIM_STILL,   /* time moves on */
+                       ESTAB_SIM_EXPECT,  /* a line of the topology */
+                       ESTAB_SIM_NUMBERS, /* acknowledged is what was sent, and stays so */
 };
 struct estab_sim_report {
     enum estab_sim_verdict verdict;

@@ -320,6 +320,24 @@ static void a_loop_is_ended_by_the_hop_limit(void **state)
     estab_sim_free(s);
 }
 
+/* Four links that each lead one way only: what comes back takes another way than what went. */
+static void a_ring_of_simplex_links_carries_both_directions(void **state)
+{
+    estab_sim *s = open_text("host a b\nrouter r q\nlink a > r rate=10Mbit delay=1ms\n"
+                             "link r > b rate=10Mbit delay=1ms\nlink b > q rate=1Mbit delay=30ms\n"
+                             "link q>a rate=1Mbit delay=30ms\nflow f bulk a b bytes=300kB",
+                             1);
+    const struct estab_sim_node *node;
+    size_t n;
+
+    (void)state;
+    assert_held(s);
+    node = estab_sim_nodes(s, &n);
+    assert_true(node[2].forwarded > 200); /* text */
+    assert_true(node[3].forwarded > 50 && node[3].forwarded < node[2].forwarded);
+    estab_sim_free(s);
+}
+
 /* What the wire does to frames must not show above TCP. */
 static void damage_of_every_kind_is_mended(void **state)
 {
@@ -540,6 +558,7 @@ int main(void)
         cmocka_unit_test(an_outage_without_end_leaves_no_state),
         cmocka_unit_test(wanderers_of_a_loop_arrive_after_the_end),
         cmocka_unit_test(a_loop_is_ended_by_the_hop_limit),
+        cmocka_unit_test(a_ring_of_simplex_links_carries_both_directions),
         cmocka_unit_test(damage_of_every_kind_is_mended),
         cmocka_unit_test(what_is_expected_is_checked),
         cmocka_unit_test(an_octet_that_is_not_the_one_sent_is_noticed),
