@@ -179,7 +179,7 @@ void ip4_route_emit(const struct ip4_route *r, uint8_t *hdr)
     opt[0] = r->strict ? IP4_OPT_SSRR : IP4_OPT_LSRR;
     opt[1] = (uint8_t)len;
     opt[2] = 4; /* the first */
-    memcpy(opt + 3, r->hop + 1, 4u * (r->n - 1u));
+    memcpy(opt + 3, r->hop + 1, len - 7);
     memcpy(opt + len - 4, hdr + 16, 4);
     opt[len] = IP4_OPT_END;
     memcpy(hdr + 16, r->hop[0], 4);

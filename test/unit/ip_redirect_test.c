@@ -16,14 +16,14 @@
 #define NEW_MAC MAC_N(253)
 
 struct redirect {     /* what a test does not say is as it should be */
-    bool ip6;         /* ... or what dst says */
     const char *from; /* the gateway in use */
     const char *via;  /* the better one */
     const char *dst;  /* of the datagram that is quoted */
     const char *to;   /* v6: the destination it speaks of, if it is not that */
-    uint8_t hop_limit, code;
-    uint16_t sport, dport;
     uint32_t seq;
+    uint16_t sport, dport;
+    uint8_t hop_limit, code;
+    bool ip6; /* ... or what dst says */
     bool no_quote, lladdr;
     struct mac link;
 };
@@ -60,7 +60,7 @@ static void packet_redirect(struct packet *k, const struct redirect *r)
             p[0] = 4;
             p[1] = (uint8_t)(1 + (q.len + 7) / 8);
             memcpy(p + 8, q.b, q.len);
-            p += 8 * p[1];
+            p += (size_t)p[1] * 8;
         }
     } else {
         memcpy(p, q.b, q.len);
@@ -298,7 +298,7 @@ static uint32_t take_segments(struct host *h)
     static struct packet k;
 
     while (estab_output(h->s, 0, &f, 1) == 1) {
-        uint8_t b[2000];
+        uint8_t b[2000] = {0};
         size_t len = 0;
 
         for (uint32_t i = 0; i < f.niov; i++) {

@@ -74,7 +74,7 @@ static void look(struct host *h, const struct estab_frame *f)
         memcpy(s->b + s->len, f->iov[i].base, f->iov[i].len);
         s->len += f->iov[i].len;
     }
-    s->at = (s->b[0] & 0xfu) * 4;
+    s->at = (size_t)(s->b[0] & 0xfu) * 4;
     assert_int_equal(s->b[0] >> 4, 4);
     assert_int_equal(be16_at(s->b + 2), s->len);
     assert_true(s->len <= 1500);
@@ -110,7 +110,7 @@ static void arrives(struct host *h, uint8_t flags, uint32_t seq, uint32_t ack, u
                     const uint8_t *opts, size_t opts_len, const char *text)
 {
     uint8_t b[200] = {0}, *tcp = b + 20 + opts_len;
-    size_t len = strlen(text), tcp_len = 20 + len;
+    size_t len = strnlen(text, 100), tcp_len = 20 + len;
     struct estab_frame f = {.iov = {{b, 20 + opts_len + tcp_len}}, .niov = 1};
     uint16_t csum;
 
@@ -121,7 +121,8 @@ static void arrives(struct host *h, uint8_t flags, uint32_t seq, uint32_t ack, u
     b[9] = IPPROTO_TCP_;
     memcpy(b + 12, ip(HIM).b + 12, 4);
     memcpy(b + 16, ip(US).b + 12, 4);
-    memcpy(b + 20, opts, opts_len);
+    if (opts_len)
+        memcpy(b + 20, opts, opts_len);
     csum = csum_of(0, b, 20 + opts_len);
     memcpy(b + 10, &csum, 2);
     be16_put(tcp, h->port);
