@@ -75,7 +75,7 @@ static void world_init(struct world *w, bool dad)
     w->env.cb = (struct estab_env){w, world_now, world_random, world_alloc, world_free, NULL};
     must(ip_init(&w->l, &w->env, &w->rules, 64) == 0);
     w->l.accept_redirects = w->l.source_routes = true;
-    udp_init(&w->udp, &w->l, &w->rules);
+    udp_init(&w->udp, &w->l, &w->rules, 1);
     memcpy(tap.mac, our_mac, 6);
     tap.dad = tap.router_solicit = dad;
     must(ip_port_add(&w->l, &tun) == TUN && ip_port_add(&w->l, &tap) == TAP);
@@ -367,6 +367,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
         }
         check_world(&w);
     }
+    udp_fini(&w.udp);
     ip_fini(&w.l);
     must(w.env.used == 0);
     return 0;
