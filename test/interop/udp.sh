@@ -11,15 +11,16 @@ for medium in tun tap; do
     ip address add fd77::1/64 dev estab0 nodad
     ip link set estab0 up
     python3 - "$tmp/calls.$medium" <<'PY' &
-import socket, sys
+import select, socket, sys
 v4 = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 v4.bind(("10.77.0.1", 9000))
 v6 = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
 v6.bind(("fd77::1", 9000))
 open(sys.argv[1], "w").close()
-for s in v4, v6:
-    text, who = s.recvfrom(100)
-    s.sendto(text + b" yourself", who)
+while True:
+    for s in select.select([v4, v6], [], [])[0]:
+        text, who = s.recvfrom(100)
+        s.sendto(text + b" yourself", who)
 PY
     server=$!
     children=$server
@@ -57,7 +58,8 @@ for family, ip, most in (socket.AF_INET, "10.77.0.2", 65507), (socket.AF_INET6, 
     except ConnectionRefusedError:
         pass
 PY
-    kill "${children#* }"
+    # shellcheck disable=SC2086
+    kill $children
     wait
     children=
     ip link del estab0
