@@ -174,14 +174,14 @@ int estab_posix_accept4(int fd, struct sockaddr *addr, socklen_t *len, int flags
         break;
     }
     err = accept_wait(f, flags, &peer, &made);
-    if (!err) {
+    if (!err && made) {
         opt_inherit(made, f);
         made->connected = true;
         addr_to(f, &peer, addr, len);
         if (f->watches && estab_ready(f->p->stack, f->k) & ESTAB_EV_IN)
             file_happened(f, ESTAB_EV_IN); /* one event may have been several connections */
     }
-    fd = err ? -1 : made->fd;
+    fd = made ? made->fd : -1;
     fd = (int)call_end(f, fd, err);
     return fd < 0 ? -1 : publish(made, fd);
 }

@@ -66,4 +66,28 @@ cmake --build "$tmp/app/build" >/dev/null
 "$tmp/app/build/channel" | grep -q refused
 cc -o "$tmp/channel" "$tmp/app/channel.c" $(PKG_CONFIG_PATH="$libdir" pkg-config --cflags --libs estab-channel)
 "$tmp/channel" | grep -q refused
+
+cat >"$tmp/app/posix.c" <<'END'
+#include <sys/socket.h>
+#include <errno.h>
+#include <estab/posix_names.h>
+int main(void)
+{
+    estab_posix *p;
+    int fd;
+
+    if (socket(AF_INET, SOCK_STREAM, 0) >= 0 || errno != ENETDOWN || estab_posix_new(&p, 0, 0))
+        return 1;
+    fd = socket(AF_INET, SOCK_STREAM, 0);
+    return fd < 0 || listen(fd, 1) || close(fd);
+}
+END
+cat >>"$tmp/app/CMakeLists.txt" <<'END'
+add_executable(posix posix.c)
+target_link_libraries(posix estab::posix)
+END
+cmake --build "$tmp/app/build" >/dev/null
+"$tmp/app/build/posix"
+cc -o "$tmp/posix" "$tmp/app/posix.c" $(PKG_CONFIG_PATH="$libdir" pkg-config --cflags --libs estab-posix)
+"$tmp/posix"
 echo "installed: $version"
