@@ -147,6 +147,7 @@ void estab_posix_free(estab_posix *p)
     shard_leave(p->shard);
     for (uint32_t i = 0; i < p->nports; i++)
         estab_link_close(p->ports[i].link);
+    estab_ctl_close(p->ctl);
     estab_stack_free(p->stack);
     free(p);
 }
@@ -196,10 +197,24 @@ int estab_posix_gateway(estab_posix *p, int port, const char *addr, char *err)
     return rc < 0 ? say(err, "cannot use the gateway %.60s: %s", addr, estab_strerror(rc)) : 0;
 }
 
+int estab_posix_ctl(estab_posix *p, const char *path, char *err)
+{
+    struct estab_ctl_config c = {
+        .size = sizeof c, .command = program_invocation_short_name, .path = path};
+    int ret;
+
+    shard_lock(p->shard);
+    ret = p->ctl ? say(err, "posix: there is a control socket already, %s", estab_ctl_path(p->ctl))
+                 : estab_ctl_open(&p->ctl, p->stack, &c, err);
+    shard_kick(p->shard);
+    shard_unlock(p->shard);
+    return ret;
+}
+
 /* ---- from words ---- */
 
 struct wish {
-    const char *dev, *addrs[8], *gws[2];
+    const char *dev, *ctl, *addrs[8], *gws[2];
     size_t naddrs, ngws;
     enum estab_mirror mirror;
     struct estab_config stack;
@@ -222,7 +237,8 @@ static int read_word(struct wish *w, char *word, char *err)
     char *val = strchr(word, '=');
 
     if (!val)
-        return say(err, "\"%.60s\": it takes dev=, addr=, gw=, msl=, mirror= and profile=", word);
+        return say(err,
+                   "\"%.60s\": it takes dev=, addr=, gw=, ctl=, msl=, mirror= and profile=", word);
     *val++ = '\0';
     if (strcmp(word, "dev") == 0) {
         w->dev = val;
@@ -230,6 +246,8 @@ static int read_word(struct wish *w, char *word, char *err)
         w->addrs[w->naddrs++] = val;
     } else if (strcmp(word, "gw") == 0 && w->ngws < 2) {
         w->gws[w->ngws++] = val;
+    } else if (strcmp(word, "ctl") == 0) {
+        w->ctl = val;
     } else if (strcmp(word, "profile") == 0) {
         if (estab_config_profile(&w->stack, val))
             return say(err, "profile=%.60s: there is rfc, linux, freebsd", val);
@@ -238,8 +256,9 @@ static int read_word(struct wish *w, char *word, char *err)
     } else if (strcmp(word, "msl") == 0) {
         w->stack.msl = (estab_dur)(strtod(val, NULL) * 1e9);
     } else {
-        return say(err,
-                   "%.60s=: it takes dev=, addr= (8), gw= (2), msl=, mirror= and profile=", word);
+        return say(
+            err,
+            "%.60s=: it takes dev=, addr= (8), gw= (2), ctl=, msl=, mirror= and profile=", word);
     }
     return 0;
 }
@@ -271,6 +290,8 @@ static int open_wish(estab_posix **out, const struct wish *w, char *err)
     for (size_t i = 0; i < w->ngws; i++)
         if (estab_posix_gateway(p, port, w->gws[i], err))
             goto fail;
+    if (w->ctl && estab_posix_ctl(p, strcmp(w->ctl, "yes") == 0 ? NULL : w->ctl, err))
+        goto fail;
     *out = p;
     return 0;
 fail:

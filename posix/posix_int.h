@@ -15,6 +15,7 @@
 #pragma GCC visibility push(hidden)
 
 enum { LINKS_MAX = 8, LINKS_WATCHED = 64, BATCH = 32, SHARDS_MAX = 8 };
+enum { FDS_MAX = LINKS_MAX + 1 }; /* of a stack: its links, and where it is looked at */
 
 #define ABSENCE ESTAB_US(200) /* longer is long: see stand_up() */
 
@@ -59,6 +60,7 @@ struct estab_posix {
     struct port ports[LINKS_MAX];
     uint32_t nports;
     enum estab_mirror mirror;
+    estab_ctl *ctl; /* NULL: nobody looks at it */
     struct file *files;
 };
 

@@ -60,10 +60,13 @@ size_t shard_links(const struct shard *sh, struct pollfd *fds, size_t cap)
 {
     size_t n = 0;
 
-    for (const estab_posix *p = sh->members; p; p = p->next)
+    for (const estab_posix *p = sh->members; p; p = p->next) {
         for (uint32_t i = 0; i < p->nports && n < cap; i++)
             if (!p->ports[i].gone && !in_memory(p->ports[i].link))
                 fds[n++] = (struct pollfd){.fd = estab_link_fd(p->ports[i].link), .events = POLLIN};
+        if (p->ctl && n < cap)
+            fds[n++] = (struct pollfd){.fd = estab_ctl_fd(p->ctl), .events = POLLIN};
+    }
     return n;
 }
 
@@ -121,6 +124,9 @@ void shard_run(struct shard *sh, bool poll)
 {
     bool moved;
 
+    for (estab_posix *p = poll ? sh->members : NULL; p; p = p->next)
+        if (p->ctl)
+            estab_ctl_run(p->ctl);
     do {
         estab_time now = shard_now(sh);
 

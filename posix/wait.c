@@ -357,8 +357,8 @@ int wait_sleep(struct waiter *w, struct shard *const *sh, size_t n, estab_time u
     estab_time due;
     int err;
 
-    if (nmore + n * LINKS_MAX + 1 > s.cap) {
-        s.cap = nmore + n * LINKS_MAX * 2 + 1;
+    if (nmore + n * FDS_MAX + 1 > s.cap) {
+        s.cap = nmore + n * FDS_MAX * 2 + 1;
         s.fds = calloc(s.cap, sizeof *s.fds);
         if (!s.fds)
             return ENOMEM;

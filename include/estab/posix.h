@@ -61,8 +61,11 @@ int estab_posix_attach(estab_posix *p, estab_link *link, char *err);
 int estab_posix_addr(estab_posix *p, int port, const char *prefix, char *err);
 /* The default gateway for its family.  0, or -1 and err. */
 int estab_posix_gateway(estab_posix *p, int port, const char *addr, char *err);
+/* Lets `estab ss`, `why`, `doctor`, `trace` and `kill` look at the stack: host.h's estab_ctl_open
+ * with this path (copied; NULL: the usual one).  0, or -1 and err. */
+int estab_posix_ctl(estab_posix *p, const char *path, char *err);
 /* All of that from words: "dev=tun:estab0 addr=10.0.0.2/24 addr=fd00::2/64 gw=10.0.0.1"; and
- * msl=SECONDS, profile=NAME, mirror=auto|always|never.  0, or -1 and err. */
+ * ctl=yes|PATH, msl=SECONDS, profile=NAME, mirror=auto|always|never.  0, or -1 and err. */
 int estab_posix_open(estab_posix **out, const char *words, char *err);
 /* Where this thread's socket() makes its sockets; NULL: where the process does, which is the first
  * stack made.  Without any, socket() opens what the environment's ESTAB_POSIX says. */

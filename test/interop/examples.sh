@@ -33,11 +33,14 @@ ESTAB_POSIX=$(estab_at 1) "$bin/echo_threads_estab" 7 >"$tmp/echo_estab" 2>&1 &
 children="$children $!"
 "$bin/http_events_kernel" 8080 >"$tmp/http_kernel" 2>&1 &
 children="$children $!"
-ESTAB_POSIX=$(estab_at 2) "$bin/http_events_estab" 8080 >"$tmp/http_estab" 2>&1 &
+ESTAB_POSIX="$(estab_at 2) ctl=$tmp/http.sock" "$bin/http_events_estab" 8080 >"$tmp/http_estab" 2>&1 &
 children="$children $!"
 for log in echo_kernel echo_estab http_kernel http_estab; do
     await "$log listens" grep -q listening "$tmp/$log"
 done
+
+"$estab" ss -l --ctl "$tmp/http.sock" >"$tmp/ss" || fail "ss of a program with posix.h"
+expect_in "its listener" '^LISTEN .*:8080 ' "$tmp/ss"
 
 # Messages: a number that clients on both kinds of sockets add to.
 "$bin/counter_kernel" serve 70 >"$tmp/counter_kernel" 2>&1 &
