@@ -382,14 +382,12 @@ static int set_timeout(uint64_t *to, const void *val, socklen_t len)
 }
 
 /* RFC 5681's Reno is RFC 6582's NewReno by the name that Linux gives it. */
-static int set_congestion(const struct plug *p, const void *val, socklen_t len)
+static int set_congestion(struct plug *p, const struct plug_file *f, const void *val, socklen_t len)
 {
-    const char *cc = p->set.config.cc;
-    size_t n = strnlen(val, len);
+    char name[16] = {0};
 
-    if (n == strlen(cc) && memcmp(val, cc, n) == 0)
-        return 0;
-    return n == 4 && memcmp(val, "reno", 4) == 0 && strcmp(cc, "newreno") == 0 ? 0 : ENOENT;
+    memcpy(name, val, len < 15 ? len : 15);
+    return estab_set_cc(p->stack, f->k, strcmp(name, "reno") == 0 ? "newreno" : name) ? ENOENT : 0;
 }
 
 /* The keys are the stack's: all its listeners have the same. */
@@ -412,6 +410,18 @@ static int give(const void *what, size_t n, void *val, socklen_t *len)
     return 0;
 }
 
+static int get_congestion(const struct plug *p, const struct plug_file *f, void *val,
+                          socklen_t *len)
+{
+    static const char reno[16] = "reno";
+    char name[16] = {0};
+    bool linux_name;
+
+    (void)estab_get_cc(p->stack, f->k, name);
+    linux_name = strcmp(p->set.config.profile.name, "linux") == 0 && strcmp(name, "newreno") == 0;
+    return give(linux_name ? reno : name, sizeof name, val, len);
+}
+
 static int give_timeout(uint64_t ns, void *val, socklen_t *len)
 {
     struct timeval tv = {.tv_sec = (time_t)(ns / SECOND),
@@ -431,7 +441,7 @@ static int set_special(struct plug *p, struct plug_file *f, int level, int name,
     if (level == SOL_SOCKET && name == SO_SNDTIMEO)
         return set_timeout(&f->sndtimeo, val, len);
     if (level == IPPROTO_TCP && name == TCP_CONGESTION)
-        return set_congestion(p, val, len);
+        return set_congestion(p, f, val, len);
     if (level == IPPROTO_TCP && name == TCP_FASTOPEN_KEY)
         return set_fastopen_key(p, val, len);
     return ENOPROTOOPT;
@@ -449,13 +459,13 @@ static int get_special(struct plug *p, struct plug_file *f, int level, int name,
     if (level == SOL_SOCKET && name == SO_SNDTIMEO)
         return give_timeout(f->sndtimeo, val, len);
     if (level == IPPROTO_TCP && name == TCP_CONGESTION)
-        return give(p->set.config.cc, sizeof p->set.config.cc, val, len);
+        return get_congestion(p, f, val, len);
     if (level == IPPROTO_TCP && name == TCP_INFO) {
         *len = (socklen_t)plug_tcp_info(p, f, val, *len);
         return 0;
     }
     if (level == IPPROTO_TCP && name == TCP_CC_INFO) {
-        *len = 0; /* NewReno has nothing of its own to show */
+        *len = 0; /* neither algorithm has anything of its own to show */
         return 0;
     }
     if (level == SOL_SOCKET && name == SO_MEMINFO) {

@@ -176,14 +176,16 @@ enum estab_option_order {
     ESTAB_OPTIONS_WS_SACK_TS, /* MSS, NOP, window scale, SACK permitted, timestamps; EOLs at the end
                                */
 };
-#define ESTAB_WSCALE_AUTO 0xff
+#define ESTAB_WSCALE_AUTO    0xff
+#define ESTAB_SLOW_START_OWN 0xff
 struct estab_profile {
     char name[16];
     uint8_t options;    /* enum estab_option_order */
     uint8_t wscale;     /* the shift announced; ESTAB_WSCALE_AUTO: the least that fits the buffer */
     uint8_t quick_acks; /* segments that a new connection acknowledges at once; 0: none, ever */
     uint8_t syn_linear; /* retransmissions of a SYN before the timeout doubles */
-    uint8_t slow_start; /* RFC 3465's L: segments that an ACK adds in slow start; 0: no limit */
+    uint8_t slow_start; /* RFC 3465's L: segments that an ACK adds in slow start; 0: no limit;
+                           ESTAB_SLOW_START_OWN: the algorithm's, newreno's 1, cubic's 8 */
     estab_dur rto_slop; /* added to every timeout but a SYN's first */
     estab_dur syn_again;      /* after a segment with a wrong ACK in SYN-SENT; 0: at the timeout */
     bool syn_window_whole;    /* the window of a SYN is a multiple of the segment size */

@@ -4,6 +4,7 @@
 
 struct preset {
     struct estab_profile p;
+    char cc[16];
     uint32_t sndbuf, rcvbuf;
     uint8_t syn_retries, synack_retries, max_retries;
     uint8_t mtu_probing;
@@ -13,7 +14,11 @@ struct preset {
 };
 
 static const struct preset presets[] = {
-    {.p = {.name = "rfc", .wscale = ESTAB_WSCALE_AUTO, .quick_acks = 16, .slow_start = 1},
+    {.p = {.name = "rfc",
+           .wscale = ESTAB_WSCALE_AUTO,
+           .quick_acks = 16,
+           .slow_start = ESTAB_SLOW_START_OWN},
+     .cc = "newreno",
      .sndbuf = 512u << 10,
      .rcvbuf = 512u << 10,
      .syn_retries = 7, /* 247 s: at least 3 minutes [MUST-23] */
@@ -41,6 +46,7 @@ static const struct preset presets[] = {
            .syn_received_silent = true,
            .close_wait_pipe = true,
            .time_wait_acks_all = true},
+     .cc = "cubic",
      .sndbuf = 4096u << 10,
      .rcvbuf = 65536,
      .syn_retries = 6,
@@ -65,6 +71,7 @@ static const struct preset presets[] = {
            .listen_silent = true,
            .closing_repeats_fin = true,
            .time_wait_needs_ack = true},
+     .cc = "cubic",
      .sndbuf = 32768,
      .rcvbuf = 65536,
      .syn_retries = 10,
@@ -94,6 +101,7 @@ int estab_config_profile(struct estab_config *cfg, const char *name)
         if (strcmp(d->p.name, name) != 0)
             continue;
         cfg->profile = d->p;
+        memcpy(cfg->cc, d->cc, sizeof cfg->cc);
         cfg->sndbuf = d->sndbuf;
         cfg->rcvbuf = d->rcvbuf;
         cfg->syn_retries = d->syn_retries;

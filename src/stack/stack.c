@@ -21,7 +21,6 @@ void estab_config_init_sized(struct estab_config *cfg, size_t size)
         .timestamps = true,
         .window_scale = true,
         .sack = true,
-        .cc = "newreno",
         .reass_max = 1u << 20,
         .reass_source_max = 256u << 10,
         .reass_datagrams = 256,

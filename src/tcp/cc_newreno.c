@@ -78,6 +78,7 @@ static void newreno_on_idle(struct cc *c, struct cc_run *r, uint32_t restart)
 const struct cc_ops cc_newreno = {
     .name = "newreno",
     .id = 0,
+    .slow_start = 1, /* RFC 5681 section 3.1 */
     .on_ack = newreno_on_ack,
     .on_loss = newreno_on_loss,
     .on_ecn = newreno_on_ecn,

@@ -127,7 +127,7 @@ static uint32_t slow_start_limit(const struct tcb *t, uint32_t mss)
 {
     uint32_t segments = t->layer->set.profile.slow_start;
 
-    if (segments && tcp_cc(t)->slow_start)
+    if (segments == ESTAB_SLOW_START_OWN)
         segments = tcp_cc(t)->slow_start;
     return (t->w->rto_recovering && segments > 1 ? 1 : segments) * mss;
 }

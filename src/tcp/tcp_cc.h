@@ -41,7 +41,7 @@ struct cc_run { /* while there is work */
 struct cc_ops {
     const char *name;
     uint8_t id;         /* its place in the registry */
-    uint8_t slow_start; /* its own L (RFC 3465) where the profile has a limit; 0: the profile's */
+    uint8_t slow_start; /* RFC 3465's L where the profile leaves it to the algorithm */
     /* New octets acknowledged, outside recovery. */
     void (*on_ack)(struct cc *c, struct cc_run *r, const struct cc_sample *s);
     /* Once per episode: sets ssthresh and cwnd. */
