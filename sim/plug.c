@@ -52,17 +52,23 @@ struct plug *plug_new(const struct plug_set *set)
     return p;
 }
 
+static void free_files(struct plug_file *f)
+{
+    while (f) {
+        struct plug_file *next = f->next;
+
+        free(f->interests);
+        free(f);
+        f = next;
+    }
+}
+
 void plug_free(struct plug *p)
 {
     if (!p)
         return;
-    while (p->files) {
-        struct plug_file *f = p->files;
-
-        p->files = f->next;
-        free(f->interests);
-        free(f);
-    }
+    free_files(p->files);
+    free_files(p->closed);
     while (p->out) {
         struct plug_packet *k = p->out;
 

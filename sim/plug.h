@@ -119,6 +119,7 @@ struct plug {
     estab_stack *stack; /* NULL until the first socket or packet */
     int port;
     struct plug_file *files;
+    struct plug_file *closed; /* while a call was blocked, maybe in one of them */
     struct plug_packet *out, **out_end;
     struct plug_op *ops;
     int blocked;         /* calls of other threads that wait */

@@ -60,6 +60,11 @@ void plug_file_free(struct plug *p, struct plug_file *f)
     *at = f->next;
     p->state_changed = true;
     close(f->fd);
+    if (p->ops) {
+        f->next = p->closed;
+        p->closed = f;
+        return;
+    }
     free(f->interests);
     free(f);
 }
