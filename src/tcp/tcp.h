@@ -76,6 +76,12 @@ struct tcp_work {
     struct tcp_sums *sums;     /* NULL: none */
     seq_t
         recent[3]; /* where the latest out-of-order text went, newest first (RFC 2018 section 4) */
+    /* RFC 9937: what was in flight when the recovery began, what has been delivered since, and what
+     * has been sent; octets. */
+    struct {
+        uint32_t flight, delivered, out;
+        uint32_t sacked; /* of what is reported, how much has been counted */
+    } prr;
     struct range dsack;       /* RFC 2883: what came twice; lo = hi: nothing */
     estab_time stopped_at;    /* output() has been stopped since */
     estab_time unread_at;     /* what is unread has been so, or the user last read some of it */
@@ -91,6 +97,7 @@ struct tcp_work {
     uint8_t probes;           /* zero-window probes in a row: their back-off */
     uint8_t unanswered;       /* ... and how many of the last had no answer */
     bool recovering : 1;      /* fast recovery */
+    bool by_sack : 1;         /* ... as RFC 6675 has it, not RFC 6582 */
     bool rto_recovering : 1;  /* what was in flight at the last RTO is not yet acknowledged */
     bool cwnd_limited : 1;
     bool snd_urgent : 1;
@@ -593,8 +600,12 @@ void tcp_text_stored(struct tcb *t, uint32_t n); /* ... is in it now */
 void tcp_text_end(struct tcb *t);                /* FIN has had its turn: no text follows */
 void tcp_dsack(struct tcb *t, seq_t lo, seq_t hi);
 uint32_t tcp_sack_blocks(const struct tcb *t, struct range out[TCP_SACK_MAX], uint32_t max);
-bool tcp_sack_arrives(struct tcb *t, const struct seg *g);  /* tcp_sack.c; true: it has news */
-void tcp_window_update(struct tcb *t, const struct seg *g); /* tcp_window.c */
+bool tcp_sack_arrives(struct tcb *t, const struct seg *g); /* tcp_sack.c; true: it has news */
+void tcp_prr_begin(struct tcb *t);
+void tcp_prr_ack(struct tcb *t, uint32_t acked); /* an ACK in recovery; sets cwnd */
+void tcp_sack_lost(struct tcb *t);               /* marks as lost what the scoreboard says is */
+uint32_t tcp_sack_left(const struct tcb *t);     /* octets that have left the network */
+void tcp_window_update(struct tcb *t, const struct seg *g);                  /* tcp_window.c */
 static inline uint32_t tcp_seg_wnd(const struct tcb *t, const struct seg *g) /* octets */
 {
     return g->syn_wnd ? g->wnd : g->wnd << t->snd_wscale;

@@ -15,7 +15,7 @@ uint32_t tcp_pipe(const struct tcb *t)
     bool idle = seq_eq(t->snd.nxt, t->snd.una);
     uint32_t flight = idle ? 0 : seq_diff(t->snd.nxt, tcp_text_una(t)); /* a SYN is no octet */
 
-    return t->w ? flight - seq_diff(t->w->lost_to, t->w->resend) : flight;
+    return t->w ? flight - tcp_sack_left(t) : flight;
 }
 
 /* At the latest when the user's patience ends (tcp_uto.c). */
@@ -154,10 +154,15 @@ static void fast_retransmit(struct tcb *t)
     if (!seq_lt(t->snd.una, w->reduced)) /* or a mark in the same window has done it, RFC 3168 */
         tcp_cc(t)->on_loss(&t->cc, &t->w->cc, &s);
     t->ecn_cwr = t->ecn_ect;
-    t->cc.cwnd += 3 * s.mss;
     w->recovering = true;
+    w->by_sack = w->sacked != NULL;
+    if (!w->by_sack)
+        t->cc.cwnd += 3 * s.mss;
     t->recover = t->snd.nxt;
     lose_head(t);
+    tcp_sack_lost(t);
+    if (w->by_sack)
+        tcp_prr_begin(t);
     tcp_trace_cc(t, RULE_FAST_RETRANSMIT);
 }
 
@@ -190,7 +195,10 @@ static void duplicate_ack(struct tcb *t)
         w->dupacks++;
     if (w->dupacks < 3 && sack_says_lost(t))
         w->dupacks = 3;
-    if (w->recovering) /* step 3: a segment has left the network */
+    if (w->recovering && w->by_sack) {
+        tcp_sack_lost(t);
+        tcp_prr_ack(t, 0);
+    } else if (w->recovering) /* step 3: a segment has left the network */
         t->cc.cwnd += tcp_eff_mss(t);
     else if (w->dupacks == 3)
         fast_retransmit(t);
@@ -205,13 +213,23 @@ static void recovering_ack(struct tcb *t, uint32_t acked)
     if (!seq_lt(t->snd.una, t->recover)) { /* full acknowledgment */
         uint32_t level = (flight > mss ? flight : mss) + mss;
 
-        t->cc.cwnd = t->cc.ssthresh < level ? t->cc.ssthresh : level;
+        if (w->by_sack || t->cc.ssthresh < level)
+            t->cc.cwnd = t->cc.ssthresh;
+        else
+            t->cc.cwnd = level;
         w->recovering = false;
         w->dupacks = 0;
         tcp_trace_cc(t, RULE_RECOVERED);
         return;
     }
     rule_count(t->layer->rules, RULE_PARTIAL_ACK);
+    if (w->by_sack) {
+        if (seq_eq(w->resend, t->snd.una) && seq_eq(w->lost_to, t->snd.una))
+            lose_head(t);
+        tcp_sack_lost(t);
+        tcp_prr_ack(t, acked);
+        return;
+    }
     lose_head(t);
     t->cc.cwnd -= t->cc.cwnd > acked ? acked : t->cc.cwnd;
     if (acked >= mss || t->cc.cwnd < mss)

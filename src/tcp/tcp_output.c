@@ -258,6 +258,8 @@ static void send_text(struct tcb *t, seq_t seq, uint32_t n, bool fin, enum rule 
         o.g.up = (uint16_t)seq_diff(w->snd_up, seq);
     }
     t->sent_ms = ms_of(t->layer->env->now);
+    if (w->recovering)
+        w->prr.out += n;
     finish(t, &o, out);
     if (n > 0 && why == RULE_NONE)
         tcp_sums_sent(t, seq, n);
@@ -281,15 +283,17 @@ static bool send_lost(struct tcb *t, struct tcp_frames *out)
 {
     struct tcp_work *w = t->w;
     uint32_t mss = tcp_eff_mss(t), pipe = tcp_pipe(t), n = 0;
-    seq_t seq = w->resend, text_end;
+    seq_t seq = w->resend, lost_to = w->lost_to, text_end;
     enum rule why;
     bool fin;
 
+    if (w->sacked) /* what has arrived is not sent again */
+        w->resend = seq = ranges_gap(&w->sacked->r, seq, w->lost_to, &lost_to);
     if (!seq_lt(seq, w->lost_to) || t->snd.wnd == 0)
         return false;
     text_end = seq_add(tcp_text_una(t), w->snd.len);
     if (seq_lt(seq, text_end))
-        n = seq_diff(seq_min(w->lost_to, text_end), seq);
+        n = seq_diff(seq_min(lost_to, text_end), seq);
     if (n > mss)
         n = mss;
     if (!(w->recovering && seq_eq(seq, t->snd.una)) && pipe > 0 && pipe + n > t->cc.cwnd) {
@@ -447,8 +451,9 @@ static bool send_new(struct tcb *t, struct tcp_frames *out)
     t->snd.nxt = seq_add(seq, n + (fin ? 1 : 0));
     if (!probe && n % tcp_eff_mss(t))
         w->small_end = t->snd.nxt;
-    if (!seq_lt(w->resend, w->lost_to))
-        w->resend = w->lost_to = t->snd.nxt; /* nothing lost: the mark moves along */
+    /* Nothing lost: the mark moves along; but SACK may yet report holes between it and here. */
+    if (!seq_lt(w->resend, w->lost_to) && !(w->recovering && w->by_sack))
+        w->resend = w->lost_to = t->snd.nxt;
     t->fin_sent |= fin;
     tcp_cancel(t, TCP_T_SWS);
     tcp_rexmt_arm(t, false);
