@@ -487,13 +487,14 @@ static void find_ports(const struct clinic *c, const struct snapshot *before,
 
 /* ---- ceilings and drops ---- */
 
+/* part: what is left is less than this part of it. */
 static void find_ceiling(const struct clinic *c, const struct snapshot *s, const char *used,
-                         const char *most, const char *what, const char *help)
+                         const char *most, unsigned part, const char *what, const char *help)
 {
     struct words text = {.len = 0}, todo = {.len = 0};
     uint64_t n = ask_number(s->counts, used), max = ask_number(s->counts, most);
 
-    if (max == 0 || n < max - max / 10)
+    if (max == 0 || n < max - max / part)
         return;
     say(&text, "%llu of %llu %s are in use", (unsigned long long)n, (unsigned long long)max, what);
     say(&todo, "%s", help);
@@ -506,6 +507,11 @@ static const char *drop_advice(const char *rule)
         const char *rule, *advice;
     } known[] = {
         {"no-memory", "raise mem_max, or lower sndbuf, rcvbuf and max_conns"},
+        {"memory-connection",
+         "no new connection for want of memory: raise mem_max, or close what is "
+         "idle"},
+        {"memory-ahead",
+         "memory runs out, and what comes out of order is sent twice: raise mem_max"},
         {"connections-full", "raise max_conns, or close what is idle"},
         {"backlog-full", "accept faster, or listen with a larger backlog"},
         {"backlog-rst", "accept faster, or listen with a larger backlog"},
@@ -564,11 +570,11 @@ void diagnose(const struct clinic *c, const struct snapshot *before, const struc
     find_zero_windows(c, after);
     find_neighbours(c, after);
     find_ports(c, before, after);
-    find_ceiling(c, after, "mem_used", "mem_max", "octets of memory",
+    find_ceiling(c, after, "mem_used", "mem_max", 4, "octets of memory",
                  "raise mem_max, or lower sndbuf, rcvbuf and max_conns");
-    find_ceiling(c, after, "conns", "max_conns", "connections",
+    find_ceiling(c, after, "conns", "max_conns", 10, "connections",
                  "raise max_conns, or close what is idle");
-    find_ceiling(c, after, "timewait", "max_timewait", "TIME-WAIT entries",
+    find_ceiling(c, after, "timewait", "max_timewait", 10, "TIME-WAIT entries",
                  "the oldest end early (time-wait-recycled): raise max_timewait");
     find_drops(c, before, after);
 }

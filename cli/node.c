@@ -160,7 +160,6 @@ int node_open(struct node *n, const struct node_config *c, estab_link *link, cha
                             .alloc = env_alloc,
                             .free = env_free,
                             .trace = env_trace};
-    int rc;
 
     memset(n, 0, sizeof *n);
     estab_host_env(&n->host);
@@ -170,9 +169,7 @@ int node_open(struct node *n, const struct node_config *c, estab_link *link, cha
         config.msl = c->msl;
     if (!link && open_link(&link, c, err) < 0)
         return -1;
-    rc = estab_stack_new(&n->stack, &env, &config);
-    if (rc < 0) {
-        snprintf(err, ESTAB_ERRLEN, "cannot make a stack: %s", estab_strerror(rc));
+    if (estab_host_stack(&n->stack, &env, &config, err) < 0) {
         estab_link_close(link);
         return -1;
     }

@@ -77,9 +77,9 @@ int estab_posix_new(estab_posix **out, const struct estab_posix_config *c, char 
     struct estab_posix_config own;
     struct estab_config stack;
     struct estab_env env;
+    char why[ESTAB_ERRLEN];
     struct shard *sh;
     estab_posix *p;
-    int rc;
 
     estab_posix_config_init(&own);
     if (c)
@@ -93,10 +93,10 @@ int estab_posix_new(estab_posix **out, const struct estab_posix_config *c, char 
         return -1;
     }
     p->mirror = own.mirror;
-    rc = estab_stack_new(&p->stack, own.env ? own.env : &env, own.stack ? own.stack : &stack);
-    if (rc) {
+    if (estab_host_stack(&p->stack, own.env ? own.env : &env, own.stack ? own.stack : &stack,
+                         why) != 0) {
         free(p);
-        say(err, "posix: cannot make a stack: %s", estab_strerror(rc));
+        say(err, "posix: %s", why);
         return -1;
     }
     sh = own.with ? own.with->shard : shard_new(&own, own.env ? own.env : &env);

@@ -271,6 +271,7 @@ static int open_host(struct world *w, struct node *h, char *err)
                                    .mtu = WORLD_MTU,
                                    .tx_csum = !w->checksums,
                                    .rx_csum = !w->checksums};
+    char why[ESTAB_ERRLEN];
     int rc;
 
     estab_virtual_env(&h->env, &h->own.v, world_random(w));
@@ -281,10 +282,9 @@ static int open_host(struct world *w, struct node *h, char *err)
     h->addr.ip[14] = (uint8_t)((h->index + 1) >> 8);
     h->addr.ip[15] = (uint8_t)(h->index + 1);
     if (rc == 0)
-        rc = estab_stack_new(&h->stack, &h->env, &h->cfg);
+        rc = estab_host_stack(&h->stack, &h->env, &h->cfg, why);
     if (rc == ESTAB_E_INVAL)
-        return world_say(err, "%.60s:%d: host '%s': impossible settings (cc=%s?)", w->topology,
-                         h->line, h->name, h->cfg.cc);
+        return world_say(err, "%.60s:%d: host '%s': %.100s", w->topology, h->line, h->name, why);
     if (rc == 0)
         rc = estab_port_add(h->stack, &caps);
     if (rc == 0)

@@ -265,9 +265,19 @@ void estab_config_init_sized(struct estab_config *cfg, size_t size); /* fills ev
  * "linux" or "freebsd"; the rest of cfg stays.  E_INVAL: no such profile, or cfg->size ends before
  * the profile. */
 int estab_config_profile(struct estab_config *cfg, const char *name);
+/* The least ceiling: a stack, and one connection that makes progress. */
+#define ESTAB_MEM_LEAST 393216u
+struct estab_config_fault { /* which number is wrong, and between what it must be */
+    const char *field;      /* as it is written in struct estab_config; "cc": no such algorithm */
+    uint64_t value, least, most;
+};
+/* Whether estab_stack_new() would take cfg; if not, *why (which may be NULL) says what is wrong
+ * with it.  Nothing is taken from anybody. */
+bool estab_config_ok(const struct estab_config *cfg, struct estab_config_fault *why);
 
 /* Makes a stack.  copies env and cfg (cfg may be NULL: the defaults).  *out is untouched on
- * failure. E_INVAL: a callback of env is missing or a setting is impossible; E_NOMEM. */
+ * failure. E_INVAL: a callback of env is missing or a setting is impossible (estab_config_ok() says
+ * which); E_NOMEM. */
 int estab_stack_new(estab_stack **out, const struct estab_env *env, const struct estab_config *cfg);
 /* Frees everything, sends nothing; every handle of it is dead.  NULL is allowed. */
 void estab_stack_free(estab_stack *s);

@@ -21,6 +21,11 @@ extern "C" {
 /* Monotonic clock, getrandom(2), malloc.  Fills env; trace is NULL. */
 void estab_host_env(struct estab_env *env);
 
+/* estab_stack_new(), and err (ESTAB_ERRLEN octets) says in words what was refused: a setting by its
+ * name, with its value and the bounds that it must keep. */
+int estab_host_stack(estab_stack **out, const struct estab_env *env, const struct estab_config *cfg,
+                     char *err);
+
 /* Virtual time and seeded randomness: two runs with one seed are identical. */
 struct estab_virtual {
     estab_time now;    /* the caller moves it */

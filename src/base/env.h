@@ -15,6 +15,18 @@ struct env {
     size_t ceiling;    /* estab_config.mem_max; 0: none */
 };
 
+/* How near the ceiling is: what may grow in its last eighth is less than in its last quarter, so
+ * that there is always something left for what must go on. */
+enum env_pressure { ENV_EASY, ENV_TIGHT, ENV_SCARCE };
+static inline enum env_pressure env_pressure(const struct env *e)
+{
+    size_t left = e->used < e->ceiling ? e->ceiling - e->used : 0;
+
+    if (e->ceiling == 0 || left > e->ceiling / 4)
+        return ENV_EASY;
+    return left > e->ceiling / 8 ? ENV_TIGHT : ENV_SCARCE;
+}
+
 /* NULL when the ceiling would be passed or the caller's allocator refuses.  Not zeroed. */
 void *env_alloc(struct env *e, size_t size, size_t align);
 void env_free(struct env *e, void *p, size_t size, size_t align); /* NULL is allowed */

@@ -37,7 +37,7 @@ static void piece_put(struct ring_pool *p, uint32_t shift, void *piece)
 {
     uint32_t c = shift - RING_MIN_SHIFT;
 
-    if (p->nfree[c] >= p->keep) {
+    if (p->nfree[c] >= p->keep || env_pressure(p->env) != ENV_EASY) {
         env_free(p->env, piece, (size_t)1 << shift, PIECE_ALIGN);
         return;
     }
@@ -51,14 +51,20 @@ void ring_pool_init(struct ring_pool *p, struct env *env, uint32_t keep)
     *p = (struct ring_pool){.env = env, .keep = keep};
 }
 
-void ring_pool_fini(struct ring_pool *p)
+void ring_pool_trim(struct ring_pool *p)
 {
-    uint32_t c;
+    uint32_t keep = p->keep, c;
 
     p->keep = 0;
     for (c = 0; c < RING_CLASSES; c++)
         while (p->nfree[c])
             piece_put(p, c + RING_MIN_SHIFT, piece_get(p, c + RING_MIN_SHIFT));
+    p->keep = keep;
+}
+
+void ring_pool_fini(struct ring_pool *p)
+{
+    ring_pool_trim(p);
 }
 
 /* n chunks, chained through their first octets, or NULL and none taken. */

@@ -24,6 +24,7 @@ struct ring_pool {
     uint32_t nfree[RING_CLASSES], keep; /* keep: most free pieces of each size */
 };
 void ring_pool_init(struct ring_pool *p, struct env *env, uint32_t keep);
+void ring_pool_trim(struct ring_pool *p); /* gives the free pieces back */
 void ring_pool_fini(struct ring_pool *p);
 
 struct ring {

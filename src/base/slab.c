@@ -9,11 +9,16 @@
 #include <assert.h>
 #include <string.h>
 
+static inline uint32_t in_chunk(const struct slab *s, uint32_t slot)
+{
+    return slot & ((1u << s->shift) - 1);
+}
+
 static inline uint32_t *slab_gen_at(const struct slab *s, uint32_t slot)
 {
-    uint32_t in_chunk = slot & ((1u << s->shift) - 1);
+    uint8_t *mem = s->chunks[slot >> s->shift].mem;
 
-    return (uint32_t *)(void *)(s->chunks[slot >> s->shift] + s->gen_off) + in_chunk;
+    return (uint32_t *)(void *)(mem + s->gen_off) + in_chunk(s, slot);
 }
 
 static size_t slab_chunk_size(const struct slab *s)
@@ -41,7 +46,8 @@ void slab_init(struct slab *s, struct env *env, uint32_t obj_size, uint32_t alig
         .shift = shift,
         .align = align,
         .limit = limit,
-        .free_head = SLAB_NONE,
+        .open = SLAB_NONE,
+        .gone = SLAB_NONE,
     };
 }
 
@@ -50,64 +56,151 @@ void slab_fini(struct slab *s)
     uint32_t i;
 
     for (i = 0; i < s->nchunks; i++)
-        env_free(s->env, s->chunks[i], slab_chunk_size(s), slab_chunk_align(s));
-    env_free(s->env, s->chunks, s->cap * sizeof(s->chunks[0]), sizeof(s->chunks[0]));
+        env_free(s->env, s->chunks[i].mem, slab_chunk_size(s), slab_chunk_align(s));
+    env_free(s->env, s->chunks, s->cap * sizeof(s->chunks[0]), sizeof(void *));
     slab_init(s, s->env, s->obj_size, s->align, s->shift, s->limit);
+}
+
+/* ---- chunks with free slots ---- */
+
+static void open_push(struct slab *s, uint32_t i)
+{
+    struct slab_chunk *c = &s->chunks[i];
+
+    c->prev = SLAB_NONE;
+    c->next = s->open;
+    if (s->open != SLAB_NONE)
+        s->chunks[s->open].prev = i;
+    s->open = i;
+}
+
+static void open_del(struct slab *s, uint32_t i)
+{
+    struct slab_chunk *c = &s->chunks[i];
+
+    if (c->prev == SLAB_NONE)
+        s->open = c->next;
+    else
+        s->chunks[c->prev].next = c->next;
+    if (c->next != SLAB_NONE)
+        s->chunks[c->next].prev = c->prev;
+}
+
+/* The number of a chunk that has no memory; SLAB_NONE: no memory for one more. */
+static uint32_t chunk_number(struct slab *s)
+{
+    uint32_t cap = s->cap ? 2 * s->cap : 8;
+    struct slab_chunk *table;
+
+    if (s->gone != SLAB_NONE)
+        return s->gone;
+    if (s->nchunks == s->cap) {
+        table = env_alloc(s->env, cap * sizeof(table[0]), sizeof(void *));
+        if (!table)
+            return SLAB_NONE;
+        if (s->cap)
+            memcpy(table, s->chunks, s->cap * sizeof(table[0]));
+        env_free(s->env, s->chunks, s->cap * sizeof(table[0]), sizeof(void *));
+        s->chunks = table;
+        s->cap = cap;
+    }
+    s->chunks[s->nchunks] = (struct slab_chunk){.next = SLAB_NONE};
+    s->gone = s->nchunks++;
+    return s->gone;
 }
 
 static bool slab_grow(struct slab *s)
 {
-    uint32_t cap = s->cap ? 2 * s->cap : 8;
-    uint8_t **table, *chunk;
+    uint32_t i = chunk_number(s);
+    struct slab_chunk *c;
 
-    if (s->nchunks == s->cap) {
-        table = env_alloc(s->env, cap * sizeof(table[0]), sizeof(table[0]));
-        if (!table)
-            return false;
-        if (s->cap)
-            memcpy(table, s->chunks, s->cap * sizeof(table[0]));
-        env_free(s->env, s->chunks, s->cap * sizeof(table[0]), sizeof(table[0]));
-        s->chunks = table;
-        s->cap = cap;
-    }
-    chunk = env_alloc(s->env, slab_chunk_size(s), slab_chunk_align(s));
-    if (!chunk)
+    if (i == SLAB_NONE)
         return false;
-    memset(chunk + s->gen_off, 0, sizeof(uint32_t) << s->shift);
-    s->chunks[s->nchunks++] = chunk;
+    c = &s->chunks[i];
+    c->mem = env_alloc(s->env, slab_chunk_size(s), slab_chunk_align(s));
+    if (!c->mem)
+        return false;
+    s->gone = c->next;
+    c->used = c->fresh = 0;
+    c->free_head = SLAB_NONE;
+    for (uint32_t k = 0; k < 1u << s->shift; k++)
+        *slab_gen_at(s, (i << s->shift) + k) = c->gen;
+    s->empty++;
+    open_push(s, i);
     return true;
 }
 
 uint32_t slab_get(struct slab *s)
 {
-    uint32_t slot = s->free_head;
+    struct slab_chunk *c;
+    uint32_t slot;
 
-    if (s->used >= s->limit)
+    if (s->used >= s->limit || (s->open == SLAB_NONE && !slab_grow(s)))
         return SLAB_NONE;
-    if (slot != SLAB_NONE) {
-        memcpy(&s->free_head, slab_at(s, slot), sizeof(s->free_head));
-    } else {
-        if (s->fresh >> s->shift == s->nchunks && !slab_grow(s))
-            return SLAB_NONE;
-        slot = s->fresh++;
-    }
+    c = &s->chunks[s->open];
+    slot = c->free_head;
+    if (slot != SLAB_NONE)
+        memcpy(&c->free_head, slab_at(s, slot), sizeof(c->free_head));
+    else
+        slot = (s->open << s->shift) + c->fresh++;
     ++*slab_gen_at(s, slot);
     s->used++;
+    if (c->used++ == 0)
+        s->empty--;
+    if (c->used == 1u << s->shift)
+        open_del(s, s->open);
     return slot;
 }
 
 void slab_put(struct slab *s, uint32_t slot)
 {
-    assert(slot < s->fresh && (*slab_gen_at(s, slot) & 1));
+    uint32_t i = slot >> s->shift;
+    struct slab_chunk *c = &s->chunks[i];
+
+    assert(i < s->nchunks && c->mem && (*slab_gen_at(s, slot) & 1));
     ++*slab_gen_at(s, slot);
-    memcpy(slab_at(s, slot), &s->free_head, sizeof(s->free_head));
-    s->free_head = slot;
+    memcpy(slab_at(s, slot), &c->free_head, sizeof(c->free_head));
+    c->free_head = slot;
     s->used--;
+    if (c->used == 1u << s->shift)
+        open_push(s, i);
+    if (--c->used == 0)
+        s->empty++;
+}
+
+/* Its slots' next generations are beyond all that it has had. */
+static void chunk_free(struct slab *s, uint32_t i)
+{
+    struct slab_chunk *c = &s->chunks[i];
+    uint32_t gen = c->gen;
+
+    for (uint32_t k = 0; k < c->fresh; k++) {
+        uint32_t had = *slab_gen_at(s, (i << s->shift) + k);
+
+        if ((int32_t)(had - gen) > 0)
+            gen = had;
+    }
+    open_del(s, i);
+    env_free(s->env, c->mem, slab_chunk_size(s), slab_chunk_align(s));
+    c->mem = NULL;
+    c->gen = gen;
+    c->next = s->gone;
+    s->gone = i;
+    s->empty--;
+}
+
+void slab_trim(struct slab *s, uint32_t keep)
+{
+    for (uint32_t i = s->nchunks; i-- > 0 && s->empty > keep;)
+        if (s->chunks[i].mem && s->chunks[i].used == 0)
+            chunk_free(s, i);
 }
 
 uint32_t slab_gen(const struct slab *s, uint32_t slot)
 {
-    return slot < s->fresh ? *slab_gen_at(s, slot) : 0;
+    uint32_t i = slot >> s->shift;
+
+    return i < s->nchunks && s->chunks[i].mem ? *slab_gen_at(s, slot) : 0;
 }
 
 void *slab_find(const struct slab *s, uint32_t slot, uint32_t gen)
@@ -117,8 +210,15 @@ void *slab_find(const struct slab *s, uint32_t slot, uint32_t gen)
 
 uint32_t slab_next(const struct slab *s, uint32_t from)
 {
-    for (; from < s->fresh; from++)
-        if (*slab_gen_at(s, from) & 1)
-            return from;
+    for (uint32_t i = from >> s->shift; i < s->nchunks; i++) {
+        const struct slab_chunk *c = &s->chunks[i];
+        uint32_t end = (i << s->shift) + c->fresh;
+
+        if (from < i << s->shift)
+            from = i << s->shift;
+        for (; c->used > 0 && from < end; from++)
+            if (*slab_gen_at(s, from) & 1)
+                return from;
+    }
     return SLAB_NONE;
 }

@@ -31,7 +31,7 @@ int estab_socket(estab_stack *s, enum estab_type type, estab_sock *out)
         return ESTAB_E_INVAL;
     stack_enter(s);
     if (type == ESTAB_TCP)
-        t = tcb_new(&s->tcp);
+        t = tcp_memory_refuses(&s->tcp) ? NULL : tcb_new(&s->tcp);
     else
         u = udp_new(&s->udp);
     if (t || u)

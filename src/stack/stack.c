@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* stack.c - making and ending a stack; its settings. */
+/* stack.c - making and ending a stack. */
 #include "stack/stack.h"
 #include <assert.h>
 
@@ -8,73 +8,12 @@ const char *estab_version(void)
     return "0.1.0";
 }
 
-void estab_config_init_sized(struct estab_config *cfg, size_t size)
-{
-    struct estab_config all = {
-        .size = sizeof all,
-        .nshards = 1,
-        .max_conns = 1u << 20,
-        .max_synq = 1u << 16,
-        .max_timewait = 1u << 17,
-        .initial_window = 10,
-        .hop_limit = 64,
-        .timestamps = true,
-        .window_scale = true,
-        .sack = true,
-        .reass_max = 1u << 20,
-        .reass_source_max = 256u << 10,
-        .reass_datagrams = 256,
-        .reass_source_datagrams = 32,
-        .reass_timeout = ESTAB_S(60), /* RFC 1122 section 3.3.2: 60 s to 120 s */
-        .syn_cookies = ESTAB_COOKIES_WHEN_FULL,
-        .listen_overflow = ESTAB_OVERFLOW_DROP,
-        .rst_rate = 10000,
-        .max_orphans = 1u << 17,
-        .orphan_retries = 8,     /* more than 100 s [SHLD-11] at the least RTO */
-        .uto_min = ESTAB_S(100), /* RFC 5482 section 3.1 */
-        .uto_max = ESTAB_S(3600),
-        .timewait_reuse = true,
-        .pmtu_max = 1024,
-        .pmtu_age = ESTAB_S(600), /* RFC 1191 section 6.3, RFC 8201 section 4 */
-        .pmtu_least4 = 552, /* RFC 5927 section 7.2: below it an attacker gains, nobody else */
-        .pmtu_least6 = 1280,
-        .ecn = ESTAB_ECN_PASSIVE,
-        .fastopen_cache = 256,
-        .accept_redirects = true,
-    };
-
-    (void)estab_config_profile(&all, "rfc");
-    all.size = size;
-    memcpy(cfg, &all, size < sizeof all ? size : sizeof all);
-    if (size > sizeof all)
-        memset((uint8_t *)cfg + sizeof all, 0, size - sizeof all);
-}
-
-static bool config_possible(const struct estab_config *c)
-{
-    return c->shard == 0 && c->nshards <= 1 && c->max_conns > 0 && c->max_conns < 1u << 30 &&
-           c->max_synq > 0 && c->max_synq < 1u << 30 && c->max_timewait > 0 &&
-           c->max_timewait < 1u << 30 && c->sndbuf >= 2048 && c->sndbuf <= 1u << 30 &&
-           c->rcvbuf >= 2048 && c->rcvbuf <= 1u << 30 && c->msl > 0 && c->msl <= ESTAB_S(3600) &&
-           c->rto_min > 0 && c->rto_min <= c->rto_max && c->rto_init > 0 &&
-           c->rto_init <= c->rto_max && c->rto_max <= ESTAB_S(3600) && c->delack <= ESTAB_MS(500) &&
-           c->synack_retries <= TCP_SYNACK_RETRIES_MAX && c->max_retries > 0 &&
-           c->initial_window > 0 && c->hop_limit > 0 && c->port_lo > 0 &&
-           c->port_lo <= c->port_hi && memchr(c->cc, 0, sizeof c->cc) && cc_find(c->cc) &&
-           c->pmtu_max > 0 && c->pmtu_max < 1u << 30 && c->pmtu_age >= ESTAB_S(300) &&
-           c->pmtu_least4 >= 68 && c->pmtu_least6 >= 1280 &&
-           c->mtu_probing <= ESTAB_MTU_PROBING_ON && c->reass_datagrams > 0 &&
-           c->reass_source_datagrams > 0 && c->reass_timeout > 0 &&
-           c->syn_cookies <= ESTAB_COOKIES_ALWAYS && c->listen_overflow <= ESTAB_OVERFLOW_RST &&
-           c->profile.options <= ESTAB_OPTIONS_WS_SACK_TS &&
-           (c->profile.wscale <= 14 || c->profile.wscale == ESTAB_WSCALE_AUTO) &&
-           c->profile.rto_slop <= ESTAB_S(10) && c->orphan_retries > 0 &&
-           c->uto_min <= c->uto_max && c->ecn <= ESTAB_ECN_ACTIVE && c->fastopen_cache <= 1u << 20;
-}
-
+/* Fragments, which anybody can send, have an eighth of the ceiling at most. */
 static struct ip_reass_settings reass_settings_of(const struct estab_config *c)
 {
-    return (struct ip_reass_settings){.max = c->reass_max,
+    size_t most = c->mem_max ? c->mem_max / 8 : SIZE_MAX;
+
+    return (struct ip_reass_settings){.max = c->reass_max < most ? c->reass_max : (uint32_t)most,
                                       .source_max = c->reass_source_max,
                                       .datagrams = c->reass_datagrams,
                                       .source_datagrams = c->reass_source_datagrams,
@@ -143,7 +82,7 @@ int estab_stack_new(estab_stack **out, const struct estab_env *env, const struct
     estab_config_init(&c);
     if (cfg)
         memcpy(&c, cfg, cfg->size < sizeof c ? cfg->size : sizeof c);
-    if (!config_possible(&c))
+    if (!estab_config_ok(&c, NULL))
         return ESTAB_E_INVAL;
     e.cb = *env;
     e.trace = env->trace;
@@ -220,6 +159,7 @@ void stack_enter(estab_stack *s)
 void stack_leave(estab_stack *s)
 {
     tcp_reap(&s->tcp);
+    tcp_memory_settle(&s->tcp);
     s->inside = false;
 }
 

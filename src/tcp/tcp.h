@@ -368,7 +368,7 @@ struct tcp_port_map { /* the busy ports to a destination that is running out of 
 struct tcp_ports {
     struct tcp_port_map maps[TCP_PORT_MAPS];
     uint32_t nmaps, asked;
-    uint32_t *conns; /* how many connections each port has; NULL: nobody has asked yet */
+    uint32_t **conns; /* how many connections each port has; NULL: nobody has asked yet */
     uint16_t turn[TCP_PORT_TURNS]; /* RFC 6056 section 3.3.4: one for many destinations */
 };
 
@@ -407,6 +407,7 @@ struct tcp_layer {
     uint32_t nroutes;
     bool raised;           /* estab_output() has raised an event */
     estab_time refused_at; /* when a connection was last refused memory */
+    bool tight;            /* tcp_memory.c: less than a quarter is left */
 };
 
 /* Local addresses of sockets that are bound to none in particular. */
@@ -481,6 +482,15 @@ int tcp_route_user(struct tcb *t,
                    const struct ip4_route *route); /* estab_source_route()'s results */
 /* What a listener answers a SYN by. */
 const struct ip4_route *tcp_route_of_syn(const struct tcb *listener, const struct seg *g);
+
+/* ---- tcp_memory.c ---- */
+uint32_t tcp_rcv_bound(const struct tcb *t); /* rcvbuf, or less while memory runs out */
+uint32_t tcp_snd_bound(const struct tcb *t); /* sndbuf, or less */
+bool tcp_memory_scarce(const struct tcp_layer *l);
+bool tcp_memory_refuses(struct tcp_layer *l); /* a new connection; and counts it */
+/* Between calls, when nobody looks at what was freed: gives back what is kept for later, while
+ * memory runs out. */
+void tcp_memory_settle(struct tcp_layer *l);
 
 /* ---- tcp_extra.c ---- */
 const struct tcp_extra *tcp_extra(const struct tcb *t); /* never NULL */

@@ -320,7 +320,7 @@ bool tcp_cookie_arrives(struct tcb *t, struct seg *g, const struct ip_dgram *d)
             tcp_drop_tuple(l, &k, g, ESTAB_LISTEN, RULE_BACKLOG_FULL);
         return true;
     }
-    child = cookie_tcb(t, &q, c, d->port);
+    child = tcp_memory_refuses(l) ? NULL : cookie_tcb(t, &q, c, d->port);
     if (!child) {
         tcp_drop_tuple(l, &k, g, ESTAB_LISTEN, RULE_NO_MEMORY);
         return true;

@@ -133,7 +133,7 @@ static bool has_room(struct tcb *t)
     struct tcp_listener *f = t->l;
 
     pass_minutes(f, t->layer->env->now);
-    return f->npending + f->nreset[0] + f->nreset[1] < t->fastopen;
+    return f->npending + f->nreset[0] + f->nreset[1] < t->fastopen && !tcp_memory_scarce(t->layer);
 }
 
 /* Its handshake is complete, or it has ended. */

@@ -350,16 +350,15 @@ bool tcp_has_room(const struct tcb *t)
 {
     uint32_t lowat = tcp_extra(t)->notsent_lowat;
 
-    return tcp_queued(t) < t->sndbuf && (lowat == 0 || tcp_unsent(t) < lowat);
+    return tcp_queued(t) < tcp_snd_bound(t) && (lowat == 0 || tcp_unsent(t) < lowat);
 }
 
 /* Not for each octet: when a third of the queue, or half of what may be unsent, is free. */
 bool tcp_raise_room(struct tcb *t)
 {
-    uint32_t lowat = tcp_extra(t)->notsent_lowat;
+    uint32_t lowat = tcp_extra(t)->notsent_lowat, most = tcp_snd_bound(t);
 
-    if (!t->want_out || tcp_queued(t) > t->sndbuf - t->sndbuf / 3 ||
-        (lowat && tcp_unsent(t) > lowat / 2))
+    if (!t->want_out || tcp_queued(t) > most - most / 3 || (lowat && tcp_unsent(t) > lowat / 2))
         return false;
     t->want_out = false;
     tcp_raise(t, ESTAB_EV_OUT);
@@ -393,7 +392,7 @@ uint8_t tcp_level(const struct tcb *t)
             ev |= ESTAB_EV_OUT;
         break;
     case ESTAB_SYN_RECEIVED:
-        if (tcp_is_early(t) && tcp_queued(t) < t->sndbuf)
+        if (tcp_is_early(t) && tcp_queued(t) < tcp_snd_bound(t))
             ev |= ESTAB_EV_OUT;
         break;
     case ESTAB_CLOSED:

@@ -16,7 +16,9 @@
 #define STEP     500u       /* a turn moves on by 1 to STEP: RFC 6056 section 3.3.5 */
 #define HOPELESS ESTAB_S(1) /* a new TIME-WAIT cannot be reused sooner */
 
-#define CONNS_SIZE (65536 * sizeof(uint32_t))
+#define PAGE       256u /* ports */
+#define PAGE_SIZE  (PAGE * sizeof(uint32_t))
+#define PAGES_SIZE (65536 / PAGE * sizeof(uint32_t *))
 
 static uint32_t range_len(const struct tcp_layer *l)
 {
@@ -41,12 +43,49 @@ static void map_free(struct tcp_layer *l, struct tcp_port_map *m)
     l->port_use.nmaps--;
 }
 
+static void conns_free(struct tcp_layer *l)
+{
+    uint32_t **pages = l->port_use.conns;
+
+    for (uint32_t i = 0; pages && i < 65536 / PAGE; i++)
+        env_free(l->env, pages[i], PAGE_SIZE, 4);
+    env_free(l->env, pages, PAGES_SIZE, 8);
+    l->port_use.conns = NULL;
+}
+
+/* One connection more; without memory for it nothing is known any more, and counted anew when it is
+ * asked next. */
+static void conns_add(struct tcp_layer *l, uint16_t lport)
+{
+    uint32_t **page = l->port_use.conns;
+
+    if (!page)
+        return;
+    page += lport / PAGE;
+    if (!*page) {
+        *page = env_alloc(l->env, PAGE_SIZE, 4);
+        if (!*page) {
+            conns_free(l);
+            return;
+        }
+        memset(*page, 0, PAGE_SIZE);
+    }
+    (*page)[lport % PAGE]++;
+}
+
+static uint32_t conns_at(const struct tcp_layer *l, uint16_t lport)
+{
+    const uint32_t *page = l->port_use.conns[lport / PAGE];
+
+    return page ? page[lport % PAGE] : 0;
+}
+
 void tcp_ports_fini(struct tcp_layer *l)
 {
     for (int i = 0; i < TCP_PORT_MAPS; i++)
         if (l->port_use.maps[i].bits)
             map_free(l, &l->port_use.maps[i]);
-    env_free(l->env, l->port_use.conns, CONNS_SIZE, 8);
+    conns_free(l);
 }
 
 static struct tcp_port_map *map_find(struct tcp_layer *l, const struct tcp_tuple *k)
@@ -75,8 +114,10 @@ void tcp_ports_note(struct tcp_layer *l, const struct tcp_tuple *k, bool busy)
 {
     struct tcp_port_map *m;
 
-    if (l->port_use.conns)
-        l->port_use.conns[k->lport] += busy ? 1 : UINT32_MAX;
+    if (busy)
+        conns_add(l, k->lport);
+    else if (l->port_use.conns)
+        l->port_use.conns[k->lport / PAGE][k->lport % PAGE]--;
     if (k->lport < l->set.port_lo || k->lport > l->set.port_hi)
         return;
     m = map_find(l, k);
@@ -139,25 +180,22 @@ static struct tcp_port_map *map_need(struct tcp_layer *l, const struct tcp_tuple
 /* Counted anew once, kept up from then on. */
 static bool conns_need(struct tcp_layer *l)
 {
-    uint32_t *n = l->port_use.conns;
-
-    if (n)
+    if (l->port_use.conns)
         return true;
-    n = env_alloc(l->env, CONNS_SIZE, 8);
-    if (!n)
+    l->port_use.conns = env_alloc(l->env, PAGES_SIZE, 8);
+    if (!l->port_use.conns)
         return false;
-    memset(n, 0, CONNS_SIZE);
+    memset(l->port_use.conns, 0, PAGES_SIZE);
     for (uint32_t i = slab_next(&l->tcbs, 0); i != SLAB_NONE; i = slab_next(&l->tcbs, i + 1))
         if (tcb_at(l, i)->in_demux && tcb_at(l, i)->pport)
-            n[tcb_at(l, i)->lport]++;
+            conns_add(l, tcb_at(l, i)->lport);
     for (uint32_t i = slab_next(&l->synqs, 0); i != SLAB_NONE; i = slab_next(&l->synqs, i + 1))
         if (!((const struct tcp_synq *)slab_at(&l->synqs, i))->dead)
-            n[((const struct tcp_synq *)slab_at(&l->synqs, i))->lport]++;
+            conns_add(l, ((const struct tcp_synq *)slab_at(&l->synqs, i))->lport);
     for (uint32_t i = slab_next(&l->timewaits, 0); i != SLAB_NONE;
          i = slab_next(&l->timewaits, i + 1))
-        n[((const struct tcp_timewait *)slab_at(&l->timewaits, i))->lport]++;
-    l->port_use.conns = n;
-    return true;
+        conns_add(l, ((const struct tcp_timewait *)slab_at(&l->timewaits, i))->lport);
+    return l->port_use.conns != NULL;
 }
 
 /* Half-open entries are not asked: their listener has the port. */
@@ -189,7 +227,7 @@ int tcp_port_lingers(struct tcb *t, uint16_t local, uint16_t lport)
 {
     if (!conns_need(t->layer))
         return ESTAB_E_NOMEM;
-    return t->layer->port_use.conns[lport] && lingers(t, local, lport) ? ESTAB_E_INUSE : 0;
+    return conns_at(t->layer, lport) && lingers(t, local, lport) ? ESTAB_E_INUSE : 0;
 }
 
 /* ---- the choice ---- */

@@ -215,6 +215,10 @@ void synq_new(struct tcb *t, const struct seg *g, const struct ip_dgram *d, cons
     struct tcp_synq *q, syn;
     uint32_t slot;
 
+    if (tcp_memory_scarce(l)) {
+        tcp_drop_tuple(l, &k, g, ESTAB_LISTEN, RULE_MEM_CONN);
+        return;
+    }
     if (t->l->accepts.n + (cookie ? 0 : t->l->nsynq) >= t->l->backlog) {
         if (l->set.overflow == ESTAB_OVERFLOW_RST)
             tcp_refuse(l, g, d, ESTAB_LISTEN, RULE_BACKLOG_RST);
@@ -471,6 +475,10 @@ void synq_segment_arrives(struct tcp_layer *l, uint32_t slot, struct seg *g)
     if (g->text.len == 0 && !(g->flags & SEG_FIN) && q->retries < deferred_for(l, listener)) {
         q->acked = true;
         tcp_drop_tuple(l, &k, g, ESTAB_SYN_RECEIVED, RULE_DEFERRED);
+        return;
+    }
+    if (tcp_memory_scarce(l)) {
+        tcp_drop_tuple(l, &k, g, ESTAB_SYN_RECEIVED, RULE_MEM_CONN);
         return;
     }
     t = promote(l, slot, listener);

@@ -61,6 +61,9 @@ static void text_ahead(struct tcb *t, const struct seg *g)
     if (w->ahead && ranges_has(&w->ahead->r, g->seq, end)) {
         tcp_dsack(t, g->seq, end);
         tcp_drop(t, g, RULE_TEXT_DUPLICATE);
+    } else if (tcp_memory_scarce(t->layer)) {
+        tcp_drop(t, g, RULE_MEM_AHEAD);
+        return;
     } else if (!t->rd_shut && keep(t, g->seq, &g->text) != 0) {
         refuse_text(t, g);
         return;
@@ -130,12 +133,26 @@ static void text_taken(struct tcb *t, uint32_t n, bool gap)
         tcp_raise(t, ESTAB_EV_IN);
 }
 
+/* What is out of order goes: it was reported, and may be given up all the same (RFC 2018 section
+ * 8); the peer has it still. */
+static bool give_up_ahead(struct tcb *t)
+{
+    if (!t->w->ahead)
+        return false;
+    tcp_ranges_free(t->layer, &t->w->ahead);
+    t->w->fin_ahead = false;
+    ring_drop(&t->w->rcv, &t->layer->pool, 0, false);
+    rule_count(t->layer->rules, RULE_MEM_AHEAD);
+    return true;
+}
+
 static bool text_in_order(struct tcb *t, const struct seg *g)
 {
     bool gap = t->w->ahead != NULL;
     uint32_t n = g->text.len;
 
-    if (!t->rd_shut && keep(t, g->seq, &g->text) != 0) {
+    if (!t->rd_shut && keep(t, g->seq, &g->text) != 0 &&
+        (!give_up_ahead(t) || keep(t, g->seq, &g->text) != 0)) {
         refuse_text(t, g);
         return false;
     }

@@ -48,10 +48,13 @@ static void timewait_end(struct tcp_layer *l, uint32_t slot, enum estab_cause by
 
 static uint32_t timewait_get(struct tcp_layer *l)
 {
-    uint32_t slot = slab_get(&l->timewaits);
+    uint32_t slot;
 
-    if (slot != SLAB_NONE || l->timewait_due.head == SLAB_NONE)
-        return slot;
+    if (!tcp_memory_scarce(l) || l->timewait_due.head == SLAB_NONE) {
+        slot = slab_get(&l->timewaits);
+        if (slot != SLAB_NONE || l->timewait_due.head == SLAB_NONE)
+            return slot;
+    }
     rule_count(l->rules, RULE_TIME_WAIT_RECYCLED);
     timewait_end(l, l->timewait_due.head, ESTAB_BY_TIMEOUT);
     return slab_get(&l->timewaits);

@@ -138,7 +138,7 @@ static ptrdiff_t enqueue(struct tcb *t, const struct estab_iov *iov, size_t niov
 static uint32_t send_room(const struct tcb *t)
 {
     uint32_t lowat = tcp_extra(t)->notsent_lowat, queued = t->w->snd.len, unsent = tcp_unsent(t);
-    uint32_t room = t->sndbuf > queued ? t->sndbuf - queued : 0, most;
+    uint32_t bound = tcp_snd_bound(t), room = bound > queued ? bound - queued : 0, most;
 
     if (lowat == 0 || room == 0)
         return room;

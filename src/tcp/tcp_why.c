@@ -59,7 +59,7 @@ static bool is_shut(const struct tcb *t)
 {
     uint32_t wnd = tcp_rcv_wnd(t);
 
-    return tcp_unread(t) > 0 && !t->fin_rcvd && wnd < t->rcv_mss && wnd < t->rcvbuf / 2;
+    return tcp_unread(t) > 0 && !t->fin_rcvd && wnd < t->rcv_mss && wnd < tcp_rcv_bound(t) / 2;
 }
 
 static enum estab_why why_idle(const struct tcb *t)

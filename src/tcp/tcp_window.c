@@ -73,7 +73,9 @@ static uint32_t room(const struct tcb *t)
 {
     uint32_t unread = tcp_unread(t);
 
-    return t->rcvbuf > unread ? t->rcvbuf - unread : 0;
+    uint32_t most = tcp_rcv_bound(t);
+
+    return most > unread ? most - unread : 0;
 }
 
 /* How far RCV.ADV could move now: as far as there is room, and as the field can say.  What was not
@@ -89,7 +91,7 @@ static uint32_t growth(const struct tcb *t)
 
 static uint32_t worth(const struct tcb *t)
 {
-    uint32_t half = t->rcvbuf / 2;
+    uint32_t half = tcp_rcv_bound(t) / 2;
 
     return half < t->rcv_mss ? half : t->rcv_mss;
 }
@@ -99,7 +101,7 @@ bool tcp_window_worth(const struct tcb *t)
 {
     uint32_t g = growth(t);
 
-    return g >= 2 * worth(t) || g >= t->rcvbuf / 2 || (tcp_rcv_wnd(t) == 0 && g >= worth(t));
+    return g >= 2 * worth(t) || g >= tcp_rcv_bound(t) / 2 || (tcp_rcv_wnd(t) == 0 && g >= worth(t));
 }
 
 /* The field of the next segment.  Whether RCV.ADV moves is decided by the buffer (RFC 9293 section

@@ -265,7 +265,8 @@ void udp_queue_in(struct udp_layer *l, struct udp_sock *u, const struct ip_dgram
     in.scope = ip_is_link_local6(d->ip.src) ? (uint16_t)(d->port + 1) : 0;
     in.hop_limit = d->ip.hop_limit;
     in.tos = d->ip.tos;
-    if (u->nrcv && u->rcv.len + sizeof in + in.len > u->rcvbuf) {
+    if (u->nrcv &&
+        (u->rcv.len + sizeof in + in.len > u->rcvbuf || env_pressure(l->env) == ENV_SCARCE)) {
         u->refused++;
         ip_drop(l->ip, d, RULE_UDP_FULL);
         return;

@@ -175,6 +175,10 @@
     X(CLOSE_UNREAD, "close-unread", "RFC 1122 section 4.2.2.13: closed with unread data: RST")     \
     /* resources */                                                                                \
     X(NO_MEMORY, "no-memory", "the environment, or a ceiling of estab_config, refused memory")     \
+    X(MEM_TIGHT, "memory-tight", "a quarter of mem_max is left: windows and send queues shrink")   \
+    X(MEM_CONN, "memory-connection", "an eighth of mem_max is left: no new connection")            \
+    X(MEM_AHEAD, "memory-ahead",                                                                   \
+      "RFC 2018 section 8: text out of order given up for text in order")                          \
     X(CONNS_FULL, "connections-full", "estab_config.max_conns reached")
 
 enum rule {

@@ -68,8 +68,8 @@ static void free_slots_are_reused_last_in_first_out(void **state)
     slab_put(&x->s, 0);
     assert_int_equal(x->s.used, 17);
     assert_int_equal(slab_get(&x->s), 0);
-    assert_int_equal(slab_get(&x->s), 17);
     assert_int_equal(slab_get(&x->s), 3);
+    assert_int_equal(slab_get(&x->s), 17);
     assert_int_equal(slab_get(&x->s), 20);
     world_free(x);
 }
@@ -217,6 +217,36 @@ static void ten_million_small_objects(void **state)
     world_free(x);
 }
 
+static void empty_chunks_are_given_back(void **state)
+{
+    struct world *x = world_new(64, 8, 4, 1000);
+    uint32_t i, gens[160];
+    size_t all;
+
+    (void)state;
+    for (i = 0; i < 160; i++)
+        (void)slab_get(&x->s);
+    all = x->t.live;
+    for (i = 0; i < 160; i++)
+        if (i != 37)
+            slab_put(&x->s, i);
+    for (i = 0; i < 160; i++)
+        gens[i] = slab_gen(&x->s, i);
+    slab_trim(&x->s, 2);
+    assert_int_equal(x->s.empty, 2);
+    slab_trim(&x->s, 0);
+    assert_true(all - x->t.live >= (size_t)9 * 16 * 64);
+    assert_non_null(slab_find(&x->s, 37, 1));
+    assert_int_equal(slab_next(&x->s, 0), 37);
+    assert_int_equal(slab_next(&x->s, 38), SLAB_NONE);
+    for (i = 0; i < 159; i++)
+        assert_int_not_equal(slab_get(&x->s), SLAB_NONE);
+    assert_int_equal(x->s.nchunks, 10);
+    for (i = 0; i < 160; i++)
+        assert_true(i == 37 || (int32_t)(slab_gen(&x->s, i) - gens[i]) > 0);
+    world_free(x);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -229,6 +259,7 @@ int main(void)
         cmocka_unit_test(a_refused_allocation_changes_nothing),
         cmocka_unit_test(the_ceiling_is_never_passed),
         cmocka_unit_test(ten_million_small_objects),
+        cmocka_unit_test(empty_chunks_are_given_back),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
