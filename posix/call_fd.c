@@ -206,7 +206,7 @@ static int shut(struct file *f, int how)
     if (st == ESTAB_CLOSED || st == ESTAB_TIME_WAIT)
         return ENOTCONN; /* and yet it is shut */
     err = how == SHUT_RD ? 0 : estab_shutdown(f->p->stack, f->k, ESTAB_SHUT_WR);
-    return err == ESTAB_E_PIPE ? 0 : sock_errno(err);
+    return err == ESTAB_E_PIPE ? 0 : estab_errno(err);
 }
 
 int estab_posix_shutdown(int fd, int how)

@@ -116,14 +116,14 @@ static int read_some(struct reading *r)
         r->got += r->wanted ? (size_t)n : 0;
     } while (r->got < r->wanted && !(r->flags & MSG_PEEK));
     if (n < 0 && n != ESTAB_E_AGAIN && r->f->ended) {
-        r->f->told = sock_errno((int)n); /* for a send */
+        r->f->told = estab_errno((int)n); /* for a send */
         return -1;
     }
     r->f->ended |= n == 0;
     if (n == 0 || (r->f->rd_shut && (n == ESTAB_E_AGAIN || n == ESTAB_E_NOTCONN)) ||
         (r->f->connecting && n == ESTAB_E_NOTCONN))
         return -1;
-    return n < 0 ? sock_errno((int)n) : 0;
+    return n < 0 ? estab_errno((int)n) : 0;
 }
 
 static int read_stream(struct reading *r)
@@ -295,7 +295,7 @@ static int write_some(struct writing *w)
     } while (n > 0 && w->sent < w->wanted);
     if (n == ESTAB_E_NOTCONN)
         return EPIPE; /* as Linux says it of a socket that never was connected */
-    return n < 0 ? sock_errno((int)n) : 0;
+    return n < 0 ? estab_errno((int)n) : 0;
 }
 
 static int write_stream(struct writing *w, bool nonblock)

@@ -43,7 +43,7 @@ static int get_error(struct file *f, int *val)
     if (*val)
         return 0;
     (void)estab_getopt(f->p->stack, f->k, ESTAB_O_ERROR, &err);
-    *val = err ? sock_errno(-(int)err) : 0;
+    *val = err ? estab_errno(-(int)err) : 0;
     return 0;
 }
 
@@ -77,7 +77,7 @@ static int keepalive_apply(struct file *f)
 
     (void)estab_setopt(s, f->k, ESTAB_O_KEEPCNT, f->keepcnt);
     (void)estab_setopt(s, f->k, ESTAB_O_KEEPINTVL, ESTAB_S(f->keepintvl));
-    return sock_errno(
+    return estab_errno(
         estab_setopt(s, f->k, ESTAB_O_KEEPIDLE, f->keepalive ? ESTAB_S(f->keepidle) : 0));
 }
 
@@ -145,15 +145,15 @@ static int get_buffer(struct file *f, enum estab_opt opt, int set, int *val)
     int err = estab_getopt(f->p->stack, f->k, opt, &n);
 
     *val = set ? set : (int)n;
-    return sock_errno(err);
+    return estab_errno(err);
 }
 
 static int set_buffer(struct file *f, enum estab_opt opt, int doubled)
 {
     const int least = 2048; /* the stack's */
 
-    return sock_errno(estab_setopt(f->p->stack, f->k, opt,
-                                   (uint64_t)(doubled / 2 < least ? least : doubled / 2)));
+    return estab_errno(estab_setopt(f->p->stack, f->k, opt,
+                                    (uint64_t)(doubled / 2 < least ? least : doubled / 2)));
 }
 
 static int set_sndbuf(struct file *f, int val)
@@ -186,7 +186,7 @@ static int set_maxseg(struct file *f, int val)
 {
     if (val != 0 && val < 88)
         return EINVAL;
-    return sock_errno(estab_setopt(f->p->stack, f->k, ESTAB_O_MAXSEG, (uint64_t)val));
+    return estab_errno(estab_setopt(f->p->stack, f->k, ESTAB_O_MAXSEG, (uint64_t)val));
 }
 
 /* Of a connection the size in force; before that, what was asked for, or RFC 9293's default. */
@@ -208,7 +208,7 @@ static int set_ttl(struct file *f, int val)
 
     if (val < -1 || val == 0 || val > 255)
         return EINVAL;
-    return sock_errno(
+    return estab_errno(
         estab_setopt(f->p->stack, f->k, ESTAB_O_HOP_LIMIT, (uint64_t)(val < 0 ? usual : val)));
 }
 
@@ -216,12 +216,12 @@ static int set_tclass(struct file *f, int val)
 {
     if (val < -1 || val > 255)
         return EINVAL;
-    return sock_errno(estab_setopt(f->p->stack, f->k, ESTAB_O_TOS, (uint64_t)(val < 0 ? 0 : val)));
+    return estab_errno(estab_setopt(f->p->stack, f->k, ESTAB_O_TOS, (uint64_t)(val < 0 ? 0 : val)));
 }
 
 static int set_tos(struct file *f, int val)
 {
-    return sock_errno(estab_setopt(f->p->stack, f->k, ESTAB_O_TOS, (uint64_t)(val & 0xff)));
+    return estab_errno(estab_setopt(f->p->stack, f->k, ESTAB_O_TOS, (uint64_t)(val & 0xff)));
 }
 
 /* 0 is 1; a negative one is as much as can be. */
@@ -231,7 +231,7 @@ static int set_rcvlowat(struct file *f, int val)
 
     if (f->type != SOCK_STREAM)
         return 0;
-    return sock_errno(
+    return estab_errno(
         estab_setopt(f->p->stack, f->k, ESTAB_O_RCVLOWAT, (uint64_t)(val < 0 ? none : val)));
 }
 
@@ -250,7 +250,7 @@ static int get_deferaccept(struct file *f, int *val)
 {
     uint64_t ns = 0;
     int seconds = 0, timeout = 1;
-    int err = sock_errno(estab_getopt(f->p->stack, f->k, ESTAB_O_DEFER_ACCEPT, &ns));
+    int err = estab_errno(estab_getopt(f->p->stack, f->k, ESTAB_O_DEFER_ACCEPT, &ns));
 
     while (ESTAB_S((uint64_t)seconds) < ns) {
         seconds += timeout;
@@ -262,8 +262,8 @@ static int get_deferaccept(struct file *f, int *val)
 
 static int set_deferaccept(struct file *f, int val)
 {
-    return sock_errno(estab_setopt(f->p->stack, f->k, ESTAB_O_DEFER_ACCEPT,
-                                   ESTAB_S((uint64_t)(val < 0 ? 0 : val))));
+    return estab_errno(estab_setopt(f->p->stack, f->k, ESTAB_O_DEFER_ACCEPT,
+                                    ESTAB_S((uint64_t)(val < 0 ? 0 : val))));
 }
 
 /* TCP_FASTOPEN_CONNECT: the opening waits for what is sent first, if a cookie is there. */
@@ -272,7 +272,7 @@ static int set_fast_open_connect(struct file *f, int val)
     if (val < 0 || val > 1)
         return EINVAL;
     f->fast_open = val;
-    return sock_errno(estab_setopt(f->p->stack, f->k, ESTAB_O_FASTOPEN, (uint64_t)val));
+    return estab_errno(estab_setopt(f->p->stack, f->k, ESTAB_O_FASTOPEN, (uint64_t)val));
 }
 
 static int get_fast_open_connect(struct file *f, int *val)
@@ -362,8 +362,8 @@ static int set_row(struct file *f, int i, int val)
     if (r->set)
         err = r->set(f, val);
     else
-        err = sock_errno(estab_setopt(f->p->stack, f->k, (enum estab_opt)r->core,
-                                      is_flag(r) ? val != 0 : (uint64_t)val * r->scale));
+        err = estab_errno(estab_setopt(f->p->stack, f->k, (enum estab_opt)r->core,
+                                       is_flag(r) ? val != 0 : (uint64_t)val * r->scale));
     if (!err && i < STORED_ROWS)
         f->stored[i] = r->name == SO_PRIORITY ? val : val != 0;
     return err;
@@ -383,7 +383,7 @@ static int get_row(struct file *f, int i, int *val)
     }
     err = estab_getopt(f->p->stack, f->k, (enum estab_opt)r->core, &n);
     *val = (int)(n / r->scale);
-    return sock_errno(err);
+    return estab_errno(err);
 }
 
 /* What was set on the connection before goes on to the one that takes its place. */
@@ -472,7 +472,7 @@ static int set_congestion(const struct file *f, const void *val, socklen_t len)
         return EINVAL;
     memcpy(name, val, len < 15 ? len : 15);
     err = estab_set_cc(f->p->stack, f->k, strcmp(name, "reno") == 0 ? "newreno" : name);
-    return err == ESTAB_E_INVAL ? ENOENT : sock_errno(err);
+    return err == ESTAB_E_INVAL ? ENOENT : estab_errno(err);
 }
 
 /* Copies what there is, as far as there is room; the errno. */

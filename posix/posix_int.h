@@ -194,7 +194,6 @@ void epoll_free(struct epoll_set *s);
 pthread_mutex_t *epoll_lock(struct epoll_set *s);
 
 /* ---- sock.c ---- */
-int sock_errno(int err); /* of an enum estab_err */
 void sock_watch(struct file *f);
 /* Another connection under the same descriptor.  0, or an errno. */
 int sock_renew(struct file *f);

@@ -10,47 +10,6 @@
 
 static const uint8_t v4_any[16] = {[10] = 0xff, [11] = 0xff};
 
-int sock_errno(int err)
-{
-    switch ((enum estab_err)err) {
-    case ESTAB_OK:
-        return 0;
-    case ESTAB_E_AGAIN:
-        return EAGAIN;
-    case ESTAB_E_BADF:
-        return EBADF;
-    case ESTAB_E_INVAL:
-        return EINVAL;
-    case ESTAB_E_NOMEM:
-        return ENOMEM;
-    case ESTAB_E_INUSE:
-        return EADDRINUSE;
-    case ESTAB_E_NOTCONN:
-        return ENOTCONN;
-    case ESTAB_E_ISCONN:
-        return EISCONN;
-    case ESTAB_E_REFUSED:
-        return ECONNREFUSED;
-    case ESTAB_E_RESET:
-        return ECONNRESET;
-    case ESTAB_E_TIMEOUT:
-        return ETIMEDOUT;
-    case ESTAB_E_UNREACH:
-        return EHOSTUNREACH;
-    case ESTAB_E_PIPE:
-        return EPIPE;
-    case ESTAB_E_INPROGRESS:
-        return EINPROGRESS;
-    case ESTAB_E_ADDRNOTAVAIL:
-        return EADDRNOTAVAIL;
-    case ESTAB_E_MSGSIZE:
-        return EMSGSIZE;
-    case ESTAB_E_NOTSUP:
-        return EOPNOTSUPP;
-    }
-    return EIO;
-}
-
 /* ---- addresses ---- */
 
 static int addr_from4(const struct sockaddr *sa, struct estab_addr *a)
@@ -155,7 +114,7 @@ int sock_renew(struct file *f)
     int err = estab_socket(f->p->stack, ESTAB_TCP, &k);
 
     if (err)
-        return sock_errno(err);
+        return estab_errno(err);
     opt_carry(f, k);
     (void)estab_abort(f->p->stack, f->k);
     f->k = k;

@@ -176,7 +176,6 @@ struct plug_file *plug_file_new(struct plug *p, enum plug_kind kind);
 void plug_file_free(struct plug *p, struct plug_file *f); /* and closes the descriptor */
 /* The socket fd is: NULL and *err = EBADF or ENOTSOCK. */
 struct plug_file *plug_sock(const struct plug *p, int fd, int *err);
-int plug_errno(int estab_err);
 int plug_fcntl(void *u, int fd, int cmd, ...);
 int plug_ioctl(void *u, int fd, unsigned long request, ...);
 int plug_close(void *u, int fd);

@@ -105,7 +105,7 @@ static bool attempt_read(struct plug *p, struct plug_op *op)
     }
     op->ret = (ssize_t)r->got;
     if (n < 0 && n != ESTAB_E_AGAIN)
-        err = plug_errno((int)n);
+        err = estab_errno((int)n);
     if (r->got > 0) {
         r->f->told = err ? err : r->f->told; /* what came is handed over first */
         op->late_ret = op->ret;
@@ -247,7 +247,7 @@ static int send_errno(const struct plug *p, ptrdiff_t err)
 {
     if (err == ESTAB_E_NOTCONN && p->set.profile != PLUG_FREEBSD)
         return EPIPE; /* as Linux says it of a socket that never was connected */
-    return plug_errno((int)err);
+    return estab_errno((int)err);
 }
 
 static bool attempt_write(struct plug *p, struct plug_op *op)

@@ -42,7 +42,7 @@ static int get_error(struct plug *p, struct plug_file *f, int *val)
     if (*val)
         return 0;
     (void)estab_getopt(p->stack, f->k, ESTAB_O_ERROR, &err);
-    *val = err ? plug_errno(-(int)err) : 0;
+    *val = err ? estab_errno(-(int)err) : 0;
     return 0;
 }
 
@@ -80,7 +80,7 @@ static int keepalive_apply(struct plug *p, struct plug_file *f)
 {
     (void)estab_setopt(p->stack, f->k, ESTAB_O_KEEPCNT, f->keepcnt);
     (void)estab_setopt(p->stack, f->k, ESTAB_O_KEEPINTVL, f->keepintvl);
-    return plug_errno(
+    return estab_errno(
         estab_setopt(p->stack, f->k, ESTAB_O_KEEPIDLE, f->keepalive ? f->keepidle : 0));
 }
 
@@ -143,14 +143,14 @@ static int get_buffer(struct plug *p, struct plug_file *f, enum estab_opt opt, i
     int err = estab_getopt(p->stack, f->k, opt, &n);
 
     *val = (int)(p->set.profile == PLUG_LINUX ? 2 * n : n);
-    return plug_errno(err);
+    return estab_errno(err);
 }
 
 static int set_buffer(struct plug *p, struct plug_file *f, enum estab_opt opt, int val)
 {
     const int least = 2048; /* the core's, in place of an error: POSIX lets a size be adjusted */
 
-    return plug_errno(estab_setopt(p->stack, f->k, opt, (uint64_t)(val < least ? least : val)));
+    return estab_errno(estab_setopt(p->stack, f->k, opt, (uint64_t)(val < least ? least : val)));
 }
 
 static int set_sndbuf(struct plug *p, struct plug_file *f, int val)
@@ -175,7 +175,7 @@ static int get_rcvbuf(struct plug *p, struct plug_file *f, int *val)
 
 static int set_maxseg(struct plug *p, struct plug_file *f, int val)
 {
-    return plug_errno(estab_setopt(p->stack, f->k, ESTAB_O_MAXSEG, (uint64_t)val));
+    return estab_errno(estab_setopt(p->stack, f->k, ESTAB_O_MAXSEG, (uint64_t)val));
 }
 
 /* Of a connection the size in force; before that, what was asked for. */
@@ -199,7 +199,7 @@ static int set_fastopen(struct plug *p, struct plug_file *f, int val)
         return EINVAL;
     if (!f->listening || !p->set.fastopen_server)
         return 0;
-    return plug_errno(estab_setopt(p->stack, f->k, ESTAB_O_FASTOPEN, (uint64_t)val));
+    return estab_errno(estab_setopt(p->stack, f->k, ESTAB_O_FASTOPEN, (uint64_t)val));
 }
 
 static int set_fastopen_connect(struct plug *p, struct plug_file *f, int val)
@@ -306,8 +306,8 @@ static int set_row(struct plug *p, struct plug_file *f, int i, int val)
     if (r->set)
         err = r->set(p, f, val);
     else
-        err = plug_errno(estab_setopt(p->stack, f->k, (enum estab_opt)r->core,
-                                      is_flag(r) ? val != 0 : (uint64_t)val * r->scale));
+        err = estab_errno(estab_setopt(p->stack, f->k, (enum estab_opt)r->core,
+                                       is_flag(r) ? val != 0 : (uint64_t)val * r->scale));
     if (err)
         return err;
     f->stored_set[i] = true;
@@ -351,7 +351,7 @@ static int get_row(struct plug *p, struct plug_file *f, int i, int *val)
     }
     err = estab_getopt(p->stack, f->k, (enum estab_opt)r->core, &n);
     *val = (int)(n / r->scale);
-    return plug_errno(err);
+    return estab_errno(err);
 }
 
 /* ---- options that are no int ---- */

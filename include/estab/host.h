@@ -288,6 +288,11 @@ int estab_ctl_folder(char path[ESTAB_CTL_PATH], bool make, char *err);
 /* A blocking connection to a control socket; -1 and errno. */
 int estab_ctl_connect(const char *path);
 
+/* ---- what POSIX and Linux call it ---- */
+
+/* The errno of an enum estab_err, as Linux's calls set it: 0 for ESTAB_OK, EIO for what is none. */
+int estab_errno(int err);
+
 /* ---- text ---- */
 
 /* "10.0.0.1", "fd00::1", "10.0.0.1:80", "[fd00::1]:80", ":80".  0 or -1.  port_given may be NULL.
