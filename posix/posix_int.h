@@ -230,7 +230,6 @@ int datagram_connect(struct file *f, const struct sockaddr *addr, socklen_t len)
 void opt_carry(const struct file *f, estab_sock to);
 void opt_apply(struct file *f);
 void opt_inherit(struct file *f, const struct file *from);
-size_t opt_tcp_info(const struct file *f, void *buf, size_t len);
 
 #pragma GCC visibility pop
 #endif

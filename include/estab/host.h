@@ -292,6 +292,9 @@ int estab_ctl_connect(const char *path);
 
 /* The errno of an enum estab_err, as Linux's calls set it: 0 for ESTAB_OK, EIO for what is none. */
 int estab_errno(int err);
+/* What getsockopt(TCP_INFO) says: Linux 6.18's struct tcp_info, as much of it as len has room for,
+ * into buf; how many octets that is.  Lengths are in segments where Linux counts those. */
+size_t estab_linux_tcp_info(const struct estab_tcp_info *info, void *buf, size_t len);
 
 /* ---- text ---- */
 

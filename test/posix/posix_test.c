@@ -802,6 +802,7 @@ static void fast_open(void **state)
         len = sizeof i;
         assert_int_equal(estab_posix_getsockopt(c, IPPROTO_TCP, TCP_INFO, &i, &len), 0);
         assert_int_equal((i.tcpi_options & TCPI_OPT_SYN_DATA) != 0, k == 1);
+        assert_int_equal(i.tcpi_pmtu, 1500);
         close_fd(c);
         close_fd(s);
     }
