@@ -436,60 +436,14 @@ static int set_linger(struct file *f, const void *val, socklen_t len)
     memcpy(&l, val, sizeof l);
     f->linger_on = l.l_onoff != 0;
     if (f->linger_on)
-        f->linger_s = l.l_linger < 0 ? 0 : l.l_linger;
+        f->linger_s = l.l_linger;
     return 0;
 }
 
-/* A negative time is no time at all: 1 ns is over before anything can happen. */
-static int set_timeout(estab_dur *to, const void *val, socklen_t len)
+static int given(size_t n, socklen_t *len)
 {
-    struct timeval tv;
-
-    if (len < sizeof tv)
-        return EINVAL;
-    memcpy(&tv, val, sizeof tv);
-    if (tv.tv_usec < 0 || tv.tv_usec >= 1000000)
-        return EDOM;
-    *to = tv.tv_sec < 0 ? 1 : ESTAB_S((uint64_t)tv.tv_sec) + ESTAB_US((uint64_t)tv.tv_usec);
+    *len = (socklen_t)n;
     return 0;
-}
-
-/* RFC 6582's NewReno is "reno" by the name that Linux gives it. */
-static void current_cc(const struct file *f, char cc[16])
-{
-    memset(cc, 0, 16);
-    (void)estab_get_cc(f->p->stack, f->k, cc);
-    if (strcmp(cc, "newreno") == 0)
-        memcpy(cc, "reno\0\0\0", 8);
-}
-
-static int set_congestion(const struct file *f, const void *val, socklen_t len)
-{
-    char name[16] = {0};
-    int err;
-
-    if (len < 1)
-        return EINVAL;
-    memcpy(name, val, len < 15 ? len : 15);
-    err = estab_set_cc(f->p->stack, f->k, strcmp(name, "reno") == 0 ? "newreno" : name);
-    return err == ESTAB_E_INVAL ? ENOENT : estab_errno(err);
-}
-
-/* Copies what there is, as far as there is room; the errno. */
-static int give(const void *what, size_t n, void *val, socklen_t *len)
-{
-    if (*len > n)
-        *len = (socklen_t)n;
-    memcpy(val, what, *len);
-    return 0;
-}
-
-static int give_timeout(estab_dur ns, void *val, socklen_t *len)
-{
-    struct timeval tv = {.tv_sec = (time_t)(ns / ESTAB_S(1)),
-                         .tv_usec = (suseconds_t)(ns % ESTAB_S(1) / 1000u)};
-
-    return give(&tv, sizeof tv, val, len);
 }
 
 /* Linux's socket is closed while the connection is in TIME-WAIT. */
@@ -509,38 +463,33 @@ static int set_special(struct file *f, int level, int name, const void *val, soc
     if (level == SOL_SOCKET && name == SO_LINGER)
         return set_linger(f, val, len);
     if (level == SOL_SOCKET && name == SO_RCVTIMEO)
-        return set_timeout(&f->rcvtimeo, val, len);
+        return estab_linux_timeout(val, len, &f->rcvtimeo);
     if (level == SOL_SOCKET && name == SO_SNDTIMEO)
-        return set_timeout(&f->sndtimeo, val, len);
+        return estab_linux_timeout(val, len, &f->sndtimeo);
     if (level == IPPROTO_TCP && name == TCP_CONGESTION && f->type == SOCK_STREAM)
-        return set_congestion(f, val, len);
+        return estab_linux_set_cc(f->p->stack, f->k, val, len);
     return ENOPROTOOPT;
 }
 
 static int get_special(struct file *f, int level, int name, void *val, socklen_t *len)
 {
     struct linger l = {f->linger_on, f->linger_s};
-    char cc[16];
 
     if (level == SOL_SOCKET && name == SO_LINGER)
-        return give(&l, sizeof l, val, len);
+        return given(estab_linux_give(&l, sizeof l, val, *len), len);
     if (level == SOL_SOCKET && name == SO_RCVTIMEO)
-        return give_timeout(f->rcvtimeo, val, len);
+        return given(estab_linux_give_timeout(f->rcvtimeo, val, *len), len);
     if (level == SOL_SOCKET && name == SO_SNDTIMEO)
-        return give_timeout(f->sndtimeo, val, len);
+        return given(estab_linux_give_timeout(f->sndtimeo, val, *len), len);
     if (f->domain == AF_INET && level != SOL_SOCKET && level != IPPROTO_IP &&
         (level != IPPROTO_TCP || f->type != SOCK_STREAM))
         return EOPNOTSUPP; /* as Linux has it, of getsockopt alone */
     if (level != IPPROTO_TCP || f->type != SOCK_STREAM)
         return ENOPROTOOPT;
-    if (name == TCP_CONGESTION) {
-        current_cc(f, cc);
-        return give(cc, sizeof cc, val, len);
-    }
-    if (name == TCP_INFO) {
-        *len = (socklen_t)tcp_info(f, val, *len);
-        return 0;
-    }
+    if (name == TCP_CONGESTION)
+        return given(estab_linux_give_cc(f->p->stack, f->k, val, *len), len);
+    if (name == TCP_INFO)
+        return given(tcp_info(f, val, *len), len);
     return ENOPROTOOPT;
 }
 
@@ -595,6 +544,6 @@ int estab_posix_getsockopt(int fd, int level, int name, void *val, socklen_t *le
         return (int)call_end(f, 0, get_special(f, level, name, val, len));
     err = get_row(f, i, &n);
     if (!err)
-        err = give(&n, sizeof n, val, len);
+        err = given(estab_linux_give(&n, sizeof n, val, *len), len);
     return (int)call_end(f, 0, err);
 }

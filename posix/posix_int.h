@@ -88,7 +88,7 @@ struct file {
     bool fast_open;               /* RFC 7413: connect may return before there is a connection */
     int told;                     /* an errno for the next call that the stack does not know of */
     estab_dur rcvtimeo, sndtimeo; /* 0: none */
-    int linger_on, linger_s;
+    int linger_on, linger_s;      /* a negative one is for ever */
     uint32_t keepidle, keepintvl, keepcnt; /* s, s, a count */
     int sndbuf_set, rcvbuf_set;            /* what was asked for; 0: nothing */
     int stored[16];

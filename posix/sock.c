@@ -146,7 +146,7 @@ ssize_t call_end(struct file *f, ssize_t ret, int err)
  * acknowledged, which section 3.6 of RFC 9293 calls FIN-WAIT-2 or CLOSED. */
 static void linger(struct file *f)
 {
-    estab_time until = until_after(f, ESTAB_S((unsigned)f->linger_s));
+    estab_time until = until_after(f, f->linger_s < 0 ? 0 : ESTAB_S((unsigned)f->linger_s));
     enum estab_tcp_state st = sock_state(f);
 
     if (st != ESTAB_ESTABLISHED && st != ESTAB_CLOSE_WAIT && st != ESTAB_FIN_WAIT_1 &&
@@ -164,7 +164,7 @@ void sock_release(struct file *f)
 
     shard_lock(f->shard);
     f->watches = NULL;
-    if (f->p && f->type == SOCK_STREAM && f->linger_on && f->linger_s > 0 &&
+    if (f->p && f->type == SOCK_STREAM && f->linger_on && f->linger_s != 0 &&
         !atomic_load(&f->nonblock))
         linger(f);
     mirror_forget(f);

@@ -85,7 +85,7 @@ struct plug_file {
     bool keepalive;
     int told;                     /* an errno for SO_ERROR that the core does not know of */
     uint64_t rcvtimeo, sndtimeo;  /* ns; 0: none */
-    int linger_on, linger_s;      /* SO_LINGER */
+    int linger_on, linger_s;      /* SO_LINGER; a negative one is for ever */
     uint64_t keepidle, keepintvl; /* the core has them only while keepalive is on */
     uint64_t keepcnt;
     bool stored_set[PLUG_STORED_MAX];

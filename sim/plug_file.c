@@ -89,7 +89,7 @@ int plug_close(void *u, int fd)
     f = plug_file(p, fd);
     if (!f)
         return (int)plug_leave(p, -1, EBADF);
-    if (f->kind == PLUG_SOCKET && f->linger_on && f->linger_s > 0 && !f->nonblock) {
+    if (f->kind == PLUG_SOCKET && f->linger_on && f->linger_s != 0 && !f->nonblock) {
         plug_linger(p, f);
         plug_enter(p);
     }

@@ -417,7 +417,8 @@ void plug_linger(struct plug *p, struct plug_file *f)
     }
     (void)estab_shutdown(p->stack, f->k, ESTAB_SHUT_WR);
     plug_op_init(&l.op, attempt_lingered);
-    l.op.until = p->world.now + ESTAB_S(f->linger_s);
+    if (f->linger_s > 0)
+        l.op.until = p->world.now + ESTAB_S((unsigned)f->linger_s);
     (void)plug_wait(p, &l.op, false, 0);
 }
 

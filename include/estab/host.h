@@ -295,6 +295,15 @@ int estab_errno(int err);
 /* What getsockopt(TCP_INFO) says: Linux 6.18's struct tcp_info, as much of it as len has room for,
  * into buf; how many octets that is.  Lengths are in segments where Linux counts those. */
 size_t estab_linux_tcp_info(const struct estab_tcp_info *info, void *buf, size_t len);
+/* Values of other socket options.  give: as much as len has room for, and how many octets that is;
+ * the others an errno.  SO_RCVTIMEO, SO_SNDTIMEO: a struct timeval (EINVAL: too short; EDOM); a
+ * negative one is over before anything can happen, which 1 ns stands for.  TCP_CONGESTION: RFC
+ * 6582's algorithm is "reno" to Linux (ENOENT: no such algorithm). */
+size_t estab_linux_give(const void *what, size_t n, void *buf, size_t len);
+int estab_linux_timeout(const void *val, size_t len, estab_dur *out);
+size_t estab_linux_give_timeout(estab_dur timeout, void *buf, size_t len);
+int estab_linux_set_cc(estab_stack *s, estab_sock k, const void *val, size_t len);
+size_t estab_linux_give_cc(const estab_stack *s, estab_sock k, void *buf, size_t len);
 
 /* ---- text ---- */
 
