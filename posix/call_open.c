@@ -65,17 +65,13 @@ int estab_posix_socket(int domain, int type, int protocol)
 int estab_posix_bind(int fd, const struct sockaddr *addr, socklen_t len)
 {
     struct estab_addr a;
+    enum whose whose;
     struct file *f;
     int err;
 
-    switch (call_begin(fd, &f)) {
-    case THEIRS:
-        return bind(fd, addr, len);
-    case WRONG:
-        return -1;
-    case OURS:
-        break;
-    }
+    whose = call_begin(fd, &f);
+    if (whose != OURS)
+        return whose == THEIRS ? bind(fd, addr, len) : -1;
     err = addr_from(f, addr, len, &a);
     if (!err)
         err = estab_errno(estab_bind(f->p->stack, f->k, &a));
@@ -84,18 +80,14 @@ int estab_posix_bind(int fd, const struct sockaddr *addr, socklen_t len)
 
 int estab_posix_listen(int fd, int backlog)
 {
+    enum whose whose;
     struct file *f;
     uint32_t limit;
     int err;
 
-    switch (call_begin(fd, &f)) {
-    case THEIRS:
-        return listen(fd, backlog);
-    case WRONG:
-        return -1;
-    case OURS:
-        break;
-    }
+    whose = call_begin(fd, &f);
+    if (whose != OURS)
+        return whose == THEIRS ? listen(fd, backlog) : -1;
     if (f->type != SOCK_STREAM)
         return (int)call_end(f, -1, EOPNOTSUPP);
     /* Linux lets one more than the backlog wait; a negative one is as many as can be. */
@@ -157,6 +149,7 @@ static int accept_wait(struct file *f, int flags, struct estab_addr *peer, struc
 
 int estab_posix_accept4(int fd, struct sockaddr *addr, socklen_t *len, int flags)
 {
+    enum whose whose;
     struct file *f, *made = NULL;
     struct estab_addr peer;
     int err;
@@ -165,14 +158,9 @@ int estab_posix_accept4(int fd, struct sockaddr *addr, socklen_t *len, int flags
         errno = EINVAL;
         return -1;
     }
-    switch (call_begin(fd, &f)) {
-    case THEIRS:
-        return accept4(fd, addr, len, flags);
-    case WRONG:
-        return -1;
-    case OURS:
-        break;
-    }
+    whose = call_begin(fd, &f);
+    if (whose != OURS)
+        return whose == THEIRS ? accept4(fd, addr, len, flags) : -1;
     err = accept_wait(f, flags, &peer, &made);
     if (!err && made) {
         opt_inherit(made, f);
@@ -276,17 +264,13 @@ static int disconnect(struct file *f)
 
 int estab_posix_connect(int fd, const struct sockaddr *addr, socklen_t len)
 {
+    enum whose whose;
     struct file *f;
     int err;
 
-    switch (call_begin(fd, &f)) {
-    case THEIRS:
-        return connect(fd, addr, len);
-    case WRONG:
-        return -1;
-    case OURS:
-        break;
-    }
+    whose = call_begin(fd, &f);
+    if (whose != OURS)
+        return whose == THEIRS ? connect(fd, addr, len) : -1;
     if (!addr && len > 0)
         err = EFAULT;
     else if (!addr || len < sizeof(sa_family_t))
@@ -319,17 +303,13 @@ int sock_fast_open(struct file *f, const struct sockaddr *addr, socklen_t len)
 int estab_posix_getsockname(int fd, struct sockaddr *addr, socklen_t *len)
 {
     struct estab_addr a;
+    enum whose whose;
     struct file *f;
     int err;
 
-    switch (call_begin(fd, &f)) {
-    case THEIRS:
-        return getsockname(fd, addr, len);
-    case WRONG:
-        return -1;
-    case OURS:
-        break;
-    }
+    whose = call_begin(fd, &f);
+    if (whose != OURS)
+        return whose == THEIRS ? getsockname(fd, addr, len) : -1;
     err = !addr || !len ? EFAULT : estab_errno(estab_getaddrs(f->p->stack, f->k, &a, NULL));
     if (!err)
         addr_to(f, &a, addr, len);
@@ -340,17 +320,13 @@ int estab_posix_getpeername(int fd, struct sockaddr *addr, socklen_t *len)
 {
     enum estab_tcp_state st;
     struct estab_addr a;
+    enum whose whose;
     struct file *f;
     int err;
 
-    switch (call_begin(fd, &f)) {
-    case THEIRS:
-        return getpeername(fd, addr, len);
-    case WRONG:
-        return -1;
-    case OURS:
-        break;
-    }
+    whose = call_begin(fd, &f);
+    if (whose != OURS)
+        return whose == THEIRS ? getpeername(fd, addr, len) : -1;
     st = sock_state(f);
     err = estab_errno(estab_getaddrs(f->p->stack, f->k, NULL, &a));
     if (!err && f->type == SOCK_STREAM &&

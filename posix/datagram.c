@@ -50,7 +50,7 @@ ssize_t datagram_read(struct file *f, const struct iovec *iov, size_t niov, int 
     if (!err && flags & MSG_ERRQUEUE)
         err = EAGAIN;
     if (!err)
-        err = take_one(f, piece, pieces_from(iov, niov, 0, piece), flags, &info, &n);
+        err = take_one(f, piece, estab_iov_from(iov, niov, 0, piece, PIECES), flags, &info, &n);
     if (err)
         return call_end(f, -1, err);
     addr_to(f, &info.from, from->addr, from->len);
@@ -78,7 +78,7 @@ static int give_one(struct file *f, const struct iovec *iov, size_t niov, int fl
     bool nonblock = atomic_load(&f->nonblock) || (flags & MSG_DONTWAIT);
     estab_time until = until_after(f, f->sndtimeo);
     struct estab_iov piece[PIECES];
-    size_t k = pieces_from(iov, niov, 0, piece);
+    size_t k = estab_iov_from(iov, niov, 0, piece, PIECES);
     int err;
 
     for (;;) {

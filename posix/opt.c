@@ -497,17 +497,13 @@ static int get_special(struct file *f, int level, int name, void *val, socklen_t
 
 int estab_posix_setsockopt(int fd, int level, int name, const void *val, socklen_t len)
 {
+    enum whose whose;
     struct file *f;
     int n, i, err;
 
-    switch (call_begin(fd, &f)) {
-    case THEIRS:
-        return setsockopt(fd, level, name, val, len);
-    case WRONG:
-        return -1;
-    case OURS:
-        break;
-    }
+    whose = call_begin(fd, &f);
+    if (whose != OURS)
+        return whose == THEIRS ? setsockopt(fd, level, name, val, len) : -1;
     if (!val)
         return (int)call_end(f, -1, EFAULT);
     i = row_of(f, level, name);
@@ -524,17 +520,13 @@ int estab_posix_setsockopt(int fd, int level, int name, const void *val, socklen
 
 int estab_posix_getsockopt(int fd, int level, int name, void *val, socklen_t *len)
 {
+    enum whose whose;
     struct file *f;
     int n = 0, i, err;
 
-    switch (call_begin(fd, &f)) {
-    case THEIRS:
-        return getsockopt(fd, level, name, val, len);
-    case WRONG:
-        return -1;
-    case OURS:
-        break;
-    }
+    whose = call_begin(fd, &f);
+    if (whose != OURS)
+        return whose == THEIRS ? getsockopt(fd, level, name, val, len) : -1;
     if (!val || !len)
         return (int)call_end(f, -1, EFAULT);
     if ((int)*len < 0)

@@ -217,8 +217,6 @@ struct from { /* what a datagram brings besides its octets; addr may be NULL */
     socklen_t *len;
     int flags;
 };
-/* The pieces from octet `from` on: PIECES at most, so that a long list is served in stretches. */
-size_t pieces_from(const struct iovec *iov, size_t niov, size_t from, struct estab_iov out[PIECES]);
 ssize_t datagram_read(struct file *f, const struct iovec *iov, size_t niov, int flags,
                       struct from *from); /* ends the call */
 /* 0 and *n, or an errno. */

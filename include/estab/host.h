@@ -305,6 +305,13 @@ size_t estab_linux_give_timeout(estab_dur timeout, void *buf, size_t len);
 int estab_linux_set_cc(estab_stack *s, estab_sock k, const void *val, size_t len);
 size_t estab_linux_give_cc(const estab_stack *s, estab_sock k, void *buf, size_t len);
 
+/* Octets in all; and the pieces from octet `from` on, cap at most, so that a long list is served in
+ * stretches: how many that are. */
+struct iovec;
+size_t estab_iov_total(const struct iovec *iov, size_t niov);
+size_t estab_iov_from(const struct iovec *iov, size_t niov, size_t from, struct estab_iov *out,
+                      size_t cap);
+
 /* ---- text ---- */
 
 /* "10.0.0.1", "fd00::1", "10.0.0.1:80", "[fd00::1]:80", ":80".  0 or -1.  port_given may be NULL.
