@@ -77,7 +77,7 @@ static void remove_leftover(const char *path)
 
 static void open_at(struct finder *f, const char *path, bool named)
 {
-    int fd = estab_ctl_connect(path);
+    int fd = estab_ctl_connect(path, ESTAB_S(5));
 
     if (fd >= 0) {
         f->found++;
@@ -95,6 +95,11 @@ static void open_at(struct finder *f, const char *path, bool named)
         say_error(f->name,
                   "%s: permission denied: a stack answers the user who runs it, root and the group "
                   "it names; try sudo",
+                  path);
+    else if (errno == EAGAIN)
+        say_error(f->name,
+                  "%s: its process takes no clients: is it stopped or stuck?  Look with "
+                  "`ps -C estab -o pid,stat,args'",
                   path);
     else
         say_error(f->name, "%s: %s", path, strerror(errno));

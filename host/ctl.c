@@ -24,6 +24,7 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -118,14 +119,20 @@ static int ctl_address(struct sockaddr_un *sun, const char *path)
     return 0;
 }
 
-int estab_ctl_connect(const char *path)
+int estab_ctl_connect(const char *path, estab_dur patience)
 {
+    struct timeval most = {.tv_sec = (time_t)(patience / ESTAB_S(1)),
+                           .tv_usec = (suseconds_t)(patience % ESTAB_S(1) / 1000u)};
     struct sockaddr_un sun;
     int fd, saved;
 
     if (ctl_address(&sun, path) < 0)
         return -1;
+    if (most.tv_sec == 0 && most.tv_usec == 0)
+        most.tv_usec = 1; /* nothing would mean for ever */
     fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd >= 0)
+        (void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &most, sizeof most);
     if (fd >= 0 && connect(fd, (struct sockaddr *)&sun, sizeof sun) < 0) {
         saved = errno;
         close(fd);
@@ -149,6 +156,8 @@ static void add(struct line *x, const char *fmt, ...)
     va_list ap;
     int n;
 
+    if (x->len >= sizeof x->b) /* too long already: it will not be sent */
+        return;
     va_start(ap, fmt);
     n = vsnprintf(x->b + x->len, sizeof x->b - x->len, fmt, ap);
     va_end(ap);
@@ -813,19 +822,21 @@ static int listen_at(struct estab_ctl *c, char *err)
 {
     struct epoll_event ev = {.events = EPOLLIN, .data.ptr = NULL};
     struct sockaddr_un sun;
+    struct stat st;
     mode_t mask;
     int rc, other;
 
     if (ctl_address(&sun, c->path) < 0)
         goto failed;
-    other = estab_ctl_connect(c->path); /* a socket that nobody answers is a leftover */
-    if (other >= 0) {
-        close(other);
+    other = estab_ctl_connect(c->path, 0); /* a socket that nobody answers is a leftover */
+    if (other >= 0 || errno == EAGAIN) {   /* a process may be stopped, and is there all the same */
+        if (other >= 0)
+            close(other);
         return link_say(err, "the control socket %s is another stack's: name another place",
                         c->path);
     }
-    if (errno == ECONNREFUSED)
-        unlink(c->path);
+    if (errno == ECONNREFUSED && lstat(c->path, &st) == 0 && S_ISSOCK(st.st_mode))
+        unlink(c->path); /* a file that is none refuses as well, and is somebody's */
     c->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     c->set = epoll_create1(EPOLL_CLOEXEC);
     if (c->listener < 0 || c->set < 0)
@@ -877,6 +888,7 @@ static int find_group(struct estab_ctl *c, const char *name, char *err)
 static int choose_path(struct estab_ctl *c, const char *path, char *err)
 {
     char folder[ESTAB_CTL_PATH];
+    int len;
 
     if (path && strlen(path) >= sizeof c->path)
         return link_say(err, "the path of the control socket is longer than %d octets",
@@ -890,7 +902,9 @@ static int choose_path(struct estab_ctl *c, const char *path, char *err)
                              "not enter the default folder");
     if (estab_ctl_folder(folder, true, err) < 0)
         return -1;
-    snprintf(c->path, sizeof c->path, "%.80s/%ld.sock", folder, (long)getpid());
+    len = snprintf(c->path, sizeof c->path, "%s/%ld.sock", folder, (long)getpid());
+    if (len < 0 || (size_t)len >= sizeof c->path)
+        return link_say(err, "the folder %s has too long a name for a control socket", folder);
     return 0;
 }
 

@@ -285,8 +285,9 @@ void estab_ctl_close(estab_ctl *c);   /* removes the socket; NULL is allowed */
  * user's alone. */
 #define ESTAB_CTL_PATH 108
 int estab_ctl_folder(char path[ESTAB_CTL_PATH], bool make, char *err);
-/* A blocking connection to a control socket; -1 and errno. */
-int estab_ctl_connect(const char *path);
+/* A blocking connection to a control socket; -1 and errno.  EAGAIN: the stack has as many clients
+ * as its queue takes and has taken none of them for `patience`: its process may be stopped. */
+int estab_ctl_connect(const char *path, estab_dur patience);
 
 /* ---- what POSIX and Linux call it ---- */
 
