@@ -43,7 +43,14 @@ static void client_close(struct estab_ctl *ctl, struct ctl_client *c)
         ctl_tap_if_traced(ctl);
 }
 
-/* False: done with, or gone. */
+static void refuse_request(struct estab_ctl *ctl, struct ctl_client *c)
+{
+    ctl_put_error(c, "a request is one line of at most 1023 octets, and nothing follows it");
+    c->phase = CLIENT_FLUSH;
+    ctl_watch(ctl, c, EPOLLOUT);
+}
+
+/* False: gone. */
 static bool read_ask(struct estab_ctl *ctl, struct ctl_client *c)
 {
     ssize_t n = recv(c->fd, c->ask + c->ask_len, sizeof c->ask - c->ask_len, 0);
@@ -55,10 +62,12 @@ static bool read_ask(struct estab_ctl *ctl, struct ctl_client *c)
         return false;
     c->ask_len += (size_t)n;
     end = memchr(c->ask, '\n', c->ask_len);
-    if (!end)
-        return c->ask_len < sizeof c->ask;
-    if (end + 1 != c->ask + c->ask_len || memchr(c->ask, '\0', c->ask_len))
-        return false;
+    if (!end && c->ask_len < sizeof c->ask)
+        return true;
+    if (!end || end + 1 != c->ask + c->ask_len || memchr(c->ask, '\0', c->ask_len)) {
+        refuse_request(ctl, c);
+        return true;
+    }
     *end = '\0';
     ctl_begin(ctl, c);
     return true;

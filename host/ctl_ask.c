@@ -79,7 +79,7 @@ static bool ask_filter(struct estab_ctl *ctl, struct ctl_client *c)
     if (estab_filter_parse(&c->filter, c->args, err) == 0)
         return true;
     for (at = err; *at; at++) /* it quotes what was asked */
-        if (*at == '"' || *at == '\\' || *at < ' ')
+        if (*at == '"' || *at == '\\' || *at < ' ' || *at > '~')
             *at = '?';
     ctl_put_error(c, err);
     return false;

@@ -139,7 +139,8 @@ static void mistakes(void **state)
     memset(longer, 'x', sizeof longer - 1);
     longer[sizeof longer - 1] = '\0';
     text = kit_asks(&k, longer);
-    assert_string_equal(text, "");
+    assert_string_equal(text, "{\"error\":\"a request is one line of at most 1023 octets, and "
+                              "nothing follows it\"}\n");
     free(text);
     kit_close(&k);
 }
@@ -335,6 +336,52 @@ static void permissions(void **state)
     kit_close(&k);
 }
 
+static char *says_to(struct kit *k, const void *octets, size_t len)
+{
+    int fd = estab_ctl_connect(k->path, ESTAB_S(5));
+    bool closed;
+    char *text;
+
+    assert_true(fd >= 0);
+    assert_int_equal(send(fd, octets, len, 0), len);
+    text = kit_reads(k, fd, &closed);
+    assert_true(closed);
+    close(fd);
+    for (const char *c = text; *c; c++)
+        if (*c != '\n' && (*c < ' ' || *c > '~'))
+            fail_msg("0x%02x in %s", (uint8_t)*c, text);
+    return text;
+}
+
+/* Whoever sends what is no request is told so, and what it quotes does nobody's terminal harm. */
+static void requests_that_are_none(void **state)
+{
+    static const char quoted[] = "sockets \x1b[2J\x7f\x80\x9b\xff = 1\n";
+    static const char two[] = "stack\nstack\n", nul[] = "sockets\0 all\n";
+    char endless[1024];
+    struct kit k;
+    char *text;
+
+    kit_open(&k, *state);
+    text = says_to(&k, quoted, sizeof quoted - 1);
+    assert_says(text, "{\"error\":\"");
+    free(text);
+    memset(endless, 's', sizeof endless);
+    text = says_to(&k, endless, sizeof endless);
+    assert_says(text, "{\"error\":\"a request is one line");
+    free(text);
+    text = says_to(&k, two, sizeof two - 1);
+    assert_says(text, "{\"error\":\"a request is one line");
+    free(text);
+    text = says_to(&k, nul, sizeof nul - 1);
+    assert_says(text, "{\"error\":\"a request is one line");
+    free(text);
+    text = kit_asks(&k, "stack\n");
+    assert_says(text, "\"end\":true");
+    free(text);
+    kit_close(&k);
+}
+
 /* What is at the path and is no socket is somebody's: it stays, and so does what it holds. */
 static void a_file_is_no_leftover(void **state)
 {
@@ -444,6 +491,7 @@ static void long_folders(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        PEER_TEST(requests_that_are_none),
         PEER_TEST(a_file_is_no_leftover),
         PEER_TEST(a_dead_socket_is_a_leftover),
         PEER_TEST(a_stopped_stack),
