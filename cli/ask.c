@@ -17,6 +17,14 @@
 
 enum { LINE_ROOM = 64 * 1024 }; /* far more than a line of a stack's has */
 
+estab_time ask_now(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return ESTAB_S((uint64_t)t.tv_sec) + (uint64_t)t.tv_nsec;
+}
+
 uint64_t ask_number(const json_t *o, const char *key)
 {
     json_int_t v = json_integer_value(json_object_get(o, key));
@@ -284,18 +292,10 @@ struct reading {
 };
 enum read_end { READ_LINE, READ_END, READ_LATE, READ_LONG };
 
-static estab_time now(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return ESTAB_S((uint64_t)t.tv_sec) + (uint64_t)t.tv_nsec;
-}
-
 static enum read_end read_more(struct reading *r, estab_time until)
 {
     struct pollfd p = {.fd = r->fd, .events = POLLIN};
-    estab_time t = now();
+    estab_time t = ask_now();
     ssize_t n;
 
     if (r->len - r->at == LINE_ROOM)
@@ -318,7 +318,7 @@ static enum read_end read_more(struct reading *r, estab_time until)
 static enum read_end next_line(struct reading *r, estab_dur patience, const char **line,
                                size_t *len)
 {
-    estab_time until = now() + patience;
+    estab_time until = ask_now() + patience;
     enum read_end end = READ_LINE;
     const char *nl;
 

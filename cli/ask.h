@@ -38,6 +38,7 @@ bool ask_filter(const char *name, char text[ASK_FILTER_LEN], struct estab_filter
                 char *const argv[]);
 
 #define ASK_PATIENCE ESTAB_S(5)
+estab_time ask_now(void);
 /* A line of a stack's, which may be anybody's: its strings are fit for a terminal.  NULL: it is no
  * JSON object.  The caller frees it. */
 json_t *ask_parse(const char *line, size_t len);
