@@ -21,6 +21,7 @@ struct ask {
     bool (*line)(void *ctx, const struct asked *from, json_t *line);
     void (*end)(void *ctx, const struct asked *from, const json_t *last); /* may be NULL */
     void *ctx;
+    estab_dur patience;      /* for a line, and for a place in its queue; 0: 5 s */
     size_t answered, failed; /* stacks; those that were not willing or cut the answer short */
 };
 /* Asks, and says on standard error what went wrong.  The exit status for it. */
@@ -35,6 +36,14 @@ size_t ask_open(const char *name, const char *ctl_path,
 #define ASK_FILTER_LEN 900
 bool ask_filter(const char *name, char text[ASK_FILTER_LEN], struct estab_filter *f, int argc,
                 char *const argv[]);
+
+#define ASK_PATIENCE ESTAB_S(5)
+estab_time ask_now(void);
+/* A line of a stack's, which may be anybody's: its strings are fit for a terminal.  NULL: it is no
+ * JSON object.  The caller frees it. */
+json_t *ask_parse(const char *line, size_t len);
+/* Says that the process behind path has said nothing in time. */
+void ask_say_silent(const char *name, const char *path, int fd);
 
 uint64_t ask_number(const json_t *o, const char *key);
 const char *ask_string(const json_t *o, const char *key); /* "": none */

@@ -170,7 +170,10 @@ static void look_twice(struct doctor *d)
     for (i = 0; i < d->n; i++)
         if (!first_look(&d->stacks[i]))
             d->stacks[i].path[0] = '\0';
-    nanosleep(&pause, NULL);
+    if (d->n > 0 && d->interval > ESTAB_S(2) && isatty(STDERR_FILENO))
+        fprintf(stderr, "estab doctor: has looked once, and looks again in %g s\n", c.seconds);
+    if (d->n > 0)
+        nanosleep(&pause, NULL);
     for (i = 0; i < d->n; i++) {
         d->patient = &d->stacks[i];
         if (!d->stacks[i].path[0] || !look_at(&d->stacks[i], &d->stacks[i].after))

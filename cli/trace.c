@@ -17,6 +17,8 @@ enum { STACKS_MAX = 64, LINE_LEN = 8192 };
 
 struct traced {
     int fd;
+    bool spoke;
+    char path[ESTAB_CTL_PATH + 256];
     size_t len;
     char line[LINE_LEN];
 };
@@ -27,7 +29,7 @@ struct tracing {
     char filter_text[ASK_FILTER_LEN];
     struct estab_filter filter;
     uint64_t began_us;
-    bool begun, refused;
+    bool begun, refused; /* refused: by a stack, or it is none */
     size_t n;
     struct traced *stacks;
 };
@@ -120,11 +122,14 @@ static void print_record(struct tracing *q, const json_t *o)
 }
 
 /* False: the stack has said its last. */
-static bool use_line(struct tracing *q, const char *line)
+static bool use_line(struct tracing *q, const struct traced *t, const char *line, size_t len)
 {
-    json_t *o = json_loads(line, 0, NULL);
+    json_t *o = ask_parse(line, len);
 
-    if (json_object_get(o, "error")) {
+    if (!o) {
+        say_error("trace", "%s: what comes from there is not what a stack says", t->path);
+        q->refused = true;
+    } else if (json_object_get(o, "error")) {
         say_error("trace", "%s", ask_string(o, "error"));
         q->refused = true;
     } else if (json_object_get(o, "lost")) {
@@ -132,10 +137,12 @@ static bool use_line(struct tracing *q, const char *line)
                   (unsigned long long)ask_number(o, "lost"));
     } else if (json_object_get(o, "kind")) {
         q->count++;
-        if (q->json)
-            puts(line);
-        else
+        if (!q->json) {
             print_record(q, o);
+        } else {
+            json_dumpf(o, stdout, JSON_COMPACT | JSON_PRESERVE_ORDER);
+            putchar('\n');
+        }
     }
     json_decref(o);
     return !q->refused && (q->most == 0 || q->count < q->most);
@@ -149,12 +156,12 @@ static void attach(void *ctx, const char *path, int fd)
     struct tracing *q = ctx;
     int len = snprintf(request, sizeof request, "trace %s\n", q->filter_text);
 
-    (void)path;
     if (q->n == STACKS_MAX) {
         close(fd);
         return;
     }
     (void)send(fd, request, (size_t)len, MSG_NOSIGNAL); /* a refusal is still to be read */
+    snprintf(q->stacks[q->n].path, sizeof q->stacks[q->n].path, "%s", path);
     q->stacks[q->n++].fd = fd;
 }
 
@@ -167,14 +174,18 @@ static bool take_lines(struct tracing *q, struct traced *t)
         return n < 0 && errno == EINTR;
     t->len += (size_t)n;
     while ((end = memchr(at, '\n', t->len - (size_t)(at - t->line))) != NULL) {
-        *end = '\0';
-        if (!use_line(q, at))
+        t->spoke = true;
+        if (!use_line(q, t, at, (size_t)(end - at)))
             return false;
         at = end + 1;
     }
     t->len -= (size_t)(at - t->line);
     memmove(t->line, at, t->len);
-    return t->len < sizeof t->line;
+    if (t->len < sizeof t->line)
+        return true;
+    say_error("trace", "%s: what comes from there is not what a stack says", t->path);
+    q->refused = true;
+    return false;
 }
 
 static bool is_done(const struct tracing *q)
@@ -182,15 +193,48 @@ static bool is_done(const struct tracing *q)
     return q->most > 0 && q->count >= q->most;
 }
 
+/* Every stack begins with a line, whether anything happens or not: who has not by `until` is asked
+ * no more.  How long to wait, for poll(2). */
+static int give_up(struct tracing *q, struct pollfd *p, estab_time until, size_t *left)
+{
+    estab_time now = ask_now();
+    bool waits = false;
+
+    for (size_t i = 0; i < q->n; i++) {
+        if (p[i].fd < 0 || q->stacks[i].spoke)
+            continue;
+        waits |= now < until;
+        if (now < until)
+            continue;
+        ask_say_silent("trace", q->stacks[i].path, p[i].fd);
+        q->refused = true;
+        p[i].fd = -1;
+        --*left;
+    }
+    return waits ? (int)((until - now) / ESTAB_MS(1)) + 1 : -1;
+}
+
 static void follow(struct tracing *q, int signals)
 {
+    estab_time until = ask_now() + ASK_PATIENCE;
     struct pollfd p[STACKS_MAX + 1];
     size_t i, left = q->n;
+    int wait, n;
 
     for (i = 0; i < q->n; i++)
         p[i] = (struct pollfd){.fd = q->stacks[i].fd, .events = POLLIN};
     p[q->n] = (struct pollfd){.fd = signals, .events = POLLIN};
-    while (left > 0 && !is_done(q) && poll(p, q->n + 1, -1) > 0 && !p[q->n].revents) {
+    for (;;) {
+        wait = give_up(q, p, until, &left);
+        if (left == 0 || is_done(q))
+            return;
+        n = poll(p, q->n + 1, wait);
+        if (n < 0 && errno != EINTR)
+            return;
+        if (n <= 0)
+            continue;
+        if (p[q->n].revents)
+            return;
         for (i = 0; i < q->n && !is_done(q); i++) {
             if (!p[i].revents || take_lines(q, &q->stacks[i]))
                 continue;

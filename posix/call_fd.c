@@ -151,6 +151,7 @@ static int sock_ioctl(struct file *f, unsigned long request, int *val)
 
 int estab_posix_ioctl(int fd, unsigned long request, ...)
 {
+    enum whose whose;
     struct file *f;
     va_list ap;
     void *arg;
@@ -160,14 +161,9 @@ int estab_posix_ioctl(int fd, unsigned long request, ...)
     va_end(ap);
     if (request == FIOCLEX || request == FIONCLEX)
         return ioctl(fd, request, arg);
-    switch (call_begin(fd, &f)) {
-    case THEIRS:
-        return ioctl(fd, request, arg);
-    case WRONG:
-        return -1;
-    case OURS:
-        break;
-    }
+    whose = call_begin(fd, &f);
+    if (whose != OURS)
+        return whose == THEIRS ? ioctl(fd, request, arg) : -1;
     return (int)call_end(f, 0, arg ? sock_ioctl(f, request, arg) : EFAULT);
 }
 
@@ -206,22 +202,18 @@ static int shut(struct file *f, int how)
     if (st == ESTAB_CLOSED || st == ESTAB_TIME_WAIT)
         return ENOTCONN; /* and yet it is shut */
     err = how == SHUT_RD ? 0 : estab_shutdown(f->p->stack, f->k, ESTAB_SHUT_WR);
-    return err == ESTAB_E_PIPE ? 0 : sock_errno(err);
+    return err == ESTAB_E_PIPE ? 0 : estab_errno(err);
 }
 
 int estab_posix_shutdown(int fd, int how)
 {
+    enum whose whose;
     struct file *f;
     int err;
 
-    switch (call_begin(fd, &f)) {
-    case THEIRS:
-        return shutdown(fd, how);
-    case WRONG:
-        return -1;
-    case OURS:
-        break;
-    }
+    whose = call_begin(fd, &f);
+    if (whose != OURS)
+        return whose == THEIRS ? shutdown(fd, how) : -1;
     err = shut(f, how);
     file_happened(f, ESTAB_EV_IN | ESTAB_EV_OUT | ESTAB_EV_RDHUP);
     return (int)call_end(f, 0, err);
@@ -229,21 +221,18 @@ int estab_posix_shutdown(int fd, int how)
 
 int estab_posix_mirror(int fd, enum estab_mirror how)
 {
+    enum whose whose;
     struct file *f;
 
     if (how < ESTAB_MIRROR_AUTO || how > ESTAB_MIRROR_NEVER) {
         errno = EINVAL;
         return -1;
     }
-    switch (call_begin(fd, &f)) {
-    case THEIRS:
+    whose = call_begin(fd, &f);
+    if (whose == THEIRS)
         errno = EBADF;
+    if (whose != OURS)
         return -1;
-    case WRONG:
-        return -1;
-    case OURS:
-        break;
-    }
     f->mirror = how;
     if (how != ESTAB_MIRROR_NEVER)
         mirror_settle(f, true);

@@ -9,30 +9,6 @@
 #include <string.h>
 #include <unistd.h>
 
-static size_t total_of(const struct iovec *iov, size_t niov)
-{
-    size_t n = 0;
-
-    for (size_t i = 0; i < niov; i++)
-        n += iov[i].iov_len;
-    return n;
-}
-
-size_t pieces_from(const struct iovec *iov, size_t niov, size_t from, struct estab_iov out[PIECES])
-{
-    size_t n = 0;
-
-    for (size_t i = 0; i < niov && n < PIECES; i++) {
-        if (from >= iov[i].iov_len) {
-            from -= iov[i].iov_len;
-            continue;
-        }
-        out[n++] = (struct estab_iov){(uint8_t *)iov[i].iov_base + from, iov[i].iov_len - from};
-        from = 0;
-    }
-    return n;
-}
-
 /* The first `most` octets of them. */
 static size_t cut(struct estab_iov *piece, size_t n, uint64_t most)
 {
@@ -96,7 +72,7 @@ static ptrdiff_t take(const struct reading *r)
         return discard(r);
     if (r->wanted == 0)
         return probe(r);
-    n = pieces_from(r->iov, r->niov, r->got, piece);
+    n = estab_iov_from(r->iov, r->niov, r->got, piece, PIECES);
     if (mark > 1)
         n = cut(piece, n, mark - 1);
     return estab_recv(r->f->p->stack, r->f->k, piece, n, r->flags & MSG_PEEK ? ESTAB_MSG_PEEK : 0);
@@ -116,14 +92,14 @@ static int read_some(struct reading *r)
         r->got += r->wanted ? (size_t)n : 0;
     } while (r->got < r->wanted && !(r->flags & MSG_PEEK));
     if (n < 0 && n != ESTAB_E_AGAIN && r->f->ended) {
-        r->f->told = sock_errno((int)n); /* for a send */
+        r->f->told = estab_errno((int)n); /* for a send */
         return -1;
     }
     r->f->ended |= n == 0;
     if (n == 0 || (r->f->rd_shut && (n == ESTAB_E_AGAIN || n == ESTAB_E_NOTCONN)) ||
         (r->f->connecting && n == ESTAB_E_NOTCONN))
         return -1;
-    return n < 0 ? sock_errno((int)n) : 0;
+    return n < 0 ? estab_errno((int)n) : 0;
 }
 
 static int read_stream(struct reading *r)
@@ -167,7 +143,7 @@ static ssize_t do_read(struct file *f, const struct iovec *iov, size_t niov, int
         return datagram_read(f, iov, niov, flags, from);
     if (from->addr && from->len)
         *from->len = 0; /* a stream has one peer, and Linux does not name it */
-    r.wanted = total_of(iov, niov);
+    r.wanted = estab_iov_total(iov, niov);
     if (flags & MSG_ERRQUEUE)
         err = EAGAIN;
     else if (f->listening)
@@ -186,16 +162,12 @@ ssize_t estab_posix_recvfrom(int fd, void *buf, size_t n, int flags, struct sock
 {
     struct iovec iov = {buf, n};
     struct from from = {.addr = addr, .len = len};
+    enum whose whose;
     struct file *f;
 
-    switch (call_begin(fd, &f)) {
-    case THEIRS:
-        return recvfrom(fd, buf, n, flags, addr, len);
-    case WRONG:
-        return -1;
-    case OURS:
-        break;
-    }
+    whose = call_begin(fd, &f);
+    if (whose != OURS)
+        return whose == THEIRS ? recvfrom(fd, buf, n, flags, addr, len) : -1;
     return do_read(f, &iov, 1, flags, &from);
 }
 
@@ -207,16 +179,12 @@ ssize_t estab_posix_recv(int fd, void *buf, size_t n, int flags)
 ssize_t estab_posix_readv(int fd, const struct iovec *iov, int niov)
 {
     struct from from = {0};
+    enum whose whose;
     struct file *f;
 
-    switch (call_begin(fd, &f)) {
-    case THEIRS:
-        return readv(fd, iov, niov);
-    case WRONG:
-        return -1;
-    case OURS:
-        break;
-    }
+    whose = call_begin(fd, &f);
+    if (whose != OURS)
+        return whose == THEIRS ? readv(fd, iov, niov) : -1;
     if (niov < 0 || niov > IOV_MAX)
         return call_end(f, -1, EINVAL);
     return do_read(f, iov, (size_t)niov, 0, &from);
@@ -226,16 +194,12 @@ ssize_t estab_posix_read(int fd, void *buf, size_t n)
 {
     struct from from = {0};
     struct iovec iov = {buf, n};
+    enum whose whose;
     struct file *f;
 
-    switch (call_begin(fd, &f)) {
-    case THEIRS:
-        return read(fd, buf, n);
-    case WRONG:
-        return -1;
-    case OURS:
-        break;
-    }
+    whose = call_begin(fd, &f);
+    if (whose != OURS)
+        return whose == THEIRS ? read(fd, buf, n) : -1;
     if (n == 0) /* read(2): no results, and no errors that may come */
         return call_end(f, 0, 0);
     return do_read(f, &iov, 1, 0, &from);
@@ -244,17 +208,13 @@ ssize_t estab_posix_read(int fd, void *buf, size_t n)
 ssize_t estab_posix_recvmsg(int fd, struct msghdr *msg, int flags)
 {
     struct from from = {.addr = msg->msg_name, .len = &msg->msg_namelen};
+    enum whose whose;
     struct file *f;
     ssize_t n;
 
-    switch (call_begin(fd, &f)) {
-    case THEIRS:
-        return recvmsg(fd, msg, flags);
-    case WRONG:
-        return -1;
-    case OURS:
-        break;
-    }
+    whose = call_begin(fd, &f);
+    if (whose != OURS)
+        return whose == THEIRS ? recvmsg(fd, msg, flags) : -1;
     if (msg->msg_iovlen > IOV_MAX)
         return call_end(f, -1, EMSGSIZE);
     n = do_read(f, msg->msg_iov, msg->msg_iovlen, flags, &from);
@@ -288,14 +248,14 @@ static int write_some(struct writing *w)
          */
         if (sock_opening(w->f) && !(estab_ready(w->f->p->stack, w->f->k) & ESTAB_EV_OUT))
             return EAGAIN;
-        k = pieces_from(w->iov, w->niov, w->sent, piece);
+        k = estab_iov_from(w->iov, w->niov, w->sent, piece, PIECES);
         n = estab_send(w->f->p->stack, w->f->k, piece, k, w->flags);
         if (n > 0)
             w->sent += (size_t)n;
     } while (n > 0 && w->sent < w->wanted);
     if (n == ESTAB_E_NOTCONN)
         return EPIPE; /* as Linux says it of a socket that never was connected */
-    return n < 0 ? sock_errno((int)n) : 0;
+    return n < 0 ? estab_errno((int)n) : 0;
 }
 
 static int write_stream(struct writing *w, bool nonblock)
@@ -334,7 +294,7 @@ static ssize_t do_write(struct file *f, const struct iovec *iov, size_t niov, in
     int err = 0;
     bool full;
 
-    w.wanted = total_of(iov, niov);
+    w.wanted = estab_iov_total(iov, niov);
     w.flags = (flags & MSG_MORE ? ESTAB_MSG_MORE : 0) | (flags & MSG_OOB ? ESTAB_MSG_OOB : 0);
     if (f->type == SOCK_DGRAM) {
         err = datagram_write(f, iov, niov, flags, addr, len, &n);
@@ -365,16 +325,12 @@ ssize_t estab_posix_sendto(int fd, const void *buf, size_t n, int flags,
         void *out;
     } b = {buf};
     struct iovec iov = {b.out, n};
+    enum whose whose;
     struct file *f;
 
-    switch (call_begin(fd, &f)) {
-    case THEIRS:
-        return sendto(fd, buf, n, flags, addr, len);
-    case WRONG:
-        return -1;
-    case OURS:
-        break;
-    }
+    whose = call_begin(fd, &f);
+    if (whose != OURS)
+        return whose == THEIRS ? sendto(fd, buf, n, flags, addr, len) : -1;
     return do_write(f, &iov, 1, flags, addr, len);
 }
 
@@ -385,16 +341,12 @@ ssize_t estab_posix_send(int fd, const void *buf, size_t n, int flags)
 
 ssize_t estab_posix_writev(int fd, const struct iovec *iov, int niov)
 {
+    enum whose whose;
     struct file *f;
 
-    switch (call_begin(fd, &f)) {
-    case THEIRS:
-        return writev(fd, iov, niov);
-    case WRONG:
-        return -1;
-    case OURS:
-        break;
-    }
+    whose = call_begin(fd, &f);
+    if (whose != OURS)
+        return whose == THEIRS ? writev(fd, iov, niov) : -1;
     if (niov < 0 || niov > IOV_MAX)
         return call_end(f, -1, EINVAL);
     return do_write(f, iov, (size_t)niov, 0, NULL, 0);
@@ -407,31 +359,23 @@ ssize_t estab_posix_write(int fd, const void *buf, size_t n)
         void *out;
     } b = {buf};
     struct iovec iov = {b.out, n};
+    enum whose whose;
     struct file *f;
 
-    switch (call_begin(fd, &f)) {
-    case THEIRS:
-        return write(fd, buf, n);
-    case WRONG:
-        return -1;
-    case OURS:
-        break;
-    }
+    whose = call_begin(fd, &f);
+    if (whose != OURS)
+        return whose == THEIRS ? write(fd, buf, n) : -1;
     return do_write(f, &iov, 1, 0, NULL, 0);
 }
 
 ssize_t estab_posix_sendmsg(int fd, const struct msghdr *msg, int flags)
 {
+    enum whose whose;
     struct file *f;
 
-    switch (call_begin(fd, &f)) {
-    case THEIRS:
-        return sendmsg(fd, msg, flags);
-    case WRONG:
-        return -1;
-    case OURS:
-        break;
-    }
+    whose = call_begin(fd, &f);
+    if (whose != OURS)
+        return whose == THEIRS ? sendmsg(fd, msg, flags) : -1;
     if (msg->msg_iovlen > IOV_MAX)
         return call_end(f, -1, EMSGSIZE);
     return do_write(f, msg->msg_iov, msg->msg_iovlen, flags, msg->msg_name, msg->msg_namelen);

@@ -51,7 +51,7 @@ int estab_posix_socket(int domain, int type, int protocol)
     if (fd < 0)
         return -1;
     shard_lock(p->shard);
-    err = sock_errno(estab_socket(p->stack, kind == SOCK_STREAM ? ESTAB_TCP : ESTAB_UDP, &k));
+    err = estab_errno(estab_socket(p->stack, kind == SOCK_STREAM ? ESTAB_TCP : ESTAB_UDP, &k));
     f = err ? NULL : sock_install(p, k, fd, domain, kind, type);
     shard_unlock(p->shard);
     if (f)
@@ -65,42 +65,34 @@ int estab_posix_socket(int domain, int type, int protocol)
 int estab_posix_bind(int fd, const struct sockaddr *addr, socklen_t len)
 {
     struct estab_addr a;
+    enum whose whose;
     struct file *f;
     int err;
 
-    switch (call_begin(fd, &f)) {
-    case THEIRS:
-        return bind(fd, addr, len);
-    case WRONG:
-        return -1;
-    case OURS:
-        break;
-    }
+    whose = call_begin(fd, &f);
+    if (whose != OURS)
+        return whose == THEIRS ? bind(fd, addr, len) : -1;
     err = addr_from(f, addr, len, &a);
     if (!err)
-        err = sock_errno(estab_bind(f->p->stack, f->k, &a));
+        err = estab_errno(estab_bind(f->p->stack, f->k, &a));
     return (int)call_end(f, 0, err);
 }
 
 int estab_posix_listen(int fd, int backlog)
 {
+    enum whose whose;
     struct file *f;
     uint32_t limit;
     int err;
 
-    switch (call_begin(fd, &f)) {
-    case THEIRS:
-        return listen(fd, backlog);
-    case WRONG:
-        return -1;
-    case OURS:
-        break;
-    }
+    whose = call_begin(fd, &f);
+    if (whose != OURS)
+        return whose == THEIRS ? listen(fd, backlog) : -1;
     if (f->type != SOCK_STREAM)
         return (int)call_end(f, -1, EOPNOTSUPP);
     /* Linux lets one more than the backlog wait; a negative one is as many as can be. */
     limit = backlog < 0 || backlog > SOMAXCONN ? SOMAXCONN : (uint32_t)backlog;
-    err = sock_errno(estab_listen(f->p->stack, f->k, limit + 1));
+    err = estab_errno(estab_listen(f->p->stack, f->k, limit + 1));
     if (err == EISCONN)
         err = EINVAL;
     if (!err) {
@@ -125,7 +117,7 @@ static int accept_one(struct file *f, int flags, struct estab_addr *peer, struct
     fd = mirror_socket(flags);
     if (fd < 0)
         return errno;
-    err = sock_errno(estab_accept(f->p->stack, f->k, &k, peer));
+    err = estab_errno(estab_accept(f->p->stack, f->k, &k, peer));
     if (err) {
         close(fd);
         return err;
@@ -157,6 +149,7 @@ static int accept_wait(struct file *f, int flags, struct estab_addr *peer, struc
 
 int estab_posix_accept4(int fd, struct sockaddr *addr, socklen_t *len, int flags)
 {
+    enum whose whose;
     struct file *f, *made = NULL;
     struct estab_addr peer;
     int err;
@@ -165,14 +158,9 @@ int estab_posix_accept4(int fd, struct sockaddr *addr, socklen_t *len, int flags
         errno = EINVAL;
         return -1;
     }
-    switch (call_begin(fd, &f)) {
-    case THEIRS:
-        return accept4(fd, addr, len, flags);
-    case WRONG:
-        return -1;
-    case OURS:
-        break;
-    }
+    whose = call_begin(fd, &f);
+    if (whose != OURS)
+        return whose == THEIRS ? accept4(fd, addr, len, flags) : -1;
     err = accept_wait(f, flags, &peer, &made);
     if (!err && made) {
         opt_inherit(made, f);
@@ -202,7 +190,7 @@ static int connected(struct file *f)
     f->connecting = false;
     (void)estab_getopt(f->p->stack, f->k, ESTAB_O_ERROR, &e);
     if (e)
-        err = sock_errno(-(int)e);
+        err = estab_errno(-(int)e);
     else if (f->told)
         err = f->told;
     else if (sock_state(f) == ESTAB_CLOSED)
@@ -232,7 +220,7 @@ static int begin_connect(struct file *f, const struct sockaddr *addr, socklen_t 
     if (err == ESTAB_E_UNREACH)
         return ENETUNREACH;
     if (err != ESTAB_E_INPROGRESS)
-        return sock_errno(err);
+        return estab_errno(err);
     f->connecting = true;
     f->told = 0;
     return 0;
@@ -267,7 +255,7 @@ static int disconnect(struct file *f)
     uint64_t e = 0;
 
     (void)estab_getopt(f->p->stack, f->k, ESTAB_O_ERROR, &e);
-    f->told = e ? sock_errno(-(int)e) : f->told;
+    f->told = e ? estab_errno(-(int)e) : f->told;
     if (st != ESTAB_CLOSED && st != ESTAB_LISTEN && st != ESTAB_CLOSING && st != ESTAB_LAST_ACK &&
         st != ESTAB_TIME_WAIT)
         f->told = ECONNRESET;
@@ -276,17 +264,13 @@ static int disconnect(struct file *f)
 
 int estab_posix_connect(int fd, const struct sockaddr *addr, socklen_t len)
 {
+    enum whose whose;
     struct file *f;
     int err;
 
-    switch (call_begin(fd, &f)) {
-    case THEIRS:
-        return connect(fd, addr, len);
-    case WRONG:
-        return -1;
-    case OURS:
-        break;
-    }
+    whose = call_begin(fd, &f);
+    if (whose != OURS)
+        return whose == THEIRS ? connect(fd, addr, len) : -1;
     if (!addr && len > 0)
         err = EFAULT;
     else if (!addr || len < sizeof(sa_family_t))
@@ -308,7 +292,7 @@ int sock_fast_open(struct file *f, const struct sockaddr *addr, socklen_t len)
         return EINVAL;
     if (f->connected || f->connecting)
         return f->connected ? EISCONN : EALREADY;
-    err = sock_errno(estab_setopt(f->p->stack, f->k, ESTAB_O_FASTOPEN, 1));
+    err = estab_errno(estab_setopt(f->p->stack, f->k, ESTAB_O_FASTOPEN, 1));
     f->fast_open = true;
     err = err ? err : connect_stream(f, addr, len);
     return err == EINPROGRESS ? EAGAIN : err;
@@ -319,18 +303,14 @@ int sock_fast_open(struct file *f, const struct sockaddr *addr, socklen_t len)
 int estab_posix_getsockname(int fd, struct sockaddr *addr, socklen_t *len)
 {
     struct estab_addr a;
+    enum whose whose;
     struct file *f;
     int err;
 
-    switch (call_begin(fd, &f)) {
-    case THEIRS:
-        return getsockname(fd, addr, len);
-    case WRONG:
-        return -1;
-    case OURS:
-        break;
-    }
-    err = !addr || !len ? EFAULT : sock_errno(estab_getaddrs(f->p->stack, f->k, &a, NULL));
+    whose = call_begin(fd, &f);
+    if (whose != OURS)
+        return whose == THEIRS ? getsockname(fd, addr, len) : -1;
+    err = !addr || !len ? EFAULT : estab_errno(estab_getaddrs(f->p->stack, f->k, &a, NULL));
     if (!err)
         addr_to(f, &a, addr, len);
     return (int)call_end(f, 0, err);
@@ -340,19 +320,15 @@ int estab_posix_getpeername(int fd, struct sockaddr *addr, socklen_t *len)
 {
     enum estab_tcp_state st;
     struct estab_addr a;
+    enum whose whose;
     struct file *f;
     int err;
 
-    switch (call_begin(fd, &f)) {
-    case THEIRS:
-        return getpeername(fd, addr, len);
-    case WRONG:
-        return -1;
-    case OURS:
-        break;
-    }
+    whose = call_begin(fd, &f);
+    if (whose != OURS)
+        return whose == THEIRS ? getpeername(fd, addr, len) : -1;
     st = sock_state(f);
-    err = sock_errno(estab_getaddrs(f->p->stack, f->k, NULL, &a));
+    err = estab_errno(estab_getaddrs(f->p->stack, f->k, NULL, &a));
     if (!err && f->type == SOCK_STREAM &&
         (st == ESTAB_CLOSED || st == ESTAB_SYN_SENT || st == ESTAB_TIME_WAIT || f->listening))
         err = ENOTCONN;

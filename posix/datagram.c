@@ -20,7 +20,7 @@ static int take_one(struct file *f, const struct estab_iov *iov, size_t niov, in
         *n = estab_recvfrom(f->p->stack, f->k, iov, niov, flags & MSG_PEEK ? ESTAB_MSG_PEEK : 0,
                             info);
         if (*n != ESTAB_E_AGAIN)
-            return *n < 0 ? sock_errno((int)*n) : 0;
+            return *n < 0 ? estab_errno((int)*n) : 0;
         if (nonblock && looked)
             return EAGAIN;
         if (nonblock) {
@@ -50,7 +50,7 @@ ssize_t datagram_read(struct file *f, const struct iovec *iov, size_t niov, int 
     if (!err && flags & MSG_ERRQUEUE)
         err = EAGAIN;
     if (!err)
-        err = take_one(f, piece, pieces_from(iov, niov, 0, piece), flags, &info, &n);
+        err = take_one(f, piece, estab_iov_from(iov, niov, 0, piece, PIECES), flags, &info, &n);
     if (err)
         return call_end(f, -1, err);
     addr_to(f, &info.from, from->addr, from->len);
@@ -78,7 +78,7 @@ static int give_one(struct file *f, const struct iovec *iov, size_t niov, int fl
     bool nonblock = atomic_load(&f->nonblock) || (flags & MSG_DONTWAIT);
     estab_time until = until_after(f, f->sndtimeo);
     struct estab_iov piece[PIECES];
-    size_t k = pieces_from(iov, niov, 0, piece);
+    size_t k = estab_iov_from(iov, niov, 0, piece, PIECES);
     int err;
 
     for (;;) {
@@ -90,7 +90,7 @@ static int give_one(struct file *f, const struct iovec *iov, size_t niov, int fl
         if (*n == ESTAB_E_NOTCONN)
             return EDESTADDRREQ;
         if (*n != ESTAB_E_AGAIN)
-            return *n < 0 ? sock_errno((int)*n) : 0;
+            return *n < 0 ? estab_errno((int)*n) : 0;
         if (nonblock)
             return EAGAIN;
         err = wait_file(f, ESTAB_EV_OUT, false, until);
@@ -121,7 +121,7 @@ int datagram_connect(struct file *f, const struct sockaddr *addr, socklen_t len)
     int err = addr->sa_family == AF_UNSPEC ? 0 : destination(f, addr, len, &to);
 
     if (!err)
-        err = sock_errno(estab_connect(f->p->stack, f->k, &to));
+        err = estab_errno(estab_connect(f->p->stack, f->k, &to));
     if (!err)
         f->rd_shut = f->wr_shut = false;
     return err == EHOSTUNREACH ? ENETUNREACH : err;

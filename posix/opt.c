@@ -43,7 +43,7 @@ static int get_error(struct file *f, int *val)
     if (*val)
         return 0;
     (void)estab_getopt(f->p->stack, f->k, ESTAB_O_ERROR, &err);
-    *val = err ? sock_errno(-(int)err) : 0;
+    *val = err ? estab_errno(-(int)err) : 0;
     return 0;
 }
 
@@ -77,7 +77,7 @@ static int keepalive_apply(struct file *f)
 
     (void)estab_setopt(s, f->k, ESTAB_O_KEEPCNT, f->keepcnt);
     (void)estab_setopt(s, f->k, ESTAB_O_KEEPINTVL, ESTAB_S(f->keepintvl));
-    return sock_errno(
+    return estab_errno(
         estab_setopt(s, f->k, ESTAB_O_KEEPIDLE, f->keepalive ? ESTAB_S(f->keepidle) : 0));
 }
 
@@ -145,15 +145,15 @@ static int get_buffer(struct file *f, enum estab_opt opt, int set, int *val)
     int err = estab_getopt(f->p->stack, f->k, opt, &n);
 
     *val = set ? set : (int)n;
-    return sock_errno(err);
+    return estab_errno(err);
 }
 
 static int set_buffer(struct file *f, enum estab_opt opt, int doubled)
 {
     const int least = 2048; /* the stack's */
 
-    return sock_errno(estab_setopt(f->p->stack, f->k, opt,
-                                   (uint64_t)(doubled / 2 < least ? least : doubled / 2)));
+    return estab_errno(estab_setopt(f->p->stack, f->k, opt,
+                                    (uint64_t)(doubled / 2 < least ? least : doubled / 2)));
 }
 
 static int set_sndbuf(struct file *f, int val)
@@ -186,7 +186,7 @@ static int set_maxseg(struct file *f, int val)
 {
     if (val != 0 && val < 88)
         return EINVAL;
-    return sock_errno(estab_setopt(f->p->stack, f->k, ESTAB_O_MAXSEG, (uint64_t)val));
+    return estab_errno(estab_setopt(f->p->stack, f->k, ESTAB_O_MAXSEG, (uint64_t)val));
 }
 
 /* Of a connection the size in force; before that, what was asked for, or RFC 9293's default. */
@@ -208,7 +208,7 @@ static int set_ttl(struct file *f, int val)
 
     if (val < -1 || val == 0 || val > 255)
         return EINVAL;
-    return sock_errno(
+    return estab_errno(
         estab_setopt(f->p->stack, f->k, ESTAB_O_HOP_LIMIT, (uint64_t)(val < 0 ? usual : val)));
 }
 
@@ -216,12 +216,12 @@ static int set_tclass(struct file *f, int val)
 {
     if (val < -1 || val > 255)
         return EINVAL;
-    return sock_errno(estab_setopt(f->p->stack, f->k, ESTAB_O_TOS, (uint64_t)(val < 0 ? 0 : val)));
+    return estab_errno(estab_setopt(f->p->stack, f->k, ESTAB_O_TOS, (uint64_t)(val < 0 ? 0 : val)));
 }
 
 static int set_tos(struct file *f, int val)
 {
-    return sock_errno(estab_setopt(f->p->stack, f->k, ESTAB_O_TOS, (uint64_t)(val & 0xff)));
+    return estab_errno(estab_setopt(f->p->stack, f->k, ESTAB_O_TOS, (uint64_t)(val & 0xff)));
 }
 
 /* 0 is 1; a negative one is as much as can be. */
@@ -231,7 +231,7 @@ static int set_rcvlowat(struct file *f, int val)
 
     if (f->type != SOCK_STREAM)
         return 0;
-    return sock_errno(
+    return estab_errno(
         estab_setopt(f->p->stack, f->k, ESTAB_O_RCVLOWAT, (uint64_t)(val < 0 ? none : val)));
 }
 
@@ -250,7 +250,7 @@ static int get_deferaccept(struct file *f, int *val)
 {
     uint64_t ns = 0;
     int seconds = 0, timeout = 1;
-    int err = sock_errno(estab_getopt(f->p->stack, f->k, ESTAB_O_DEFER_ACCEPT, &ns));
+    int err = estab_errno(estab_getopt(f->p->stack, f->k, ESTAB_O_DEFER_ACCEPT, &ns));
 
     while (ESTAB_S((uint64_t)seconds) < ns) {
         seconds += timeout;
@@ -262,8 +262,8 @@ static int get_deferaccept(struct file *f, int *val)
 
 static int set_deferaccept(struct file *f, int val)
 {
-    return sock_errno(estab_setopt(f->p->stack, f->k, ESTAB_O_DEFER_ACCEPT,
-                                   ESTAB_S((uint64_t)(val < 0 ? 0 : val))));
+    return estab_errno(estab_setopt(f->p->stack, f->k, ESTAB_O_DEFER_ACCEPT,
+                                    ESTAB_S((uint64_t)(val < 0 ? 0 : val))));
 }
 
 /* TCP_FASTOPEN_CONNECT: the opening waits for what is sent first, if a cookie is there. */
@@ -272,7 +272,7 @@ static int set_fast_open_connect(struct file *f, int val)
     if (val < 0 || val > 1)
         return EINVAL;
     f->fast_open = val;
-    return sock_errno(estab_setopt(f->p->stack, f->k, ESTAB_O_FASTOPEN, (uint64_t)val));
+    return estab_errno(estab_setopt(f->p->stack, f->k, ESTAB_O_FASTOPEN, (uint64_t)val));
 }
 
 static int get_fast_open_connect(struct file *f, int *val)
@@ -362,8 +362,8 @@ static int set_row(struct file *f, int i, int val)
     if (r->set)
         err = r->set(f, val);
     else
-        err = sock_errno(estab_setopt(f->p->stack, f->k, (enum estab_opt)r->core,
-                                      is_flag(r) ? val != 0 : (uint64_t)val * r->scale));
+        err = estab_errno(estab_setopt(f->p->stack, f->k, (enum estab_opt)r->core,
+                                       is_flag(r) ? val != 0 : (uint64_t)val * r->scale));
     if (!err && i < STORED_ROWS)
         f->stored[i] = r->name == SO_PRIORITY ? val : val != 0;
     return err;
@@ -383,7 +383,7 @@ static int get_row(struct file *f, int i, int *val)
     }
     err = estab_getopt(f->p->stack, f->k, (enum estab_opt)r->core, &n);
     *val = (int)(n / r->scale);
-    return sock_errno(err);
+    return estab_errno(err);
 }
 
 /* What was set on the connection before goes on to the one that takes its place. */
@@ -436,60 +436,25 @@ static int set_linger(struct file *f, const void *val, socklen_t len)
     memcpy(&l, val, sizeof l);
     f->linger_on = l.l_onoff != 0;
     if (f->linger_on)
-        f->linger_s = l.l_linger < 0 ? 0 : l.l_linger;
+        f->linger_s = l.l_linger;
     return 0;
 }
 
-/* A negative time is no time at all: 1 ns is over before anything can happen. */
-static int set_timeout(estab_dur *to, const void *val, socklen_t len)
+static int given(size_t n, socklen_t *len)
 {
-    struct timeval tv;
-
-    if (len < sizeof tv)
-        return EINVAL;
-    memcpy(&tv, val, sizeof tv);
-    if (tv.tv_usec < 0 || tv.tv_usec >= 1000000)
-        return EDOM;
-    *to = tv.tv_sec < 0 ? 1 : ESTAB_S((uint64_t)tv.tv_sec) + ESTAB_US((uint64_t)tv.tv_usec);
+    *len = (socklen_t)n;
     return 0;
 }
 
-/* RFC 6582's NewReno is "reno" by the name that Linux gives it. */
-static void current_cc(const struct file *f, char cc[16])
+/* Linux's socket is closed while the connection is in TIME-WAIT. */
+static size_t tcp_info(const struct file *f, void *buf, size_t len)
 {
-    memset(cc, 0, 16);
-    (void)estab_get_cc(f->p->stack, f->k, cc);
-    if (strcmp(cc, "newreno") == 0)
-        memcpy(cc, "reno\0\0\0", 8);
-}
+    struct estab_tcp_info i = {.size = sizeof i};
 
-static int set_congestion(const struct file *f, const void *val, socklen_t len)
-{
-    char name[16] = {0};
-    int err;
-
-    if (len < 1)
-        return EINVAL;
-    memcpy(name, val, len < 15 ? len : 15);
-    err = estab_set_cc(f->p->stack, f->k, strcmp(name, "reno") == 0 ? "newreno" : name);
-    return err == ESTAB_E_INVAL ? ENOENT : sock_errno(err);
-}
-
-/* Copies what there is, as far as there is room; the errno. */
-static int give(const void *what, size_t n, void *val, socklen_t *len)
-{
-    if (*len > n)
-        *len = (socklen_t)n;
-    memcpy(val, what, *len);
-    return 0;
-}
-
-static int give_timeout(estab_dur ns, void *val, socklen_t *len)
-{
-    struct timeval tv = {.tv_sec = (time_t)(ns / ESTAB_S(1)),
-                         .tv_usec = (suseconds_t)(ns % ESTAB_S(1) / 1000u)};
-
-    return give(&tv, sizeof tv, val, len);
+    (void)estab_tcp_info(f->p->stack, f->k, &i);
+    if (i.state == ESTAB_TIME_WAIT)
+        i.state = ESTAB_CLOSED;
+    return estab_linux_tcp_info(&i, buf, len);
 }
 
 /* ENOPROTOOPT: it is none of these. */
@@ -498,38 +463,33 @@ static int set_special(struct file *f, int level, int name, const void *val, soc
     if (level == SOL_SOCKET && name == SO_LINGER)
         return set_linger(f, val, len);
     if (level == SOL_SOCKET && name == SO_RCVTIMEO)
-        return set_timeout(&f->rcvtimeo, val, len);
+        return estab_linux_timeout(val, len, &f->rcvtimeo);
     if (level == SOL_SOCKET && name == SO_SNDTIMEO)
-        return set_timeout(&f->sndtimeo, val, len);
+        return estab_linux_timeout(val, len, &f->sndtimeo);
     if (level == IPPROTO_TCP && name == TCP_CONGESTION && f->type == SOCK_STREAM)
-        return set_congestion(f, val, len);
+        return estab_linux_set_cc(f->p->stack, f->k, val, len);
     return ENOPROTOOPT;
 }
 
 static int get_special(struct file *f, int level, int name, void *val, socklen_t *len)
 {
     struct linger l = {f->linger_on, f->linger_s};
-    char cc[16];
 
     if (level == SOL_SOCKET && name == SO_LINGER)
-        return give(&l, sizeof l, val, len);
+        return given(estab_linux_give(&l, sizeof l, val, *len), len);
     if (level == SOL_SOCKET && name == SO_RCVTIMEO)
-        return give_timeout(f->rcvtimeo, val, len);
+        return given(estab_linux_give_timeout(f->rcvtimeo, val, *len), len);
     if (level == SOL_SOCKET && name == SO_SNDTIMEO)
-        return give_timeout(f->sndtimeo, val, len);
+        return given(estab_linux_give_timeout(f->sndtimeo, val, *len), len);
     if (f->domain == AF_INET && level != SOL_SOCKET && level != IPPROTO_IP &&
         (level != IPPROTO_TCP || f->type != SOCK_STREAM))
         return EOPNOTSUPP; /* as Linux has it, of getsockopt alone */
     if (level != IPPROTO_TCP || f->type != SOCK_STREAM)
         return ENOPROTOOPT;
-    if (name == TCP_CONGESTION) {
-        current_cc(f, cc);
-        return give(cc, sizeof cc, val, len);
-    }
-    if (name == TCP_INFO) {
-        *len = (socklen_t)opt_tcp_info(f, val, *len);
-        return 0;
-    }
+    if (name == TCP_CONGESTION)
+        return given(estab_linux_give_cc(f->p->stack, f->k, val, *len), len);
+    if (name == TCP_INFO)
+        return given(tcp_info(f, val, *len), len);
     return ENOPROTOOPT;
 }
 
@@ -537,17 +497,13 @@ static int get_special(struct file *f, int level, int name, void *val, socklen_t
 
 int estab_posix_setsockopt(int fd, int level, int name, const void *val, socklen_t len)
 {
+    enum whose whose;
     struct file *f;
     int n, i, err;
 
-    switch (call_begin(fd, &f)) {
-    case THEIRS:
-        return setsockopt(fd, level, name, val, len);
-    case WRONG:
-        return -1;
-    case OURS:
-        break;
-    }
+    whose = call_begin(fd, &f);
+    if (whose != OURS)
+        return whose == THEIRS ? setsockopt(fd, level, name, val, len) : -1;
     if (!val)
         return (int)call_end(f, -1, EFAULT);
     i = row_of(f, level, name);
@@ -564,17 +520,13 @@ int estab_posix_setsockopt(int fd, int level, int name, const void *val, socklen
 
 int estab_posix_getsockopt(int fd, int level, int name, void *val, socklen_t *len)
 {
+    enum whose whose;
     struct file *f;
     int n = 0, i, err;
 
-    switch (call_begin(fd, &f)) {
-    case THEIRS:
-        return getsockopt(fd, level, name, val, len);
-    case WRONG:
-        return -1;
-    case OURS:
-        break;
-    }
+    whose = call_begin(fd, &f);
+    if (whose != OURS)
+        return whose == THEIRS ? getsockopt(fd, level, name, val, len) : -1;
     if (!val || !len)
         return (int)call_end(f, -1, EFAULT);
     if ((int)*len < 0)
@@ -584,6 +536,6 @@ int estab_posix_getsockopt(int fd, int level, int name, void *val, socklen_t *le
         return (int)call_end(f, 0, get_special(f, level, name, val, len));
     err = get_row(f, i, &n);
     if (!err)
-        err = give(&n, sizeof n, val, len);
+        err = given(estab_linux_give(&n, sizeof n, val, *len), len);
     return (int)call_end(f, 0, err);
 }

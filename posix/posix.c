@@ -361,17 +361,14 @@ void estab_posix_unlock(estab_posix *p)
 
 int estab_posix_handle(int fd, estab_posix **p, estab_sock *k)
 {
+    enum whose whose;
     struct file *f;
 
-    switch (call_begin(fd, &f)) {
-    case THEIRS:
+    whose = call_begin(fd, &f);
+    if (whose == THEIRS)
         errno = fcntl(fd, F_GETFD) < 0 ? EBADF : ENOTSOCK;
+    if (whose != OURS)
         return -1;
-    case WRONG:
-        return -1;
-    case OURS:
-        break;
-    }
     *p = f->p;
     *k = f->k;
     pthread_mutex_unlock(&f->shard->lock); /* f may go: then its stack is not locked twice */

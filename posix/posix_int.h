@@ -88,7 +88,7 @@ struct file {
     bool fast_open;               /* RFC 7413: connect may return before there is a connection */
     int told;                     /* an errno for the next call that the stack does not know of */
     estab_dur rcvtimeo, sndtimeo; /* 0: none */
-    int linger_on, linger_s;
+    int linger_on, linger_s;      /* a negative one is for ever */
     uint32_t keepidle, keepintvl, keepcnt; /* s, s, a count */
     int sndbuf_set, rcvbuf_set;            /* what was asked for; 0: nothing */
     int stored[16];
@@ -194,7 +194,6 @@ void epoll_free(struct epoll_set *s);
 pthread_mutex_t *epoll_lock(struct epoll_set *s);
 
 /* ---- sock.c ---- */
-int sock_errno(int err); /* of an enum estab_err */
 void sock_watch(struct file *f);
 /* Another connection under the same descriptor.  0, or an errno. */
 int sock_renew(struct file *f);
@@ -218,8 +217,6 @@ struct from { /* what a datagram brings besides its octets; addr may be NULL */
     socklen_t *len;
     int flags;
 };
-/* The pieces from octet `from` on: PIECES at most, so that a long list is served in stretches. */
-size_t pieces_from(const struct iovec *iov, size_t niov, size_t from, struct estab_iov out[PIECES]);
 ssize_t datagram_read(struct file *f, const struct iovec *iov, size_t niov, int flags,
                       struct from *from); /* ends the call */
 /* 0 and *n, or an errno. */
@@ -231,7 +228,6 @@ int datagram_connect(struct file *f, const struct sockaddr *addr, socklen_t len)
 void opt_carry(const struct file *f, estab_sock to);
 void opt_apply(struct file *f);
 void opt_inherit(struct file *f, const struct file *from);
-size_t opt_tcp_info(const struct file *f, void *buf, size_t len);
 
 #pragma GCC visibility pop
 #endif

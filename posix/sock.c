@@ -10,47 +10,6 @@
 
 static const uint8_t v4_any[16] = {[10] = 0xff, [11] = 0xff};
 
-int sock_errno(int err)
-{
-    switch ((enum estab_err)err) {
-    case ESTAB_OK:
-        return 0;
-    case ESTAB_E_AGAIN:
-        return EAGAIN;
-    case ESTAB_E_BADF:
-        return EBADF;
-    case ESTAB_E_INVAL:
-        return EINVAL;
-    case ESTAB_E_NOMEM:
-        return ENOMEM;
-    case ESTAB_E_INUSE:
-        return EADDRINUSE;
-    case ESTAB_E_NOTCONN:
-        return ENOTCONN;
-    case ESTAB_E_ISCONN:
-        return EISCONN;
-    case ESTAB_E_REFUSED:
-        return ECONNREFUSED;
-    case ESTAB_E_RESET:
-        return ECONNRESET;
-    case ESTAB_E_TIMEOUT:
-        return ETIMEDOUT;
-    case ESTAB_E_UNREACH:
-        return EHOSTUNREACH;
-    case ESTAB_E_PIPE:
-        return EPIPE;
-    case ESTAB_E_INPROGRESS:
-        return EINPROGRESS;
-    case ESTAB_E_ADDRNOTAVAIL:
-        return EADDRNOTAVAIL;
-    case ESTAB_E_MSGSIZE:
-        return EMSGSIZE;
-    case ESTAB_E_NOTSUP:
-        return EOPNOTSUPP;
-    }
-    return EIO;
-}
-
 /* ---- addresses ---- */
 
 static int addr_from4(const struct sockaddr *sa, struct estab_addr *a)
@@ -155,7 +114,7 @@ int sock_renew(struct file *f)
     int err = estab_socket(f->p->stack, ESTAB_TCP, &k);
 
     if (err)
-        return sock_errno(err);
+        return estab_errno(err);
     opt_carry(f, k);
     (void)estab_abort(f->p->stack, f->k);
     f->k = k;
@@ -187,7 +146,7 @@ ssize_t call_end(struct file *f, ssize_t ret, int err)
  * acknowledged, which section 3.6 of RFC 9293 calls FIN-WAIT-2 or CLOSED. */
 static void linger(struct file *f)
 {
-    estab_time until = until_after(f, ESTAB_S((unsigned)f->linger_s));
+    estab_time until = until_after(f, f->linger_s < 0 ? 0 : ESTAB_S((unsigned)f->linger_s));
     enum estab_tcp_state st = sock_state(f);
 
     if (st != ESTAB_ESTABLISHED && st != ESTAB_CLOSE_WAIT && st != ESTAB_FIN_WAIT_1 &&
@@ -205,7 +164,7 @@ void sock_release(struct file *f)
 
     shard_lock(f->shard);
     f->watches = NULL;
-    if (f->p && f->type == SOCK_STREAM && f->linger_on && f->linger_s > 0 &&
+    if (f->p && f->type == SOCK_STREAM && f->linger_on && f->linger_s != 0 &&
         !atomic_load(&f->nonblock))
         linger(f);
     mirror_forget(f);

@@ -85,7 +85,7 @@ struct plug_file {
     bool keepalive;
     int told;                     /* an errno for SO_ERROR that the core does not know of */
     uint64_t rcvtimeo, sndtimeo;  /* ns; 0: none */
-    int linger_on, linger_s;      /* SO_LINGER */
+    int linger_on, linger_s;      /* SO_LINGER; a negative one is for ever */
     uint64_t keepidle, keepintvl; /* the core has them only while keepalive is on */
     uint64_t keepcnt;
     bool stored_set[PLUG_STORED_MAX];
@@ -176,7 +176,6 @@ struct plug_file *plug_file_new(struct plug *p, enum plug_kind kind);
 void plug_file_free(struct plug *p, struct plug_file *f); /* and closes the descriptor */
 /* The socket fd is: NULL and *err = EBADF or ENOTSOCK. */
 struct plug_file *plug_sock(const struct plug *p, int fd, int *err);
-int plug_errno(int estab_err);
 int plug_fcntl(void *u, int fd, int cmd, ...);
 int plug_ioctl(void *u, int fd, unsigned long request, ...);
 int plug_close(void *u, int fd);

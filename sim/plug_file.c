@@ -79,47 +79,6 @@ struct plug_file *plug_sock(const struct plug *p, int fd, int *err)
     return NULL;
 }
 
-int plug_errno(int err)
-{
-    switch ((enum estab_err)err) {
-    case ESTAB_OK:
-        return 0;
-    case ESTAB_E_AGAIN:
-        return EAGAIN;
-    case ESTAB_E_BADF:
-        return EBADF;
-    case ESTAB_E_INVAL:
-        return EINVAL;
-    case ESTAB_E_NOMEM:
-        return ENOMEM;
-    case ESTAB_E_INUSE:
-        return EADDRINUSE;
-    case ESTAB_E_NOTCONN:
-        return ENOTCONN;
-    case ESTAB_E_ISCONN:
-        return EISCONN;
-    case ESTAB_E_REFUSED:
-        return ECONNREFUSED;
-    case ESTAB_E_RESET:
-        return ECONNRESET;
-    case ESTAB_E_TIMEOUT:
-        return ETIMEDOUT;
-    case ESTAB_E_UNREACH:
-        return EHOSTUNREACH;
-    case ESTAB_E_PIPE:
-        return EPIPE;
-    case ESTAB_E_INPROGRESS:
-        return EINPROGRESS;
-    case ESTAB_E_ADDRNOTAVAIL:
-        return EADDRNOTAVAIL;
-    case ESTAB_E_MSGSIZE:
-        return EMSGSIZE;
-    case ESTAB_E_NOTSUP:
-        return EOPNOTSUPP;
-    }
-    return EIO;
-}
-
 int plug_close(void *u, int fd)
 {
     struct plug *p = u;
@@ -130,7 +89,7 @@ int plug_close(void *u, int fd)
     f = plug_file(p, fd);
     if (!f)
         return (int)plug_leave(p, -1, EBADF);
-    if (f->kind == PLUG_SOCKET && f->linger_on && f->linger_s > 0 && !f->nonblock) {
+    if (f->kind == PLUG_SOCKET && f->linger_on && f->linger_s != 0 && !f->nonblock) {
         plug_linger(p, f);
         plug_enter(p);
     }
@@ -268,7 +227,7 @@ static bool splice_from_sock(struct plug *p, struct plug_op *op)
     if (n == ESTAB_E_AGAIN)
         return false;
     if (n < 0) {
-        op->err = plug_errno((int)n);
+        op->err = estab_errno((int)n);
         return true;
     }
     op->ret = n > 0 ? write(s->pipe, s->buf, (size_t)n) : 0;
@@ -300,7 +259,7 @@ static bool splice_to_sock(struct plug *p, struct plug_op *op)
     iov.len = (size_t)got;
     n = estab_send(p->stack, s->sock->k, &iov, 1, 0);
     op->ret = n;
-    op->err = n < 0 ? plug_errno((int)n) : 0;
+    op->err = n < 0 ? estab_errno((int)n) : 0;
     return true;
 }
 

@@ -11,18 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { IOV_PIECES = 64 };
-
-/* struct iovec and struct estab_iov are the same two members; more pieces than IOV_PIECES are
- * served a stretch at a time. */
-static size_t total_of(const struct iovec *iov, size_t niov)
-{
-    size_t n = 0;
-
-    for (size_t i = 0; i < niov; i++)
-        n += iov[i].iov_len;
-    return n;
-}
+enum { IOV_PIECES = 64 }; /* more are served a stretch at a time */
 
 static bool has_hole(const struct iovec *iov, size_t niov)
 {
@@ -30,23 +19,6 @@ static bool has_hole(const struct iovec *iov, size_t niov)
         if (!iov[i].iov_base && iov[i].iov_len > 0)
             return true;
     return false;
-}
-
-/* The pieces from octet `from` on. */
-static size_t pieces_from(const struct iovec *iov, size_t niov, size_t from,
-                          struct estab_iov out[IOV_PIECES])
-{
-    size_t n = 0;
-
-    for (size_t i = 0; i < niov && n < IOV_PIECES; i++) {
-        if (from >= iov[i].iov_len) {
-            from -= iov[i].iov_len;
-            continue;
-        }
-        out[n++] = (struct estab_iov){(uint8_t *)iov[i].iov_base + from, iov[i].iov_len - from};
-        from = 0;
-    }
-    return n;
 }
 
 /* ---- reading ---- */
@@ -77,7 +49,7 @@ static ptrdiff_t take(struct plug *p, struct read_op *r)
 
     if (r->flags & MSG_TRUNC)
         return discard(p, r);
-    n = pieces_from(r->iov, r->niov, r->got, piece);
+    n = estab_iov_from(r->iov, r->niov, r->got, piece, IOV_PIECES);
     return estab_recv(p->stack, r->f->k, piece, n, r->flags & MSG_PEEK ? ESTAB_MSG_PEEK : 0);
 }
 
@@ -105,7 +77,7 @@ static bool attempt_read(struct plug *p, struct plug_op *op)
     }
     op->ret = (ssize_t)r->got;
     if (n < 0 && n != ESTAB_E_AGAIN)
-        err = plug_errno((int)n);
+        err = estab_errno((int)n);
     if (r->got > 0) {
         r->f->told = err ? err : r->f->told; /* what came is handed over first */
         op->late_ret = op->ret;
@@ -139,7 +111,7 @@ static ssize_t do_read(struct plug *p, int fd, const struct iovec *iov, size_t n
     plug_op_init(&r.op, attempt_read);
     r.iov = iov;
     r.niov = niov;
-    r.wanted = total_of(iov, niov);
+    r.wanted = estab_iov_total(iov, niov);
     r.flags = flags;
     if (r.f->rcvtimeo)
         r.op.until = p->world.now + r.f->rcvtimeo;
@@ -247,7 +219,7 @@ static int send_errno(const struct plug *p, ptrdiff_t err)
 {
     if (err == ESTAB_E_NOTCONN && p->set.profile != PLUG_FREEBSD)
         return EPIPE; /* as Linux says it of a socket that never was connected */
-    return plug_errno((int)err);
+    return estab_errno((int)err);
 }
 
 static bool attempt_write(struct plug *p, struct plug_op *op)
@@ -269,7 +241,7 @@ static bool attempt_write(struct plug *p, struct plug_op *op)
         return true;
     }
     do {
-        size_t k = pieces_from(w->iov, w->niov, w->sent, piece);
+        size_t k = estab_iov_from(w->iov, w->niov, w->sent, piece, IOV_PIECES);
 
         n = estab_send(p->stack, w->f->k, piece, k, w->flags);
         if (n > 0)
@@ -314,7 +286,7 @@ static ssize_t do_write(struct plug *p, int fd, const struct iovec *iov, size_t 
     plug_op_init(&w.op, attempt_write);
     w.iov = iov;
     w.niov = niov;
-    w.wanted = total_of(iov, niov);
+    w.wanted = estab_iov_total(iov, niov);
     w.flags = (flags & MSG_MORE ? ESTAB_MSG_MORE : 0) | (flags & MSG_OOB ? ESTAB_MSG_OOB : 0);
     w.nonblock = w.f->nonblock || (flags & MSG_DONTWAIT);
     if (w.f->sndtimeo)

@@ -42,7 +42,7 @@ static int get_error(struct plug *p, struct plug_file *f, int *val)
     if (*val)
         return 0;
     (void)estab_getopt(p->stack, f->k, ESTAB_O_ERROR, &err);
-    *val = err ? plug_errno(-(int)err) : 0;
+    *val = err ? estab_errno(-(int)err) : 0;
     return 0;
 }
 
@@ -80,7 +80,7 @@ static int keepalive_apply(struct plug *p, struct plug_file *f)
 {
     (void)estab_setopt(p->stack, f->k, ESTAB_O_KEEPCNT, f->keepcnt);
     (void)estab_setopt(p->stack, f->k, ESTAB_O_KEEPINTVL, f->keepintvl);
-    return plug_errno(
+    return estab_errno(
         estab_setopt(p->stack, f->k, ESTAB_O_KEEPIDLE, f->keepalive ? f->keepidle : 0));
 }
 
@@ -143,14 +143,14 @@ static int get_buffer(struct plug *p, struct plug_file *f, enum estab_opt opt, i
     int err = estab_getopt(p->stack, f->k, opt, &n);
 
     *val = (int)(p->set.profile == PLUG_LINUX ? 2 * n : n);
-    return plug_errno(err);
+    return estab_errno(err);
 }
 
 static int set_buffer(struct plug *p, struct plug_file *f, enum estab_opt opt, int val)
 {
     const int least = 2048; /* the core's, in place of an error: POSIX lets a size be adjusted */
 
-    return plug_errno(estab_setopt(p->stack, f->k, opt, (uint64_t)(val < least ? least : val)));
+    return estab_errno(estab_setopt(p->stack, f->k, opt, (uint64_t)(val < least ? least : val)));
 }
 
 static int set_sndbuf(struct plug *p, struct plug_file *f, int val)
@@ -175,7 +175,7 @@ static int get_rcvbuf(struct plug *p, struct plug_file *f, int *val)
 
 static int set_maxseg(struct plug *p, struct plug_file *f, int val)
 {
-    return plug_errno(estab_setopt(p->stack, f->k, ESTAB_O_MAXSEG, (uint64_t)val));
+    return estab_errno(estab_setopt(p->stack, f->k, ESTAB_O_MAXSEG, (uint64_t)val));
 }
 
 /* Of a connection the size in force; before that, what was asked for. */
@@ -199,7 +199,7 @@ static int set_fastopen(struct plug *p, struct plug_file *f, int val)
         return EINVAL;
     if (!f->listening || !p->set.fastopen_server)
         return 0;
-    return plug_errno(estab_setopt(p->stack, f->k, ESTAB_O_FASTOPEN, (uint64_t)val));
+    return estab_errno(estab_setopt(p->stack, f->k, ESTAB_O_FASTOPEN, (uint64_t)val));
 }
 
 static int set_fastopen_connect(struct plug *p, struct plug_file *f, int val)
@@ -306,8 +306,8 @@ static int set_row(struct plug *p, struct plug_file *f, int i, int val)
     if (r->set)
         err = r->set(p, f, val);
     else
-        err = plug_errno(estab_setopt(p->stack, f->k, (enum estab_opt)r->core,
-                                      is_flag(r) ? val != 0 : (uint64_t)val * r->scale));
+        err = estab_errno(estab_setopt(p->stack, f->k, (enum estab_opt)r->core,
+                                       is_flag(r) ? val != 0 : (uint64_t)val * r->scale));
     if (err)
         return err;
     f->stored_set[i] = true;
@@ -351,7 +351,7 @@ static int get_row(struct plug *p, struct plug_file *f, int i, int *val)
     }
     err = estab_getopt(p->stack, f->k, (enum estab_opt)r->core, &n);
     *val = (int)(n / r->scale);
-    return plug_errno(err);
+    return estab_errno(err);
 }
 
 /* ---- options that are no int ---- */
@@ -368,28 +368,6 @@ static int set_linger(struct plug_file *f, const void *val, socklen_t len)
     return 0;
 }
 
-static int set_timeout(uint64_t *to, const void *val, socklen_t len)
-{
-    struct timeval tv;
-
-    if (len < sizeof tv)
-        return EINVAL;
-    memcpy(&tv, val, sizeof tv);
-    if (tv.tv_usec < 0 || tv.tv_usec >= 1000000)
-        return EDOM;
-    *to = tv.tv_sec < 0 ? 0 : ESTAB_S((uint64_t)tv.tv_sec) + ESTAB_US((uint64_t)tv.tv_usec);
-    return 0;
-}
-
-/* RFC 5681's Reno is RFC 6582's NewReno by the name that Linux gives it. */
-static int set_congestion(struct plug *p, const struct plug_file *f, const void *val, socklen_t len)
-{
-    char name[16] = {0};
-
-    memcpy(name, val, len < 15 ? len : 15);
-    return estab_set_cc(p->stack, f->k, strcmp(name, "reno") == 0 ? "newreno" : name) ? ENOENT : 0;
-}
-
 /* The keys are the stack's: all its listeners have the same. */
 static int set_fastopen_key(struct plug *p, const uint8_t *keys, socklen_t len)
 {
@@ -401,33 +379,20 @@ static int set_fastopen_key(struct plug *p, const uint8_t *keys, socklen_t len)
     return 0;
 }
 
-/* Copies what there is, as far as there is room; the errno. */
-static int give(const void *what, size_t n, void *val, socklen_t *len)
+static int given(size_t n, socklen_t *len)
 {
-    if (*len > n)
-        *len = (socklen_t)n;
-    memcpy(val, what, *len);
+    *len = (socklen_t)n;
     return 0;
 }
 
-static int get_congestion(const struct plug *p, const struct plug_file *f, void *val,
-                          socklen_t *len)
+static size_t give_cc(const struct plug *p, const struct plug_file *f, void *buf, size_t len)
 {
-    static const char reno[16] = "reno";
     char name[16] = {0};
-    bool linux_name;
 
+    if (strcmp(p->set.config.profile.name, "linux") == 0)
+        return estab_linux_give_cc(p->stack, f->k, buf, len);
     (void)estab_get_cc(p->stack, f->k, name);
-    linux_name = strcmp(p->set.config.profile.name, "linux") == 0 && strcmp(name, "newreno") == 0;
-    return give(linux_name ? reno : name, sizeof name, val, len);
-}
-
-static int give_timeout(uint64_t ns, void *val, socklen_t *len)
-{
-    struct timeval tv = {.tv_sec = (time_t)(ns / SECOND),
-                         .tv_usec = (suseconds_t)(ns % SECOND / 1000u)};
-
-    return give(&tv, sizeof tv, val, len);
+    return estab_linux_give(name, sizeof name, buf, len);
 }
 
 /* ENOPROTOOPT: it is none of these. */
@@ -437,11 +402,11 @@ static int set_special(struct plug *p, struct plug_file *f, int level, int name,
     if (level == SOL_SOCKET && name == SO_LINGER)
         return set_linger(f, val, len);
     if (level == SOL_SOCKET && name == SO_RCVTIMEO)
-        return set_timeout(&f->rcvtimeo, val, len);
+        return estab_linux_timeout(val, len, &f->rcvtimeo);
     if (level == SOL_SOCKET && name == SO_SNDTIMEO)
-        return set_timeout(&f->sndtimeo, val, len);
+        return estab_linux_timeout(val, len, &f->sndtimeo);
     if (level == IPPROTO_TCP && name == TCP_CONGESTION)
-        return set_congestion(p, f, val, len);
+        return estab_linux_set_cc(p->stack, f->k, val, len);
     if (level == IPPROTO_TCP && name == TCP_FASTOPEN_KEY)
         return set_fastopen_key(p, val, len);
     return ENOPROTOOPT;
@@ -453,25 +418,19 @@ static int get_special(struct plug *p, struct plug_file *f, int level, int name,
     struct linger l = {f->linger_on, f->linger_s};
 
     if (level == SOL_SOCKET && name == SO_LINGER)
-        return give(&l, sizeof l, val, len);
+        return given(estab_linux_give(&l, sizeof l, val, *len), len);
     if (level == SOL_SOCKET && name == SO_RCVTIMEO)
-        return give_timeout(f->rcvtimeo, val, len);
+        return given(estab_linux_give_timeout(f->rcvtimeo, val, *len), len);
     if (level == SOL_SOCKET && name == SO_SNDTIMEO)
-        return give_timeout(f->sndtimeo, val, len);
+        return given(estab_linux_give_timeout(f->sndtimeo, val, *len), len);
     if (level == IPPROTO_TCP && name == TCP_CONGESTION)
-        return get_congestion(p, f, val, len);
-    if (level == IPPROTO_TCP && name == TCP_INFO) {
-        *len = (socklen_t)plug_tcp_info(p, f, val, *len);
-        return 0;
-    }
-    if (level == IPPROTO_TCP && name == TCP_CC_INFO) {
-        *len = 0; /* neither algorithm has anything of its own to show */
-        return 0;
-    }
-    if (level == SOL_SOCKET && name == SO_MEMINFO) {
-        *len = (socklen_t)plug_meminfo(p, f, val, *len);
-        return 0;
-    }
+        return given(give_cc(p, f, val, *len), len);
+    if (level == IPPROTO_TCP && name == TCP_INFO)
+        return given(plug_tcp_info(p, f, val, *len), len);
+    if (level == IPPROTO_TCP && name == TCP_CC_INFO)
+        return given(0, len); /* no algorithm has anything of its own to show */
+    if (level == SOL_SOCKET && name == SO_MEMINFO)
+        return given(plug_meminfo(p, f, val, *len), len);
     return ENOPROTOOPT;
 }
 
@@ -511,6 +470,6 @@ int plug_getsockopt(void *u, int fd, int level, int name, void *val, socklen_t *
         return (int)plug_leave(p, 0, get_special(p, f, level, name, val, len));
     err = get_row(p, f, i, &n);
     if (!err)
-        err = give(&n, sizeof n, val, len);
+        err = given(estab_linux_give(&n, sizeof n, val, *len), len);
     return (int)plug_leave(p, 0, err);
 }

@@ -100,7 +100,7 @@ static int renew(struct plug *p, struct plug_file *f)
     int err = estab_socket(p->stack, ESTAB_TCP, &k);
 
     if (err)
-        return plug_errno(err);
+        return estab_errno(err);
     (void)estab_abort(p->stack, f->k);
     f->k = k;
     f->connecting = f->listening = f->rd_shut = f->wr_shut = false;
@@ -128,7 +128,7 @@ int plug_socket(void *u, int domain, int type, int protocol)
     f = plug_file_new(p, PLUG_SOCKET);
     if (!f)
         return (int)plug_leave(p, -1, errno);
-    err = plug_errno(estab_socket(p->stack, ESTAB_TCP, &f->k));
+    err = estab_errno(estab_socket(p->stack, ESTAB_TCP, &f->k));
     if (err) {
         plug_file_free(p, f);
         return (int)plug_leave(p, -1, err);
@@ -155,7 +155,7 @@ int plug_bind(void *u, int fd, const struct sockaddr *sa, socklen_t len)
         err = addr_in(f, sa, len, &a);
     if (f && !err) {
         plug_own(p, a.ip);
-        err = plug_errno(estab_bind(p->stack, f->k, &a));
+        err = estab_errno(estab_bind(p->stack, f->k, &a));
     }
     return (int)plug_leave(p, 0, err);
 }
@@ -171,7 +171,7 @@ int plug_listen(void *u, int fd, int backlog)
     if (f) {
         /* Linux lets one more than the backlog wait; a negative one is as many as can be. */
         limit = backlog < 0 ? SOMAXCONN : backlog;
-        err = plug_errno(
+        err = estab_errno(
             estab_listen(p->stack, f->k, (uint32_t)limit + (p->set.profile == PLUG_LINUX)));
         if (err == EISCONN)
             err = EINVAL;
@@ -200,7 +200,7 @@ static bool attempt_accept(struct plug *p, struct plug_op *op)
     err = estab_accept(p->stack, a->listener->k, &k, &a->peer);
     if (err == ESTAB_E_AGAIN)
         return false;
-    op->err = plug_errno(err);
+    op->err = estab_errno(err);
     if (err)
         return true;
     f = plug_file_new(p, PLUG_SOCKET);
@@ -254,7 +254,7 @@ bool plug_connected(struct plug *p, struct plug_file *f, int *error)
     f->connecting = false;
     (void)estab_getopt(p->stack, f->k, ESTAB_O_ERROR, &err);
     if (err)
-        *error = plug_errno(-(int)err);
+        *error = estab_errno(-(int)err);
     else if (f->told)
         *error = f->told;
     else if (plug_state(p, f) == ESTAB_CLOSED)
@@ -308,7 +308,7 @@ static int begin_connect(struct plug *p, struct plug_file *f, const struct socka
     if (err == ESTAB_E_INUSE)
         return EADDRNOTAVAIL; /* as connect(2) says it: the tuple, or every port, is taken */
     if (err != ESTAB_E_INPROGRESS)
-        return plug_errno(err);
+        return estab_errno(err);
     f->connecting = true;
     return 0;
 }
@@ -369,7 +369,7 @@ static int shut(struct plug *p, struct plug_file *f, int how)
     f->wr_shut |= how != SHUT_RD;
     err = estab_shutdown(p->stack, f->k, hows[how]);
     plug_epoll_happened(p, f->fd);
-    return err == ESTAB_E_PIPE ? 0 : plug_errno(err);
+    return err == ESTAB_E_PIPE ? 0 : estab_errno(err);
 }
 
 int plug_shutdown(void *u, int fd, int how)
@@ -417,7 +417,8 @@ void plug_linger(struct plug *p, struct plug_file *f)
     }
     (void)estab_shutdown(p->stack, f->k, ESTAB_SHUT_WR);
     plug_op_init(&l.op, attempt_lingered);
-    l.op.until = p->world.now + ESTAB_S(f->linger_s);
+    if (f->linger_s > 0)
+        l.op.until = p->world.now + ESTAB_S((unsigned)f->linger_s);
     (void)plug_wait(p, &l.op, false, 0);
 }
 
@@ -425,5 +426,5 @@ int plug_sock_close(struct plug *p, struct plug_file *f)
 {
     bool abort = f->linger_on && f->linger_s == 0; /* no time at all: ABORT */
 
-    return plug_errno(abort ? estab_abort(p->stack, f->k) : estab_close(p->stack, f->k));
+    return estab_errno(abort ? estab_abort(p->stack, f->k) : estab_close(p->stack, f->k));
 }

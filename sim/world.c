@@ -237,18 +237,24 @@ static bool is_traffic_over(const struct world *w)
     return true;
 }
 
+static bool node_has_state(const struct node *n, struct estab_stack_info *left)
+{
+    *left = (struct estab_stack_info){.size = sizeof *left};
+    if (n->router)
+        return false;
+    estab_stack_info(n->stack, left);
+    return left->conns || left->listeners || left->synq || left->timewait;
+}
+
 static bool has_state(const struct world *w)
 {
+    struct estab_stack_info left;
+
     for (size_t i = 0; i < w->nways; i++)
         if (w->ways[i]->alarm.pos)
             return true;
     for (size_t i = 0; i < w->nnodes; i++) {
-        struct estab_stack_info n = {.size = sizeof n};
-
-        if (w->nodes[i]->router)
-            continue;
-        estab_stack_info(w->nodes[i]->stack, &n);
-        if (n.conns || n.listeners || n.synq || n.timewait)
+        if (node_has_state(w->nodes[i], &left))
             return true;
     }
     return false;
@@ -256,17 +262,14 @@ static bool has_state(const struct world *w)
 
 static void check_state_gone(struct world *w)
 {
-    for (size_t i = 0; i < w->nnodes; i++) {
-        struct estab_stack_info n = {.size = sizeof n};
+    struct estab_stack_info left;
 
-        if (w->nodes[i]->router)
-            continue;
-        estab_stack_info(w->nodes[i]->stack, &n);
-        if (n.conns || n.listeners || n.synq || n.timewait)
+    for (size_t i = 0; i < w->nnodes; i++) {
+        if (node_has_state(w->nodes[i], &left))
             world_broken(w, ESTAB_SIM_STATE,
                          "host %s still has %u connections, %u listeners, %u half-open, %u in "
                          "TIME-WAIT %.0f s after traffic ended",
-                         w->nodes[i]->name, n.conns, n.listeners, n.synq, n.timewait,
+                         w->nodes[i]->name, left.conns, left.listeners, left.synq, left.timewait,
                          (double)(w->now - w->ended_at) / 1e9);
     }
 }

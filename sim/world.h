@@ -261,6 +261,7 @@ void *grow(void *array, size_t n, size_t *room, size_t size);
 int world_parse(struct world *w, const char *text, char *err);
 struct node *world_find_node(struct world *w, const char *name);
 struct way *world_find_way(struct world *w, const struct node *from, const struct node *to);
+struct flow *world_find_flow(struct world *w, const char *name);
 
 /* world_net.c */
 int net_open(struct world *w, char *err);

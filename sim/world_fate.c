@@ -210,33 +210,43 @@ struct shrinker {
     char *err;
 };
 
-/* A run with these fates and no others.  1: the same failure; 0: not; -1 and err. */
-static int try_fates(struct shrinker *s, const struct fate_line *v, size_t n)
+/* The world with these fates and no others; NULL and err. */
+static struct world *world_of_fates(struct shrinker *s, const struct fate_line *v, size_t n)
 {
-    const struct estab_sim_report *r;
     struct world *w;
     estab_sim *sim;
-    int ret = -1;
 
     if (estab_sim_new(&sim, s->topology, &s->opt, s->err))
-        return -1;
+        return NULL;
     w = (struct world *)sim;
     w->fates.v = malloc((n + 1) * sizeof *v);
     if (!w->fates.v) {
         world_say(s->err, "%s", strerror(ENOMEM));
-        goto out;
+        estab_sim_free(sim);
+        return NULL;
     }
     if (n)
         memcpy(w->fates.v, v, n * sizeof *v);
     w->fates.n = w->fates.room = n;
     w->replay_fates = true;
-    if (estab_sim_run(sim, s->err))
-        goto out;
-    s->runs++;
-    r = estab_sim_report(sim);
-    ret = r->verdict == ESTAB_SIM_BROKEN && r->check == s->check && r->line == s->line;
-out:
-    estab_sim_free(sim);
+    return w;
+}
+
+/* 1: the same failure; 0: not; -1 and err. */
+static int try_fates(struct shrinker *s, const struct fate_line *v, size_t n)
+{
+    struct world *w = world_of_fates(s, v, n);
+    const struct estab_sim_report *r;
+    int ret = -1;
+
+    if (!w)
+        return -1;
+    if (estab_sim_run((estab_sim *)w, s->err) == 0) {
+        s->runs++;
+        r = estab_sim_report((estab_sim *)w);
+        ret = r->verdict == ESTAB_SIM_BROKEN && r->check == s->check && r->line == s->line;
+    }
+    estab_sim_free((estab_sim *)w);
     return ret;
 }
 
@@ -323,32 +333,20 @@ static int write_scripts(const struct world *w, const char *prefix, struct estab
 static int finish(struct shrinker *s, const struct fate_line *v, size_t n, const char *prefix,
                   struct estab_sim_shrunk *out, size_t broken)
 {
-    struct world *w;
-    estab_sim *sim;
+    struct world *w = world_of_fates(s, v, n);
     int ret = -1;
 
-    if (estab_sim_new(&sim, s->topology, &s->opt, s->err))
+    if (!w)
         return -1;
-    w = (struct world *)sim;
-    w->fates.v = malloc((n + 1) * sizeof *v);
-    if (!w->fates.v) {
-        world_say(s->err, "%s", strerror(ENOMEM));
-        goto out;
-    }
-    if (n)
-        memcpy(w->fates.v, v, n * sizeof *v);
-    w->fates.n = w->fates.room = n;
-    w->replay_fates = true;
     w->scripted = broken < w->nflows ? w->flows[broken] : w->nflows == 1 ? w->flows[0] : NULL;
-    if (estab_sim_run(sim, s->err))
-        goto out;
-    snprintf(out->fates, sizeof out->fates, "%.200s.fates", prefix);
-    snprintf(out->report, sizeof out->report, "%s", w->report.text);
-    ret = write_fates(w, s, out->fates);
-    if (!ret)
-        ret = write_scripts(w, prefix, out, s->err);
-out:
-    estab_sim_free(sim);
+    if (estab_sim_run((estab_sim *)w, s->err) == 0) {
+        snprintf(out->fates, sizeof out->fates, "%.200s.fates", prefix);
+        snprintf(out->report, sizeof out->report, "%s", w->report.text);
+        ret = write_fates(w, s, out->fates);
+        if (!ret)
+            ret = write_scripts(w, prefix, out, s->err);
+    }
+    estab_sim_free((estab_sim *)w);
     return ret;
 }
 

@@ -290,8 +290,33 @@ void estab_ctl_close(estab_ctl *c);   /* removes the socket; NULL is allowed */
  * user's alone. */
 #define ESTAB_CTL_PATH 108
 int estab_ctl_folder(char path[ESTAB_CTL_PATH], bool make, char *err);
-/* A blocking connection to a control socket; -1 and errno. */
-int estab_ctl_connect(const char *path);
+/* A blocking connection to a control socket; -1 and errno.  EAGAIN: the stack has as many clients
+ * as its queue takes and has taken none of them for `patience`: its process may be stopped. */
+int estab_ctl_connect(const char *path, estab_dur patience);
+
+/* ---- what POSIX and Linux call it ---- */
+
+/* The errno of an enum estab_err, as Linux's calls set it: 0 for ESTAB_OK, EIO for what is none. */
+int estab_errno(int err);
+/* What getsockopt(TCP_INFO) says: Linux 6.18's struct tcp_info, as much of it as len has room for,
+ * into buf; how many octets that is.  Lengths are in segments where Linux counts those. */
+size_t estab_linux_tcp_info(const struct estab_tcp_info *info, void *buf, size_t len);
+/* Values of other socket options.  give: as much as len has room for, and how many octets that is;
+ * the others an errno.  SO_RCVTIMEO, SO_SNDTIMEO: a struct timeval (EINVAL: too short; EDOM); a
+ * negative one is over before anything can happen, which 1 ns stands for.  TCP_CONGESTION: RFC
+ * 6582's algorithm is "reno" to Linux (ENOENT: no such algorithm). */
+size_t estab_linux_give(const void *what, size_t n, void *buf, size_t len);
+int estab_linux_timeout(const void *val, size_t len, estab_dur *out);
+size_t estab_linux_give_timeout(estab_dur timeout, void *buf, size_t len);
+int estab_linux_set_cc(estab_stack *s, estab_sock k, const void *val, size_t len);
+size_t estab_linux_give_cc(const estab_stack *s, estab_sock k, void *buf, size_t len);
+
+/* Octets in all; and the pieces from octet `from` on, cap at most, so that a long list is served in
+ * stretches: how many that are. */
+struct iovec;
+size_t estab_iov_total(const struct iovec *iov, size_t niov);
+size_t estab_iov_from(const struct iovec *iov, size_t niov, size_t from, struct estab_iov *out,
+                      size_t cap);
 
 /* ---- text ---- */
 

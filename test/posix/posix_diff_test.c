@@ -686,7 +686,7 @@ static void do_timeo(struct world *w, const struct step *s)
         put(w, ":%ld/%u", (long)(back.tv_sec * 1000 + (back.tv_usec + 500) / 1000), (unsigned)len);
 }
 
-/* linger NAME ONOFF SECONDS */
+/* linger NAME ONOFF SECONDS; what is said of a negative one depends on the kernel's HZ */
 static void do_linger(struct world *w, const struct step *s)
 {
     struct linger l = {atoi(arg(s, 2)), atoi(arg(s, 3))}, back = {0};
@@ -694,7 +694,7 @@ static void do_linger(struct world *w, const struct step *s)
 
     put_result(w, w->c->setsockopt(fd_of(w, arg(s, 1)), SOL_SOCKET, SO_LINGER, &l, sizeof l));
     if (w->c->getsockopt(fd_of(w, arg(s, 1)), SOL_SOCKET, SO_LINGER, &back, &len) == 0)
-        put(w, ":%d,%d", back.l_onoff, back.l_linger);
+        put(w, ":%d,%d", back.l_onoff, l.l_linger < 0 ? l.l_linger : back.l_linger);
 }
 
 /* cc NAME [NEW] */

@@ -114,16 +114,33 @@ static int dial(const struct two *t, uint16_t port)
     return fd;
 }
 
+static void close_fd(int fd)
+{
+    assert_int_equal(estab_posix_close(fd), 0);
+}
+
+/* A listener, a client and what the listener accepted. */
+static void open_pair(struct two *t, bool virtual, int *l, int *c, int *s)
+{
+    open_two(t, virtual);
+    *l = listener(t, 80);
+    *c = dial(t, 80);
+    *s = estab_posix_accept(*l, NULL, NULL);
+}
+
+static void close_pair(struct two *t, int l, int c, int s)
+{
+    close_fd(c);
+    close_fd(s);
+    close_fd(l);
+    close_two(t);
+}
+
 static void no_nagle(int fd)
 {
     const int on = 1;
 
     assert_int_equal(estab_posix_setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on), 0);
-}
-
-static void close_fd(int fd)
-{
-    assert_int_equal(estab_posix_close(fd), 0);
 }
 
 /* ---- tests ---- */
@@ -333,10 +350,7 @@ static void blocked_calls_wake(void **state)
     close_fd(ep);
     close(pipes[0]);
     close(pipes[1]);
-    close_fd(c);
-    close_fd(s);
-    close_fd(l);
-    close_two(&t);
+    close_pair(&t, l, c, s);
 }
 
 /* Linux: the call goes on; what wakes it is shutdown(). */
@@ -347,10 +361,7 @@ static void close_does_not_end_calls_of_others(void **state)
     int l, c, s;
 
     (void)state;
-    open_two(&t, false);
-    l = listener(&t, 80);
-    c = dial(&t, 80);
-    s = estab_posix_accept(l, NULL, NULL);
+    open_pair(&t, false, &l, &c, &s);
     block(&t, &b, call_recv, s);
     close_fd(s);
     assert_int_equal(estab_posix_recv(s, b.buf, 1, 0), -1);
@@ -376,10 +387,7 @@ static void shutdown_wakes(void **state)
     int l, c, s;
 
     (void)state;
-    open_two(&t, false);
-    l = listener(&t, 80);
-    c = dial(&t, 80);
-    s = estab_posix_accept(l, NULL, NULL);
+    open_pair(&t, false, &l, &c, &s);
     block(&t, &b, call_recv, s);
     assert_int_equal(estab_posix_shutdown(s, SHUT_RD), 0);
     assert_int_equal(joined(&b), 0);
@@ -387,10 +395,7 @@ static void shutdown_wakes(void **state)
     block(&t, &w, call_fill, s);
     assert_int_equal(estab_posix_shutdown(s, SHUT_WR), 0);
     assert_true(joined(&w) > 0 || w.err == EPIPE); /* what it had sent until then, or nothing */
-    close_fd(s);
-    close_fd(c);
-    close_fd(l);
-    close_two(&t);
+    close_pair(&t, l, c, s);
 }
 
 /* As many as there are connections are woken, and all of them get one. */
@@ -436,10 +441,7 @@ static void signals_interrupt(void **state)
     int l, c, s;
 
     (void)state;
-    open_two(&t, false);
-    l = listener(&t, 80);
-    c = dial(&t, 80);
-    s = estab_posix_accept(l, NULL, NULL);
+    open_pair(&t, false, &l, &c, &s);
     install(0);
     block(&t, &b, call_recv, s);
     while (pthread_tryjoin_np(b.thread, NULL)) {
@@ -454,10 +456,7 @@ static void signals_interrupt(void **state)
     assert_int_equal(estab_posix_send(c, "hello", 5, 0), 5);
     assert_int_equal(joined(&b), 5);
     signal(SIGUSR1, SIG_DFL);
-    close_fd(s);
-    close_fd(c);
-    close_fd(l);
-    close_two(&t);
+    close_pair(&t, l, c, s);
 }
 
 /* ---- the kernel's view ---- */
@@ -515,10 +514,7 @@ static void kernel_sees_edges(void **state)
     char buf[8];
 
     (void)state;
-    open_two(&t, true);
-    l = listener(&t, 80);
-    c = dial(&t, 80);
-    s = estab_posix_accept(l, NULL, NULL);
+    open_pair(&t, true, &l, &c, &s);
     assert_int_equal(epoll_ctl(ep, EPOLL_CTL_ADD, s, &e), 0);
     assert_int_equal(epoll_wait(ep, &e, 1, 0), 0);
     no_nagle(c);
@@ -531,10 +527,7 @@ static void kernel_sees_edges(void **state)
         assert_int_equal(epoll_wait(ep, &e, 1, 0), 0);
     }
     close(ep);
-    close_fd(s);
-    close_fd(c);
-    close_fd(l);
-    close_two(&t);
+    close_pair(&t, l, c, s);
 }
 
 static void mirror_on_demand(void **state)
@@ -544,10 +537,7 @@ static void mirror_on_demand(void **state)
     int l, c, s, ep = estab_posix_epoll_create1(0);
 
     (void)state;
-    open_two(&t, true);
-    l = listener(&t, 80);
-    c = dial(&t, 80);
-    s = estab_posix_accept(l, NULL, NULL);
+    open_pair(&t, true, &l, &c, &s);
     assert_int_equal(estab_posix_epoll_ctl(ep, EPOLL_CTL_ADD, s, &e), 0);
     assert_int_equal(estab_posix_send(c, "a", 1, 0), 1);
     assert_int_equal(kernel_says(s), POLLOUT); /* our set has been told */
@@ -556,10 +546,7 @@ static void mirror_on_demand(void **state)
     assert_int_equal(kernel_says(ep), POLLIN); /* and so has who polls the set */
     assert_int_equal(estab_posix_mirror(ep, ESTAB_MIRROR_ALWAYS), -1);
     close_fd(ep);
-    close_fd(s);
-    close_fd(c);
-    close_fd(l);
-    close_two(&t);
+    close_pair(&t, l, c, s);
 }
 
 /* ---- what a call costs ---- */
@@ -581,10 +568,7 @@ static void data_that_is_there_costs_no_system_call(void **state)
     char buf[8];
 
     (void)state;
-    open_two(&t, true);
-    l = listener(&t, 80);
-    c = dial(&t, 80);
-    s = estab_posix_accept(l, NULL, NULL);
+    open_pair(&t, true, &l, &c, &s);
     assert_int_equal(estab_posix_epoll_ctl(ep, EPOLL_CTL_ADD, s, &e), 0);
     no_nagle(c);
     before = stats_of(&t);
@@ -599,10 +583,7 @@ static void data_that_is_there_costs_no_system_call(void **state)
     assert_int_equal(after.wakes, before.wakes);
     assert_int_equal(after.mirrored, before.mirrored);
     close_fd(ep);
-    close_fd(s);
-    close_fd(c);
-    close_fd(l);
-    close_two(&t);
+    close_pair(&t, l, c, s);
 }
 
 /* ---- descriptors ---- */
@@ -615,10 +596,7 @@ static void fork_leaves_the_stack_behind(void **state)
     pid_t pid;
 
     (void)state;
-    open_two(&t, false);
-    l = listener(&t, 80);
-    c = dial(&t, 80);
-    s = estab_posix_accept(l, NULL, NULL);
+    open_pair(&t, false, &l, &c, &s);
     pid = fork();
     if (pid == 0) {
         bool ok = estab_posix_send(c, "x", 1, 0) == -1 && errno == ENETDOWN;
@@ -632,10 +610,7 @@ static void fork_leaves_the_stack_behind(void **state)
     assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
     assert_int_equal(estab_posix_send(c, "still", 5, 0), 5); /* the parent has it all */
     assert_int_equal(estab_posix_recv(s, buf, 8, 0), 5);
-    close_fd(s);
-    close_fd(c);
-    close_fd(l);
-    close_two(&t);
+    close_pair(&t, l, c, s);
 }
 
 static void numbers_are_the_kernels(void **state)
@@ -689,10 +664,7 @@ static void connections_wait_for_descriptors(void **state)
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
     s = estab_posix_accept(l, NULL, NULL);
     assert_true(s >= 0);
-    close_fd(s);
-    close_fd(c);
-    close_fd(l);
-    close_two(&t);
+    close_pair(&t, l, c, s);
 }
 
 static void a_stack_that_ended(void **state)
@@ -724,10 +696,7 @@ static void linger_waits(void **state)
     int l, c, s;
 
     (void)state;
-    open_two(&t, true);
-    l = listener(&t, 80);
-    c = dial(&t, 80);
-    s = estab_posix_accept(l, NULL, NULL);
+    open_pair(&t, true, &l, &c, &s);
     assert_int_equal(estab_posix_setsockopt(c, SOL_SOCKET, SO_LINGER, &two_s, sizeof two_s), 0);
     while (estab_posix_send(c, much, sizeof much, MSG_DONTWAIT) > 0)
         continue; /* more than the peer takes, who does not read */
@@ -769,10 +738,7 @@ static void dual_stack_listener(void **state)
     assert_int_equal(estab_posix_connect(c, (struct sockaddr *)&any, sizeof any), 0);
     s = estab_posix_accept(l, NULL, NULL);
     assert_true(s >= 0);
-    close_fd(c);
-    close_fd(s);
-    close_fd(l);
-    close_two(&t);
+    close_pair(&t, l, c, s);
 }
 
 /* The second connection takes its text along in the SYN: it is there before the third segment. */
@@ -802,6 +768,7 @@ static void fast_open(void **state)
         len = sizeof i;
         assert_int_equal(estab_posix_getsockopt(c, IPPROTO_TCP, TCP_INFO, &i, &len), 0);
         assert_int_equal((i.tcpi_options & TCPI_OPT_SYN_DATA) != 0, k == 1);
+        assert_int_equal(i.tcpi_pmtu, 1500);
         close_fd(c);
         close_fd(s);
     }

@@ -43,7 +43,7 @@ static inline void kit_close(struct kit *k)
 
 static inline int kit_client(struct kit *k, const char *request)
 {
-    int fd = estab_ctl_connect(k->path);
+    int fd = estab_ctl_connect(k->path, ESTAB_S(5));
 
     assert_true(fd >= 0);
     assert_int_equal(send(fd, request, strlen(request), 0), strlen(request));

@@ -4,6 +4,7 @@
 #include "ctl_kit.h"
 
 #include <fcntl.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 
 #define assert_says(text, part)                                                                    \
@@ -138,7 +139,8 @@ static void mistakes(void **state)
     memset(longer, 'x', sizeof longer - 1);
     longer[sizeof longer - 1] = '\0';
     text = kit_asks(&k, longer);
-    assert_string_equal(text, "");
+    assert_string_equal(text, "{\"error\":\"a request is one line of at most 1023 octets, and "
+                              "nothing follows it\"}\n");
     free(text);
     kit_close(&k);
 }
@@ -256,7 +258,7 @@ static void clients_are_bounded(void **state)
 
     kit_open(&k, *state);
     for (size_t i = 0; i < 12; i++) {
-        fd[i] = estab_ctl_connect(k.path);
+        fd[i] = estab_ctl_connect(k.path, ESTAB_S(5));
         assert_true(fd[i] >= 0);
         estab_ctl_run(k.ctl);
     }
@@ -321,7 +323,7 @@ static void permissions(void **state)
         if (child == 0) {
             if (setgid(g) != 0 || setuid(4243) != 0)
                 _exit(1);
-            fd = estab_ctl_connect(k.path);
+            fd = estab_ctl_connect(k.path, ESTAB_S(5));
             if (fd < 0 || send(fd, "stack\n", 6, MSG_NOSIGNAL) < 0)
                 _exit(2);
             _exit(recv(fd, text, sizeof text - 1, 0) > 0 && strstr(text, "\"error\"") ? 3 : 0);
@@ -334,9 +336,166 @@ static void permissions(void **state)
     kit_close(&k);
 }
 
+static char *says_to(struct kit *k, const void *octets, size_t len)
+{
+    int fd = estab_ctl_connect(k->path, ESTAB_S(5));
+    bool closed;
+    char *text;
+
+    assert_true(fd >= 0);
+    assert_int_equal(send(fd, octets, len, 0), len);
+    text = kit_reads(k, fd, &closed);
+    assert_true(closed);
+    close(fd);
+    for (const char *c = text; *c; c++)
+        if (*c != '\n' && (*c < ' ' || *c > '~'))
+            fail_msg("0x%02x in %s", (uint8_t)*c, text);
+    return text;
+}
+
+/* Whoever sends what is no request is told so, and what it quotes does nobody's terminal harm. */
+static void requests_that_are_none(void **state)
+{
+    static const char quoted[] = "sockets \x1b[2J\x7f\x80\x9b\xff = 1\n";
+    static const char two[] = "stack\nstack\n", nul[] = "sockets\0 all\n";
+    char endless[1024];
+    struct kit k;
+    char *text;
+
+    kit_open(&k, *state);
+    text = says_to(&k, quoted, sizeof quoted - 1);
+    assert_says(text, "{\"error\":\"");
+    free(text);
+    memset(endless, 's', sizeof endless);
+    text = says_to(&k, endless, sizeof endless);
+    assert_says(text, "{\"error\":\"a request is one line");
+    free(text);
+    text = says_to(&k, two, sizeof two - 1);
+    assert_says(text, "{\"error\":\"a request is one line");
+    free(text);
+    text = says_to(&k, nul, sizeof nul - 1);
+    assert_says(text, "{\"error\":\"a request is one line");
+    free(text);
+    text = kit_asks(&k, "stack\n");
+    assert_says(text, "\"end\":true");
+    free(text);
+    kit_close(&k);
+}
+
+/* What is at the path and is no socket is somebody's: it stays, and so does what it holds. */
+static void a_file_is_no_leftover(void **state)
+{
+    struct peer *p = *state;
+    char folder[] = "/tmp/estab-ctl-XXXXXX", file[64], link[64], err[ESTAB_ERRLEN];
+    struct estab_ctl_config c = {.size = sizeof c, .path = file};
+    struct stat st;
+    estab_ctl *ctl;
+    int fd;
+
+    assert_non_null(mkdtemp(folder));
+    snprintf(file, sizeof file, "%s/thesis", folder);
+    snprintf(link, sizeof link, "%s/link", folder);
+    fd = open(file, O_WRONLY | O_CREAT | O_EXCL, 0600);
+    assert_int_equal(write(fd, "years", 5), 5);
+    close(fd);
+    assert_int_equal(symlink(file, link), 0);
+    assert_int_equal(estab_ctl_open(&ctl, p->s, &c, err), -1);
+    assert_says(err, "thesis");
+    c.path = link;
+    assert_int_equal(estab_ctl_open(&ctl, p->s, &c, err), -1);
+    assert_int_equal(lstat(link, &st), 0);
+    assert_int_equal(lstat(file, &st), 0);
+    assert_int_equal(st.st_size, 5);
+    unlink(link);
+    unlink(file);
+    assert_int_equal(rmdir(folder), 0);
+}
+
+/* The socket of a stack that died is. */
+static void a_dead_socket_is_a_leftover(void **state)
+{
+    struct sockaddr_un sun = {.sun_family = AF_UNIX};
+    struct estab_ctl_config c = {.size = sizeof c, .path = sun.sun_path};
+    char folder[] = "/tmp/estab-ctl-XXXXXX", err[ESTAB_ERRLEN];
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    struct peer *p = *state;
+    estab_ctl *ctl;
+
+    assert_non_null(mkdtemp(folder));
+    snprintf(sun.sun_path, sizeof sun.sun_path, "%s/s", folder);
+    assert_int_equal(bind(fd, (struct sockaddr *)&sun, sizeof sun), 0);
+    close(fd);
+    assert_int_equal(estab_ctl_open(&ctl, p->s, &c, err), 0);
+    estab_ctl_close(ctl);
+    assert_int_equal(rmdir(folder), 0);
+}
+
+/* A stopped stack's queue of clients fills up: who comes then is told, and nobody waits for it. */
+static void a_stopped_stack(void **state)
+{
+    struct estab_ctl_config c = {.size = sizeof c};
+    char err[ESTAB_ERRLEN];
+    struct peer *p = *state;
+    estab_ctl *other;
+    int fd[64], n = 0;
+    struct kit k;
+
+    kit_open(&k, p);
+    while (n < 64 && (fd[n] = estab_ctl_connect(k.path, 0)) >= 0)
+        n++;
+    assert_in_range(n, 1, 63);
+    assert_int_equal(errno, EAGAIN);
+    assert_int_equal(estab_ctl_connect(k.path, ESTAB_MS(20)), -1);
+    assert_int_equal(errno, EAGAIN);
+    c.path = k.path;
+    assert_int_equal(estab_ctl_open(&other, p->s, &c, err), -1);
+    assert_says(err, "is another stack's");
+    while (n > 0)
+        close(fd[--n]);
+    kit_close(&k);
+}
+
+/* The longest folder that fits is the folder, not another with a shorter name. */
+static void long_folders(void **state)
+{
+    char base[] = "/tmp/estab-ctl-XXXXXX", dir[ESTAB_CTL_PATH], want[ESTAB_CTL_PATH],
+         err[ESTAB_ERRLEN];
+    struct peer *p = *state;
+    const char *old = getenv("XDG_RUNTIME_DIR");
+    char *kept = old ? strdup(old) : NULL;
+    estab_ctl *ctl;
+
+    assert_non_null(mkdtemp(base));
+    for (int len = 68; len <= 75; len++) {
+        snprintf(dir, sizeof dir, "%s/%0*d", base, len - (int)strlen(base) - 1, 0);
+        assert_int_equal(strlen(dir), len);
+        assert_int_equal(mkdir(dir, 0700), 0);
+        setenv("XDG_RUNTIME_DIR", dir, 1);
+        if (estab_ctl_open(&ctl, p->s, NULL, err) != 0)
+            fail_msg("%d: %s", len, err);
+        snprintf(want, sizeof want, "%s/estab/%ld.sock", dir, (long)getpid());
+        assert_string_equal(estab_ctl_path(ctl), want);
+        estab_ctl_close(ctl);
+        snprintf(want, sizeof want, "%s/estab", dir);
+        assert_int_equal(rmdir(want), 0);
+        assert_int_equal(rmdir(dir), 0);
+    }
+    assert_int_equal(rmdir(base), 0);
+    if (kept)
+        setenv("XDG_RUNTIME_DIR", kept, 1);
+    else
+        unsetenv("XDG_RUNTIME_DIR");
+    free(kept);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        PEER_TEST(requests_that_are_none),
+        PEER_TEST(a_file_is_no_leftover),
+        PEER_TEST(a_dead_socket_is_a_leftover),
+        PEER_TEST(a_stopped_stack),
+        PEER_TEST(long_folders),
         PEER_TEST(sockets),
         PEER_TEST(udp),
         PEER_TEST(why),

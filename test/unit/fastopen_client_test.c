@@ -70,6 +70,15 @@ static void learn(struct host *h, uint16_t pport, const struct cookie *c)
     end(&p);
 }
 
+/* Text in the SYN: the cookie was learnt before. */
+static void send_in_syn(struct peer *p, const void *text, size_t len)
+{
+    learn(p->h, 1000, &good);
+    begin_connect(p, 5000);
+    user_sends(p, text, len);
+    syn_now(p);
+}
+
 static bool asks(const struct seg *g)
 {
     return (g->opt.has & OPT_FO) && g->opt.fo_len == 0;
@@ -222,10 +231,7 @@ static void a_new_cookie_replaces_the_old(void **state)
     struct host *h = *state;
     struct peer p = stranger(h, 1000);
 
-    learn(h, 1000, &good);
-    begin_connect(&p, 5000);
-    user_sends(&p, "text", 4);
-    syn_now(&p);
+    send_in_syn(&p, "text", 4);
     mark(h);
     syn_ack(&p, &newer, 0); /* the old one is good no longer: no reason to despair */
     assert_int_equal(counted(h, RULE_FASTOPEN_FAILED), 0);
@@ -510,10 +516,7 @@ static void part_of_the_text_is_taken(void **state)
     struct host *h = *state;
     struct peer p = stranger(h, 1000);
 
-    learn(h, 1000, &good);
-    begin_connect(&p, 5000);
-    user_sends(&p, "question", 8);
-    syn_now(&p);
+    send_in_syn(&p, "question", 8);
     assert_int_equal(syn_ack(&p, NULL, 5), 1);
     assert_int_equal(the_answer(&p)->g.seq.n, p.irs + 6);
     assert_int_equal(the_answer(&p)->g.text.len, 3);
@@ -528,10 +531,7 @@ static void acknowledgment_of_more_than_was_sent(void **state)
     struct host *h = *state;
     struct peer p = stranger(h, 1000);
 
-    learn(h, 1000, &good);
-    begin_connect(&p, 5000);
-    user_sends(&p, "question", 8);
-    syn_now(&p);
+    send_in_syn(&p, "question", 8);
     syn_ack(&p, NULL, 9);
     assert_answer(&p, SEG_RST);
     assert_int_equal(state_of(&p), ESTAB_SYN_SENT);
@@ -542,10 +542,7 @@ static void refused_text_lost_again(void **state)
     struct host *h = *state;
     struct peer p = stranger(h, 1000);
 
-    learn(h, 1000, &good);
-    begin_connect(&p, 5000);
-    user_sends(&p, "question", 8);
-    syn_now(&p);
+    send_in_syn(&p, "question", 8);
     assert_int_equal(syn_ack(&p, NULL, 0), 1);
     assert_int_equal(elapse(h, info_of(&p).rto + ESTAB_MS(1)), 1);
     assert_int_equal(the_answer(&p)->g.seq.n, p.irs + 1);
@@ -561,10 +558,7 @@ static void lost_syn_goes_again_without_text_or_option(void **state)
     struct host *h = *state;
     struct peer p = stranger(h, 1000);
 
-    learn(h, 1000, &good);
-    begin_connect(&p, 5000);
-    user_sends(&p, "question", 8);
-    syn_now(&p);
+    send_in_syn(&p, "question", 8);
     mark(h);
     for (int i = 0; i < 2; i++) {
         assert_int_equal(elapse(h, i ? ESTAB_MS(2001) : ESTAB_MS(1001)), 1);
@@ -587,10 +581,7 @@ static void lost_syn_ack(void **state)
     struct host *h = *state;
     struct peer p = stranger(h, 1000);
 
-    learn(h, 1000, &good);
-    begin_connect(&p, 5000);
-    user_sends(&p, "question", 8);
-    syn_now(&p);
+    send_in_syn(&p, "question", 8);
     assert_int_equal(elapse(h, ESTAB_MS(1001)), 1);
     assert_int_equal(the_answer(&p)->g.text.len, 0);
     mark(h);
@@ -698,10 +689,7 @@ static void icmp_says_no(void **state)
     struct packet k;
     uint8_t msg[8 + 28];
 
-    learn(h, 1000, &good);
-    begin_connect(&p, 5000);
-    user_sends(&p, "text", 4);
-    syn_now(&p);
+    send_in_syn(&p, "text", 4);
     memset(msg, 0, 8);
     msg[0] = ICMP4_UNREACH;
     msg[1] = 13; /* administratively prohibited */
@@ -720,10 +708,7 @@ static void reset_is_not_held_against_it(void **state)
     struct host *h = *state;
     struct peer p = stranger(h, 1000);
 
-    learn(h, 1000, &good);
-    begin_connect(&p, 5000);
-    user_sends(&p, "text", 4);
-    syn_now(&p);
+    send_in_syn(&p, "text", 4);
     send_seg(&p, (struct sg){.flags = SEG_RST | SEG_ACK, .ack = p.ack});
     assert_int_equal(state_of(&p), ESTAB_CLOSED);
     assert_true(next_syn_offers(h, 1000, &good));
@@ -736,10 +721,7 @@ static void simultaneous_open(void **state)
     struct host *h = *state;
     struct peer p = stranger(h, 1000);
 
-    learn(h, 1000, &good);
-    begin_connect(&p, 5000);
-    user_sends(&p, "text", 4);
-    syn_now(&p);
+    send_in_syn(&p, "text", 4);
     send_seg(&p, (struct sg){.flags = SEG_SYN, .seq = p.seq, .wnd = 60000});
     assert_answer(&p, SEG_SYN | SEG_ACK);
     assert_int_equal(the_answer(&p)->g.seq.n, p.irs);

@@ -4,6 +4,17 @@
 
 #define QUEUE 4
 
+/* A question in the SYN, with a cookie that was asked for before. */
+static struct cookie ask(struct peer *p, const void *text, size_t len)
+{
+    struct cookie c;
+
+    serve_fast(p->h, QUEUE);
+    c = fetch_cookie(p->h);
+    syn(p, &c, text, len);
+    return c;
+}
+
 /* ---- cookies, section 4.1.2 ---- */
 
 static void cookie_is_given_to_who_asks(void **state)
@@ -267,12 +278,9 @@ static void initial_window_before_the_handshake_is_complete(void **state)
     static const uint8_t much[40000];
     struct host *h = *state;
     struct peer p = stranger(h, 1000);
-    struct cookie c;
     uint32_t before;
 
-    serve_fast(h, QUEUE);
-    c = fetch_cookie(h);
-    syn(&p, &c, "early", 5);
+    (void)ask(&p, "early", 5);
     assert_taken(&p, 5);
     assert_int_equal(estab_accept(h->s, h->listener, &p.k, NULL), 0);
     before = info_of(&p).cwnd;
@@ -290,11 +298,8 @@ static void cookie_without_text(void **state)
 {
     struct host *h = *state;
     struct peer p = stranger(h, 1000);
-    struct cookie c;
 
-    serve_fast(h, QUEUE);
-    c = fetch_cookie(h);
-    syn(&p, &c, NULL, 0);
+    (void)ask(&p, NULL, 0);
     assert_taken(&p, 0);
     assert_int_equal(estab_accept(h->s, h->listener, &p.k, NULL), 0);
     user_sends(&p, "welcome", 7);
@@ -311,12 +316,9 @@ static void text_beyond_the_window_is_not_taken(void **state)
     static const uint8_t much[3000];
     struct host *h = *state;
     struct peer p = stranger(h, 1000);
-    struct cookie c;
 
     assert_int_equal(estab_setopt(h->s, h->listener, ESTAB_O_RCVBUF, 2048), 0);
-    serve_fast(h, QUEUE);
-    c = fetch_cookie(h);
-    syn(&p, &c, much, sizeof much);
+    (void)ask(&p, much, sizeof much);
     assert_int_equal(the_answer(&p)->g.ack.n, p.iss + 1 + 2048);
     assert_int_equal(the_answer(&p)->g.wnd, 0);
 }
@@ -349,9 +351,7 @@ static void the_syn_again_delivers_nothing_again(void **state)
     struct cookie c;
     uint8_t buf[64];
 
-    serve_fast(h, QUEUE);
-    c = fetch_cookie(h);
-    syn(&p, &c, "once", 4);
+    c = ask(&p, "once", 4);
     assert_taken(&p, 4);
     for (int i = 0; i < 3; i++) { /* a copy; then the client's repetition, without text */
         p.seq = p.iss;
@@ -406,9 +406,7 @@ static void a_copy_meets_time_wait(void **state)
     struct cookie c;
     uint8_t buf[64];
 
-    serve_fast(h, QUEUE);
-    c = fetch_cookie(h);
-    syn(&p, &c, "once", 4);
+    c = ask(&p, "once", 4);
     assert_int_equal(estab_accept(h->s, h->listener, &p.k, NULL), 0);
     assert_int_equal(user_reads(&p, buf, sizeof buf), 4);
     complete(&p);
@@ -459,9 +457,7 @@ static void nobody_at_the_other_end(void **state)
     struct estab_iov v = {(uint8_t[8]){0}, 8};
     struct cookie c;
 
-    serve_fast(h, QUEUE);
-    c = fetch_cookie(h);
-    syn(&p, &c, NULL, 0);
+    c = ask(&p, NULL, 0);
     assert_int_equal(estab_accept(h->s, h->listener, &p.k, NULL), 0);
     syn(&q, &c, "early", 5);
     assert_int_equal(elapse(h, ESTAB_S(100)), 2 * 5);
@@ -479,9 +475,7 @@ static void reset_before_the_handshake_is_complete(void **state)
     struct estab_iov v = {(uint8_t[8]){0}, 8};
     struct cookie c;
 
-    serve_fast(h, QUEUE);
-    c = fetch_cookie(h);
-    syn(&p, &c, NULL, 0);
+    c = ask(&p, NULL, 0);
     assert_int_equal(estab_accept(h->s, h->listener, &p.k, NULL), 0);
     say(&p, SEG_RST, NULL, 0);
     assert_int_equal(estab_recv(h->s, p.k, &v, 1, 0), ESTAB_E_RESET);
@@ -586,11 +580,8 @@ static void close_with_an_answer_queued(void **state)
 {
     struct host *h = *state;
     struct peer p = stranger(h, 1000);
-    struct cookie c;
 
-    serve_fast(h, QUEUE);
-    c = fetch_cookie(h);
-    syn(&p, &c, "question", 8);
+    (void)ask(&p, "question", 8);
     assert_int_equal(estab_accept(h->s, h->listener, &p.k, NULL), 0);
     assert_int_equal(user_reads(&p, (uint8_t[8]){0}, 8), 8);
     user_sends(&p, "answer", 6);
@@ -612,9 +603,7 @@ static void close_with_nothing_to_say(void **state)
     struct peer p = stranger(h, 1000);
     struct cookie c;
 
-    serve_fast(h, QUEUE);
-    c = fetch_cookie(h);
-    syn(&p, &c, "question", 8);
+    c = ask(&p, "question", 8);
     assert_int_equal(estab_accept(h->s, h->listener, &p.k, NULL), 0);
     assert_int_equal(user_reads(&p, (uint8_t[8]){0}, 8), 8);
     assert_int_equal(estab_close(h->s, p.k), 0);
@@ -633,11 +622,8 @@ static void close_with_the_question_unread(void **state)
 {
     struct host *h = *state;
     struct peer p = stranger(h, 1000);
-    struct cookie c;
 
-    serve_fast(h, QUEUE);
-    c = fetch_cookie(h);
-    syn(&p, &c, "question", 8);
+    (void)ask(&p, "question", 8);
     assert_int_equal(estab_accept(h->s, h->listener, &p.k, NULL), 0);
     assert_int_equal(estab_close(h->s, p.k), 0);
     drain(h);
@@ -652,9 +638,7 @@ static void listener_closes_before(void **state)
     struct peer p = stranger(h, 1000), q = stranger(h, 1001);
     struct cookie c;
 
-    serve_fast(h, QUEUE);
-    c = fetch_cookie(h);
-    syn(&p, &c, "early", 5);
+    c = ask(&p, "early", 5);
     assert_int_equal(estab_accept(h->s, h->listener, &p.k, NULL), 0);
     syn(&q, &c, "early", 5);
     assert_int_equal(estab_close(h->s, h->listener), 0);

@@ -1,17 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* opt_info.c - TCP_INFO in Linux's layout. */
-#include "posix_int.h"
+/* tcp_info.c - TCP_INFO in Linux's layout. */
+#include <estab/host.h>
 
 #include <string.h>
 
 /* Linux's numbers of the states (include/net/tcp_states.h of its interface). */
 static const uint8_t linux_state[ESTAB_TCP_STATES] = {
-    [ESTAB_ESTABLISHED] = 1,  [ESTAB_SYN_SENT] = 2,
-    [ESTAB_SYN_RECEIVED] = 3, [ESTAB_FIN_WAIT_1] = 4,
-    [ESTAB_FIN_WAIT_2] = 5,   [ESTAB_TIME_WAIT] = 7, /* its socket is closed */
-    [ESTAB_CLOSED] = 7,       [ESTAB_CLOSE_WAIT] = 8,
-    [ESTAB_LAST_ACK] = 9,     [ESTAB_LISTEN] = 10,
-    [ESTAB_CLOSING] = 11,
+    [ESTAB_ESTABLISHED] = 1, [ESTAB_SYN_SENT] = 2,   [ESTAB_SYN_RECEIVED] = 3,
+    [ESTAB_FIN_WAIT_1] = 4,  [ESTAB_FIN_WAIT_2] = 5, [ESTAB_TIME_WAIT] = 6,
+    [ESTAB_CLOSED] = 7,      [ESTAB_CLOSE_WAIT] = 8, [ESTAB_LAST_ACK] = 9,
+    [ESTAB_LISTEN] = 10,     [ESTAB_CLOSING] = 11,
 };
 
 /* struct tcp_info of Linux 6.18; declared here, because the C library's is shorter, and a program
@@ -74,6 +72,7 @@ static void fill(const struct estab_tcp_info *i, struct linux_tcp_info *o)
     o->wscales = (uint8_t)(i->snd_wscale | i->rcv_wscale << 4);
     o->rto = in_us(i->rto);
     o->snd_mss = i->snd_mss;
+    o->pmtu = i->pmtu;
     o->rcv_mss = i->rcv_mss;
     o->advmss = i->rcv_mss;
     o->unacked = in_segments(i->flight, i->snd_mss);
@@ -95,12 +94,12 @@ static void fill(const struct estab_tcp_info *i, struct linux_tcp_info *o)
     o->pacing_rate = o->max_pacing_rate = UINT64_MAX;
 }
 
-size_t opt_tcp_info(const struct file *f, void *buf, size_t len)
+size_t estab_linux_tcp_info(const struct estab_tcp_info *info, void *buf, size_t len)
 {
-    struct estab_tcp_info i = {.size = sizeof i};
+    struct estab_tcp_info i = {0};
     struct linux_tcp_info o = {0};
 
-    (void)estab_tcp_info(f->p->stack, f->k, &i);
+    memcpy(&i, info, info->size < sizeof i ? info->size : sizeof i);
     o.state = linux_state[i.state];
     if (i.state == ESTAB_LISTEN)
         fill_listener(&i, &o);
