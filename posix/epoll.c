@@ -472,7 +472,7 @@ static void run_all(struct shard *const *sh, size_t n)
         shard_lock(sh[i]);
         shard_run(sh[i], true);
         mirror_flush(sh[i]);
-        pthread_mutex_unlock(&sh[i]->lock);
+        shard_yield(sh[i]);
     }
 }
 

@@ -94,7 +94,7 @@ static void look(struct polling *o, struct waiter *w, bool run)
         }
         if (run)
             mirror_flush(o->shards[k]);
-        pthread_mutex_unlock(&o->shards[k]->lock);
+        shard_yield(o->shards[k]);
     }
 }
 

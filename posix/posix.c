@@ -165,7 +165,7 @@ int estab_posix_attach(estab_posix *p, estab_link *link, char *err)
         return -1;
     }
     p->ports[p->nports++] = (struct port){.link = link, .port = port};
-    shard_kick(p->shard);
+    shard_rewatch(p->shard);
     shard_unlock(p->shard);
     return port;
 }
@@ -206,7 +206,7 @@ int estab_posix_ctl(estab_posix *p, const char *path, char *err)
     shard_lock(p->shard);
     ret = p->ctl ? say(err, "posix: there is a control socket already, %s", estab_ctl_path(p->ctl))
                  : estab_ctl_open(&p->ctl, p->stack, &c, err);
-    shard_kick(p->shard);
+    shard_rewatch(p->shard);
     shard_unlock(p->shard);
     return ret;
 }

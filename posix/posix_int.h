@@ -31,9 +31,10 @@ struct shard {
     uint32_t nmembers, nfiles; /* it goes with the last of both */
     uint32_t era;              /* of the process that made it */
 
-    struct waiter *driver; /* the blocked thread that polls the links; NULL: none */
-    struct seat *seats;    /* the blocked threads that do not */
-    uint64_t drives;       /* how often somebody became the driver */
+    struct waiter *driver;  /* the blocked thread that polls the links; NULL: none */
+    estab_time drive_until; /* until then it sleeps, if nothing comes */
+    struct seat *seats;     /* the blocked threads that do not */
+    uint64_t drives;        /* how often somebody became the driver */
     estab_time left_at; /* when one went off and nobody has come to wait since; 0: somebody has */
     estab_dur absence;  /* how long that took the last time */
     struct file *dirty; /* whose kernel object may have to change */
@@ -41,8 +42,8 @@ struct shard {
     pthread_t helper;
     pthread_cond_t tick;
     bool has_helper, stop;
-    bool deep;              /* the helper sleeps until there is no driver */
-    bool watching;          /* the helper polls the links ... */
+    bool deep;              /* the helper sleeps until there is no driver, or ... */
+    bool watching;          /* it polls the links ... */
     estab_time watch_until; /* ... until then */
     int kick;               /* an eventfd that ends its poll; -1: there is no helper */
     struct estab_posix_stats stats;
@@ -128,8 +129,10 @@ enum whose call_begin(int fd, struct file **out);
 
 /* ---- shard.c ---- */
 void shard_lock(struct shard *sh);
-/* Hands out, runs what is in memory, tells who waits, and unlocks. */
+/* Hands out, runs what is in memory, tells who waits, and leaves. */
 void shard_unlock(struct shard *sh);
+/* Unlocks where the stack was run: somebody will look when the next thing is due. */
+void shard_yield(struct shard *sh);
 /* Everything that can be done now; poll: asks links that cost a system call too. */
 void shard_run(struct shard *sh, bool poll);
 estab_time shard_now(const struct shard *sh);
@@ -137,7 +140,7 @@ estab_time shard_due(const struct shard *sh); /* when something is due by itself
 size_t shard_links(const struct shard *sh, struct pollfd *fds, size_t cap);
 int shard_start_helper(struct shard *sh);
 void shard_stop_helper(struct shard *sh);
-void shard_kick(struct shard *sh); /* the helper looks again at what it waits for */
+void shard_rewatch(struct shard *sh); /* there are other descriptors to poll */
 /* Unlocks, and frees what nobody uses any more. */
 void shard_leave(struct shard *sh);
 estab_posix *posix_default(void); /* NULL and errno */
@@ -158,6 +161,7 @@ struct watch { /* a blocked call that waits for a file */
 int waiter_init(struct waiter *w);  /* 0, or an errno: this thread is about to wait */
 void waiter_fini(struct waiter *w); /* nobody can wake it any more */
 void waiter_wake(struct waiter *w, struct estab_posix_stats *st);
+void waiter_poke(struct waiter *w); /* it looks again at what it waits for */
 void watch_add(struct file *f, struct watch *c);
 void watch_del(struct watch *c);
 /* Sleeps until w is woken, until then, or until one of `more` is ready.  No lock is held; runs the

@@ -11,7 +11,13 @@
  * epoll.  It polls the links too, but not beside a driver: both would wake for each frame.  When it
  * finds that one drove, it looks again every PATIENCE; when the same one has been driving for long,
  * it sleeps until that one leaves.  So a driver costs at most one needless wake-up every PATIENCE,
- * and a frame waits for at most PATIENCE and a bit after the last driver left. */
+ * and a frame waits for at most PATIENCE and a bit after the last driver left.
+ *
+ * What is due: whoever goes to sleep, a driver or the helper, says until when (drive_until,
+ * watch_until).  Calls of other threads arm timers meanwhile.  So whoever has run the stack looks,
+ * before it unlocks, whether something is due before anybody wakes, and if so has the helper sleep
+ * until then instead.  A stream of calls that each move a timer on costs one wake-up for each time
+ * the timer would have run out. */
 #include "posix_int.h"
 
 #include <errno.h>
@@ -148,26 +154,48 @@ void shard_run(struct shard *sh, bool poll)
         tell(p);
 }
 
-void shard_kick(struct shard *sh)
+/* The helper looks again at what it waits for. */
+static void kick(struct shard *sh)
 {
     const uint64_t one = 1;
 
-    if (!sh->watching)
-        return;
-    sh->watching = false;
-    sh->stats.kicks++;
-    if (write(sh->kick, &one, sizeof one) < 0)
-        return; /* its counter is full: it is awake */
+    if (sh->deep) {
+        sh->deep = false;
+        pthread_cond_signal(&sh->tick);
+    } else if (sh->watching) {
+        sh->watching = false;
+        if (write(sh->kick, &one, sizeof one) < 0)
+            return; /* its counter is full: it is awake */
+    }
+}
+
+void shard_rewatch(struct shard *sh)
+{
+    kick(sh);
+    if (sh->driver)
+        waiter_poke(sh->driver);
+}
+
+void shard_yield(struct shard *sh)
+{
+    estab_time until = sh->watch_until;
+
+    if (sh->driver && sh->drive_until < until)
+        until = sh->drive_until;
+    if (sh->deep && !sh->driver) {
+        kick(sh);
+    } else if ((sh->deep || sh->watching) && shard_due(sh) < until) {
+        sh->stats.kicks++;
+        kick(sh);
+    }
+    pthread_mutex_unlock(&sh->lock);
 }
 
 void shard_unlock(struct shard *sh)
 {
     shard_run(sh, false);
     mirror_flush(sh);
-    /* A timer that was armed just now may be due before the helper looks again. */
-    if (sh->watching && !sh->driver && shard_due(sh) < sh->watch_until)
-        shard_kick(sh);
-    pthread_mutex_unlock(&sh->lock);
+    shard_yield(sh);
 }
 
 /* ---- the helper ---- */
@@ -177,21 +205,30 @@ static struct timespec span(estab_dur d)
     return (struct timespec){(time_t)(d / ESTAB_S(1)), (long)(d % ESTAB_S(1))};
 }
 
+/* How long from now; for a clock of 32 bits too. */
+static estab_dur capped(estab_time until, estab_time now)
+{
+    estab_dur d = until > now ? until - now : 0;
+
+    return d < ESTAB_S(3600) ? d : ESTAB_S(3600);
+}
+
+/* Until PATIENCE is over; once the same one has been driving for long, until it leaves or
+ * something is due that it does not know of. */
 static void helper_tick(struct shard *sh, uint32_t quiet)
 {
+    estab_time now = shard_now(sh), due = shard_due(sh);
+    estab_dur d = PATIENCE;
     struct timespec at;
 
-    sh->deep = quiet > DEEP_AFTER;
-    clock_gettime(CLOCK_MONOTONIC, &at);
-    at.tv_nsec += (long)PATIENCE;
-    if (at.tv_nsec >= (long)ESTAB_S(1)) {
-        at.tv_nsec -= (long)ESTAB_S(1);
-        at.tv_sec++;
+    sh->deep = quiet > DEEP_AFTER && due > now;
+    if (sh->deep) {
+        sh->watch_until = sh->drive_until <= due ? ESTAB_NEVER : due;
+        d = capped(sh->watch_until, now);
     }
-    if (sh->deep)
-        pthread_cond_wait(&sh->tick, &sh->lock);
-    else
-        (void)pthread_cond_timedwait(&sh->tick, &sh->lock, &at);
+    clock_gettime(CLOCK_MONOTONIC, &at);
+    at = span(ESTAB_S((uint64_t)at.tv_sec) + (uint64_t)at.tv_nsec + d);
+    (void)pthread_cond_timedwait(&sh->tick, &sh->lock, &at);
     sh->deep = false;
 }
 
@@ -200,9 +237,7 @@ static void helper_watch(struct shard *sh)
     struct pollfd fds[1 + LINKS_WATCHED];
     size_t n = 1 + shard_links(sh, fds + 1, LINKS_WATCHED);
     estab_time now = shard_now(sh), due = shard_due(sh);
-    struct timespec t = span(due <= now                  ? 0
-                             : due - now < ESTAB_S(3600) ? due - now
-                                                         : ESTAB_S(3600));
+    struct timespec t = span(capped(due, now));
     uint64_t kicks;
 
     fds[0] = (struct pollfd){.fd = sh->kick, .events = POLLIN};
@@ -239,6 +274,8 @@ static void *helper_main(void *ctx)
             quiet = sh->drives == drives ? quiet + 1 : 0;
             drives = sh->drives;
             helper_tick(sh, quiet);
+            if (shard_due(sh) <= shard_now(sh))
+                shard_run(sh, false);
             stand_in(sh);
             mirror_flush_now(sh);
             continue;

@@ -74,7 +74,7 @@ void waiter_fini(struct waiter *w)
     self = NULL;
 }
 
-static void signal_to(struct waiter *w)
+void waiter_poke(struct waiter *w)
 {
     const uint64_t one = 1;
 
@@ -91,7 +91,7 @@ void waiter_wake(struct waiter *w, struct estab_posix_stats *st)
         return;
     if (w != self && st)
         st->wakes++;
-    signal_to(w);
+    waiter_poke(w);
 }
 
 /* ---- who waits for a file ---- */
@@ -166,6 +166,7 @@ static void sit(struct shard *sh, struct waiter *w, struct seat *s)
     s->at = NULL;
     if (!sh->driver) {
         sh->driver = w;
+        sh->drive_until = 0; /* it looks before it sleeps */
         sh->drives++;
     } else {
         take_seat(sh, s);
@@ -192,10 +193,11 @@ void hand_over(struct shard *sh)
         return; /* without descriptors to poll the helper will do */
     unseat(next);
     sh->driver = next->w;
+    sh->drive_until = 0;
     sh->drives++;
     sh->stats.handovers++;
     sh->stats.wakes++;
-    signal_to(next->w);
+    waiter_poke(next->w);
 }
 
 /* Waking another to drive costs as much as all the rest.  So whoever leaves does it only if the
@@ -210,10 +212,8 @@ static void stand_up(struct shard *sh, struct waiter *w, struct seat *s)
         sh->left_at = shard_now(sh);
         if (sh->absence > ABSENCE)
             hand_over(sh);
-        if (!sh->driver && sh->deep)
-            pthread_cond_signal(&sh->tick);
     }
-    pthread_mutex_unlock(&sh->lock);
+    shard_yield(sh);
 }
 
 /* What came was somebody else's, who is awake now and will soon be back to wait for more: it may as
@@ -225,8 +225,6 @@ static void step_back(struct shard *sh, struct waiter *w, struct seat *s)
         return;
     sh->driver = NULL;
     take_seat(sh, s);
-    if (sh->deep)
-        pthread_cond_signal(&sh->tick);
 }
 
 struct sleep {
@@ -264,10 +262,10 @@ static estab_time drive(struct sleep *s, bool poll)
         }
         if (sh->driver == s->w) {
             s->nlinks += shard_links(sh, s->fds + 1 + s->nlinks, s->cap - 1 - s->nmore - s->nlinks);
-            at = shard_due(sh);
+            at = sh->drive_until = shard_due(sh);
             due = at < due ? at : due;
         }
-        pthread_mutex_unlock(&sh->lock);
+        shard_yield(sh);
     }
     return due;
 }
@@ -407,7 +405,7 @@ int wait_file(struct file *f, uint32_t mask, bool exclusive, estab_time until)
     f->shard->stats.sleeps++;
     watch_add(f, &c);
     shard_run(f->shard, false);
-    pthread_mutex_unlock(&f->shard->lock);
+    shard_yield(f->shard);
     do
         err = wait_sleep(&w, &f->shard, 1, until, NULL, 0, NULL);
     while (err == EINTR && until == ESTAB_NEVER && wait_restarts());

@@ -34,7 +34,8 @@ children="$children $!"
 "$bin/http_events_kernel" 8080 >"$tmp/http_kernel" 2>&1 &
 children="$children $!"
 ESTAB_POSIX="$(estab_at 2) ctl=$tmp/http.sock" "$bin/http_events_estab" 8080 >"$tmp/http_estab" 2>&1 &
-children="$children $!"
+http=$!
+children="$children $http"
 for log in echo_kernel echo_estab http_kernel http_estab; do
     await "$log listens" grep -q listening "$tmp/$log"
 done
@@ -90,11 +91,13 @@ for i in 1 2 3 4 5 6; do
 done
 
 for host in 127.0.0.1 10.77.2.2 '[fd77:2::2]'; do
+    before=$failed
     expect "GET from $host" "/a/b" "$(curl -s -g "http://$host:8080/a/b")"
     expect "two GETs on one connection to $host" "/x/y" \
         "$(curl -s -g "http://$host:8080/x" "http://$host:8080/y" | tr -d '\n')"
     expect "POST to $host" 400 "$(curl -s -g -o /dev/null -w '%{http_code}' -d x "http://$host:8080/")"
-    wrk -t 1 -c 20 -d 1 "http://$host:8080/" >"$tmp/wrk" 2>&1 || fail "wrk on $host"
+    timeout 60 wrk -t 1 -c 20 -d 1 "http://$host:8080/" >"$tmp/wrk" 2>&1 || fail "wrk on $host"
+    [ $failed = $before ] || { cat "$tmp/http_estab"; autopsy $http "$tmp/http.sock"; }
     grep -q 'Requests/sec' "$tmp/wrk" || fail "no answer to wrk from $host"
     grep -E 'Socket errors|Non-2xx' "$tmp/wrk" && fail "wrk had errors with $host"
     echo "wrk, $host: $(grep Requests/sec "$tmp/wrk")"

@@ -89,13 +89,13 @@ there ip link set far up
 there ip route add default via 10.78.0.1
 there ip route add default via fd78::1
 for host in 10.77.0.2 '[fd77::2]'; do
-    await "a small answer from $host" there curl -sf -g -o /dev/null -r 0-9 "http://$host/big"
+    await "a small answer from $host" there curl -sf -m 20 -g -o /dev/null -r 0-9 "http://$host/big"
     there curl -sf -g --max-time 20 -o "$tmp/got" "http://$host/big" && cmp -s "$tmp/got" "$tmp/www/big" ||
         fail "a file of 3 MB from $host over a narrower link"
 done
 # What the path takes shows, and holds for the connections to come.
 for host in 10.77.0.2 '[fd77::2]'; do
-    there curl -s -g --limit-rate 500k -o /dev/null "http://$host/big" &
+    there curl -s -m 120 -g --limit-rate 500k -o /dev/null "http://$host/big" &
     reader=$!
     children="$server $far $reader"
     busy()

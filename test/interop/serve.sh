@@ -86,7 +86,7 @@ python3 "$tmp/raw.py" || fail "raw requests"
 
 # A slow reader costs no more than the send buffer, and gets its file although the server is told
 # to end meanwhile; a new connection is refused then.
-curl -s --limit-rate 1500k -o "$tmp/slow" http://10.77.0.2/big &
+curl -s -m 120 --limit-rate 1500k -o "$tmp/slow" http://10.77.0.2/big &
 reader=$!
 children="$children $reader"
 busy()

@@ -3,16 +3,20 @@
  * has descriptors: waiting on both, threads on both, the kernel's epoll as the only one who waits.
  */
 #include <errno.h>
+#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
 #include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -26,6 +30,7 @@ enum { MTU = 1500, WIRE_BATCH = 32 };
 struct wire {
     estab_link link;
     int fd;
+    _Atomic int lose; /* as many of the frames that it is given next */
     uint8_t bufs[WIRE_BATCH][MTU];
 };
 
@@ -46,11 +51,14 @@ static int wire_recv(estab_link *l, struct estab_frame *f, size_t n)
 
 static int wire_send(estab_link *l, const struct estab_frame *f, size_t n)
 {
+    struct wire *w = (struct wire *)l;
     uint8_t buf[MTU];
 
     for (size_t i = 0; i < n; i++) {
         estab_frame_copy(buf, &f[i]);
-        if (send(((struct wire *)l)->fd, buf, estab_frame_len(&f[i]), MSG_DONTWAIT) < 0)
+        if (atomic_load(&w->lose) > 0)
+            atomic_fetch_sub(&w->lose, 1);
+        else if (send(w->fd, buf, estab_frame_len(&f[i]), MSG_DONTWAIT) < 0)
             l->lost_out++;
     }
     return (int)n;
@@ -77,6 +85,19 @@ static const struct estab_link_ops wire_ops = {
     "wire", wire_recv, wire_send, wire_fd, wire_deadline, wire_close,
 };
 
+static struct wire *wires[2];
+
+static struct wire *wire_new(int fd)
+{
+    struct wire *w = calloc(1, sizeof *w);
+
+    assert_non_null(w);
+    w->link.ops = &wire_ops;
+    w->link.caps = (struct estab_port_caps){.medium = ESTAB_MEDIUM_IP, .mtu = MTU};
+    w->fd = fd;
+    return w;
+}
+
 static void open_apart(estab_posix *p[2])
 {
     static const char *const addrs[] = {"10.0.0.1/24", "10.0.0.2/24"};
@@ -85,14 +106,9 @@ static void open_apart(estab_posix *p[2])
 
     assert_int_equal(socketpair(AF_UNIX, SOCK_DGRAM, 0, fds), 0);
     for (int i = 0; i < 2; i++) {
-        struct wire *w = calloc(1, sizeof *w);
-
-        assert_non_null(w);
-        w->link.ops = &wire_ops;
-        w->link.caps = (struct estab_port_caps){.medium = ESTAB_MEDIUM_IP, .mtu = MTU};
-        w->fd = fds[i];
+        wires[i] = wire_new(fds[i]);
         assert_int_equal(estab_posix_new(&p[i], NULL, err), 0);
-        assert_int_equal(estab_posix_attach(p[i], &w->link, err), 0);
+        assert_int_equal(estab_posix_attach(p[i], &wires[i]->link, err), 0);
         assert_int_equal(estab_posix_addr(p[i], 0, addrs[i], err), 0);
     }
 }
@@ -230,6 +246,175 @@ static void the_kernels_epoll_alone(void **state)
     close_apart(p);
 }
 
+/* ---- timers: somebody wakes when something is due, whoever sleeps ---- */
+
+static void *take_one(void *arg)
+{
+    char buf[8];
+
+    assert_int_equal(estab_posix_recv(*(int *)arg, buf, 8, 0), 1);
+    return NULL;
+}
+
+/* Also of what was armed and cancelled since: until then somebody wakes for nothing. */
+static void await_nothing_due(estab_posix *p)
+{
+    const struct timespec ms = {.tv_nsec = 1000000};
+    estab_time due;
+
+    do {
+        nanosleep(&ms, NULL);
+        due = estab_deadline(estab_posix_lock(p));
+        estab_posix_unlock(p);
+    } while (due != ESTAB_NEVER);
+}
+
+/* One thread polls the links for ever; the timer that another arms is not lost on it. */
+static void a_driver_asleep_hides_no_timer(void **state)
+{
+    struct timeval limit = {.tv_sec = 30};
+    struct estab_posix_stats st = {.size = sizeof st};
+    struct sockaddr_in a;
+    estab_posix *p[2];
+    pthread_t thread;
+    int l, c[2], s[2];
+    char buf[8];
+
+    (void)state;
+    open_apart(p);
+    l = listener(p[1], &a, 0);
+    for (int i = 0; i < 2; i++) {
+        c[i] = dial(p[0], &a);
+        s[i] = estab_posix_accept(l, NULL, NULL);
+    }
+    assert_int_equal(estab_posix_setsockopt(s[1], SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit),
+                     0);
+    assert_int_equal(pthread_create(&thread, NULL, take_one, &c[0]), 0);
+    do {
+        sched_yield();
+        estab_posix_stats(p[0], &st);
+    } while (st.blocked == 0);
+    for (int i = 0; i < 2; i++) {
+        await_nothing_due(p[0]);
+        atomic_store(&wires[0]->lose, 1);
+        assert_int_equal(estab_posix_send(c[1], "x", 1, 0), 1);
+        assert_int_equal(estab_posix_recv(s[1], buf, 8, 0), 1);
+    }
+    assert_int_equal(estab_posix_send(s[0], "x", 1, 0), 1);
+    pthread_join(thread, NULL);
+    for (int i = 0; i < 2; i++) {
+        estab_posix_close(c[i]);
+        estab_posix_close(s[i]);
+    }
+    estab_posix_close(l);
+    close_apart(p);
+}
+
+static void await_quiet_helper(estab_posix *p)
+{
+    struct estab_posix_stats st = {.size = sizeof st};
+    uint64_t runs;
+
+    estab_posix_stats(p, &st);
+    do {
+        runs = st.helper_runs;
+        for (int i = 0; i < 1000; i++)
+            sched_yield();
+        estab_posix_stats(p, &st);
+    } while (st.helper_runs != runs);
+}
+
+/* The thread that took a segment in goes and calls nothing more: its ACK, which was delayed, goes
+ * when it is due, and not with the next frame, of which there is none. */
+static void a_driver_that_leaves_hides_no_timer(void **state)
+{
+    struct estab_posix_stats st = {.size = sizeof st}, before = {.size = sizeof before};
+    struct epoll_event e = {.events = EPOLLIN};
+    struct timespec now, limit;
+    struct sockaddr_in a;
+    estab_posix *p[2];
+    int l, c, s, off = 0, unsent, ep = estab_posix_epoll_create1(0);
+    char buf[8];
+
+    (void)state;
+    open_apart(p);
+    l = listener(p[1], &a, 0);
+    c = dial(p[0], &a);
+    s = estab_posix_accept(l, NULL, NULL);
+    assert_int_equal(estab_posix_setsockopt(c, IPPROTO_TCP, TCP_QUICKACK, &off, sizeof off), 0);
+    assert_int_equal(estab_posix_epoll_ctl(ep, EPOLL_CTL_ADD, c, &e), 0);
+    clock_gettime(CLOCK_MONOTONIC, &limit);
+    for (int i = 0; i < 2; i++) {
+        do
+            assert_int_equal(estab_posix_ioctl(s, SIOCOUTQ, &unsent), 0);
+        while (unsent > 0);
+        await_nothing_due(p[0]);
+        await_quiet_helper(p[0]);
+        estab_posix_stats(p[0], &before);
+        assert_int_equal(estab_posix_send(s, "x", 1, 0), 1);
+        atomic_store(&wires[1]->lose, 1000);
+        assert_int_equal(estab_posix_epoll_wait(ep, &e, 1, 30000), 1);
+        do {
+            sched_yield();
+            estab_posix_stats(p[0], &st);
+            clock_gettime(CLOCK_MONOTONIC, &now);
+        } while (st.frames_out == before.frames_out && now.tv_sec - limit.tv_sec < 30);
+        assert_true(st.frames_out > before.frames_out);
+        atomic_store(&wires[1]->lose, 0);
+        assert_int_equal(estab_posix_recv(c, buf, 8, 0), 1);
+    }
+    estab_posix_close(ep);
+    estab_posix_close(c);
+    estab_posix_close(s);
+    estab_posix_close(l);
+    close_apart(p);
+}
+
+/* A second link, while a thread sleeps on the first. */
+static void a_driver_asleep_sees_a_new_link(void **state)
+{
+    struct estab_posix_stats st = {.size = sizeof st};
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(7)};
+    struct timeval limit = {.tv_sec = 30};
+    char err[ESTAB_ERRLEN], buf[8];
+    estab_posix *p[2];
+    pthread_t thread;
+    int l, c, s, udp, fds[2];
+
+    (void)state;
+    open_apart(p);
+    l = listener(p[1], &a, 0);
+    c = dial(p[0], &a);
+    s = estab_posix_accept(l, NULL, NULL);
+    assert_int_equal(pthread_create(&thread, NULL, take_one, &s), 0);
+    do {
+        sched_yield();
+        estab_posix_stats(p[1], &st);
+    } while (st.blocked == 0);
+    await_quiet_helper(p[1]);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_DGRAM, 0, fds), 0);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(estab_posix_attach(p[i], &wire_new(fds[i])->link, err), 1);
+        assert_int_equal(estab_posix_addr(p[i], 1, i ? "10.0.1.2/24" : "10.0.1.1/24", err), 0);
+    }
+    estab_posix_use(p[0]);
+    udp = estab_posix_socket(AF_INET, SOCK_DGRAM, 0);
+    a.sin_addr.s_addr = htonl(0x0a000102);
+    a.sin_port = htons(9);
+    assert_int_equal(estab_posix_setsockopt(udp, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit), 0);
+    assert_int_equal(estab_posix_connect(udp, (struct sockaddr *)&a, sizeof a), 0);
+    assert_int_equal(estab_posix_send(udp, "x", 1, 0), 1);
+    assert_int_equal(estab_posix_recv(udp, buf, 8, 0), -1); /* port unreachable, by way of ICMP */
+    assert_int_equal(errno, ECONNREFUSED);
+    assert_int_equal(estab_posix_send(c, "x", 1, 0), 1);
+    pthread_join(thread, NULL);
+    estab_posix_close(udp);
+    estab_posix_close(c);
+    estab_posix_close(s);
+    estab_posix_close(l);
+    close_apart(p);
+}
+
 /* ---- many threads ---- */
 
 enum { SERVERS = 3, CLIENTS = 3, CONNECTIONS = 40 };
@@ -334,6 +519,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(waits_for_both),
         cmocka_unit_test(the_kernels_epoll_alone),
+        cmocka_unit_test(a_driver_asleep_hides_no_timer),
+        cmocka_unit_test(a_driver_that_leaves_hides_no_timer),
+        cmocka_unit_test(a_driver_asleep_sees_a_new_link),
         cmocka_unit_test(threads_share_a_set),
     };
 
