@@ -8,6 +8,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "link_words.h"
 #include "recorder.h"
 
 int link_say(char *err, const char *fmt, ...)
@@ -45,7 +46,32 @@ void link_decorate(estab_link *l, const struct estab_link_ops *ops, const estab_
 {
     l->ops = ops;
     l->caps = under->caps;
+    l->busy = under->busy;
     memcpy(l->name, under->name, sizeof l->name);
+}
+
+void link_whole_frames(estab_link *l)
+{
+    l->caps.gso_max = 0;
+    l->caps.tx_csum = false;
+}
+
+void link_complete_csum(uint8_t *frame, size_t len, const struct estab_offload *off)
+{
+    size_t at = (size_t)off->csum_start + off->csum_offset;
+    uint32_t sum = 0;
+
+    if (!(off->flags & ESTAB_OFF_NEEDS_CSUM) || at + 2 > len)
+        return;
+    for (size_t i = off->csum_start; i < len; i++)
+        sum += (uint32_t)frame[i] << ((i - off->csum_start) % 2 ? 0 : 8);
+    while (sum >> 16)
+        sum = (sum & 0xffff) + (sum >> 16);
+    sum = ~sum & 0xffff;
+    if (sum == 0) /* RFC 768: 0 says that there is none; to TCP both are the same number */
+        sum = 0xffff;
+    frame[at] = (uint8_t)(sum >> 8);
+    frame[at + 1] = (uint8_t)sum;
 }
 
 int link_gone(estab_link *l, const estab_link *under)
@@ -82,67 +108,21 @@ void estab_frame_copy(void *buf, const struct estab_frame *f)
 
 /* ---- the pipeline: stages between '|', each "kind:arguments", the innermost last ---- */
 
-static int parse_mac(uint8_t mac[6], const char *text)
-{
-    unsigned octet;
-    int used;
-
-    for (size_t i = 0; i < 6; i++) {
-        if (strspn(text, "0123456789abcdefABCDEF") != 2 ||
-            sscanf(text, "%2x%n", &octet, &used) != 1)
-            return -1;
-        mac[i] = (uint8_t)octet;
-        text += used;
-        if (*text++ != (i < 5 ? ':' : '\0'))
-            return -1;
-    }
-    return mac[0] & 1 ? -1 : 0; /* IEEE 802: a group address is nobody's own */
-}
-
-static int parse_mtu(uint32_t *mtu, const char *text)
-{
-    char *end;
-    unsigned long v;
-
-    if (*text < '0' || *text > '9')
-        return -1;
-    v = strtoul(text, &end, 10);
-    if (*end || v < 68 || v > 65535) /* RFC 791 section 3.2: the least and the most of an MTU */
-        return -1;
-    *mtu = (uint32_t)v;
-    return 0;
-}
-
-/* args is "NAME[,mtu=N][,mac=xx:xx:xx:xx:xx:xx]" and is cut up. */
 static int open_tuntap(estab_link **out, enum estab_medium medium, char *args, char *err)
 {
-    const char *kind = medium == ESTAB_MEDIUM_IP ? "tun" : "tap";
-    char *name = strsep(&args, ","), *opt;
-    uint8_t mac[6];
-    uint32_t mtu = 0;
-    bool mac_given = false;
+    bool tap = medium == ESTAB_MEDIUM_ETHERNET;
+    struct estab_tuntap how = {.size = sizeof how, .medium = medium};
+    struct link_words w;
 
-    while ((opt = strsep(&args, ","))) {
-        if (strncmp(opt, "mtu=", 4) == 0) {
-            if (parse_mtu(&mtu, opt + 4))
-                return link_say(err, "%s:%.15s: mtu=%.20s: must be a number from 68 to 65535", kind,
-                                name, opt + 4);
-        } else if (medium == ESTAB_MEDIUM_ETHERNET && strncmp(opt, "mac=", 4) == 0) {
-            mac_given = true;
-            if (parse_mac(mac, opt + 4))
-                return link_say(err,
-                                "%s:%.15s: mac=%.20s: must be six octets like 02:00:00:00:00:01, "
-                                "and no group address",
-                                kind, name, opt + 4);
-        } else {
-            return link_say(err, "%s:%.15s: no option \"%.40s\"; there is mtu=N%s", kind, name, opt,
-                            medium == ESTAB_MEDIUM_ETHERNET ? " and mac=xx:xx:xx:xx:xx:xx" : "");
-        }
-    }
-    if (estab_link_tuntap(out, medium, name, mtu, err))
+    if (link_words_parse(&w, tap ? "tap" : "tun",
+                         WORD_MTU | WORD_BUSY | WORD_VNET | (tap ? WORD_MAC : 0), args, err))
         return -1;
-    if (mac_given)
-        memcpy((*out)->caps.mac, mac, sizeof mac);
+    how.name = w.name;
+    how.mtu = w.mtu;
+    how.vnet = w.vnet;
+    if (estab_link_tuntap_open(out, &how, err))
+        return -1;
+    link_words_settle(&w, *out);
     return 0;
 }
 

@@ -26,6 +26,12 @@ void link_decorate(estab_link *l, const struct estab_link_ops *ops, const estab_
 /* Hands the reason why `under` is gone up; returns -1. */
 int link_gone(estab_link *l, const estab_link *under);
 
+/* From now on every frame that leaves is one of the wire, with its checksums: for decorators that
+ * look at frames one by one. */
+void link_whole_frames(estab_link *l);
+/* Puts the checksum that ESTAB_OFF_NEEDS_CSUM leaves open into a frame that lies in one piece. */
+void link_complete_csum(uint8_t *frame, size_t len, const struct estab_offload *off);
+
 /* 0, or -1 and err: which setting is impossible. */
 int fault_check(const struct estab_fault *f, char *err);
 

@@ -105,6 +105,7 @@ int estab_link_fault(estab_link **out, estab_link *under, const struct estab_fau
         return link_say(err, "fault: out of memory");
     }
     link_decorate(&t->link, &fault_ops, under);
+    link_whole_frames(&t->link); /* a wire loses and damages one at a time */
     t->under = under;
     if (estab_pipe_new(&t->pipe, f, err)) {
         fault_close(&t->link);

@@ -105,6 +105,7 @@ int estab_link_pcap(estab_link **out, estab_link *under, estab_pcap *p,
         return link_say(err, "pcap: out of memory");
     }
     link_decorate(&t->link, &pcap_ops, under);
+    link_whole_frames(&t->link); /* a comment is about one segment */
     t->under = under;
     t->pcap = p;
     estab_host_env(&env);

@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* link_tuntap.c - a TUN or TAP device of the Linux kernel: the other end is the kernel's own stack.
  *
- * One frame a system call, in and out.  Every frame could have a struct virtio_net_hdr in front of
- * it (IFF_VNET_HDR), with the meaning of estab_offload; that would be one more iov here and there.
+ * One frame a system call, in and out.  With virtio-net headers (IFF_VNET_HDR) a frame may be a
+ * super-segment of up to 64 KiB, and its checksum may be left to whoever needs it; the kernel's
+ * socket never does.  At MTU 1500 that is ten times the goodput on the way out and five on the way
+ * in.  What it was told stays with a device that outlives us (offloads, header size), so it is told
+ * all of it on attaching, and no offloads on leaving: another program may want plain frames.
  *
  * What the kernel does when the device is not well (tried on 6.x): while it is down, nothing
  * arrives and a write fails with EIO, which is a frame lost; when it has been deleted, read and
  * write fail with EBADFD and poll reports POLLERR: the link is gone. */
-#include "link.h"
+#include "vnet.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -24,12 +27,13 @@
 
 /* An MTU can be raised while we are attached, so a buffer takes the largest frame there can be; the
  * odd part keeps the heads of the frames from all falling into one set of the cache. */
-enum { TUNTAP_BUF = 65536 + 192 };
+enum { TUNTAP_BUF = 65536 + 192, TUNTAP_HDR_ROOM = 16 };
 
 struct tuntap {
     estab_link link;
     int fd;
-    uint8_t *bufs; /* LINK_BATCH of TUNTAP_BUF */
+    uint32_t hdr_len; /* of what is in front of each frame: VNET_HDR_LEN or 0 */
+    uint8_t *bufs;    /* LINK_BATCH of TUNTAP_BUF; a frame begins at TUNTAP_HDR_ROOM */
 };
 
 static bool is_gone(int error)
@@ -45,44 +49,74 @@ static int say_gone(estab_link *l, int error)
                     l->name, strerror(error));
 }
 
+/* Makes a frame of what was read into `buf`.  False: it is of no use. */
+static bool frame_of(struct tuntap *t, uint8_t *buf, size_t len, struct estab_frame *f)
+{
+    f->off = (struct estab_offload){0};
+    if (len < t->hdr_len ||
+        (t->hdr_len && !vnet_parse(&f->off, buf + TUNTAP_HDR_ROOM - VNET_HDR_LEN,
+                                   t->link.caps.medium, buf + TUNTAP_HDR_ROOM, len - t->hdr_len))) {
+        t->link.lost_in++;
+        return false;
+    }
+    f->iov[0] = (struct estab_iov){buf + TUNTAP_HDR_ROOM, len - t->hdr_len};
+    f->niov = 1;
+    link_count_in(&t->link, len - t->hdr_len);
+    return true;
+}
+
 static int tuntap_recv(estab_link *l, struct estab_frame *f, size_t n)
 {
     struct tuntap *t = (struct tuntap *)l;
-    size_t got = 0;
+    size_t got = 0, reads = 0;
+    uint8_t *buf;
     ssize_t len;
 
     if (n > LINK_BATCH)
         n = LINK_BATCH;
-    while (got < n) {
-        len = read(t->fd, t->bufs + got * TUNTAP_BUF, TUNTAP_BUF);
+    while (reads < n) {
+        buf = t->bufs + reads * TUNTAP_BUF;
+        len = read(t->fd, buf + TUNTAP_HDR_ROOM - t->hdr_len,
+                   TUNTAP_BUF - TUNTAP_HDR_ROOM + t->hdr_len);
         if (len < 0 && errno == EINTR)
             continue;
         if (len < 0)
             break;
-        f[got].iov[0] = (struct estab_iov){t->bufs + got * TUNTAP_BUF, (size_t)len};
-        f[got].niov = 1;
-        f[got].off = (struct estab_offload){0};
-        link_count_in(l, (size_t)len);
-        got++;
+        reads++;
+        got += frame_of(t, buf, (size_t)len, &f[got]);
     }
-    if (got == 0 && n > 0 && is_gone(errno))
+    if (reads == 0 && n > 0 && is_gone(errno))
         return say_gone(l, errno);
     return (int)got;
+}
+
+static ssize_t write_frame(struct tuntap *t, const struct estab_frame *f)
+{
+    struct iovec iov[1 + ESTAB_IOVS];
+    uint8_t hdr[VNET_HDR_LEN];
+    int n = 0;
+    ssize_t len;
+
+    if (t->hdr_len) {
+        vnet_emit(hdr, &f->off);
+        iov[n++] = (struct iovec){hdr, sizeof hdr};
+    }
+    for (uint32_t k = 0; k < f->niov; k++)
+        iov[n++] = (struct iovec){f->iov[k].base, f->iov[k].len};
+    do
+        len = writev(t->fd, iov, n);
+    while (len < 0 && errno == EINTR);
+    return len;
 }
 
 static int tuntap_send(estab_link *l, const struct estab_frame *f, size_t n)
 {
     struct tuntap *t = (struct tuntap *)l;
-    struct iovec iov[ESTAB_IOVS];
     size_t taken = 0;
     ssize_t len;
 
     for (size_t i = 0; i < n; i++) {
-        for (uint32_t k = 0; k < f[i].niov; k++)
-            iov[k] = (struct iovec){f[i].iov[k].base, f[i].iov[k].len};
-        do
-            len = writev(t->fd, iov, (int)f[i].niov);
-        while (len < 0 && errno == EINTR);
+        len = write_frame(t, &f[i]);
         if (len < 0 && is_gone(errno)) {
             l->lost_out += n - i;
             return say_gone(l, errno);
@@ -91,7 +125,7 @@ static int tuntap_send(estab_link *l, const struct estab_frame *f, size_t n)
             l->lost_out++;
             continue;
         }
-        link_count_out(l, (size_t)len);
+        link_count_out(l, (size_t)len - t->hdr_len);
         taken++;
     }
     return (int)taken;
@@ -112,8 +146,11 @@ static void tuntap_close(estab_link *l)
 {
     struct tuntap *t = (struct tuntap *)l;
 
-    if (t->fd >= 0)
+    if (t->fd >= 0) {
+        if (t->hdr_len)
+            ioctl(t->fd, TUNSETOFFLOAD, 0);
         close(t->fd);
+    }
     free(t->bufs);
     free(t);
 }
@@ -201,10 +238,48 @@ static int choose_mac(struct tuntap *t, char *err)
     return 0;
 }
 
-int estab_link_tuntap(estab_link **out, enum estab_medium medium, const char *name, uint32_t mtu,
-                      char *err)
+/* What the kernel is to hand over and to take.  0, or -1: no segmentation, checksums only. */
+static int set_offloads(struct tuntap *t)
 {
-    bool tap = medium == ESTAB_MEDIUM_ETHERNET;
+    int hdr_len = VNET_HDR_LEN, little = 0;
+
+    t->hdr_len = VNET_HDR_LEN;
+    t->link.caps.tx_csum = true;
+    ioctl(t->fd, TUNSETVNETLE, &little); /* since Linux 4.0; before, nothing else was there */
+    if (ioctl(t->fd, TUNSETVNETHDRSZ, &hdr_len) ||
+        ioctl(t->fd, TUNSETOFFLOAD, TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6))
+        return -1;
+    t->link.caps.gso_max = UINT16_MAX;
+    return 0;
+}
+
+/* Attaches, with virtio-net headers where they are wanted and there. */
+static int attach_device(struct tuntap *t, struct ifreq *ifr, bool tap, enum estab_use vnet,
+                         char *err)
+{
+    unsigned has = 0;
+    bool can = vnet != ESTAB_USE_OFF && ioctl(t->fd, TUNGETFEATURES, &has) == 0 &&
+               (has & IFF_VNET_HDR) != 0;
+
+    ifr->ifr_flags = (short)((tap ? IFF_TAP : IFF_TUN) | IFF_NO_PI | (can ? IFF_VNET_HDR : 0));
+    if (ioctl(t->fd, TUNSETIFF, ifr))
+        return say_not_attached(t->link.name, ifr->ifr_name, tap, errno, err);
+    if (!can)
+        ioctl(t->fd, TUNSETOFFLOAD, 0); /* refused where they were never on */
+    else if (set_offloads(t) == 0)
+        return 0;
+    if (vnet == ESTAB_USE_ON)
+        return link_say(err,
+                        "%s: vnet=on: this kernel has no virtio-net headers with segmentation "
+                        "offload on its TUN and TAP devices; leave vnet= out",
+                        t->link.name);
+    return 0;
+}
+
+int estab_link_tuntap_open(estab_link **out, const struct estab_tuntap *how, char *err)
+{
+    bool tap = how->medium == ESTAB_MEDIUM_ETHERNET;
+    const char *name = how->name ? how->name : "";
     struct ifreq ifr = {0};
     struct tuntap *t;
 
@@ -215,22 +290,19 @@ int estab_link_tuntap(estab_link **out, enum estab_medium medium, const char *na
     if (!t)
         return link_say(err, "%s:%s: out of memory", tap ? "tap" : "tun", name);
     t->link.ops = &tuntap_ops;
-    t->link.caps.medium = medium;
+    t->link.caps.medium = how->medium;
     snprintf(t->link.name, sizeof t->link.name, "%s:%s", tap ? "tap" : "tun", name);
     t->fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
     if (t->fd < 0) {
         say_no_node(t->link.name, errno, err);
         goto out;
     }
-    ifr.ifr_flags = (short)((tap ? IFF_TAP : IFF_TUN) | IFF_NO_PI);
     memcpy(ifr.ifr_name, name, strlen(name));
-    if (ioctl(t->fd, TUNSETIFF, &ifr)) {
-        say_not_attached(t->link.name, name, tap, errno, err);
+    if (attach_device(t, &ifr, tap, how->vnet, err))
         goto out;
-    }
     snprintf(t->link.name, sizeof t->link.name, "%s:%.*s", tap ? "tap" : "tun", IFNAMSIZ - 1,
              ifr.ifr_name);
-    if (settle_mtu(t, ifr.ifr_name, mtu, err) || (tap && choose_mac(t, err)))
+    if (settle_mtu(t, ifr.ifr_name, how->mtu, err) || (tap && choose_mac(t, err)))
         goto out;
     t->bufs = malloc((size_t)LINK_BATCH * TUNTAP_BUF);
     if (!t->bufs) {
@@ -242,4 +314,13 @@ int estab_link_tuntap(estab_link **out, enum estab_medium medium, const char *na
 out:
     tuntap_close(&t->link);
     return -1;
+}
+
+int estab_link_tuntap(estab_link **out, enum estab_medium medium, const char *name, uint32_t mtu,
+                      char *err)
+{
+    const struct estab_tuntap how = {
+        .size = sizeof how, .medium = medium, .name = name, .mtu = mtu, .vnet = ESTAB_USE_OFF};
+
+    return estab_link_tuntap_open(out, &how, err);
 }

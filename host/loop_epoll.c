@@ -32,7 +32,8 @@ struct estab_loop {
     estab_stack *stack;
     struct estab_env clock;
     int epoll;
-    bool busy; /* the stack had more to hand out than one flush takes */
+    bool busy;    /* the stack had more to hand out than one flush takes */
+    bool watches; /* descriptors that are no links */
     struct looped *links;
     uint32_t nlinks;
 };
@@ -75,6 +76,7 @@ static int watch(estab_loop *l, int fd, uint32_t what)
 
 int estab_loop_watch_fd(estab_loop *l, int fd)
 {
+    l->watches = true;
     return watch(l, fd, WATCHED);
 }
 
@@ -140,7 +142,8 @@ void estab_loop_flush(estab_loop *l)
     }
 }
 
-static void take_in(estab_loop *l, struct looped *k)
+/* How many frames it had. */
+static size_t take_in(estab_loop *l, struct looped *k)
 {
     struct estab_frame f[LINK_BATCH];
     size_t got = 0;
@@ -155,6 +158,7 @@ static void take_in(estab_loop *l, struct looped *k)
     } while (n > 0 && got < LINK_BATCH);
     if (n < 0)
         lose(l, k);
+    return got;
 }
 
 /* How long until something is due by itself, or max_wait. */
@@ -197,6 +201,59 @@ static int report_lost(estab_loop *l, char *err)
     return 0;
 }
 
+/* The longest time for which one of the links would be looked at rather than slept on. */
+static estab_dur busy_time(const estab_loop *l)
+{
+    estab_dur most = 0;
+
+    for (const struct looped *k = l->links; k < l->links + l->nlinks; k++)
+        if (!k->gone && k->link->busy > most)
+            most = k->link->busy;
+    return most;
+}
+
+/* Takes in what there is, and looks again until something came, or `wait` or the links' time is
+ * over, or now and then a watched descriptor is readable.  A frame costs its read then, and no
+ * sleep and no epoll_wait around it.  True: something came from a link. */
+static bool look(estab_loop *l, estab_time now, estab_dur wait)
+{
+    enum { LOOKS = 16 };
+    estab_dur busy = busy_time(l);
+    estab_time until = now + (wait < busy ? wait : busy);
+    struct epoll_event e;
+    unsigned looks = 0;
+    bool came = false;
+
+    for (;;) {
+        for (struct looped *k = l->links; k < l->links + l->nlinks; k++)
+            if (!k->gone && k->link->busy > 0)
+                came |= take_in(l, k) > 0 || k->gone;
+        if (came || l->clock.now(l->clock.ctx) >= until ||
+            (l->watches && ++looks % LOOKS == 0 && epoll_wait(l->epoll, &e, 1, 0) != 0))
+            return came;
+    }
+}
+
+/* Waits for what is to be waited for; how many events, or -1. */
+static int await(estab_loop *l, struct epoll_event *e, estab_dur max_wait)
+{
+    estab_time now = l->clock.now(l->clock.ctx), then;
+    estab_dur wait = until_due(l, now, max_wait);
+
+    if (busy_time(l) > 0) {
+        bool came = look(l, now, wait);
+
+        if (came && !l->watches && l->nlinks == 1)
+            return 0;
+        then = l->clock.now(l->clock.ctx);
+        if (came || wait <= then - now)
+            wait = 0;
+        else if (wait != ESTAB_NEVER)
+            wait -= then - now;
+    }
+    return wait_for(l->epoll, e, wait);
+}
+
 int estab_loop_turn(estab_loop *l, estab_dur max_wait, char *err)
 {
     struct epoll_event e[EVENTS];
@@ -206,7 +263,7 @@ int estab_loop_turn(estab_loop *l, estab_dur max_wait, char *err)
     estab_loop_flush(l);
     if (report_lost(l, err))
         return -1;
-    n = wait_for(l->epoll, e, until_due(l, l->clock.now(l->clock.ctx), max_wait));
+    n = await(l, e, max_wait);
     if (n < 0 && errno == EINTR)
         return -2;
     for (int i = 0; i < n; i++) {

@@ -208,6 +208,7 @@ void recorder_frame(estab_pcap *p, uint32_t number, const estab_link *l, bool in
         return;
     }
     estab_frame_copy(to, f);
+    link_complete_csum(to, p->held.frame.len, &f->off); /* else it would look damaged */
     p->held.len = p->held.frame.len;
     p->holds = true;
     p->current = p->held.inbound = inbound;

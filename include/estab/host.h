@@ -60,7 +60,10 @@ struct estab_link_ops {
 struct estab_link {
     const struct estab_link_ops *ops;
     struct estab_port_caps caps; /* hand to estab_port_add */
-    uint64_t frames_in, octets_in, frames_out, octets_out, lost_out, lost_in;
+    uint64_t frames_in, octets_in, frames_out, octets_out;
+    uint64_t lost_out;        /* not taken by what is below */
+    uint64_t lost_in;         /* arrived, and of no use: a header of the link that cannot be */
+    estab_dur busy;           /* how long a loop looks for frames before it sleeps; 0: not at all */
     char name[64];            /* "tun:estab0" */
     char error[ESTAB_ERRLEN]; /* empty while all is well */
 };
@@ -87,14 +90,30 @@ size_t estab_frame_len(const struct estab_frame *f);
 void estab_frame_copy(void *buf, const struct estab_frame *f);
 
 /* From a pipeline, outermost first: "pcap:x.pcapng|fault:loss=1%,seed=7|tun:estab0".  0 or -1 and
- * err. tun:NAME and tap:NAME attach to (or make) a device; options after commas: mtu=N, mac=... */
+ * err. estab-links(7) has every kind and its words; tun:NAME and tap:NAME attach to (or make) a
+ * device. */
 int estab_link_open(estab_link **out, const char *spec, char *err);
 
 /* A TUN (ESTAB_MEDIUM_IP) or TAP (ESTAB_MEDIUM_ETHERNET) device of the kernel, non-blocking, one
- * frame a system call.  name may be "" (the kernel chooses; link->name tells).  mtu 0: the device's
- * own. */
+ * plain frame a system call.  name may be "" (the kernel chooses; link->name tells).  mtu 0: the
+ * device's own. */
 int estab_link_tuntap(estab_link **out, enum estab_medium medium, const char *name, uint32_t mtu,
                       char *err);
+
+enum estab_use {                 /* of what a kernel, or this build, may not have */
+                 ESTAB_USE_AUTO, /* where it is there, and wins */
+                 ESTAB_USE_ON,   /* or the link is refused */
+                 ESTAB_USE_OFF,
+};
+struct estab_tuntap { /* append-only: set size; all else 0: as estab_link_tuntap(), with vnet */
+    size_t size;
+    enum estab_medium medium;
+    const char *name; /* NULL: "" */
+    uint32_t mtu;
+    enum estab_use vnet; /* virtio-net headers: checksums left to the other side, super-segments of
+                            up to 64 KiB, both ways */
+};
+int estab_link_tuntap_open(estab_link **out, const struct estab_tuntap *how, char *err);
 
 /* Two ends in memory.  What one sends the other receives at once (copied); each end holds at most
  * `queue` frames (0: 1024), the rest is lost and counted.  Both have caps, but on Ethernet the

@@ -26,7 +26,11 @@ static void mistakes_are_named(void **state)
         {"tap:x,mac=02:00:00:00:00", "must be six octets"},
         {"tap:x,mac=02:00:00:00:00:01:02", "must be six octets"},
         {"tap:x,mac=2:0:0:0:0:1", "must be six octets"},
-        {"tap:x,up", "there is mtu=N and mac="},
+        {"tap:x,up", "there is mtu=N, mac=xx:xx:xx:xx:xx:xx, busy=TIME, vnet=on|off|auto"},
+        {"tun:x,mtu", "no option \"mtu\""},
+        {"tun:x,vnet=yes", "tun:x: vnet=yes: must be on, off or auto"},
+        {"tun:x,busy=50", "tun:x: busy=50: must be a time like 50us"},
+        {"tun:x,busy=1000001us", "must be a time like 50us"},
         {"tun:anamethatistoolong", "has at most 15 characters"},
         {"fault:|fault:|fault:|fault:|fault:|fault:|fault:|fault:|tun:x", "more than 8 stages"},
     };

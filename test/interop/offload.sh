@@ -1,0 +1,48 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-2-Clause
+# offload.sh - links with super-segments and open checksums against the kernel's sockets, in a
+# namespace of its own.  Usage: offload.sh KIND FAMILY
+# Exit status: 0 well, 1 not, 77 may not be tried here (the reason is printed).
+# case: tun v4
+# case: tun v6
+# case: tap v4
+# case: tap v6
+# case: plain v4
+set -u
+
+skip()
+{
+    echo "SKIP: $*"
+    exit 77
+}
+
+[ -n "${ESTAB_BUILD:-}" ] || { echo "ESTAB_BUILD: name the build folder"; exit 1; }
+[ $# -eq 2 ] || { echo "usage: $0 KIND FAMILY"; exit 1; }
+if [ "${ESTAB_IN_NAMESPACE:-}" != yes ]; then
+    command -v ip >/dev/null || skip "there is no ip(8) (Debian: iproute2)"
+    export ESTAB_IN_NAMESPACE=yes # which ends with its last process
+    unshare --net true 2>/dev/null && exec unshare --net "$0" "$@"
+    unshare --user --map-root-user --net true 2>/dev/null &&
+        exec unshare --user --map-root-user --net "$0" "$@"
+    skip "may make neither a network namespace nor a user namespace"
+fi
+ip link set lo up
+program=$ESTAB_BUILD/test/interop_offload
+
+need_tun()
+{
+    sh -c 'exec 3<>/dev/net/tun' 2>/dev/null || skip "/dev/net/tun may not be opened here"
+    ip tuntap add mode tun name probe 2>/dev/null || skip "no TUN device may be made here"
+    ip link del probe
+}
+
+case $1 in
+tun | tap)
+    need_tun
+    exec "$program" "$1:eoff0,vnet=on" eoff0 "$2" super
+    ;;
+plain)
+    need_tun
+    exec "$program" tun:eoff0,vnet=off eoff0 "$2" plain
+    ;;
+esac
