@@ -21,7 +21,7 @@
 #define PIECE_ALIGN 64
 #define TABLE_MIN   2 /* log2 of the entries of the smallest table */
 
-static void *piece_get(struct ring_pool *p, uint32_t shift)
+void *ring_pool_get(struct ring_pool *p, uint32_t shift)
 {
     uint32_t c = shift - RING_MIN_SHIFT;
     void *piece = p->free[c];
@@ -33,7 +33,7 @@ static void *piece_get(struct ring_pool *p, uint32_t shift)
     return piece;
 }
 
-static void piece_put(struct ring_pool *p, uint32_t shift, void *piece)
+void ring_pool_put(struct ring_pool *p, uint32_t shift, void *piece)
 {
     uint32_t c = shift - RING_MIN_SHIFT;
 
@@ -58,7 +58,7 @@ void ring_pool_trim(struct ring_pool *p)
     p->keep = 0;
     for (c = 0; c < RING_CLASSES; c++)
         while (p->nfree[c])
-            piece_put(p, c + RING_MIN_SHIFT, piece_get(p, c + RING_MIN_SHIFT));
+            ring_pool_put(p, c + RING_MIN_SHIFT, ring_pool_get(p, c + RING_MIN_SHIFT));
     p->keep = keep;
 }
 
@@ -73,12 +73,12 @@ static void *chunks_get(struct ring_pool *p, uint32_t n)
     void *chain = NULL, *chunk;
 
     while (n--) {
-        chunk = piece_get(p, RING_CHUNK_SHIFT);
+        chunk = ring_pool_get(p, RING_CHUNK_SHIFT);
         if (!chunk) {
             while (chain) {
                 chunk = chain;
                 memcpy(&chain, chunk, sizeof(chain));
-                piece_put(p, RING_CHUNK_SHIFT, chunk);
+                ring_pool_put(p, RING_CHUNK_SHIFT, chunk);
             }
             return NULL;
         }
@@ -143,7 +143,7 @@ static void release_chunks(struct ring *r, struct ring_pool *p, uint32_t from)
     for (; from < 1u << r->table_shift; from++) {
         c = chunk_at(r, from);
         if (*c)
-            piece_put(p, RING_CHUNK_SHIFT, *c);
+            ring_pool_put(p, RING_CHUNK_SHIFT, *c);
         *c = NULL;
     }
 }
@@ -154,7 +154,7 @@ void ring_fini(struct ring *r, struct ring_pool *p)
         release_chunks(r, p, 0);
         table_put(p, r->u.table, r->table_shift);
     } else if (r->shift) {
-        piece_put(p, r->shift, r->u.one);
+        ring_pool_put(p, r->shift, r->u.one);
     }
     ring_init(r);
 }
@@ -179,12 +179,12 @@ static int grow_small(struct ring *r, struct ring_pool *p, uint32_t end)
         shift++;
     if (shift == r->shift)
         return 0;
-    piece = piece_get(p, shift);
+    piece = ring_pool_get(p, shift);
     if (!piece)
         return ESTAB_E_NOMEM;
     if (r->shift) {
         copy_small(r, 0, piece, 1u << r->shift);
-        piece_put(p, r->shift, r->u.one);
+        ring_pool_put(p, r->shift, r->u.one);
     }
     r->u.one = piece;
     r->shift = shift;
@@ -231,7 +231,7 @@ static int small_to_large(struct ring *r, struct ring_pool *p, uint32_t off, uin
         }
     } else if (old_shift) {
         copy_small(r, 0, table[0], 1u << old_shift);
-        piece_put(p, old_shift, one);
+        ring_pool_put(p, old_shift, one);
     }
     r->u.table = table;
     r->table_shift = shift;
@@ -408,7 +408,7 @@ void ring_drop(struct ring *r, struct ring_pool *p, uint32_t n, bool ahead)
     for (; r->head >= CHUNK; r->head -= CHUNK) {
         c = chunk_at(r, 0);
         if (*c)
-            piece_put(p, RING_CHUNK_SHIFT, *c);
+            ring_pool_put(p, RING_CHUNK_SHIFT, *c);
         *c = NULL;
         r->first = (r->first + 1) & ((1u << r->table_shift) - 1);
     }

@@ -26,6 +26,9 @@ struct ring_pool {
 void ring_pool_init(struct ring_pool *p, struct env *env, uint32_t keep);
 void ring_pool_trim(struct ring_pool *p); /* gives the free pieces back */
 void ring_pool_fini(struct ring_pool *p);
+/* A piece of 1 << shift octets, RING_MIN_SHIFT to RING_CHUNK_SHIFT; NULL: no memory. */
+void *ring_pool_get(struct ring_pool *p, uint32_t shift);
+void ring_pool_put(struct ring_pool *p, uint32_t shift, void *piece);
 
 struct ring {
     union {

@@ -13,9 +13,10 @@
  * million tcbs and nothing else, and a busy handful shares a handful of warm work parts.
  *
  * Variables have RFC 9293's names: SND.UNA is t->snd.una.  Differences, all of them:
- *   SND.NXT   is the next new number; it never goes back.  What must be sent again is [w->resend,
- * w->lost_to). RCV.WND   is t->rcv.adv - t->rcv.nxt: what was promised; the right edge is what must
- * not shrink. */
+ *   SND.NXT   is the next new number; it never goes back.  What must be sent again is what w->sent
+ *             has as lost.
+ *   RCV.WND   is t->rcv.adv - t->rcv.nxt: what was promised; the right edge is what must not
+ *             shrink. */
 #ifndef TCP_TCP_H
 #define TCP_TCP_H
 
@@ -27,6 +28,7 @@
 #include "ip/ip.h"
 #include "tcp/tcp_cc.h"
 #include "tcp/tcp_rtt.h"
+#include "tcp/tcp_sent.h"
 #include "wire/tcp.h"
 
 struct tcp_layer;
@@ -65,23 +67,26 @@ struct tcp_work {
     struct cc_run cc;
     struct ring rcv; /* unread; what is out of order already lies in its place */
     estab_time due[TCP_TIMERS];
-    seq_t resend, lost_to;     /* octets to send again, next first; equal: none */
-    seq_t reduced;             /* RFC 3168: SND.NXT when the window was last reduced for a mark */
-    seq_t small_end;           /* end of the last segment smaller than the MSS */
-    seq_t rtt_seq;             /* the octet being timed, where there are no timestamps */
-    estab_time rtt_at;         /* ... since; ESTAB_NEVER: none is */
-    estab_time stalled_at;     /* what is in flight, or behind a closed window, has waited since */
-    struct tcp_ranges *ahead;  /* received out of order; NULL: none */
-    struct tcp_ranges *sacked; /* reported by the peer; NULL: none */
-    struct tcp_sums *sums;     /* NULL: none */
+    seq_t reduced;            /* RFC 3168: SND.NXT when the window was last reduced for a mark */
+    seq_t small_end;          /* end of the last segment smaller than the MSS */
+    seq_t rtt_seq;            /* the octet being timed, where there are no timestamps */
+    estab_time rtt_at;        /* ... since; ESTAB_NEVER: none is */
+    estab_time stalled_at;    /* what is in flight, or behind a closed window, has waited since */
+    struct tcp_ranges *ahead; /* received out of order; NULL: none */
+    struct tcp_sums *sums;    /* NULL: none */
     seq_t
         recent[3]; /* where the latest out-of-order text went, newest first (RFC 2018 section 4) */
     /* RFC 9937: what was in flight when the recovery began, what has been delivered since, and what
      * has been sent; octets. */
     struct {
         uint32_t flight, delivered, out;
-        uint32_t sacked; /* of what is reported, how much has been counted */
     } prr;
+    /* draft-ietf-ccwg-bbr section 4.1; as struct run_rate has it. */
+    struct {
+        uint32_t delivered, delivered_us, first_us, lost;
+        uint32_t lost_told; /* ... of which the algorithm knows */
+        uint32_t limited;   /* the user had no more to send until so much is delivered; 0: had */
+    } rate;
     struct range dsack;       /* RFC 2883: what came twice; lo = hi: nothing */
     estab_time stopped_at;    /* output() has been stopped since */
     estab_time unread_at;     /* what is unread has been so, or the user last read some of it */
@@ -114,6 +119,7 @@ struct tcp_work {
     bool ecn_wait : 1;     /* marked at a window of one segment: nothing new before the timer */
     uint8_t stopped;       /* enum estab_why: what stopped output(); ESTAB_WHY_NOTHING: nothing */
     uint32_t slot;
+    struct sent sent; /* in flight */
 };
 
 struct tcp_extra {  /* what few users set; all zero: nothing */
@@ -610,11 +616,24 @@ void tcp_text_stored(struct tcb *t, uint32_t n); /* ... is in it now */
 void tcp_text_end(struct tcb *t);                /* FIN has had its turn: no text follows */
 void tcp_dsack(struct tcb *t, seq_t lo, seq_t hi);
 uint32_t tcp_sack_blocks(const struct tcb *t, struct range out[TCP_SACK_MAX], uint32_t max);
-bool tcp_sack_arrives(struct tcb *t, const struct seg *g); /* tcp_sack.c; true: it has news */
+/* tcp_sack.c; octets that are news */
+uint32_t tcp_sack_arrives(struct tcb *t, const struct seg *g, struct sent_news *news);
 void tcp_prr_begin(struct tcb *t);
-void tcp_prr_ack(struct tcb *t, uint32_t acked); /* an ACK in recovery; sets cwnd */
-void tcp_sack_lost(struct tcb *t);               /* marks as lost what the scoreboard says is */
-uint32_t tcp_sack_left(const struct tcb *t);     /* octets that have left the network */
+/* An ACK in recovery; sets cwnd.  progress: SND.UNA has moved. */
+void tcp_prr_ack(struct tcb *t, uint32_t delivered, bool progress);
+void tcp_sack_lost(struct tcb *t); /* marks as lost what the scoreboard says is */
+
+/* ---- tcp_rate.c ---- */
+static inline uint32_t tcp_us(const struct tcp_layer *l) /* circular microseconds */
+{
+    return (uint32_t)(l->env->now / 1000u);
+}
+void tcp_sent(struct tcb *t, seq_t end);                /* new text, SYN or FIN up to there */
+void tcp_sent_again(struct tcb *t, seq_t lo, seq_t hi); /* ... again */
+void tcp_lose(struct tcb *t, seq_t lo, seq_t hi);       /* is lost, by congestion it seems */
+void tcp_rate_limited(struct tcb *t); /* the user has no more to send, and more could go */
+/* What an ACK says of the rate at which it is delivered; s->delivered is known. */
+void tcp_rate_sample(struct tcb *t, const struct sent_news *news, struct cc_sample *s);
 void tcp_window_update(struct tcb *t, const struct seg *g);                  /* tcp_window.c */
 static inline uint32_t tcp_seg_wnd(const struct tcb *t, const struct seg *g) /* octets */
 {

@@ -1,13 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* tcp_ack.c - what an ACK does: the send queue, round-trip time, loss, congestion window.
  *
- *      SND.UNA      resend       lost_to       SND.NXT      SND.UNA + SND.WND
- *         |- - - - - - |------------|- - - - - - -|- - - - - - - - -|
- *          sent again    to be sent     in flight      may be sent
- *                          again
- *
- * Fast retransmit and NewReno (RFC 5681, 6582) and the RTO differ only in how much they declare
- * lost: a segment, or everything.  tcp_output() sends what is lost first. */
+ * What is in flight is in w->sent (tcp_sent.h).  Fast retransmit and NewReno (RFC 5681, 6582) and
+ * the RTO differ only in how much they declare lost: a segment, or everything.  tcp_output() sends
+ * what is lost first. */
 #include "tcp/tcp.h"
 
 uint32_t tcp_pipe(const struct tcb *t)
@@ -15,7 +11,7 @@ uint32_t tcp_pipe(const struct tcb *t)
     bool idle = seq_eq(t->snd.nxt, t->snd.una);
     uint32_t flight = idle ? 0 : seq_diff(t->snd.nxt, tcp_text_una(t)); /* a SYN is no octet */
 
-    return t->w ? flight - tcp_sack_left(t) : flight;
+    return t->w ? flight - t->w->sent.sacked - t->w->sent.lost : flight;
 }
 
 /* At the latest when the user's patience ends (tcp_uto.c). */
@@ -94,7 +90,7 @@ void tcp_established(struct tcb *t)
     if (w) {
         w->retries = 0;
         w->stalled_at = ESTAB_NEVER;
-        w->resend = w->lost_to = t->snd.nxt;
+        sent_ack(&w->sent, &t->layer->pool, t->snd.una, NULL);
         w->reduced = t->snd.una;
         if (w->syn_text)
             tcp_fastopen_rest(t);
@@ -134,11 +130,8 @@ static uint32_t slow_start_limit(const struct tcb *t, uint32_t mss)
 
 static void lose_head(struct tcb *t)
 {
-    struct tcp_work *w = t->w;
-
-    w->resend = t->snd.una;
-    w->lost_to = seq_min(seq_add(t->snd.una, tcp_eff_mss(t)), t->snd.nxt);
-    w->too_big = false;
+    tcp_lose(t, t->snd.una, seq_min(seq_add(t->snd.una, tcp_eff_mss(t)), t->snd.nxt));
+    t->w->too_big = false;
 }
 
 /* RFC 6582 section 3.2, step 2. [RFC5681-3.2-1, RFC6582-3.2-2] */
@@ -155,7 +148,7 @@ static void fast_retransmit(struct tcb *t)
         tcp_cc(t)->on_loss(&t->cc, &t->w->cc, &s);
     t->ecn_cwr = t->ecn_ect;
     w->recovering = true;
-    w->by_sack = w->sacked != NULL;
+    w->by_sack = w->sent.sacked > 0;
     if (!w->by_sack)
         t->cc.cwnd += 3 * s.mss;
     t->recover = t->snd.nxt;
@@ -171,7 +164,7 @@ static void fast_retransmit(struct tcb *t)
  * change their window with each segment, or send text of their own. */
 static bool is_duplicate(const struct tcb *t, const struct seg *g, bool sack_news)
 {
-    if (!t->w || seq_eq(t->snd.una, t->snd.nxt) || !seq_eq(g->ack, t->snd.una))
+    if (seq_eq(t->snd.una, t->snd.nxt) || !seq_eq(g->ack, t->snd.una))
         return false;
     if (t->sack_ok && g->opt.nsack > 0)
         return sack_news;
@@ -182,11 +175,11 @@ static bool is_duplicate(const struct tcb *t, const struct seg *g, bool sack_new
  * it have arrived, however few ACKs say so. */
 static bool sack_says_lost(const struct tcb *t)
 {
-    return t->w->sacked && ranges_len(&t->w->sacked->r) > 2 * tcp_eff_mss(t);
+    return t->w->sent.sacked > 2 * tcp_eff_mss(t);
 }
 
 /* [RFC5681-3.2-3] */
-static void duplicate_ack(struct tcb *t)
+static void duplicate_ack(struct tcb *t, uint32_t delivered)
 {
     struct tcp_work *w = t->w;
 
@@ -197,7 +190,7 @@ static void duplicate_ack(struct tcb *t)
         w->dupacks = 3;
     if (w->recovering && w->by_sack) {
         tcp_sack_lost(t);
-        tcp_prr_ack(t, 0);
+        tcp_prr_ack(t, delivered, false);
     } else if (w->recovering) /* step 3: a segment has left the network */
         t->cc.cwnd += tcp_eff_mss(t);
     else if (w->dupacks == 3)
@@ -205,7 +198,7 @@ static void duplicate_ack(struct tcb *t)
 }
 
 /* RFC 6582 section 3.2, step 3: what an ACK of new octets means in recovery. [RFC6582-3.2-1] */
-static void recovering_ack(struct tcb *t, uint32_t acked)
+static void recovering_ack(struct tcb *t, uint32_t acked, uint32_t delivered)
 {
     struct tcp_work *w = t->w;
     uint32_t mss = tcp_eff_mss(t), flight = seq_diff(t->snd.nxt, t->snd.una);
@@ -224,16 +217,32 @@ static void recovering_ack(struct tcb *t, uint32_t acked)
     }
     rule_count(t->layer->rules, RULE_PARTIAL_ACK);
     if (w->by_sack) {
-        if (seq_eq(w->resend, t->snd.una) && seq_eq(w->lost_to, t->snd.una))
+        if (!(sent_run(&w->sent, 0)->flags & RUN_RESENT))
             lose_head(t);
         tcp_sack_lost(t);
-        tcp_prr_ack(t, acked);
+        tcp_prr_ack(t, delivered, true);
         return;
     }
     lose_head(t);
     t->cc.cwnd -= t->cc.cwnd > acked ? acked : t->cc.cwnd;
     if (acked >= mss || t->cc.cwnd < mss)
         t->cc.cwnd += mss;
+}
+
+static struct sent_news news_of(const struct tcb *t, const struct seg *g)
+{
+    return (struct sent_news){.now = t->layer->env->now,
+                              .rtt_min_us = t->rtt.min,
+                              .has_echo = t->ts_ok && (g->opt.has & OPT_TS),
+                              .echo = g->opt.ts_ecr - t->ts_offset};
+}
+
+/* The algorithm hears what has become of what was sent. */
+static void tell(struct tcb *t, const struct sent_news *news, struct cc_sample *s)
+{
+    tcp_rate_sample(t, news, s);
+    if (tcp_cc(t)->on_delivered)
+        tcp_cc(t)->on_delivered(&t->cc, &t->w->cc, s);
 }
 
 /* [RFC3168-6.1.2-3] */
@@ -243,11 +252,23 @@ void tcp_ack_advance(struct tcb *t, const struct seg *g)
     uint32_t acked, text;
     struct cc_sample s;
     bool marked;
-    bool sack_news = w && (g->opt.has & OPT_SACK) && tcp_sack_arrives(t, g);
+    bool sack_news = false;
+    struct sent_news news;
 
+    if (!w)
+        return;
+    news = news_of(t, g);
+    if (seq_lt(t->snd.una, g->ack))
+        sent_ack(&w->sent, &t->layer->pool, g->ack, &news);
+    if (g->opt.has & OPT_SACK)
+        sack_news = tcp_sack_arrives(t, g, &news) > 0;
     if (!seq_lt(t->snd.una, g->ack)) {
         if (is_duplicate(t, g, sack_news))
-            duplicate_ack(t);
+            duplicate_ack(t, news.delivered);
+        if (news.delivered > 0) {
+            s = sample_of(t, 0, seq_diff(t->snd.nxt, t->snd.una), ESTAB_NEVER);
+            tell(t, &news, &s);
+        }
         return;
     }
     acked = seq_diff(g->ack, t->snd.una);
@@ -257,19 +278,12 @@ void tcp_ack_advance(struct tcb *t, const struct seg *g)
     ring_drop(&w->snd, &t->layer->pool, text, false);
     t->snd.una = g->ack;
     t->octets_acked += text;
-    w->resend = seq_max(w->resend, t->snd.una);
-    w->lost_to = seq_max(w->lost_to, t->snd.una);
     w->small_end = seq_max(w->small_end, t->snd.una);
     w->reduced = seq_max(w->reduced, t->snd.una);
     w->retries = w->probes = 0;
     w->stalled_at = seq_eq(t->snd.una, t->snd.nxt) ? ESTAB_NEVER : t->layer->env->now;
     if (w->snd_urgent && !seq_lt(t->snd.una, w->snd_up))
         w->snd_urgent = false;
-    if (w->sacked) {
-        ranges_drop_below(&w->sacked->r, t->snd.una);
-        if (w->sacked->r.n == 0)
-            tcp_ranges_free(t->layer, &w->sacked);
-    }
     t->soft_err = 0;
     if (w->mtu_failed || !seq_eq(w->probe_lo, w->probe_hi))
         tcp_mtu_acked(t);
@@ -278,7 +292,7 @@ void tcp_ack_advance(struct tcb *t, const struct seg *g)
     if (seq_lt(t->recover, t->snd.una))
         t->recover = seq_sub(t->snd.una, 1); /* or it would seem to lie ahead, 2 GiB later */
     if (w->recovering) {
-        recovering_ack(t, acked);
+        recovering_ack(t, acked, news.delivered);
     } else {
         w->dupacks = 0;
         s.una = t->snd.una;
@@ -286,6 +300,7 @@ void tcp_ack_advance(struct tcb *t, const struct seg *g)
         if (!marked)
             tcp_cc(t)->on_ack(&t->cc, &w->cc, &s);
     }
+    tell(t, &news, &s);
     tcp_cancel(t, TCP_T_PERSIST);
     tcp_rexmt_arm(t, true);
     (void)tcp_raise_room(t);

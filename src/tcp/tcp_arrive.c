@@ -332,8 +332,7 @@ static void check_fin(struct tcb *t)
     case ESTAB_FIN_WAIT_1: /* our FIN is not acked, or check_ack() would have left FIN-WAIT-1 */
         tcp_enter(t, ESTAB_CLOSING, ESTAB_BY_SEGMENT);
         if (t->layer->set.profile.closing_repeats_fin && t->fin_sent) {
-            t->w->resend = seq_sub(t->snd.nxt, 1);
-            t->w->lost_to = t->snd.nxt;
+            (void)sent_lose(&t->w->sent, &t->layer->pool, seq_sub(t->snd.nxt, 1), t->snd.nxt);
         }
         break;
     case ESTAB_FIN_WAIT_2:
@@ -428,9 +427,8 @@ void tcp_fail(struct tcb *t, enum estab_err err, enum estab_cause by, bool rst)
         ring_fini(&w->snd, &l->pool);
         ring_init(&w->snd);
         tcp_ranges_free(l, &w->ahead);
-        tcp_ranges_free(l, &w->sacked);
         tcp_sums_free(l, w);
-        w->resend = w->lost_to = t->snd.nxt;
+        sent_clear(&w->sent, &l->pool, t->snd.nxt);
         for (int i = 0; i < TCP_TIMERS; i++)
             w->due[i] = ESTAB_NEVER;
     }

@@ -17,6 +17,18 @@ struct cc_sample { /* one per event; filled by tcp_ack.c and the timers */
     seq_t una, nxt;              /* una: after this ACK */
     uint32_t slow_start;         /* octets that it may add in slow start; 0: no limit */
     bool cwnd_limited;           /* the window, not the application, bounded what was sent */
+    /* For algorithms that model the path; octets, of this ACK ... */
+    uint32_t delivered; /* acknowledged or reported for the first time */
+    uint32_t lost;      /* declared lost since the ACK before */
+    uint32_t in_flight; /* after it */
+    uint32_t total;     /* delivered so far, in a circle */
+    /* ... and of the time from when the last of it to be sent was sent until now
+     * (draft-ietf-ccwg-bbr section 4.1.2); rate_us 0: no sample. */
+    uint32_t rate_delivered, rate_us;
+    uint32_t rate_lost;   /* lost meanwhile */
+    uint32_t rate_prior;  /* `total` when it was sent */
+    uint32_t rate_flight; /* in flight when it was sent, with it */
+    bool rate_limited;    /* the user had no more to send then */
 };
 #define CC_SSTHRESH_MAX (UINT32_MAX / 2) /* "arbitrarily high", RFC 5681 section 3.1 */
 struct cc {
@@ -44,6 +56,9 @@ struct cc_ops {
     uint8_t slow_start; /* RFC 3465's L where the profile leaves it to the algorithm */
     /* New octets acknowledged, outside recovery. */
     void (*on_ack)(struct cc *c, struct cc_run *r, const struct cc_sample *s);
+    /* NULL, or: every ACK that tells of something delivered or lost, in recovery too, when the rest
+     * has been done. */
+    void (*on_delivered)(struct cc *c, struct cc_run *r, const struct cc_sample *s);
     /* Once per episode: sets ssthresh and cwnd. */
     void (*on_loss)(struct cc *c, struct cc_run *r, const struct cc_sample *s);
     /* Once per window with a mark, RFC 3168. */

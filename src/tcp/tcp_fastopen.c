@@ -412,7 +412,7 @@ void tcp_fastopen_answered(struct tcb *t, const struct seg *g, uint32_t text_ack
 void tcp_fastopen_rest(struct tcb *t)
 {
     t->w->syn_text = seq_lt(t->snd.una, t->snd.nxt);
-    t->w->resend = t->snd.una;
+    (void)sent_lose(&t->w->sent, &t->layer->pool, t->snd.una, t->snd.nxt);
 }
 
 void tcp_fastopen_unanswered(struct tcb *t)

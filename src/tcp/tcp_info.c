@@ -19,10 +19,9 @@ static void work_info(const struct tcb *t, struct estab_tcp_info *i)
 {
     const struct tcp_work *w = t->w;
 
-    i->sacked = w->sacked ? ranges_len(&w->sacked->r) : 0;
-    i->lost = seq_diff(w->lost_to, w->resend);
-    i->resent =
-        w->rto_recovering && seq_lt(t->snd.una, w->resend) ? seq_diff(w->resend, t->snd.una) : 0;
+    i->sacked = w->sent.sacked;
+    i->lost = w->sent.lost;
+    i->resent = w->sent.resent;
     i->retries = w->retries;
     i->probes = w->probes;
     i->recovering = w->recovering;

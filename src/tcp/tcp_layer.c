@@ -87,7 +87,7 @@ static void free_work(struct tcp_layer *l, struct tcb *t)
     ring_fini(&w->snd, &l->pool);
     ring_fini(&w->rcv, &l->pool);
     tcp_ranges_free(l, &w->ahead);
-    tcp_ranges_free(l, &w->sacked);
+    sent_fini(&w->sent, &l->pool);
     tcp_sums_free(l, w);
     slab_put(&l->works, w->slot);
     t->w = NULL;
@@ -178,7 +178,7 @@ bool tcb_work(struct tcb *t)
     if (slot == SLAB_NONE)
         return false;
     w = slab_at(&l->works, slot);
-    memset(w, 0, sizeof *w);
+    memset(w, 0, offsetof(struct tcp_work, sent));
     w->slot = slot;
     ring_init(&w->snd);
     ring_init(&w->rcv);
@@ -186,7 +186,7 @@ bool tcb_work(struct tcb *t)
         w->due[i] = ESTAB_NEVER;
     w->rtt_at = ESTAB_NEVER;
     w->stalled_at = ESTAB_NEVER;
-    w->resend = w->lost_to = t->snd.nxt;
+    sent_init(&w->sent, t->snd.nxt);
     w->reduced = t->snd.una;
     w->snd_up = w->small_end = t->snd.una;
     t->w = w;
@@ -292,8 +292,7 @@ bool tcp_wants(const struct tcb *t)
     if (t->owed.ack_now || t->owed.probe || t->owed.keepalive || t->owed.syn || t->owed.rst ||
         t->owed.dup_acks)
         return true;
-    return t->w && (seq_lt(t->w->resend, t->w->lost_to) || tcp_unsent(t) > 0 ||
-                    (t->fin_queued && !t->fin_sent));
+    return t->w && (t->w->sent.lost > 0 || tcp_unsent(t) > 0 || (t->fin_queued && !t->fin_sent));
 }
 
 void tcp_settle(struct tcb *t)
@@ -429,7 +428,10 @@ void tcb_check(const struct tcb *t)
     assert(!t->fin_sent || t->fin_queued);
     if (!w)
         return;
-    assert(seq_le(w->resend, w->lost_to) && seq_le(w->lost_to, t->snd.nxt));
+    assert(!t->syn_acked || t->state == ESTAB_CLOSED || t->state == ESTAB_TIME_WAIT ||
+           (seq_eq(w->sent.lo, t->snd.una) && seq_eq(sent_nxt(&w->sent), t->snd.nxt)));
+    if (w->sent.n < 16) /* or it would take longer than the event */
+        sent_check(&w->sent);
     assert(t->state == ESTAB_CLOSED || t->state == ESTAB_TIME_WAIT ||
            seq_le(t->snd.nxt, seq_add(tcp_text_una(t), w->snd.len + (t->fin_queued ? 1 : 0))));
     for (int i = 0; i < TCP_TIMERS; i++)

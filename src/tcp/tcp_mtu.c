@@ -80,12 +80,7 @@ static void send_smaller(struct tcb *t, seq_t lo, seq_t hi)
 {
     struct tcp_work *w = t->w;
 
-    if (seq_lt(w->resend, w->lost_to)) {
-        lo = seq_min(lo, w->resend);
-        hi = seq_max(hi, w->lost_to);
-    }
-    w->resend = lo;
-    w->lost_to = hi;
+    (void)sent_lose(&w->sent, &t->layer->pool, lo, hi);
     w->rtt_at = ESTAB_NEVER;
     w->too_big = true;
 }
@@ -246,8 +241,8 @@ static bool may_probe(const struct tcb *t)
 {
     const struct tcp_work *w = t->w;
 
-    return !probe_is_out(t) && !seq_lt(w->resend, w->lost_to) && !w->recovering &&
-           !w->rto_recovering && w->dupacks == 0 && w->retries == 0 && !w->snd_urgent;
+    return !probe_is_out(t) && w->sent.lost == 0 && !w->recovering && !w->rto_recovering &&
+           w->dupacks == 0 && w->retries == 0 && !w->snd_urgent;
 }
 
 /* RFC 1191 section 6.3, where nobody probes: after a while the path is taken to be as wide as it

@@ -214,7 +214,7 @@ static bool send_syn(struct tcb *t, struct tcp_frames *out)
         o.text_len = n;
         t->w->syn_text = n > 0;
         t->snd.nxt = seq_add(t->snd.una, 1 + n);
-        t->w->resend = t->w->lost_to = t->snd.nxt;
+        tcp_sent(t, t->snd.nxt);
         t->w->rtt_at = t->layer->env->now;
         t->w->rtt_seq = t->snd.nxt;
     } else {
@@ -283,13 +283,11 @@ static bool send_lost(struct tcb *t, struct tcp_frames *out)
 {
     struct tcp_work *w = t->w;
     uint32_t mss = tcp_eff_mss(t), pipe = tcp_pipe(t), n = 0;
-    seq_t seq = w->resend, lost_to = w->lost_to, text_end;
+    seq_t seq, lost_to, text_end;
     enum rule why;
     bool fin;
 
-    if (w->sacked) /* what has arrived is not sent again */
-        w->resend = seq = ranges_gap(&w->sacked->r, seq, w->lost_to, &lost_to);
-    if (!seq_lt(seq, w->lost_to) || t->snd.wnd == 0)
+    if (t->snd.wnd == 0 || !sent_next_lost(&w->sent, &seq, &lost_to))
         return false;
     text_end = seq_add(tcp_text_una(t), w->snd.len);
     if (seq_lt(seq, text_end))
@@ -302,8 +300,8 @@ static bool send_lost(struct tcb *t, struct tcp_frames *out)
         return false;
     }
     w->stopped = ESTAB_WHY_NOTHING;
-    fin = t->fin_sent && seq_eq(seq_add(seq, n), text_end) && seq_lt(text_end, w->lost_to);
-    w->resend = seq_add(seq, n + (fin ? 1 : 0));
+    fin = t->fin_sent && seq_eq(seq_add(seq, n), text_end) && seq_lt(text_end, lost_to);
+    tcp_sent_again(t, seq, seq_add(seq, n + (fin ? 1 : 0)));
     w->rtt_at = ESTAB_NEVER; /* Karn */
     t->retrans++;
     tcp_mtu_resent(t, seq, n);
@@ -311,7 +309,7 @@ static bool send_lost(struct tcb *t, struct tcp_frames *out)
           : w->rto_recovering ? RULE_RTO
           : w->syn_text       ? RULE_FASTOPEN_REFUSED
                               : RULE_FAST_RETRANSMIT;
-    w->syn_text &= seq_lt(w->resend, w->lost_to);
+    w->syn_text &= w->sent.lost > 0;
     rule_count(t->layer->rules, why);
     tcp_rexmt_arm(t, false);
     send_text(t, seq, n, fin, why, out);
@@ -444,16 +442,16 @@ static bool send_new(struct tcb *t, struct tcp_frames *out)
     }
     w->sws_override = false;
     w->stopped = ESTAB_WHY_NOTHING;
-    if (w->rtt_at == ESTAB_NEVER && !seq_lt(w->resend, w->lost_to) && !w->rto_recovering) {
+    if (w->rtt_at == ESTAB_NEVER && w->sent.lost == 0 && !w->rto_recovering) {
         w->rtt_at = t->layer->env->now;
         w->rtt_seq = seq_add(seq, n + (fin ? 1 : 0));
     }
     t->snd.nxt = seq_add(seq, n + (fin ? 1 : 0));
     if (!probe && n % tcp_eff_mss(t))
         w->small_end = t->snd.nxt;
-    /* Nothing lost: the mark moves along; but SACK may yet report holes between it and here. */
-    if (!seq_lt(w->resend, w->lost_to) && !(w->recovering && w->by_sack))
-        w->resend = w->lost_to = t->snd.nxt;
+    tcp_sent(t, t->snd.nxt);
+    if (n == unsent && w->sent.lost == 0 && tcp_pipe(t) < t->cc.cwnd)
+        tcp_rate_limited(t);
     t->fin_sent |= fin;
     tcp_cancel(t, TCP_T_SWS);
     tcp_rexmt_arm(t, false);
@@ -482,10 +480,11 @@ static bool send_window_probe(struct tcb *t, struct tcp_frames *out)
     if (seq_eq(t->snd.una, t->snd.nxt)) {
         t->snd.nxt = seq_add(seq, 1);
         t->fin_sent |= !text;
+        tcp_sent(t, t->snd.nxt);
     } else {
         t->retrans++;
+        sent_found(&w->sent);
     }
-    w->resend = w->lost_to = t->snd.nxt;
     w->rtt_at = ESTAB_NEVER;
     rule_count(t->layer->rules, RULE_ZERO_WINDOW_PROBE);
     send_text(t, seq, text ? 1 : 0, !text, RULE_ZERO_WINDOW_PROBE, out);

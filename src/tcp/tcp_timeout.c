@@ -170,13 +170,13 @@ static void rexmt_timeout(struct tcb *t)
         w->retries++;
     reach_r1(t);
     back_off(t);
-    w->resend = t->snd.una;
-    w->lost_to = t->recover = t->snd.nxt;
+    sent_renege(&w->sent); /* RFC 2018 section 8: the peer may have */
+    tcp_lose(t, t->snd.una, t->snd.nxt);
+    t->recover = t->snd.nxt;
     w->rto_recovering = true;
     w->recovering = false;
     w->dupacks = 0;
     w->rtt_at = ESTAB_NEVER;
-    tcp_ranges_free(t->layer, &w->sacked); /* RFC 2018 section 8: the peer may have reneged */
     tcp_mtu_timeout(t);
     tcp_trace_cc(t, RULE_RTO);
     tcp_rexmt_arm(t, true);

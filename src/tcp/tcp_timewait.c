@@ -76,7 +76,7 @@ static void stop_work(struct tcb *t)
     for (int i = 0; i < TCP_TIMERS; i++)
         t->w->due[i] = ESTAB_NEVER;
     tcp_ranges_free(l, &t->w->ahead);
-    tcp_ranges_free(l, &t->w->sacked);
+    sent_clear(&t->w->sent, &l->pool, t->snd.nxt);
 }
 
 void timewait_enter(struct tcb *t)

@@ -95,7 +95,8 @@ int tcp_open_active(struct tcb *t, const struct estab_addr *peer)
     t->mss_max = t->rcv_mss; /* until the peer's is known */
     tcp_mtu_begin(t);
     t->rcv_wscale = l->set.window_scale ? tcp_wscale_for(l, t->rcvbuf) : 0;
-    t->w->resend = t->w->lost_to = t->w->snd_up = t->w->small_end = t->snd.nxt;
+    t->w->snd_up = t->w->small_end = t->snd.nxt;
+    sent_clear(&t->w->sent, &t->layer->pool, t->snd.nxt);
     tcp_fastopen_open(t);
     tcp_enter(t, ESTAB_SYN_SENT, ESTAB_BY_USER);
     if (t->w->held)

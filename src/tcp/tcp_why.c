@@ -33,7 +33,7 @@ static bool has_to_send(const struct tcb *t)
 
 static bool waits_to_go(const struct tcb *t)
 {
-    return tcp_unsent(t) > 0 || fin_pending(t) || seq_lt(t->w->resend, t->w->lost_to);
+    return tcp_unsent(t) > 0 || fin_pending(t) || t->w->sent.lost > 0;
 }
 
 /* What stops the sending direction; ESTAB_WHY_NOTHING: nothing does. */

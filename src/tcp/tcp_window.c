@@ -163,8 +163,7 @@ void tcp_window_update(struct tcb *t, const struct seg *g)
             tcp_cancel(t, TCP_T_PERSIST);
             if (seq_lt(t->snd.una,
                        t->snd.nxt)) { /* a probe's octet is out: send it again at once */
-                t->w->resend = t->snd.una;
-                t->w->lost_to = t->snd.nxt;
+                (void)sent_lose(&t->w->sent, &t->layer->pool, t->snd.una, t->snd.nxt);
             }
         }
     }
