@@ -44,6 +44,9 @@ struct driver {
     size_t (*send)(struct pair *p, enum end e, conn c, const void *buf, size_t len);
     /* What has come is in buf afterwards (at most BENCH_CHUNK octets); how much. */
     size_t (*recv)(struct pair *p, enum end e, conn c, void *buf);
+    /* From now on recv() is for buf alone, and text goes straight there; NULL: it always does, or
+     * never. */
+    bool (*lend)(struct pair *p, enum end e, conn c, void *buf);
     bool (*at_end)(struct pair *p, enum end e, conn c); /* the peer's FIN has come */
     void (*shut)(struct pair *p, enum end e, conn c);   /* graceful close; c is dead */
     /* Octets that the end has allocated; 0: not known. */

@@ -2,7 +2,8 @@
 /* main.c - estab-bench: the tables, estab and lwIP taking turns in one run.
  *
  *   estab-bench [FIGURES]                     every table; "name value" lines to FIGURES
- *   estab-bench once STACK WORKLOAD N COUNT   one measured run, for callgrind; prints its units
+ *   estab-bench once STACK WORKLOAD N COUNT   one measured run, for callgrind; prints its units,
+ * and on standard error the CPU time of one, ns
  *
  * A figure is the median of RUNS runs of the process's CPU time. */
 #include "bench.h"
@@ -347,6 +348,7 @@ static int once(char **argv)
     for (enum workload w = BULK; b.p && w <= RR; w++) {
         if (strcmp(argv[1], workload_name[w]) == 0 && run(&b, w, count, &r)) {
             printf("%" PRIu64 "\n", r.units);
+            fprintf(stderr, "%.1f ns\n", 1e9 * r.seconds / (double)r.units);
             bed_close(&b);
             return 0;
         }

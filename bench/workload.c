@@ -133,6 +133,8 @@ bool run_bulk(const struct driver *d, struct pair *p, uint64_t octets, struct re
     *r = (struct result){0};
     if (!open_one(d, p, BENCH_PORT, &client, &server, &frames))
         return false;
+    if (d->lend && !d->lend(p, SERVER, server, bench_in[SERVER]))
+        return failed(d, "no buffer could be lent");
     start = cpu_seconds();
     r->octets = measured_bulk(d, p, client, server, octets, r);
     r->seconds = cpu_seconds() - start;

@@ -446,6 +446,15 @@ ptrdiff_t estab_send(estab_stack *s, estab_sock k, const struct estab_iov *iov, 
  * follows); E_NOTCONN; or the connection's own error, once. */
 ptrdiff_t estab_recv(estab_stack *s, estab_sock k, const struct estab_iov *iov, size_t niov,
                      uint32_t flags);
+/* Lends buf to a TCP connection: from now on what comes goes straight there, as far as it comes in
+ * order and there is room, and is copied once instead of twice; ESTAB_EV_IN as ever.  What is
+ * unread is in it on return.  Octets of buf behind those that are counted in the end may be
+ * anything. E_INVAL: one is lent already, or len is 0 or more than 2^31; E_NOTCONN; E_NOMEM. */
+int estab_recv_lend(estab_stack *s, estab_sock k, void *buf, size_t len);
+/* Takes it back: how many octets of text are in it, or, where there are none, estab_recv()'s
+ * results.  estab_recv() is E_INVAL before, and the handle's end is the loan's.  E_INVAL: none is
+ * lent. */
+ptrdiff_t estab_recv_end(estab_stack *s, estab_sock k);
 struct estab_recv_info { /* append-only, versioned like estab_config: set size before the call */
     size_t size;
     struct estab_addr from, local;

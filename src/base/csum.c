@@ -50,43 +50,54 @@ static inline uint64_t pass64(uint8_t *dst, const uint8_t *src, size_t off)
 #endif
 
 #ifdef LANES
-/* Where the compiler may use wide registers: 32-bit halves are added into 64-bit lanes, which
- * cannot overflow for any length that a packet has.  For 1460 octets some 20 and 26 ns, against 36
- * without. */
+/* Where the compiler may use wide registers: whole words are added modulo 2^64, their high halves
+ * once more by themselves.  The high halves' sum is exact for any length that a packet has, and so
+ * the low halves' is what is left: that takes an operation less for each register than adding the
+ * halves apart.  For 1460 octets some 20 and 26 ns, against 36 without. */
 typedef uint64_t lanes __attribute__((vector_size(8 * LANES)));
-#define BLOCK (2 * sizeof(lanes))
+#define VEC   sizeof(lanes)
+#define BLOCK (4 * VEC)
 
-static inline lanes pass_lanes(uint8_t *dst, const uint8_t *src, size_t off)
+struct lanes_sum {
+    lanes all, high;
+};
+
+static inline void sum_lanes(struct lanes_sum *s, uint8_t *dst, const uint8_t *src, size_t off)
 {
     lanes v;
 
     memcpy(&v, src + off, sizeof(v));
     if (dst)
         memcpy(dst + off, &v, sizeof(v));
-    return v;
+    s->all += v;
+    s->high += v >> 32;
 }
 
+/* len is a multiple of VEC. */
 static inline uint64_t sum_blocks(uint8_t *dst, const uint8_t *src, size_t len)
 {
-    const lanes low = (lanes){0} + 0xffffffffu;
-    lanes a = {0}, b = {0}, c = {0}, d = {0};
+    struct lanes_sum s = {{0}, {0}}, t = {{0}, {0}};
     uint64_t sum = 0;
+    size_t off = 0;
 
-    for (size_t off = 0; off < len; off += BLOCK) {
-        lanes x = pass_lanes(dst, src, off), y = pass_lanes(dst, src, off + sizeof(lanes));
-
-        a += x & low;
-        b += x >> 32;
-        c += y & low;
-        d += y >> 32;
+    for (; off + BLOCK <= len; off += BLOCK) {
+        sum_lanes(&s, dst, src, off);
+        sum_lanes(&t, dst, src, off + VEC);
+        sum_lanes(&s, dst, src, off + 2 * VEC);
+        sum_lanes(&t, dst, src, off + 3 * VEC);
     }
-    a = (a + b) + (c + d);
+    for (; off < len; off += VEC)
+        sum_lanes(&s, dst, src, off);
+    s.all += t.all;
+    s.high += t.high;
+    s.all = s.all - (s.high << 32) + s.high; /* 2^32 is 1 */
     for (int i = 0; i < LANES; i++)
-        sum += a[i];
+        sum += s.all[i];
     return sum;
 }
 #else
-#define BLOCK 64u
+#define VEC   64u
+#define BLOCK VEC
 
 static inline void count_add(uint64_t *sum, uint64_t *carries, uint64_t v)
 {
@@ -112,14 +123,19 @@ static inline uint64_t sum_blocks(uint8_t *dst, const uint8_t *src, size_t len)
 }
 #endif
 
+/* Below, gathering the lanes would take longer than adding word by word. */
+#define BLOCKS_MIN ((size_t)64)
+
 /* Sums, and copies unless dst is NULL. */
 static inline uint64_t sum_run(uint64_t sum, uint8_t *dst, const uint8_t *src, size_t len)
 {
     uint16_t last = 0;
-    size_t off = len - len % BLOCK;
+    size_t off = 0;
 
-    if (off)
+    if (len >= BLOCKS_MIN) {
+        off = len - len % VEC;
         sum = carry_add(sum, sum_blocks(dst, src, off));
+    }
     for (; len - off >= 8; off += 8)
         sum = carry_add(sum, pass64(dst, src, off));
     if (len & 4) {
@@ -164,10 +180,14 @@ static void run_join(struct csum_run *c, uint64_t part, size_t len)
 
 uint64_t csum_pieces(uint64_t sum, const struct pieces *t)
 {
-    struct csum_run c = {sum, false};
-    uint32_t i;
+    struct csum_run c;
+    uint32_t i = 0;
 
-    for (i = 0; i < t->n; i++)
+    for (; i + 1 < t->n && t->v[i].len % 2 == 0; i++)
+        sum = csum_add(sum, t->v[i].base, t->v[i].len);
+    if (i + 1 == t->n)
+        return csum_add(sum, t->v[i].base, t->v[i].len);
+    for (c = (struct csum_run){sum, false}; i < t->n; i++)
         run_join(&c, csum_add(0, t->v[i].base, t->v[i].len), t->v[i].len);
     return c.sum;
 }

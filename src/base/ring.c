@@ -315,11 +315,29 @@ int ring_put(struct ring *r, struct ring_pool *p, uint32_t off, const struct pie
     return ring_put_sum(r, p, off, t, NULL);
 }
 
+/* Whether [off, end), which is not empty, has its place: mostly it has. */
+static inline bool room_is_there(const struct ring *r, uint32_t off, uint32_t end)
+{
+    uint32_t from, to;
+
+    if (!is_large(r))
+        return r->shift && end <= 1u << r->shift;
+    from = (r->head + off) >> RING_CHUNK_SHIFT;
+    to = (r->head + end - 1) >> RING_CHUNK_SHIFT;
+    return to <= from + 1 && to < 1u << r->table_shift && *chunk_at(r, from) && *chunk_at(r, to);
+}
+
 static int ring_grow(struct ring *r, struct ring_pool *p, uint32_t off, uint32_t end)
 {
     assert(off <= UINT32_MAX / 2 && end >= off && end <= UINT32_MAX / 2);
-    if (off == end)
+    if (off == end || room_is_there(r, off, end))
         return 0;
+    if (!r->shift && !is_large(r) && end <= 1u << RING_MIN_SHIFT && p->free[0]) { /* messages */
+        r->u.one = ring_pool_get(p, RING_MIN_SHIFT);
+        r->shift = RING_MIN_SHIFT;
+        r->head = 0;
+        return 0;
+    }
     if (is_large(r))
         return grow_large(r, p, off, end);
     return end > CHUNK ? small_to_large(r, p, off, end) : grow_small(r, p, end);
@@ -330,14 +348,23 @@ int ring_reserve(struct ring *r, struct ring_pool *p, uint32_t n)
     return ring_grow(r, p, r->len, r->len + n);
 }
 
+void ring_append(struct ring *r, const uint8_t *src, uint32_t n, struct csum_run *sum)
+{
+    store(r, r->len, src, n, sum);
+    ring_extend(r, n);
+}
+
 int ring_put_sum(struct ring *r, struct ring_pool *p, uint32_t off, const struct pieces *t,
                  struct csum_run *sum)
 {
     uint32_t i;
-    int err = ring_grow(r, p, off, off + t->len);
 
-    if (err)
-        return err;
+    if (t->len > 0 && !room_is_there(r, off, off + t->len)) {
+        int err = ring_grow(r, p, off, off + t->len);
+
+        if (err)
+            return err;
+    }
     for (i = 0; i < t->n; i++) {
         store(r, off, t->v[i].base, t->v[i].len, sum);
         off += (uint32_t)t->v[i].len;

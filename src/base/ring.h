@@ -51,6 +51,8 @@ int ring_put_sum(struct ring *r, struct ring_pool *p, uint32_t off, const struct
                  struct csum_run *sum);
 /* Makes room for n octets at the end: putting them there cannot fail.  0 or ESTAB_E_NOMEM. */
 int ring_reserve(struct ring *r, struct ring_pool *p, uint32_t n);
+/* Puts and extends where room has been made; sum may be NULL. */
+void ring_append(struct ring *r, const uint8_t *src, uint32_t n, struct csum_run *sum);
 /* The octets [len, len + n) have all been put: they are in the queue now. */
 void ring_extend(struct ring *r, uint32_t n);
 /* Appends: put at len, extend. */

@@ -148,11 +148,15 @@ void wheel_cancel(struct wheel *w, uint32_t slot)
 
 static inline uint32_t lowest_bit(uint64_t v)
 {
+#ifdef __GNUC__
+    return (uint32_t)__builtin_ctzll(v);
+#else
     uint32_t n = 0;
 
     for (v &= ~v + 1; v >> 8; v >>= 8)
         n += 8;
     return n + (v > 15 ? 4 : 0) + ((v & 0xcc) ? 2 : 0) + ((v & 0xaa) ? 1 : 0);
+#endif
 }
 
 /* The first occupied slot of a level above `slot`, or WHEEL_SLOTS. */
@@ -184,8 +188,11 @@ static uint64_t next_slot_tick(const struct wheel *w)
 
 estab_time wheel_next(const struct wheel *w)
 {
-    uint64_t tick = w->due_head != SLAB_NONE ? w->tick : next_slot_tick(w);
+    uint64_t tick;
 
+    if (w->count == 0)
+        return ESTAB_NEVER;
+    tick = w->due_head != SLAB_NONE ? w->tick : next_slot_tick(w);
     /* no clock reaches a tick that does not fit */
     return tick > ESTAB_NEVER >> WHEEL_TICK_SHIFT ? ESTAB_NEVER : tick << WHEEL_TICK_SHIFT;
 }

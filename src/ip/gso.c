@@ -13,10 +13,15 @@ struct gso_cut { /* where the next frame's text begins in the super-segment */
     size_t off;
 };
 
-static void cut_text(struct gso_cut *c, uint32_t len, struct pieces *out)
+static inline void cut_text(struct gso_cut *c, uint32_t len, struct pieces *out)
 {
     out->n = 0;
     out->len = len;
+    if (len < c->v->len - c->off) { /* mostly */
+        out->v[out->n++] = (struct estab_iov){(uint8_t *)c->v->base + c->off, len};
+        c->off += len;
+        return;
+    }
     while (len > 0) {
         size_t n = c->v->len - c->off;
 
@@ -66,7 +71,7 @@ void gso_split(const struct ip_layer *l, uint8_t port, const struct estab_frame 
     const bool eth = l->ports[port].caps.medium == ESTAB_MEDIUM_ETHERNET;
     const uint32_t ip_at = eth ? IP_LINK_HDR_MAX : 0;
     struct gso_cut cut = {&super->iov[1], 0};
-    struct gso_hdr first;
+    struct gso_hdr first = {{0}};
     uint32_t left = 0, seq;
     uint64_t common, pseudo;
     uint8_t flags;
@@ -91,7 +96,10 @@ void gso_split(const struct ip_layer *l, uint8_t port, const struct estab_frame 
         uint64_t sum;
         uint16_t folded;
 
-        memcpy(h, first.b, hdr_len);
+        if (hdr_len <= 64) /* nearly always, and a copy of known length is two moves */
+            memcpy(h, first.b, 64);
+        else
+            memcpy(h, first.b, hdr_len);
         if (len != mss)
             set_ip_length(h + ip_at, tcp_len + len);
         be32_put(h + at + 4, seq + i * mss);
@@ -111,7 +119,8 @@ void gso_split(const struct ip_layer *l, uint8_t port, const struct estab_frame 
         }
         memcpy(h + at + 16, &folded, sizeof folded);
         f[i].iov[0] = (struct estab_iov){h, hdr_len};
-        for (uint32_t k = 0; k < text.n; k++)
+        f[i].iov[1] = text.v[0];
+        for (uint32_t k = 1; k < text.n; k++)
             f[i].iov[1 + k] = text.v[k];
         f[i].niov = 1 + text.n;
         left -= len;

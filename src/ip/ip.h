@@ -58,6 +58,19 @@ struct ip_port {
     uint8_t rs_left; /* router solicitations still to send */
     estab_time rs_at;
 };
+struct ip_path {    /* where datagrams to one destination go; kept by the transport */
+    uint16_t local; /* index of the source address in addrs */
+    uint16_t neigh; /* next hop on Ethernet */
+    uint8_t port;
+    uint8_t gen8; /* low octet of path_gen when it was found */
+};
+struct ip_found { /* the path found last, and what for */
+    struct ip_path path;
+    uint8_t dst[16], src[16];
+    uint32_t gen; /* path_gen then */
+    int port_hint;
+    bool has_src, good;
+};
 struct ip_layer {
     struct env *env;
     struct rule_book *rules;
@@ -73,9 +86,10 @@ struct ip_layer {
     uint32_t nredirects;
     bool accept_redirects;
     bool source_routes; /* of TCP, over IPv4 */
-    uint32_t path_gen;  /* changes when an address, a route or a gateway makes paths stale */
-    uint32_t resolved;  /* counts neighbours that became known or were given up: those who wait ask
-                           again */
+    struct ip_found found;
+    uint32_t path_gen; /* changes when an address, a route or a gateway makes paths stale */
+    uint32_t resolved; /* counts neighbours that became known or were given up: those who wait ask
+                          again */
     struct ip_neigh *neigh; /* table of IP_NEIGH_MAX, allocated with the first Ethernet port */
     uint32_t frag_ids[IP_FRAG_IDS]; /* counters of identifications, ip_frag.c */
     uint64_t icmp_tokens;           /* limit of ICMP errors and echo replies */
@@ -150,12 +164,6 @@ void ip_reply_unreach(struct ip_layer *l, const struct ip_dgram *d, enum ip_unre
 
 /* ---- out ---- */
 
-struct ip_path {    /* where datagrams to one destination go; kept by the transport */
-    uint16_t local; /* index of the source address in addrs */
-    uint16_t neigh; /* next hop on Ethernet */
-    uint8_t port;
-    uint8_t gen8; /* low octet of path_gen when it was found */
-};
 /* Finds port, next hop and source address (src NULL: chosen, RFC 6724's rules that apply to one
  * candidate set: same family, not tentative, longest match on the outgoing port; else src must be
  * ours).  port_hint: -1, or the port that a link-local destination belongs to.  0; ESTAB_E_UNREACH;
@@ -250,9 +258,16 @@ void ip_keep(struct ip_layer *l, struct ip_path *p, const uint8_t dst[16],
 /* The next packet of our own on this port, as a complete frame; false: none.  lent until the next
  * ip_reap(). */
 bool ip_pull(struct ip_layer *l, uint8_t port, struct estab_frame *f);
-bool ip_has_output(const struct ip_layer *l, uint8_t port);
+static inline bool ip_has_output(const struct ip_layer *l, uint8_t port)
+{
+    return l->ports[port].queue_head != NULL;
+}
 /* What ip_pull() lent is free again: called at the beginning of every public call. */
 void ip_reap(struct ip_layer *l);
+static inline bool ip_has_lent(const struct ip_layer *l)
+{
+    return l->pkt_lent || l->reass.lent;
+}
 static inline estab_time ip_next(const struct ip_layer *l)
 {
     return l->next_at;

@@ -29,8 +29,8 @@ static uint16_t neigh_index(const struct ip_layer *l, const struct ip_neigh *n)
 }
 
 /* [MUST-44, RFC1122-3.2.1.3-3] */
-int ip_path_find(struct ip_layer *l, const uint8_t dst[16], const uint8_t *src, int port_hint,
-                 struct ip_path *out)
+static int path_search(struct ip_layer *l, const uint8_t dst[16], const uint8_t *src, int port_hint,
+                       struct ip_path *out)
 {
     struct ip_hop hop;
     int local = -1;
@@ -58,6 +58,33 @@ int ip_path_find(struct ip_layer *l, const uint8_t dst[16], const uint8_t *src, 
     if (ip_port_is_eth(l, hop.port))
         out->neigh = neigh_index(l, ip_neigh_find(l, hop.port, hop.addr));
     out->gen8 = (uint8_t)l->path_gen;
+    return ESTAB_OK;
+}
+
+/* Many ask for one destination in a row: what was found is good until path_gen changes. */
+int ip_path_find(struct ip_layer *l, const uint8_t dst[16], const uint8_t *src, int port_hint,
+                 struct ip_path *out)
+{
+    struct ip_found *f = &l->found;
+    int err;
+
+    if (f->good && f->gen == l->path_gen && f->port_hint == port_hint &&
+        f->has_src == (src != NULL) && memcmp(f->dst, dst, 16) == 0 &&
+        (!src || memcmp(f->src, src, 16) == 0)) {
+        *out = f->path;
+        return ESTAB_OK;
+    }
+    err = path_search(l, dst, src, port_hint, out);
+    if (err)
+        return err;
+    *f = (struct ip_found){.path = *out,
+                           .gen = l->path_gen,
+                           .port_hint = port_hint,
+                           .has_src = src != NULL,
+                           .good = true};
+    memcpy(f->dst, dst, 16);
+    if (src)
+        memcpy(f->src, src, 16);
     return ESTAB_OK;
 }
 
@@ -132,6 +159,11 @@ void ip_headers(const struct ip_layer *l, uint8_t port, const uint8_t *mac, cons
         memcpy(out + 6, l->ports[port].caps.mac, 6);
         be16_put(out + 12, v4 ? ETHERTYPE_IP4 : ETHERTYPE_IP6);
         out += IP_LINK_HDR_MAX;
+    }
+    if (v4 && !frag && !how->route) {
+        ip4_emit_plain(src + 12, dst + 12, how->proto, how->tos,
+                       how->hop_limit ? how->hop_limit : l->hop_limit, payload_len, out);
+        return;
     }
     memset(&h, 0, sizeof h);
     memcpy(h.src, src, 16);

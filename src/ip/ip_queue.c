@@ -231,11 +231,6 @@ void ip_own_to(struct ip_pkt *k, const uint8_t mac[6])
         memcpy(k->data + k->start + (size_t)i * k->stride, mac, 6);
 }
 
-bool ip_has_output(const struct ip_layer *l, uint8_t port)
-{
-    return l->ports[port].queue_head != NULL;
-}
-
 bool ip_pull(struct ip_layer *l, uint8_t port, struct estab_frame *f)
 {
     struct ip_port *pt = &l->ports[port];

@@ -158,6 +158,34 @@ ptrdiff_t estab_recv(estab_stack *s, estab_sock k, const struct estab_iov *iov, 
     return estab_recvfrom(s, k, iov, niov, flags, NULL);
 }
 
+int estab_recv_lend(estab_stack *s, estab_sock k, void *buf, size_t len)
+{
+    struct tcb *t = tcb_of(s, k);
+    int err;
+
+    if (!t)
+        return udp_of(s, k) ? ESTAB_E_NOTSUP : ESTAB_E_BADF;
+    if (!buf || len == 0 || len > 1u << 31)
+        return ESTAB_E_INVAL;
+    stack_enter(s);
+    err = tcp_recv_lend(t, buf, (uint32_t)len);
+    stack_leave(s);
+    return err;
+}
+
+ptrdiff_t estab_recv_end(estab_stack *s, estab_sock k)
+{
+    struct tcb *t = tcb_of(s, k);
+    ptrdiff_t n;
+
+    if (!t)
+        return udp_of(s, k) ? ESTAB_E_NOTSUP : ESTAB_E_BADF;
+    stack_enter(s);
+    n = tcp_recv_end(t);
+    stack_leave(s);
+    return n;
+}
+
 static int shut_stream(struct tcb *t, enum estab_how how)
 {
     if (t->state == ESTAB_CLOSED || t->state == ESTAB_LISTEN)

@@ -151,14 +151,18 @@ void stack_enter(estab_stack *s)
     if (now > s->env.now)
         s->env.now = now;
     s->udp.raised = s->tcp.raised = false;
-    ip_reap(&s->ip);
-    udp_reap(&s->udp);
-    tcp_reap(&s->tcp);
+    if (ip_has_lent(&s->ip))
+        ip_reap(&s->ip);
+    if (udp_has_lent(&s->udp))
+        udp_reap(&s->udp);
+    if (tcp_has_dead(&s->tcp))
+        tcp_reap(&s->tcp);
 }
 
 void stack_leave(estab_stack *s)
 {
-    tcp_reap(&s->tcp);
+    if (tcp_has_dead(&s->tcp))
+        tcp_reap(&s->tcp);
     tcp_memory_settle(&s->tcp);
     s->inside = false;
 }

@@ -166,10 +166,11 @@ int estab_input(estab_stack *s, int port, const struct estab_frame *f, size_t n)
     stack_enter(s);
     s->run.t = NULL;
     for (size_t i = 0; i < n; i++) {
-        if (s->run.t && run_goes_on(&s->run, &f[i]))
-            continue;
-        s->run.t = NULL;
         stack_recv(s, (uint8_t)port, &f[i]);
+        if (!s->run.t)
+            continue;
+        i += run_take(&s->run, f + i + 1, n - i - 1);
+        s->run.t = NULL;
     }
     s->frames_in += n;
     stack_leave(s);

@@ -38,6 +38,13 @@ static void pull_both(estab_stack *s, uint8_t port, struct tcp_frames *out)
     pull_tcp(s, port, out, out->room);
 }
 
+/* Drivers ask until there is nothing, so every second answer is that. */
+static bool has_output(const estab_stack *s, uint8_t port)
+{
+    return tcp_has_output(&s->tcp, port) || udp_has_output(&s->udp, port) ||
+           ip_has_output(&s->ip, port);
+}
+
 int estab_output(estab_stack *s, int port, struct estab_frame *f, size_t n)
 {
     struct tcp_frames out;
@@ -48,6 +55,10 @@ int estab_output(estab_stack *s, int port, struct estab_frame *f, size_t n)
     if (n > STACK_BATCH)
         n = STACK_BATCH;
     stack_enter(s);
+    if (!has_output(s, (uint8_t)port)) {
+        s->inside = false;
+        return 0;
+    }
     while (i < n && ip_pull(&s->ip, (uint8_t)port, &f[i]))
         i++;
     out = (struct tcp_frames){.f = f, .hdrs = s->hdrs, .n = (uint32_t)i, .room = (uint32_t)n};

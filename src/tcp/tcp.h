@@ -66,6 +66,10 @@ struct tcp_work {
     struct ring snd; /* from SND.UNA on: in flight, then unsent */
     struct cc_run cc;
     struct ring rcv; /* unread; what is out of order already lies in its place */
+    struct {         /* the user's buffer, estab_recv_lend(); to NULL: none, and room 0 */
+        uint8_t *to;
+        uint32_t room, got;
+    } lent;
     estab_time due[TCP_TIMERS];
     seq_t reduced;            /* RFC 3168: SND.NXT when the window was last reduced for a mark */
     seq_t small_end;          /* end of the last segment smaller than the MSS */
@@ -380,6 +384,10 @@ struct tcp_ports {
 
 #define TCP_RST_GROUPS 512
 
+struct tcp_tag_key { /* a tuple as octets: its place in the demux is their keyed hash */
+    uint8_t b[24];
+};
+
 struct tcp_layer {
     struct env *env;
     struct ip_layer *ip;
@@ -407,6 +415,15 @@ struct tcp_layer {
     uint32_t rst_second, rst_most; /* RSTs without a connection: how many in this second to each */
     uint32_t rst_sent[TCP_RST_GROUPS]; /* ... group of addresses, and how many so far */
     uint32_t hot;                      /* slot of the tcb found last, or SLAB_NONE */
+    struct {
+        struct tcp_tag_key key;
+        uint32_t tag;
+    } last_tag; /* computed last */
+    struct {
+        uint32_t slot; /* or SLAB_NONE */
+        uint16_t local, lport;
+    } last_listener; /* found last, and for what */
+    uint32_t nbound; /* sockets without a peer in the demux */
     uint32_t nconns, max_conns;
     struct slab routes;   /* source routes, tcp_route.c ... */
     struct hash route_of; /* ... of whom, by reference */
@@ -439,6 +456,10 @@ bool tcb_work(struct tcb *t);       /* makes sure t->w is there; false: no memor
 void tcb_rest(struct tcb *t);       /* gives the work part back where nothing needs it */
 void tcb_release(struct tcb *t);    /* to the dead list; freed by tcp_reap() */
 void tcp_reap(struct tcp_layer *l); /* end of a public call */
+static inline bool tcp_has_dead(const struct tcp_layer *l)
+{
+    return l->dead.head != SLAB_NONE;
+}
 estab_sock tcb_handle(const struct tcb *t);
 static inline struct tcb *tcb_at(const struct tcp_layer *l, uint32_t slot)
 {
@@ -519,7 +540,11 @@ uint32_t tcp_demux_find(struct tcp_layer *l,
 struct tcb *tcp_demux_hot(const struct tcp_layer *l, const struct tcp_tuple *k);
 /* The listener for a segment of k: the most particular one; of those that share, one by a hash. */
 struct tcb *tcp_demux_listener(struct tcp_layer *l, const struct tcp_tuple *k);
-uint32_t tcp_demux_tag(const struct tcp_layer *l, const struct tcp_tuple *k);
+uint32_t tcp_demux_tag(struct tcp_layer *l, const struct tcp_tuple *k);
+static inline void tcp_listeners_change(struct tcp_layer *l)
+{
+    l->last_listener.slot = SLAB_NONE;
+}
 int tcp_demux_add(struct tcb *t); /* under its tuple; pport 0: bound or listening */
 void tcp_demux_del(struct tcb *t);
 /* Into the index, and out of it; tag is tcp_demux_tag()'s.  0 or ESTAB_E_NOMEM. */
@@ -567,6 +592,12 @@ void tcp_segment_arrives(struct tcb *t, struct seg *g);
 bool tcp_predicted(const struct tcb *t, const struct seg *g);
 /* ... then, once its text has been stored, instead of tcp_segment_arrives(). */
 void tcp_predicted_arrives(struct tcb *t, struct seg *g);
+/* A segment that has all but its number, its text and PSH in common with one that has just been
+ * predicted, and can only mean that its text follows; once that is stored, it arrives.  When a run
+ * of such segments is over, it ends. */
+bool tcp_predicted_more(const struct tcb *t, const struct seg *g);
+void tcp_run_arrives(struct tcb *t, const struct seg *g);
+void tcp_run_ends(struct tcb *t);
 /* Section 3.10.7.4, first: against the window [nxt, nxt + wnd). */
 bool tcp_acceptable(seq_t nxt, uint32_t wnd, const struct seg *g);
 /* Leaves of an acceptable segment what begins at or after RCV.NXT and ends inside the window. */
@@ -613,6 +644,7 @@ enum tcp_stored { TCP_STORED, TCP_NOT_STORED, TCP_WRONG_SUM };
  * nothing has happened. */
 enum tcp_stored tcp_text_store(struct tcb *t, const struct seg *g, struct csum_run *sum);
 void tcp_text_stored(struct tcb *t, uint32_t n); /* ... is in it now */
+void tcp_text_more(struct tcb *t, uint32_t n);   /* and, after it, the text of the next of a run */
 void tcp_text_end(struct tcb *t);                /* FIN has had its turn: no text follows */
 void tcp_dsack(struct tcb *t, seq_t lo, seq_t hi);
 uint32_t tcp_sack_blocks(const struct tcb *t, struct range out[TCP_SACK_MAX], uint32_t max);
@@ -703,8 +735,14 @@ void tcp_opt_offer(const struct tcb *t, struct tcp_opts *o, bool reply);
 #define TCP_KINDS_MAX 16
 void tcp_opt_layout(uint8_t order, const struct tcp_opts *o, uint8_t kinds[TCP_KINDS_MAX]);
 uint16_t tcp_mss_of(const struct tcp_opts *o,
-                    const uint8_t *peer);  /* RFC 9293 section 3.7.1 default, floor */
-uint32_t tcp_eff_mss(const struct tcb *t); /* less the options every segment carries */
+                    const uint8_t *peer); /* RFC 9293 section 3.7.1 default, floor */
+/* Less the options every segment carries: RFC 6691 section 3. [MUST-16, RFC6691-2-2] */
+static inline uint32_t tcp_eff_mss(const struct tcb *t)
+{
+    uint32_t mss = t->ts_ok ? t->snd_mss - TCP_TS_LEN : t->snd_mss;
+
+    return t->routed ? mss - ip4_route_len(tcp_route(t)) : mss;
+}
 
 /* ---- tcp_mtu.c ---- */
 void tcp_mtu_begin(struct tcb *t); /* mss_max is settled: snd_mss is what the path takes of it */
@@ -721,6 +759,8 @@ int tcp_open_active(struct tcb *t, const struct estab_addr *peer);
 int tcp_open_passive(struct tcb *t, uint32_t backlog);
 ptrdiff_t tcp_send(struct tcb *t, const struct estab_iov *iov, size_t niov, uint32_t flags);
 ptrdiff_t tcp_receive(struct tcb *t, const struct estab_iov *iov, size_t niov, uint32_t flags);
+int tcp_recv_lend(struct tcb *t, void *buf, uint32_t len);
+ptrdiff_t tcp_recv_end(struct tcb *t);
 int tcp_close(struct tcb *t);
 void tcp_abort(struct tcb *t);
 struct tcb *tcp_accept(struct tcb *t);
@@ -735,7 +775,10 @@ void tcp_listener_free(struct tcb *t);
 bool tcp_listener_full(const struct tcb *t); /* of half-open entries: the backlog's, or max_synq */
 void tcp_listener_adopt(struct tcb *t, struct tcb *child); /* completed: waits for ACCEPT */
 void synq_pull(struct tcp_layer *l, uint8_t port, struct tcp_frames *out);
-bool synq_has_output(const struct tcp_layer *l, uint8_t port);
+static inline bool synq_has_output(const struct tcp_layer *l, uint8_t port)
+{
+    return l->synq_send[port].head != SLAB_NONE;
+}
 void synq_unstall(struct tcp_layer *l, uint8_t port); /* a next hop has become known, or lost */
 int synq_expire(struct tcp_layer *l);
 estab_time synq_next(const struct tcp_layer *l);
@@ -823,7 +866,16 @@ struct tcp_frames { /* room for frames to hand out, and for their headers; what 
 };
 /* Fills out with what this port owes, as far as there is room. */
 void tcp_pull(struct tcp_layer *l, uint8_t port, struct tcp_frames *out);
-bool tcp_has_output(const struct tcp_layer *l, uint8_t port);
+static inline bool tcp_has_output(const struct tcp_layer *l, uint8_t port)
+{
+    const struct tcp_port *p = &l->ports[port];
+
+    return p->send.head != SLAB_NONE || p->reply_head != p->reply_tail ||
+           synq_has_output(l, port) ||
+           (p->resolved != l->ip->resolved &&
+            (p->stalled.head != SLAB_NONE || l->synq_stalled[port].head != SLAB_NONE ||
+             p->nheld > 0));
+}
 struct seg_out {
     const struct ip_path *path;
     const uint8_t *peer;

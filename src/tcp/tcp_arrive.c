@@ -372,6 +372,16 @@ bool tcp_predicted(const struct tcb *t, const struct seg *g)
            (!t->ts_ok || ((g->opt.has & OPT_TS) && (int32_t)(g->opt.ts_val - t->ts_recent) >= 0));
 }
 
+static void predicted_end(struct tcb *t)
+{
+    if (t->keepidle_ms)
+        tcp_idle_arm(t);
+    if (t->owed.ack_now)
+        tcp_owe(t);
+    tcp_why_note(t);
+    tcb_check(t);
+}
+
 void tcp_predicted_arrives(struct tcb *t, struct seg *g)
 {
     t->segs_in += g->nsegs;
@@ -382,12 +392,29 @@ void tcp_predicted_arrives(struct tcb *t, struct seg *g)
     if (t->ecn_ok)
         tcp_ecn_text(t, g);
     tcp_text_stored(t, g->text.len);
-    if (t->keepidle_ms)
-        tcp_idle_arm(t);
-    if (t->owed.ack_now)
-        tcp_owe(t);
-    tcp_why_note(t);
-    tcb_check(t);
+    predicted_end(t);
+}
+
+bool tcp_predicted_more(const struct tcb *t, const struct seg *g)
+{
+    return seq_eq(g->seq, t->rcv.nxt) && g->len > 0 && g->len <= tcp_rcv_wnd(t);
+}
+
+/* What differs from segment to segment; the rest was done for the one that was predicted. */
+void tcp_run_arrives(struct tcb *t, const struct seg *g)
+{
+    t->segs_in++;
+    t->snd.wl1 = g->seq;
+    if (t->ecn_ok)
+        tcp_ecn_text(t, g);
+    tcp_text_more(t, g->text.len);
+}
+
+void tcp_run_ends(struct tcb *t)
+{
+    if (tcp_readable(t))
+        tcp_raise(t, ESTAB_EV_IN);
+    predicted_end(t);
 }
 
 /* [RFC7323-2.2-1] */

@@ -9,15 +9,32 @@
 
 static const uint8_t no_peer[16];
 
-uint32_t tcp_demux_tag(const struct tcp_layer *l, const struct tcp_tuple *k)
+static struct tcp_tag_key tag_key(const struct tcp_tuple *k)
 {
-    uint8_t b[24] = {0};
+    struct tcp_tag_key key = {{0}};
 
-    memcpy(b, k->peer, 16);
-    be16_put(b + 16, k->local);
-    be16_put(b + 18, k->lport);
-    be16_put(b + 20, k->pport);
-    return (uint32_t)hash_sip13(&l->key, b, sizeof b);
+    memcpy(key.b, k->peer, 16);
+    be16_put(key.b + 16, k->local);
+    be16_put(key.b + 18, k->lport);
+    be16_put(key.b + 20, k->pport);
+    return key;
+}
+
+static uint32_t tag_of(const struct tcp_layer *l, const struct tcp_tag_key *key)
+{
+    return (uint32_t)hash_sip13(&l->key, key, sizeof *key);
+}
+
+/* A connection's opening and end ask for its tag several times in a row. */
+uint32_t tcp_demux_tag(struct tcp_layer *l, const struct tcp_tuple *k)
+{
+    struct tcp_tag_key key = tag_key(k);
+
+    if (memcmp(&l->last_tag.key, &key, sizeof key) != 0) {
+        l->last_tag.key = key;
+        l->last_tag.tag = tag_of(l, &key);
+    }
+    return l->last_tag.tag;
 }
 
 static bool tcb_is(const struct tcb *t, const struct tcp_tuple *k)
@@ -46,15 +63,22 @@ static bool ref_is(const struct tcp_layer *l, uint32_t ref, const struct tcp_tup
     return false;
 }
 
-uint32_t tcp_demux_peek(const struct tcp_layer *l, const struct tcp_tuple *k)
+static uint32_t find_at(const struct tcp_layer *l, const struct tcp_tuple *k, uint32_t tag)
 {
-    struct hash_probe p = hash_probe(&l->demux, tcp_demux_tag(l, k));
+    struct hash_probe p = hash_probe(&l->demux, tag);
     uint32_t ref;
 
     while ((ref = hash_next(&l->demux, &p)) != HASH_NONE)
         if (ref_is(l, ref, k))
             return ref;
     return HASH_NONE;
+}
+
+uint32_t tcp_demux_peek(const struct tcp_layer *l, const struct tcp_tuple *k)
+{
+    struct tcp_tag_key key = tag_key(k);
+
+    return find_at(l, k, tag_of(l, &key));
 }
 
 struct tcb *tcp_demux_hot(const struct tcp_layer *l, const struct tcp_tuple *k)
@@ -70,7 +94,7 @@ uint32_t tcp_demux_find(struct tcp_layer *l, const struct tcp_tuple *k)
 
     if (tcp_demux_hot(l, k)) /* runs of segments of one connection */
         return TCP_REF(TCP_REF_TCB, l->hot);
-    ref = tcp_demux_peek(l, k);
+    ref = find_at(l, k, tcp_demux_tag(l, k));
     if (ref != HASH_NONE && TCP_REF_KIND(ref) == TCP_REF_TCB)
         l->hot = TCP_REF_SLOT(ref);
     return ref;
@@ -78,7 +102,9 @@ uint32_t tcp_demux_find(struct tcp_layer *l, const struct tcp_tuple *k)
 
 static struct hash_probe probe_unconnected(const struct tcp_layer *l, const struct tcp_tuple *k)
 {
-    return hash_probe(&l->demux, tcp_demux_tag(l, k));
+    struct tcp_tag_key key = tag_key(k);
+
+    return hash_probe(&l->demux, tag_of(l, &key));
 }
 
 /* The next socket without a peer under k; NULL: no more. */
@@ -109,7 +135,7 @@ static struct tcb *nth_listener(const struct tcp_layer *l, const struct tcp_tupl
 
 /* The most particular listener: its address, its family, any.  There is one, or there are several
  * that share (ESTAB_O_REUSEPORT): then a keyed hash of both ends chooses. */
-struct tcb *tcp_demux_listener(struct tcp_layer *l, const struct tcp_tuple *k)
+static struct tcb *listener_for(struct tcp_layer *l, const struct tcp_tuple *k)
 {
     bool v4 = ip_is4(ip_local(l->ip, k->local));
     uint16_t tries[3] = {k->local, v4 ? TCP_ANY4 : TCP_ANY, TCP_ANY};
@@ -130,20 +156,51 @@ struct tcb *tcp_demux_listener(struct tcp_layer *l, const struct tcp_tuple *k)
     return NULL;
 }
 
+/* The one found last is good until another listens, or has stopped, or may be more particular; but
+ * of those that share each segment may have another. */
+struct tcb *tcp_demux_listener(struct tcp_layer *l, const struct tcp_tuple *k)
+{
+    struct tcb *t;
+
+    if (l->last_listener.slot != SLAB_NONE && l->last_listener.local == k->local &&
+        l->last_listener.lport == k->lport) {
+        t = tcb_at(l, l->last_listener.slot);
+        if (!t->reuse_port)
+            return t;
+    }
+    t = listener_for(l, k);
+    if (t) {
+        l->last_listener.slot = t->slot;
+        l->last_listener.local = k->local;
+        l->last_listener.lport = k->lport;
+    }
+    return t;
+}
+
 int tcp_tuple_add(struct tcp_layer *l, const struct tcp_tuple *k, uint32_t tag, uint32_t ref)
 {
     int err = hash_add(&l->demux, tag, ref);
 
-    if (!err && k->pport)
+    if (err)
+        return err;
+    if (k->pport) {
         tcp_ports_note(l, k, true);
-    return err;
+    } else {
+        l->nbound++;
+        tcp_listeners_change(l);
+    }
+    return 0;
 }
 
 void tcp_tuple_del(struct tcp_layer *l, const struct tcp_tuple *k, uint32_t tag, uint32_t ref)
 {
     hash_del(&l->demux, tag, ref);
-    if (k->pport)
+    if (k->pport) {
         tcp_ports_note(l, k, false);
+    } else {
+        l->nbound--;
+        tcp_listeners_change(l);
+    }
 }
 
 int tcp_demux_add(struct tcb *t)
@@ -233,7 +290,7 @@ bool tcp_port_bound(const struct tcp_layer *l, uint16_t local, uint16_t lport)
 {
     struct claim c = {.local = local};
 
-    return clashes(l, &c, lport);
+    return l->nbound > 0 && clashes(l, &c, lport);
 }
 
 bool tcp_listen_clashes(const struct tcb *t)

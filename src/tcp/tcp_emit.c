@@ -20,7 +20,7 @@ static void checksum(struct tcp_layer *l, const struct seg_out *o, uint32_t tcp_
         f->off.csum_offset = 16;
     } else {
         memcpy(text.v, o->text, o->ntext * sizeof *o->text);
-        sum = csum_add(sum, tcp, hdr_len);
+        sum += ip_sum_words(tcp, hdr_len / 4);
         sum = o->sums.n ? (uint64_t)csum_fold(sum) + o->sums.v[o->sums.first % GSO_SUMS]
                         : csum_pieces(sum, &text);
         folded = (uint16_t)~csum_fold(sum);
@@ -51,11 +51,26 @@ static void trace_frames(struct tcp_layer *l, const struct seg_out *o)
     tcp_trace_out(l, &part);
 }
 
+/* Nearly all segments have none, or the timestamp alone, for which every order is the same. */
+static uint32_t options(const struct tcp_layer *l, const struct tcp_opts *o, uint8_t *out)
+{
+    uint8_t kinds[TCP_KINDS_MAX];
+
+    if (o->has == 0)
+        return 0;
+    if (o->has == OPT_TS) {
+        tcp_ts_emit(o, out);
+        return TCP_TS_LEN;
+    }
+    tcp_opt_layout(l->set.profile.options, o, kinds);
+    return (uint32_t)tcp_opts_emit(o, kinds, out);
+}
+
 /* [SHLD-22, MUST-48] */
 void tcp_emit(struct tcp_layer *l, const struct seg_out *o, struct tcp_frames *out)
 {
     struct estab_frame super, *f = o->gso_size ? &super : &out->f[out->n];
-    uint8_t *hdr = out->hdrs[out->n].b, kinds[TCP_KINDS_MAX];
+    uint8_t *hdr = out->hdrs[out->n].b;
     uint32_t ip_len = ip_emit_len(l->ip, o->path, o->peer) + ip4_route_len(o->route);
     uint32_t opts_len, hdr_len;
     struct ip_send how = {.proto = IPPROTO_TCP_,
@@ -64,8 +79,7 @@ void tcp_emit(struct tcp_layer *l, const struct seg_out *o, struct tcp_frames *o
                           .route = o->route};
     uint8_t *tcp = hdr + ip_len;
 
-    tcp_opt_layout(l->set.profile.options, &o->g.opt, kinds);
-    opts_len = (uint32_t)tcp_opts_emit(&o->g.opt, kinds, tcp + TCP_HDR_LEN);
+    opts_len = options(l, &o->g.opt, tcp + TCP_HDR_LEN);
     hdr_len = TCP_HDR_LEN + opts_len;
     tcp_hdr_emit(&o->g, opts_len, tcp);
     ip_emit(l->ip, o->path, o->peer, &how, hdr_len + o->text_len, hdr);

@@ -46,6 +46,8 @@ int tcp_init(struct tcp_layer *l, struct env *env, struct ip_layer *ip, struct r
     }
     env_random(env, &l->key, sizeof l->key);
     env_random(env, &l->secret, sizeof l->secret);
+    l->last_tag.tag = hash_sip13(&l->key, &l->last_tag.key, sizeof l->last_tag.key) & UINT32_MAX;
+    tcp_listeners_change(l);
     tcp_ports_init(l);
     return 0;
 }
@@ -198,6 +200,8 @@ static bool at_rest(const struct tcb *t)
 {
     const struct tcp_work *w = t->w;
 
+    if (w->snd.len > 0 || w->rcv.len > 0 || w->lent.to)
+        return false;
     switch ((enum estab_tcp_state)t->state) {
     case ESTAB_ESTABLISHED:
     case ESTAB_CLOSE_WAIT:
@@ -205,14 +209,14 @@ static bool at_rest(const struct tcb *t)
         break;
     case ESTAB_CLOSED:
     case ESTAB_TIME_WAIT: /* a handle keeps it; only what is unread matters */
-        return w->rcv.len == 0;
+        return true;
     default:
         return false;
     }
-    return seq_eq(t->snd.una, t->snd.nxt) && w->snd.len == 0 && w->rcv.len == 0 && !w->ahead &&
-           !w->recovering && !w->rto_recovering && !w->fin_ahead && !w->ecn_wait &&
-           w->due[TCP_T_DELACK] == ESTAB_NEVER && w->due[TCP_T_PERSIST] == ESTAB_NEVER &&
-           !t->in_send && !t->in_stalled && !(t->fin_queued && !t->fin_sent);
+    return seq_eq(t->snd.una, t->snd.nxt) && !w->ahead && !w->recovering && !w->rto_recovering &&
+           !w->fin_ahead && !w->ecn_wait && w->due[TCP_T_DELACK] == ESTAB_NEVER &&
+           w->due[TCP_T_PERSIST] == ESTAB_NEVER && !t->in_send && !t->in_stalled &&
+           !(t->fin_queued && !t->fin_sent);
 }
 
 void tcb_rest(struct tcb *t)
@@ -342,6 +346,8 @@ bool tcp_readable(const struct tcb *t)
 {
     uint32_t n = tcp_unread(t);
 
+    if (t->state != ESTAB_LISTEN && t->w)
+        n += t->w->lent.got;
     return n > 0 && (!t->has_extra || n >= tcp_extra(t)->rcv_lowat || tcp_rcv_wnd(t) < t->rcv_mss);
 }
 

@@ -40,6 +40,7 @@ int tcp_open_passive(struct tcb *t, uint32_t backlog)
     t->l = slab_at(&l->listeners, slot);
     *t->l = (struct tcp_listener){.backlog = backlog, .slot = slot};
     slot_list_init(&t->l->accepts);
+    tcp_listeners_change(l);
     tcp_enter(t, ESTAB_LISTEN, ESTAB_BY_USER);
     return 0;
 }
@@ -86,6 +87,7 @@ void tcp_listener_free(struct tcb *t)
     }
     synq_end_all(t);
     tcp_demux_del(t);
+    tcp_listeners_change(l);
     tcp_enter(t, ESTAB_CLOSED, ESTAB_BY_USER);
     slab_put(&l->listeners, listener->slot);
     t->l = NULL;

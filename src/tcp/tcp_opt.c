@@ -73,14 +73,6 @@ void tcp_opt_offer(const struct tcb *t, struct tcp_opts *o, bool reply)
     }
 }
 
-/* [MUST-16, RFC6691-2-2] */
-uint32_t tcp_eff_mss(const struct tcb *t)
-{
-    uint32_t mss = t->ts_ok ? t->snd_mss - TCP_TS_LEN : t->snd_mss; /* RFC 6691 section 3 */
-
-    return t->routed ? mss - ip4_route_len(tcp_route(t)) : mss;
-}
-
 /* RFC 7323 section 5.3 (R1) and 5.5: an old TSval is not acceptable, unless TS.Recent itself is
  * older than 24 days.  An RST is judged by its sequence number alone (section 5.2). [RFC7323-5.2-1,
  * RFC7323-5.5-1] */

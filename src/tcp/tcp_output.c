@@ -370,7 +370,7 @@ static uint32_t sendable(struct tcb *t, uint32_t unsent, uint32_t frames)
     /* The urgent pointer counts from each segment's own number: no run of segments has one. A link
      * that cuts up by itself may repeat CWR, and not repeat the IP options of a source route. */
     bool alone = w->snd_urgent || t->routed || (t->ecn_cwr && caps->gso_max);
-    uint32_t most = alone ? mss : run_max(caps, mss, frames);
+    uint32_t most = alone || unsent <= mss ? mss : run_max(caps, mss, frames);
     uint32_t n = unsent < most ? unsent : most;
     uint32_t usable = tcp_window_usable(t);
 
@@ -425,7 +425,7 @@ static bool send_new(struct tcb *t, struct tcp_frames *out)
         if (t->snd_mss < t->mss_max)
             probe = tcp_mtu_seek(t, unsent);
         n = probe ? probe : sendable(t, unsent, out->room - out->n);
-        tail = n % tcp_eff_mss(t);
+        tail = n < tcp_eff_mss(t) ? n : n % tcp_eff_mss(t); /* divisions take their time */
         if (!probe && tail > 0 && !worth_sending(t, tail, unsent - (n - tail)))
             n -= tail;
     }
@@ -447,7 +447,7 @@ static bool send_new(struct tcb *t, struct tcp_frames *out)
         w->rtt_seq = seq_add(seq, n + (fin ? 1 : 0));
     }
     t->snd.nxt = seq_add(seq, n + (fin ? 1 : 0));
-    if (!probe && n % tcp_eff_mss(t))
+    if (!probe && (n < tcp_eff_mss(t) ? n : n % tcp_eff_mss(t)))
         w->small_end = t->snd.nxt;
     tcp_sent(t, t->snd.nxt);
     if (n == unsent && w->sent.lost == 0 && tcp_pipe(t) < t->cc.cwnd)
@@ -580,8 +580,6 @@ static void unstall(struct tcp_layer *l, uint8_t port)
 {
     struct tcp_port *p = &l->ports[port];
 
-    if (p->resolved == l->ip->resolved)
-        return;
     p->resolved = l->ip->resolved;
     for (uint32_t i = p->stalled.head; i != SLAB_NONE; i = tcb_at(l, i)->send.next) {
         tcb_at(l, i)->in_stalled = false;
@@ -624,17 +622,6 @@ static void tcb_pull(struct tcp_layer *l, uint8_t port, struct tcp_frames *out)
     }
 }
 
-bool tcp_has_output(const struct tcp_layer *l, uint8_t port)
-{
-    const struct tcp_port *p = &l->ports[port];
-
-    return p->send.head != SLAB_NONE || p->reply_head != p->reply_tail ||
-           synq_has_output(l, port) ||
-           (p->resolved != l->ip->resolved &&
-            (p->stalled.head != SLAB_NONE || l->synq_stalled[port].head != SLAB_NONE ||
-             p->nheld > 0));
-}
-
 static void answer_pull(struct tcp_layer *l, uint8_t port, struct tcp_frames *out)
 {
     reply_pull(l, port, out);
@@ -651,7 +638,8 @@ void tcp_pull(struct tcp_layer *l, uint8_t port, struct tcp_frames *out)
     struct tcp_port *p = &l->ports[port];
     uint32_t room = out->room;
 
-    unstall(l, port);
+    if (p->resolved != l->ip->resolved)
+        unstall(l, port);
     if (p->send.head != SLAB_NONE && (p->reply_head != p->reply_tail || synq_has_output(l, port))) {
         p->turn ^= 1;
         out->room = out->n + (room - out->n + 1) / 2;

@@ -40,9 +40,9 @@ void tcp_rtt_sample(struct tcp_rtt *r, const struct tcp_rtt_bounds *b, estab_dur
     if (var4 < CLOCK_GRANULARITY)
         var4 = CLOCK_GRANULARITY;
     rto = (uint64_t)r->srtt + var4;
-    if (rto < to_us(b->min)) /* (2.4) */
+    if (rto * US < b->min) /* (2.4) */
         rto = to_us(b->min);
-    if (rto > to_us(b->max)) /* (2.5) */
+    if (rto * US > b->max) /* (2.5) */
         rto = to_us(b->max);
     r->rto = (uint32_t)rto;
 }

@@ -47,17 +47,13 @@ int tcp_sums_write(struct tcb *t, const uint8_t *from, uint32_t n)
     struct ring_pool *pool = &t->layer->pool;
     struct ring *q = &t->w->snd;
     struct tcp_sums *s = sums_for(t, n);
-    struct pieces p = {.n = 1};
 
     if (ring_reserve(q, pool, n) != 0)
         return ESTAB_E_NOMEM;
     while (n > 0) {
         uint32_t k = s && n > s->mss - s->fill ? s->mss - s->fill : n;
 
-        p.v[0] = (struct estab_iov){(void *)(uintptr_t)from, k};
-        p.len = k;
-        (void)ring_put_sum(q, pool, q->len, &p, s ? &s->last : NULL);
-        ring_extend(q, k);
+        ring_append(q, from, k, s ? &s->last : NULL);
         from += k;
         n -= k;
         if (!s)

@@ -328,7 +328,8 @@ struct tcb *synq_tcb(struct tcp_layer *l, const struct tcp_synq *q, const struct
     t->ts_ok = q->ts_ok;
     t->ts_recent = q->ts_recent;
     t->ts_recent_s = (uint32_t)(l->env->now / 1000000000u);
-    t->ts_offset = tcp_ts_offset(l, &k);
+    if (t->ts_ok)
+        t->ts_offset = tcp_ts_offset(l, &k);
     return t;
 }
 
@@ -526,11 +527,6 @@ static void emit_synack(struct tcp_layer *l, const struct tcp_synq *q, const str
     tcp_emit(l, &o, out);
 }
 
-bool synq_has_output(const struct tcp_layer *l, uint8_t port)
-{
-    return l->synq_send[port].head != SLAB_NONE;
-}
-
 void synq_unstall(struct tcp_layer *l, uint8_t port)
 {
     while (l->synq_stalled[port].head != SLAB_NONE)
@@ -571,6 +567,8 @@ estab_time synq_next(const struct tcp_layer *l)
 {
     estab_time next = ESTAB_NEVER;
 
+    if (l->synqs.used == 0)
+        return ESTAB_NEVER;
     for (uint32_t i = 0; i <= l->set.synack_retries; i++)
         if (l->synq_by_retries[i].head != SLAB_NONE)
             next = time_min(next,

@@ -120,10 +120,6 @@ static void decide_ack(struct tcb *t, bool gap)
 
 static void text_taken(struct tcb *t, uint32_t n, bool gap)
 {
-    if (t->w->rcv.len == 0)
-        t->w->unread_at = t->layer->env->now;
-    if (!t->rd_shut)
-        ring_extend(&t->w->rcv, n);
     t->rcv.nxt = seq_add(t->rcv.nxt, n);
     t->octets_received += n;
     t->owed.dup_acks = 0;
@@ -156,8 +152,32 @@ static bool text_in_order(struct tcb *t, const struct seg *g)
         refuse_text(t, g);
         return false;
     }
-    text_taken(t, n + take_ahead(t, seq_add(t->rcv.nxt, n)), gap);
+    n += take_ahead(t, seq_add(t->rcv.nxt, n));
+    if (t->w->rcv.len == 0)
+        t->w->unread_at = t->layer->env->now;
+    if (!t->rd_shut)
+        ring_extend(&t->w->rcv, n);
+    text_taken(t, n, gap);
     return true;
+}
+
+/* Nothing is unread, and the user's buffer has room. */
+static bool goes_to_user(const struct tcp_work *w, uint32_t n)
+{
+    return n <= w->lent.room - w->lent.got && w->rcv.len == 0;
+}
+
+static void copy_to_user(struct tcp_work *w, const struct pieces *text, struct csum_run *sum)
+{
+    uint8_t *to = w->lent.to + w->lent.got;
+
+    for (uint32_t i = 0; i < text->n; i++) {
+        if (sum)
+            csum_run_copy(sum, to, text->v[i].base, text->v[i].len);
+        else
+            memcpy(to, text->v[i].base, text->v[i].len);
+        to += text->v[i].len;
+    }
 }
 
 /* Verifying a text and storing it are one pass over it: some 25 of 220 ns a segment in bulk. */
@@ -165,6 +185,10 @@ enum tcp_stored tcp_text_store(struct tcb *t, const struct seg *g, struct csum_r
 {
     struct tcp_work *w = t->w;
 
+    if (goes_to_user(w, g->text.len)) {
+        copy_to_user(w, &g->text, sum);
+        return !sum || csum_fold(sum->sum) == 0xffff ? TCP_STORED : TCP_WRONG_SUM;
+    }
     if (ring_put_sum(&w->rcv, &t->layer->pool, w->rcv.len, &g->text, sum) != 0)
         return TCP_NOT_STORED;
     if (!sum || csum_fold(sum->sum) == 0xffff)
@@ -173,9 +197,28 @@ enum tcp_stored tcp_text_store(struct tcb *t, const struct seg *g, struct csum_r
     return TCP_WRONG_SUM;
 }
 
+static void text_in_place(struct tcp_work *w, uint32_t n)
+{
+    if (goes_to_user(w, n))
+        w->lent.got += n;
+    else
+        ring_extend(&w->rcv, n);
+}
+
 void tcp_text_stored(struct tcb *t, uint32_t n)
 {
+    if (t->w->rcv.len == 0)
+        t->w->unread_at = t->layer->env->now;
+    text_in_place(t->w, n);
     text_taken(t, n, false);
+}
+
+void tcp_text_more(struct tcb *t, uint32_t n)
+{
+    text_in_place(t->w, n);
+    t->rcv.nxt = seq_add(t->rcv.nxt, n);
+    t->octets_received += n;
+    decide_ack(t, false);
 }
 
 /* "Once in the ESTABLISHED state, it is possible to deliver segment data": ESTABLISHED, FIN-WAIT-1,

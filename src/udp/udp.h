@@ -142,5 +142,9 @@ static inline bool udp_has_output(const struct udp_layer *l, uint8_t port)
 }
 void udp_unlist(struct udp_layer *l, struct udp_sock *u);
 void udp_reap(struct udp_layer *l); /* what was lent is no longer */
+static inline bool udp_has_lent(const struct udp_layer *l)
+{
+    return l->lends.head != SLAB_NONE;
+}
 
 #endif

@@ -97,6 +97,9 @@ enum rule ip6_parse(struct ip_hdr *h, const uint8_t *in, size_t in_len, size_t t
 /* Emit the fixed header (no options) for payload_len octets behind it. */
 void ip4_emit(const struct ip_hdr *h, uint8_t out[IP4_HDR_LEN]);
 void ip6_emit(const struct ip_hdr *h, uint8_t out[IP6_HDR_LEN]);
+/* ip4_emit() of what is never fragmented, between addresses of four octets. */
+void ip4_emit_plain(const uint8_t *src, const uint8_t *dst, uint8_t proto, uint8_t tos,
+                    uint8_t hop_limit, uint32_t payload_len, uint8_t out[IP4_HDR_LEN]);
 /* h's identification and place as a fragment header, in front of a header of type next. */
 void ip6_frag_emit(const struct ip_hdr *h, uint8_t next, uint8_t out[IP6_FRAG_LEN]);
 /* A source route, RFC 791 section 3.1: the gateways on the way, the first that is sent to in front.

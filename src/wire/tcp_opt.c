@@ -186,6 +186,13 @@ static void put_option(struct wr *w, const struct tcp_opts *o, uint8_t kind)
     }
 }
 
+void tcp_ts_emit(const struct tcp_opts *o, uint8_t out[12])
+{
+    be32_put(out, ALIGNED_TS);
+    be32_put(out + 4, o->ts_val);
+    be32_put(out + 8, o->ts_ecr);
+}
+
 /* [MUST-69] */
 size_t tcp_opts_emit(const struct tcp_opts *o, const uint8_t *kinds, uint8_t out[40])
 {

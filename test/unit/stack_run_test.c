@@ -4,6 +4,7 @@
 #include "unit/peer.h"
 
 #define SEGMENTS 6
+#define TEXT     2048 /* more than there is */
 
 enum repair { REPAIR_NOTHING, REPAIR_TCP, REPAIR_BOTH };
 
@@ -55,16 +56,26 @@ static struct estab_frame frame_of(uint8_t *packet, uint32_t len, uint32_t borde
                                 .niov = 2};
 }
 
-static void must_agree(struct peer *a, struct peer *b, uint32_t at)
+/* All that is there to be read, in the buffer that was lent and behind it. */
+static ptrdiff_t read_all(struct peer *p, uint8_t lent[TEXT], uint32_t room, uint8_t out[TEXT])
 {
-    uint8_t text[2][2048];
-    ptrdiff_t n[2];
+    struct estab_iov v = {out, TEXT};
+    ptrdiff_t n = room ? estab_recv_end(p->s, p->k) : 0, more;
 
-    for (int i = 0; i < 2; i++) {
-        struct estab_iov v = {text[i], sizeof text[i]};
+    if (n < 0)
+        return n;
+    memcpy(out, lent, (size_t)n);
+    v = (struct estab_iov){out + n, TEXT - (size_t)n};
+    more = estab_recv(p->s, p->k, &v, 1, 0);
+    return more > 0 ? n + more : n > 0 ? n : more;
+}
 
-        n[i] = estab_recv(i ? b->s : a->s, i ? b->k : a->k, &v, 1, 0);
-    }
+static void must_agree(struct peer *a, struct peer *b, uint8_t lent[TEXT], uint32_t room,
+                       uint32_t at)
+{
+    uint8_t text[2][TEXT];
+    ptrdiff_t n[2] = {read_all(a, lent, room, text[0]), read_all(b, lent, 0, text[1])};
+
     if (n[0] != n[1])
         fail_msg("octet %u: %td octets of text at once, %td one by one", at, n[0], n[1]);
     if (n[0] > 0)
@@ -90,6 +101,7 @@ static void must_agree(struct peer *a, struct peer *b, uint32_t at)
 
 struct way {
     bool ip6, ts;
+    uint32_t room; /* of the buffer that is lent to those at once; 0: none is */
     enum repair how;
     uint32_t border;
     int bad; /* the one that is changed */
@@ -111,11 +123,14 @@ static void begin_peer(struct peer *p, const struct way *w)
 static void compare(struct peer p[2], const struct way *w, uint32_t at)
 {
     static struct burst b;
+    static uint8_t lent[TEXT];
 
     for (int i = 0; i < 2; i++) {
         struct estab_frame f[SEGMENTS];
 
         begin_peer(&p[i], w);
+        if (i == 0 && w->room)
+            assert_int_equal(estab_recv_lend(p[i].s, p[i].k, lent, w->room), 0);
         build(&p[i], &b);
         if (at < b.len[w->bad]) {
             b.packet[w->bad][at] ^= (uint8_t)(1u << at % 8);
@@ -126,13 +141,14 @@ static void compare(struct peer p[2], const struct way *w, uint32_t at)
         for (int j = 0; j < SEGMENTS; j += i ? 1 : SEGMENTS)
             assert_int_equal(estab_input(p[i].s, 0, &f[j], i ? 1 : SEGMENTS), 0);
     }
-    must_agree(&p[0], &p[1], at);
+    must_agree(&p[0], &p[1], lent, w->room, at);
     for (int i = 0; i < 2; i++)
         peer_stops(&p[i]);
 }
 
 /* Each bit-flip of each octet of one frame, with the checksums left wrong, and with them put right:
- * what comes of the batch is what comes of its frames. */
+ * what comes of the batch is what comes of its frames; also where the user's buffer takes all of
+ * them, or some. */
 static void a_batch_means_what_its_frames_mean(void **state)
 {
     static struct peer p[2];
@@ -141,7 +157,12 @@ static void a_batch_means_what_its_frames_mean(void **state)
     for (int v = 0; v < 8; v++) {
         for (int how = REPAIR_NOTHING; how <= REPAIR_BOTH; how++) {
             for (uint32_t border = 0; border < 60; border += 20) {
-                struct way w = {v & 1, (v & 2) != 0, (enum repair)how, border,
+                static const uint32_t rooms[3] = {0, 250, TEXT};
+                struct way w = {v & 1,
+                                (v & 2) != 0,
+                                rooms[(v + how + (int)border / 20) % 3],
+                                (enum repair)how,
+                                border,
                                 v & 4 ? SEGMENTS - 1 : 3};
                 uint32_t len = (w.ip6 ? 40u : 20u) + (w.ts ? 32u : 20u) + text_len[w.bad];
 

@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* recv_lend_test.c - a buffer of the user's that text goes straight into: the same octets in the
+ * same order, whichever way each of them came. */
+#include "unit/peer.h"
+
+static uint8_t buf[4096];
+
+static void lends(struct peer *p, uint32_t len)
+{
+    memset(buf, 0, sizeof buf);
+    assert_int_equal(estab_recv_lend(p->s, p->k, buf, len), 0);
+}
+
+/* n octets, which are the pattern's from `number` on. */
+static void takes_back(struct peer *p, uint32_t number, uint32_t n)
+{
+    assert_int_equal(estab_recv_end(p->s, p->k), n);
+    for (uint32_t i = 0; i < n; i++)
+        assert_int_equal(buf[i], peer_octet(number + i));
+}
+
+static void text_arrives(struct peer *p, uint32_t seq, uint32_t len)
+{
+    sends(p, SEG(.flags = ACK, .seq = seq, .ack = 1, .len = len));
+}
+
+static void what_comes_is_in_it(void **state)
+{
+    struct peer *p = *state;
+
+    user_connects_with(p, SEG(.mss = 1460));
+    lends(p, 4096);
+    text_arrives(p, 1, 1000);
+    text_arrives(p, 1001, 1000);
+    text_arrives(p, 2001, 10);
+    takes_back(p, 1, 2010);
+    assert_int_equal(estab_recv_end(p->s, p->k), ESTAB_E_INVAL);
+}
+
+static void what_was_unread_is_in_front(void **state)
+{
+    struct peer *p = *state;
+
+    user_connects_with(p, SEG(.mss = 1460));
+    text_arrives(p, 1, 300);
+    lends(p, 4096);
+    text_arrives(p, 301, 300);
+    takes_back(p, 1, 600);
+}
+
+/* What finds no room waits as ever, and so does what comes behind it. */
+static void what_does_not_fit_is_read_afterwards(void **state)
+{
+    struct peer *p = *state;
+
+    user_connects_with(p, SEG(.mss = 1460));
+    lends(p, 1500);
+    text_arrives(p, 1, 1000);
+    text_arrives(p, 1001, 1000);
+    text_arrives(p, 2001, 100);
+    takes_back(p, 1, 1500);
+    user_hears(p, 1501, 600);
+}
+
+static void what_came_out_of_order_has_its_place(void **state)
+{
+    struct peer *p = *state;
+
+    user_connects_with(p, SEG(.mss = 1460));
+    lends(p, 4096);
+    text_arrives(p, 1, 100);
+    text_arrives(p, 201, 100);
+    text_arrives(p, 101, 100);
+    text_arrives(p, 301, 100);
+    takes_back(p, 1, 400);
+}
+
+static void a_wrong_checksum_counts_for_nothing(void **state)
+{
+    struct peer *p = *state;
+    uint8_t frame[PEER_FRAME], *packet;
+    struct estab_frame f = {.niov = 1};
+
+    user_connects_with(p, SEG(.mss = 1460));
+    lends(p, 4096);
+    text_arrives(p, 1, 100);
+    f.iov[0].len =
+        peer_build(p, SEG(.flags = ACK, .seq = 101, .ack = 1, .len = 100), frame, &packet);
+    f.iov[0].base = packet;
+    packet[f.iov[0].len - 1] ^= 1;
+    assert_int_equal(estab_input(p->s, 0, &f, 1), 0);
+    takes_back(p, 1, 100);
+}
+
+static void it_is_told_like_text_that_is_read(void **state)
+{
+    struct peer *p = *state;
+    struct estab_iov v = {buf, 10};
+    struct estab_event e;
+
+    user_connects_with(p, SEG(.mss = 1460));
+    assert_int_equal(estab_watch(p->s, p->k, ESTAB_EV_IN | ESTAB_EV_RDHUP, NULL), 0);
+    while (estab_events(p->s, &e, 1) == 1)
+        ;
+    lends(p, 4096);
+    assert_int_equal(estab_recv_lend(p->s, p->k, buf, 1), ESTAB_E_INVAL);
+    assert_int_equal(estab_recv(p->s, p->k, &v, 1, 0), ESTAB_E_INVAL);
+    assert_false(estab_ready(p->s, p->k) & ESTAB_EV_IN);
+    text_arrives(p, 1, 100);
+    assert_int_equal(estab_events(p->s, &e, 1), 1);
+    assert_true(e.mask & ESTAB_EV_IN);
+    assert_true(estab_ready(p->s, p->k) & ESTAB_EV_IN);
+    takes_back(p, 1, 100);
+    assert_false(estab_ready(p->s, p->k) & ESTAB_EV_IN);
+}
+
+/* Nothing came: what estab_recv() would say. */
+static void without_text_it_ends_as_a_read_does(void **state)
+{
+    struct peer *p = *state;
+
+    user_connects_with(p, SEG(.mss = 1460));
+    lends(p, 10);
+    assert_int_equal(estab_recv_end(p->s, p->k), ESTAB_E_AGAIN);
+    lends(p, 10);
+    sends(p, SEG(.flags = FIN | ACK, .seq = 1, .ack = 1));
+    takes_back(p, 1, 0);
+    lends(p, 10);
+    sends(p, SEG(.flags = RST, .seq = 2));
+    assert_int_equal(estab_recv_end(p->s, p->k), ESTAB_E_RESET);
+    assert_int_equal(estab_recv_lend(p->s, p->k, buf, 10), ESTAB_E_NOTCONN);
+}
+
+/* Nobody writes into it after the handle's end: AddressSanitizer would tell. */
+static void the_handle_ends_the_loan(void **state)
+{
+    struct peer *p = *state;
+    uint8_t *own = malloc(1000);
+
+    assert_non_null(own);
+    user_connects_with(p, SEG(.mss = 1460));
+    assert_int_equal(estab_recv_lend(p->s, p->k, own, 1000), 0);
+    user_closes(p);
+    free(own);
+    text_arrives(p, 1, 100);
+}
+
+static void a_window_is_not_used_up_by_it(void **state)
+{
+    struct peer *p = *state;
+    uint32_t seq = 1, wnd = 0;
+
+    user_connects_with(p, SEG(.mss = 1460));
+    for (int round = 0; round < 100; round++) {
+        lends(p, 2000);
+        text_arrives(p, seq, 1000);
+        text_arrives(p, seq + 1000, 1000);
+        takes_back(p, seq, 2000);
+        seq += 2000;
+        while (has_got(p))
+            wnd = got(p)->wnd;
+    }
+    assert_int_equal(info_of(p).unread, 0);
+    assert_true(wnd > 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        PEER_TEST(what_comes_is_in_it),
+        PEER_TEST(what_was_unread_is_in_front),
+        PEER_TEST(what_does_not_fit_is_read_afterwards),
+        PEER_TEST(what_came_out_of_order_has_its_place),
+        PEER_TEST(a_wrong_checksum_counts_for_nothing),
+        PEER_TEST(it_is_told_like_text_that_is_read),
+        PEER_TEST(without_text_it_ends_as_a_read_does),
+        PEER_TEST(the_handle_ends_the_loan),
+        PEER_TEST(a_window_is_not_used_up_by_it),
+    };
+
+    return cmocka_run_group_tests_name("recv_lend", tests, NULL, NULL);
+}
