@@ -66,21 +66,18 @@ static void to_listener(struct tcp_layer *l, const struct tcp_tuple *k, struct s
         tcp_arrive_closed(l, g, d);
 }
 
-/* The next text of the connection that had the last segment: verified as it is stored.  true: the
- * segment has been dealt with. */
+/* A connection's next text: verified as it is stored.  true: the segment has been dealt with. */
 static bool tcp_text_in(estab_stack *s, const struct ip_dgram *d, const struct tcp_tuple *k,
-                        struct seg *g)
+                        struct tcb *t, struct seg *g)
 {
-    struct tcb *t = tcp_demux_hot(&s->tcp, k);
     uint32_t hdr_len = d->ip.payload_len - g->text.len;
     struct csum_run sum = {0, false};
 
-    if (!t || !tcp_predicted(t, g))
+    if (!tcp_predicted(t, g))
         return false;
-    if (!d->csum_ok) {
-        sum.sum = ip_pseudo(d->ip.src, d->ip.dst, IPPROTO_TCP_, d->ip.payload_len);
-        sum.sum = csum_add(sum.sum, d->head, hdr_len);
-    }
+    if (!d->csum_ok)
+        sum.sum = ip_pseudo(d->ip.src, d->ip.dst, IPPROTO_TCP_, d->ip.payload_len) +
+                  ip_sum_words(d->head, hdr_len / 4);
     switch (tcp_text_store(t, g, d->csum_ok ? NULL : &sum)) {
     case TCP_NOT_STORED:
         return false;
@@ -108,13 +105,14 @@ static void tcp_in(estab_stack *s, const struct ip_dgram *d)
     if (!tcp_segment_of(s, d, &g))
         return;
     k = (struct tcp_tuple){d->ip.src, d->local, g.dport, g.sport};
-    if (tcp_text_in(s, d, &k, &g))
+    ref = tcp_demux_find(l, &k);
+    if (ref != HASH_NONE && TCP_REF_KIND(ref) == TCP_REF_TCB &&
+        tcp_text_in(s, d, &k, tcb_at(l, TCP_REF_SLOT(ref)), &g))
         return;
     if (!tcp_checksum_ok(d)) {
         ip_drop(&s->ip, d, RULE_TCP_CSUM);
         return;
     }
-    ref = tcp_demux_find(l, &k);
     if (ref == HASH_NONE) {
         to_listener(l, &k, &g, d, NULL);
         return;

@@ -21,12 +21,14 @@ static void pull_tcp(estab_stack *s, uint8_t port, struct tcp_frames *out, uint3
 
 static void pull_both(estab_stack *s, uint8_t port, struct tcp_frames *out)
 {
-    uint32_t half = out->n + (out->room - out->n + 1) / 2;
+    uint32_t half;
 
     if (!udp_has_output(&s->udp, port)) {
-        pull_tcp(s, port, out, out->room);
+        tcp_pull(&s->tcp, port, out);
         return;
     }
+    half = out->n + (out->room - out->n + 1) / 2;
+
     s->udp_turn = !s->udp_turn;
     if (s->udp_turn) {
         pull_udp(s, port, out, half);

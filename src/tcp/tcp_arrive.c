@@ -359,15 +359,15 @@ static void arrive_synchronized(struct tcb *t, struct seg *g)
     tcp_arrive_text(t, g);
 }
 
-/* The next text of a one-way transfer passes all eight checks at a glance: in order, inside the
- * window, nothing newly acknowledged, nothing out of order waiting, nobody's window moved.  Saves
- * some 25 of 90 ns a segment in bulk. */
+/* The next text passes all eight checks at a glance: in order, inside the window, acknowledging
+ * nothing or something that was sent, nothing out of order waiting, nobody's window closed.  Saves
+ * some 25 of 90 ns a segment in bulk, and a pass over the text of every message. */
 bool tcp_predicted(const struct tcb *t, const struct seg *g)
 {
     return t->state == ESTAB_ESTABLISHED && (g->flags & ~SEG_PSH) == SEG_ACK &&
-           seq_eq(g->seq, t->rcv.nxt) && seq_eq(g->ack, t->snd.una) && t->w && !t->w->ahead &&
-           !t->w->fin_ahead && g->len > 0 && g->len <= tcp_rcv_wnd(t) &&
-           g->wnd << t->snd_wscale == t->snd.wnd && !t->orphan && !t->rd_shut &&
+           seq_eq(g->seq, t->rcv.nxt) && seq_le(t->snd.una, g->ack) && seq_le(g->ack, t->snd.nxt) &&
+           t->w && !t->w->ahead && !t->w->fin_ahead && g->len > 0 && g->len <= tcp_rcv_wnd(t) &&
+           g->wnd > 0 && t->snd.wnd > 0 && !t->orphan && !t->rd_shut &&
            (g->opt.has & ~OPT_TS) == 0 && !g->route &&
            (!t->ts_ok || ((g->opt.has & OPT_TS) && (int32_t)(g->opt.ts_val - t->ts_recent) >= 0));
 }
@@ -384,14 +384,24 @@ static void predicted_end(struct tcb *t)
 
 void tcp_predicted_arrives(struct tcb *t, struct seg *g)
 {
+    bool news = !seq_eq(g->ack, t->snd.una) || tcp_seg_wnd(t, g) != t->snd.wnd;
+
     t->segs_in += g->nsegs;
     t->keep_probes = 0;
     remember_ts(t, g);
-    t->snd.wl1 = g->seq;
-    t->snd.wl2 = g->ack;
+    if (news) {
+        t->w->unanswered = 0;
+        tcp_ack_advance(t, g);
+        tcp_window_update(t, g);
+    } else {
+        t->snd.wl1 = g->seq;
+        t->snd.wl2 = g->ack;
+    }
     if (t->ecn_ok)
         tcp_ecn_text(t, g);
     tcp_text_stored(t, g->text.len);
+    if (news && tcp_wants(t))
+        tcp_owe(t);
     predicted_end(t);
 }
 

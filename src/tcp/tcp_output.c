@@ -99,23 +99,32 @@ static void reply_pull(struct tcp_layer *l, uint8_t port, struct tcp_frames *out
 
 /* ---- one segment of a connection ---- */
 
-/* [MUST-45, RFC7323-3.2-1] */
+/* Every member that is looked at; the others are large, and there are many segments.
+ * [MUST-45, RFC7323-3.2-1] */
 static void begin(struct tcb *t, struct seg_out *o, seq_t seq, uint8_t flags)
 {
-    *o = (struct seg_out){.path = &t->path,
-                          .peer = t->peer,
-                          .hop_limit = t->hop_limit,
-                          .tos = t->tos,
-                          .route = tcp_route(t),
-                          .sock = t->layer->env->trace ? tcb_handle(t) : 0,
-                          .state = t->state,
-                          .wscale = t->rcv_wscale};
+    o->path = &t->path;
+    o->peer = t->peer;
+    o->hop_limit = t->hop_limit;
+    o->tos = t->tos;
+    o->route = tcp_route(t);
+    o->sock = t->layer->env->trace ? tcb_handle(t) : 0;
+    o->state = t->state;
+    o->wscale = t->rcv_wscale;
+    o->rule = RULE_NONE;
+    o->ntext = o->text_len = 0;
+    o->sums = (struct gso_sums){NULL, 0, 0};
+    o->gso_size = 0;
     o->g.sport = t->lport;
     o->g.dport = t->pport;
     o->g.seq = seq;
+    o->g.ack = flags & SEG_ACK ? t->rcv.nxt : seq_of(0);
     o->g.flags = flags;
-    if (flags & SEG_ACK)
-        o->g.ack = t->rcv.nxt;
+    o->g.reserved = o->g.tos = 0;
+    o->g.up = 0;
+    o->g.text.len = o->g.text.n = 0;
+    o->g.opt.has = o->g.opt.nsack = o->g.opt.fo_len = 0;
+    o->g.opt.fo_exp = false;
     if (t->ecn_echo && (flags & (SEG_ACK | SEG_SYN | SEG_RST)) == SEG_ACK)
         o->g.flags |= SEG_ECE;
     if (t->ts_ok && !(flags & SEG_SYN)) {
@@ -624,8 +633,10 @@ static void tcb_pull(struct tcp_layer *l, uint8_t port, struct tcp_frames *out)
 
 static void answer_pull(struct tcp_layer *l, uint8_t port, struct tcp_frames *out)
 {
-    reply_pull(l, port, out);
-    synq_pull(l, port, out);
+    if (l->ports[port].reply_head != l->ports[port].reply_tail)
+        reply_pull(l, port, out);
+    if (synq_has_output(l, port))
+        synq_pull(l, port, out);
 }
 
 /* Whoever floods the stack with what must be answered does not choose what the link carries: where

@@ -6,13 +6,14 @@
  * every choice moves on at random.  Nobody can tell the next port from those he has seen, and ports
  * to one destination are not soon used again.
  *
- * A destination to which PROBES ports in a row are busy gets a map, a bit for a port, kept up as
- * its tuples come and go and thrown away when half of them are free.  The last free port is then
- * found as fast as the first.  Where there is none, a TIME-WAIT may give way (tcp_timewait.c); if
- * none can, that is known for a while without looking again. */
+ * A destination to which PROBES ports in a row are busy, at each of LOOKS places, gets a map, a bit
+ * for a port, kept up as its tuples come and go and thrown away when half of them are free.  The
+ * last free port is then found as fast as the first.  Where there is none, a TIME-WAIT may give way
+ * (tcp_timewait.c); if none can, that is known for a while without looking again. */
 #include "tcp/tcp.h"
 
 #define PROBES   32u
+#define LOOKS    4u /* a map is made of as many look-ups as there are ports: not for a full corner */
 #define STEP     500u       /* a turn moves on by 1 to STEP: RFC 6056 section 3.3.5 */
 #define HOPELESS ESTAB_S(1) /* a new TIME-WAIT cannot be reused sooner */
 
@@ -351,7 +352,12 @@ static int choose_to_peer(struct tcb *t)
     uint32_t n = range_len(l), from = first_look(l, &k), ref;
     uint16_t spare = 0;
 
-    for (uint32_t i = 0; i < PROBES && i < n; i++) {
+    for (uint32_t i = 0; i < LOOKS * PROBES && i < n; i++) {
+        if (i > 0 && i % PROBES == 0) {
+            if (map_find(l, &k))
+                break;
+            from = first_look(l, &k);
+        }
         if (is_free(l, &k, (from + i) % n, &ref)) {
             t->lport = k.lport;
             return 0;
