@@ -208,7 +208,7 @@ size_t run_take(struct stack_run *r, const struct estab_frame *f, size_t n)
 {
     size_t i = 0;
 
-    if (n > 1)
+    if (n > 1 && !r->t->w->lent.to)
         run_reserve(r, f, n);
     while (i < n && run_goes_on(r, &f[i]))
         i++;
