@@ -207,8 +207,10 @@ static void exchanges(bool spin, int cpu)
 
 static void short_connections(unsigned inflight, int cpu)
 {
+    static unsigned next = 10;
     double ours[RUNS], theirs[RUNS], a, b;
     struct peer p, far;
+    char us[24];
     struct ours *o;
 
     pin(0);
@@ -216,8 +218,9 @@ static void short_connections(unsigned inflight, int cpu)
     p = peer_start(cpu, false, false);
     far = peer_start(cpu, false, true);
     veth_to(&far);
-    /* One stack for all: another's numbers would meet the kernel's TIME-WAITs of the one before. */
-    o = ours_open("tun:ebench", CIDR, MIB);
+    /* Another stack at the same address would meet the kernel's TIME-WAITs of the one before. */
+    snprintf(us, sizeof us, "10.55.0.%u/24", next++);
+    o = ours_open("tun:ebench", us, MIB);
     for (int i = 0; i < RUNS; i++) {
         ours[i] = ours_short(o, THEM, inflight, RUN_TIME);
         theirs[i] = theirs_short(VPEER, inflight, RUN_TIME);
