@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* main.c - estab-bench-links: links against the kernel, in a network namespace of their own.
+ *
+ *   estab-bench-links [FIGURES]     every table; "name value" lines are added to FIGURES
+ *   estab-bench-links once out|in|bare-out|bare-in|short
+ *
+ * Whoever is compared takes turns in one run; a figure is the median of RUNS.  What shares one core
+ * has it alone, by a real-time priority. */
+#include "links.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { RUNS = 5, EXCHANGES = 20000 };
+#define RUN_TIME 0.4
+#define MIB      (1u << 20)
+#define BUFFERS  (512u << 10)
+
+static FILE *figures;
+
+void figure(const char *name, double value)
+{
+    if (figures && value > 0)
+        fprintf(figures, "%s %.6g\n", name, value);
+}
+
+double seconds_now(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+void die(const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    fputs("estab-bench-links: ", stderr);
+    vfprintf(stderr, fmt, ap);
+    fputc('\n', stderr);
+    va_end(ap);
+    exit(1);
+}
+
+void sh(const char *fmt, ...)
+{
+    char command[512];
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(command, sizeof command, fmt, ap);
+    va_end(ap);
+    if (system(command) != 0)
+        die("%s failed", command);
+}
+
+void pin(int cpu)
+{
+    cpu_set_t set;
+
+    CPU_ZERO(&set);
+    if (cpu < 0)
+        for (int i = 0; i < 2; i++)
+            CPU_SET((size_t)i, &set);
+    else
+        CPU_SET((size_t)cpu, &set);
+    sched_setaffinity(0, sizeof set, &set);
+}
+
+void undisturbed(void)
+{
+    sched_setscheduler(0, SCHED_RR, &(struct sched_param){.sched_priority = 1});
+}
+
+/* ---- goodput ---- */
+
+#define US    "10.55.0.2"
+#define THEM  "10.55.0.1"
+#define CIDR  US "/24"
+#define VPEER "10.56.0.2"
+
+static void make_device(const char *kind)
+{
+    sh("ip tuntap add mode %s name ebench vnet_hdr && ip addr add " THEM "/24 dev ebench && "
+       "ip link set ebench txqueuelen 20000 up",
+       kind);
+}
+
+static void drop_device(void)
+{
+    sh("ip link del ebench");
+}
+
+static double once_ours(const char *spec, bool out, const struct peer *p)
+{
+    struct ours *o = ours_open(spec, CIDR, BUFFERS);
+    double r = out ? ours_out(o, THEM, p, RUN_TIME) : ours_in(o, THEM, RUN_TIME);
+
+    ours_close(o);
+    return r;
+}
+
+static void goodput(bool one_core)
+{
+    double v[6][RUNS];
+    const char *where = one_core ? "both on one core" : "on two cores";
+    struct peer p;
+
+    pin(0);
+    make_device("tun");
+    p = peer_start(one_core ? 0 : 1, false, false);
+    for (int i = 0; i < RUNS; i++) {
+        v[0][i] = once_ours("tun:ebench", true, &p);
+        v[1][i] = bare_out("ebench", US, THEM, &p, RUN_TIME);
+        v[2][i] = once_ours("tun:ebench", false, &p);
+        v[3][i] = bare_in("ebench", US, THEM, RUN_TIME);
+    }
+    peer_stop(&p);
+    drop_device();
+    make_device("tap");
+    p = peer_start(one_core ? 0 : 1, false, false);
+    for (int i = 0; i < RUNS; i++) {
+        v[4][i] = once_ours("tap:ebench,vnet=off", true, &p);
+        v[5][i] = once_ours("tap:ebench,vnet=off", false, &p);
+    }
+    peer_stop(&p);
+    drop_device();
+    for (int k = 0; k < 6; k++)
+        v[k][0] = median(v[k], RUNS) * 1e-9;
+    printf("\nTUN, MTU 1500, the kernel's sockets at the other end, %s, Gbit/s\n"
+           "  out: estab %.1f, ready-made super-segments %.1f (%.2f)\n"
+           "  in:  estab %.1f, read and acknowledged %.1f (%.2f)\n"
+           "  TAP, one plain frame a system call: out %.2f, in %.2f\n",
+           where, v[0][0], v[1][0], v[0][0] / v[1][0], v[2][0], v[3][0], v[2][0] / v[3][0], v[4][0],
+           v[5][0]);
+    if (!one_core)
+        return;
+    figure("tun_out_gbps", v[0][0]);
+    figure("tun_out_gbps_bare", v[1][0]);
+    figure("tun_out_vs_bare", v[0][0] / v[1][0]);
+    figure("tun_in_gbps", v[2][0]);
+    figure("tun_in_gbps_bare", v[3][0]);
+    figure("tun_in_vs_bare", v[2][0] / v[3][0]);
+    figure("tap_plain_out_gbps", v[4][0]);
+    figure("tap_plain_in_gbps", v[5][0]);
+}
+
+/* ---- exchanges, short connections ---- */
+
+static void veth_to(const struct peer *p)
+{
+    sh("ip link add ebv0 type veth peer name ebv1 netns %d && ip addr add 10.56.0.1/24 dev ebv0 && "
+       "ip link set ebv0 up && nsenter -t %d -n sh -c 'ip addr add " VPEER
+       "/24 dev ebv1 && ip link set ebv1 up && ip link set lo up'",
+       (int)p->pid, (int)p->pid);
+}
+
+static double once_rr(const char *spec, double *p99)
+{
+    struct ours *o = ours_open(spec, CIDR, MIB);
+    double r = ours_rr(o, THEM, EXCHANGES, p99);
+
+    ours_close(o);
+    return r;
+}
+
+static void exchanges(bool spin, int cpu)
+{
+    double ours[RUNS], theirs[RUNS], p99[2][RUNS];
+    struct peer p, far;
+
+    pin(0);
+    make_device("tap");
+    p = peer_start(cpu, spin, false);
+    far = peer_start(cpu, spin, true);
+    veth_to(&far);
+    for (int i = 0; i < RUNS; i++) {
+        ours[i] = once_rr(spin ? "tap:ebench,busy=1s" : "tap:ebench", &p99[0][i]) * 1e6;
+        theirs[i] = theirs_rr(VPEER, spin, EXCHANGES, &p99[1][i]) * 1e6;
+    }
+    sh("ip link del ebv0");
+    peer_stop(&far);
+    peer_stop(&p);
+    drop_device();
+    printf("  %s, %s: estab over TAP %.1f (p99 %.1f), kernel to kernel over veth %.1f (p99 %.1f)\n",
+           spin ? "busy-polling" : "sleeping", cpu ? "two cores" : "one core", median(ours, RUNS),
+           median(p99[0], RUNS) * 1e6, median(theirs, RUNS), median(p99[1], RUNS) * 1e6);
+    if (spin) {
+        figure("tap_rr_p50_us", ours[RUNS / 2]);
+        figure("tap_rr_p50_us_veth", theirs[RUNS / 2]);
+    } else if (cpu == 0) {
+        figure("tap_rr_sleeping_p50_us", ours[RUNS / 2]);
+        figure("tap_rr_sleeping_p50_us_veth", theirs[RUNS / 2]);
+    } else {
+        figure("tap_rr_sleeping_2_cores_p50_us", ours[RUNS / 2]);
+        figure("tap_rr_sleeping_2_cores_p50_us_veth", theirs[RUNS / 2]);
+    }
+}
+
+static void short_connections(unsigned inflight, int cpu)
+{
+    static unsigned next = 10;
+    double ours[RUNS], theirs[RUNS], a, b;
+    struct peer p, far;
+    char us[24];
+    struct ours *o;
+
+    pin(0);
+    make_device("tun");
+    p = peer_start(cpu, false, false);
+    far = peer_start(cpu, false, true);
+    veth_to(&far);
+    /* Another stack at the same address would meet the kernel's TIME-WAITs of the one before. */
+    snprintf(us, sizeof us, "10.55.0.%u/24", next++);
+    o = ours_open("tun:ebench", us, MIB);
+    for (int i = 0; i < RUNS; i++) {
+        ours[i] = ours_short(o, THEM, inflight, RUN_TIME);
+        theirs[i] = theirs_short(VPEER, inflight, RUN_TIME);
+    }
+    ours_close(o);
+    sh("ip link del ebv0");
+    peer_stop(&far);
+    peer_stop(&p);
+    drop_device();
+    a = median(ours, RUNS);
+    b = median(theirs, RUNS);
+    printf("  %u in flight, %s: estab over TUN %.0f, kernel to kernel over veth %.0f (%.2f)\n",
+           inflight, cpu ? "two cores" : "one core", a, b, a / b);
+    if (cpu == 0 && inflight > 1) {
+        figure("crr_per_s", a);
+        figure("crr_per_s_veth", b);
+        figure("crr_vs_veth", a / b);
+    }
+}
+
+static double once_short(unsigned inflight)
+{
+    struct ours *o = ours_open("tun:ebench", CIDR, MIB);
+    double r = ours_short(o, THEM, inflight, 4 * RUN_TIME);
+
+    ours_close(o);
+    return r;
+}
+
+/* One of them for a profiler. */
+static int once(const char *what)
+{
+    struct peer p;
+    double r;
+
+    pin(0);
+    make_device("tun");
+    p = peer_start(0, false, false);
+    for (int i = 0; i < (strcmp(what, "short") ? RUNS : 1); i++) {
+        if (strcmp(what, "bare-out") == 0)
+            r = bare_out("ebench", US, THEM, &p, RUN_TIME);
+        else if (strcmp(what, "bare-in") == 0)
+            r = bare_in("ebench", US, THEM, RUN_TIME);
+        else if (strcmp(what, "short") == 0)
+            r = once_short(32) * 1e9;
+        else
+            r = once_ours("tun:ebench", strcmp(what, "out") == 0, &p);
+        printf("%.1f\n", r * 1e-9);
+    }
+    peer_stop(&p);
+    drop_device();
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    bool one = argc == 3 && strcmp(argv[1], "once") == 0;
+
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    if (argc > 1 && !one && !(figures = fopen(argv[1], "a"))) {
+        perror(argv[1]);
+        return 1;
+    }
+    if (unshare(CLONE_NEWNET) || access("/dev/net/tun", R_OK | W_OK)) {
+        printf("links: no network namespace or no /dev/net/tun here (%s): not measured\n",
+               strerror(errno));
+        return 0;
+    }
+    sh("ip link set lo up");
+    undisturbed();
+    if (one)
+        return once(argv[2]);
+    goodput(true);
+    goodput(false);
+    printf("\nAn exchange of 64 octets, us\n");
+    exchanges(true, 1);
+    exchanges(false, 0);
+    exchanges(false, 1);
+    printf("\nConnect, 64 octets, 64 octets, close: a second\n");
+    short_connections(1, 0);
+    short_connections(32, 0);
+    short_connections(32, 1);
+    return figures && fclose(figures) ? 1 : 0;
+}

@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* ours.c - a stack on a link, driven by the loop that everyone has. */
+#include "links.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { APP = 64 << 10 };
+
+struct ours {
+    estab_stack *stack;
+    estab_loop *loop;
+    uint8_t buf[APP];
+};
+
+static void turn(struct ours *o)
+{
+    char err[ESTAB_ERRLEN];
+
+    if (estab_loop_turn(o->loop, ESTAB_MS(100), err) == -1)
+        die("%s", err);
+}
+
+struct ours *ours_open(const char *spec, const char *addr, uint32_t buffers)
+{
+    struct ours *o = calloc(1, sizeof *o);
+    struct estab_config cfg;
+    struct estab_env env;
+    char err[ESTAB_ERRLEN];
+    estab_link *link;
+    uint8_t ip[16], len;
+    int port;
+
+    estab_host_env(&env);
+    estab_config_init(&cfg);
+    estab_config_profile(&cfg, "linux");
+    cfg.sndbuf = cfg.rcvbuf = buffers;
+    cfg.port_lo = 1024;
+    cfg.port_hi = 65535;
+    if (estab_stack_new(&o->stack, &env, &cfg) || estab_loop_new(&o->loop, o->stack, err))
+        die("no stack");
+    if (estab_link_open(&link, spec, err))
+        die("%s", err);
+    port = estab_loop_attach(o->loop, link, err);
+    if (port < 0)
+        die("%s", err);
+    if (estab_prefix_parse(ip, &len, addr) || estab_addr_add(o->stack, port, ip, len))
+        die("%s: no such address", addr);
+    return o;
+}
+
+void ours_close(struct ours *o)
+{
+    estab_loop_free(o->loop);
+    estab_stack_free(o->stack);
+    free(o);
+}
+
+static estab_sock connect_to(struct ours *o, const char *ip, uint16_t port)
+{
+    struct estab_addr a;
+    estab_sock k;
+    int rc;
+
+    if (estab_addr_parse(&a, ip, NULL) || estab_socket(o->stack, ESTAB_TCP, &k))
+        die("no socket");
+    a.port = port;
+    estab_setopt(o->stack, k, ESTAB_O_NODELAY, 1);
+    rc = estab_connect(o->stack, k, &a);
+    if (rc != ESTAB_E_INPROGRESS)
+        die("connecting: %s", estab_strerror(rc));
+    return k;
+}
+
+static estab_sock open_to(struct ours *o, const char *ip, uint16_t port)
+{
+    estab_sock k = connect_to(o, ip, port);
+
+    while (!(estab_ready(o->stack, k) & ESTAB_EV_OUT))
+        turn(o);
+    return k;
+}
+
+/* Fills the socket's buffer. */
+static void pour(struct ours *o, estab_sock k)
+{
+    struct estab_iov v = {o->buf, APP};
+    ptrdiff_t n;
+
+    while ((n = estab_send(o->stack, k, &v, 1, 0)) > 0)
+        ;
+    if (n != ESTAB_E_AGAIN)
+        die("sending: %s", estab_strerror((int)n));
+}
+
+static uint64_t drain(struct ours *o, estab_sock k)
+{
+    struct estab_iov v = {o->buf, APP};
+    uint64_t sum = 0;
+    ptrdiff_t n;
+
+    while ((n = estab_recv(o->stack, k, &v, 1, 0)) > 0)
+        sum += (uint64_t)n;
+    if (n != ESTAB_E_AGAIN)
+        die("receiving: %s", n ? estab_strerror((int)n) : "the end");
+    return sum;
+}
+
+double ours_out(struct ours *o, const char *ip, const struct peer *p, double seconds)
+{
+    estab_sock k = open_to(o, ip, PORT_SINK);
+    double from = seconds_now(), warm = seconds / 4, now;
+    uint64_t before = 0;
+
+    while ((now = seconds_now() - from) < warm + seconds) {
+        if (before == 0 && now > warm) {
+            before = *p->counted;
+            warm = now;
+        }
+        pour(o, k);
+        turn(o);
+    }
+    now = 8 * (double)(*p->counted - before) / (seconds_now() - from - warm);
+    estab_abort(o->stack, k);
+    estab_loop_flush(o->loop);
+    return now;
+}
+
+double ours_in(struct ours *o, const char *ip, double seconds)
+{
+    estab_sock k = open_to(o, ip, PORT_SOURCE);
+    double from = seconds_now(), warm = seconds / 4, now;
+    uint64_t sum = 0;
+    bool counts = false;
+
+    while ((now = seconds_now() - from) < warm + seconds) {
+        if (!counts && now > warm) {
+            counts = true;
+            warm = now;
+            sum = 0;
+        }
+        turn(o);
+        sum += drain(o, k);
+    }
+    now = 8 * (double)sum / (seconds_now() - from - warm);
+    estab_abort(o->stack, k);
+    estab_loop_flush(o->loop);
+    return now;
+}
+
+double ours_rr(struct ours *o, const char *ip, unsigned count, double *p99)
+{
+    estab_sock k = open_to(o, ip, PORT_ECHO);
+    double *v = calloc(count, sizeof *v), m;
+    struct estab_iov iov = {o->buf, MESSAGE};
+
+    for (unsigned i = 0; i < count; i++) {
+        double at = seconds_now();
+
+        if (estab_send(o->stack, k, &iov, 1, 0) != MESSAGE)
+            die("the exchange broke");
+        while (estab_recv(o->stack, k, &iov, 1, 0) != MESSAGE)
+            turn(o);
+        v[i] = seconds_now() - at;
+    }
+    m = median(v, count);
+    *p99 = v[count * 99 / 100];
+    free(v);
+    estab_abort(o->stack, k);
+    estab_loop_flush(o->loop);
+    return m;
+}
+
+static void begin_short(struct ours *o, const char *ip, estab_sock *k)
+{
+    *k = connect_to(o, ip, PORT_SHORT);
+    estab_watch(o->stack, *k, ESTAB_EV_OUT, k);
+}
+
+/* The next step of a short connection; true: it is over. */
+static bool go_on(struct ours *o, estab_sock k, uint32_t mask, estab_sock *user)
+{
+    struct estab_iov v = {o->buf, MESSAGE};
+    ptrdiff_t got;
+
+    if (mask & ESTAB_EV_ERR)
+        die("a short connection broke");
+    if (mask & ESTAB_EV_OUT) {
+        if (estab_send(o->stack, k, &v, 1, 0) != MESSAGE)
+            die("a short connection took no request");
+        estab_watch(o->stack, k, ESTAB_EV_IN, user);
+        return false;
+    }
+    while ((got = estab_recv(o->stack, k, &v, 1, 0)) > 0)
+        ;
+    return got == 0;
+}
+
+double ours_short(struct ours *o, const char *ip, unsigned inflight, double seconds)
+{
+    estab_sock *k = calloc(inflight, sizeof *k), *which;
+    struct estab_event e[64];
+    uint64_t done = 0;
+    double from = seconds_now();
+    size_t n;
+
+    for (unsigned i = 0; i < inflight; i++)
+        begin_short(o, ip, &k[i]);
+    while (seconds_now() - from < seconds) {
+        turn(o);
+        n = estab_events(o->stack, e, 64);
+        for (size_t i = 0; i < n; i++) {
+            which = e[i].user;
+            if (!go_on(o, e[i].sock, e[i].mask, which))
+                continue;
+            estab_close(o->stack, *which);
+            done++;
+            begin_short(o, ip, which);
+        }
+    }
+    from = seconds_now() - from;
+    for (unsigned i = 0; i < inflight; i++)
+        estab_abort(o->stack, k[i]);
+    estab_loop_flush(o->loop);
+    free(k);
+    return (double)done / from;
+}
