@@ -108,6 +108,16 @@ static void open_at(struct finder *f, const char *path, bool named)
                   "%s: permission denied: a stack answers the user who runs it, root and the group "
                   "it names; try sudo",
                   path);
+    else if (errno == ENOENT)
+        say_error(f->name,
+                  "%s: no stack has its control socket there; without --ctl every stack of this "
+                  "user is asked",
+                  path);
+    else if (errno == ECONNREFUSED)
+        say_error(f->name,
+                  "%s: nobody answers there: the stack whose control socket it was has "
+                  "ended, or it never was one",
+                  path);
     else if (errno == EAGAIN)
         say_error(f->name,
                   "%s: its process takes no clients: is it stopped or stuck?  Look with "

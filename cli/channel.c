@@ -5,6 +5,7 @@
 #include "command.h"
 #include "interrupt.h"
 #include "node.h"
+#include "option.h"
 #include "say.h"
 
 #include <errno.h>
@@ -63,10 +64,9 @@ static int parse_length(struct options *o, const char *text)
 
 static int parse_max(struct options *o, const char *text)
 {
-    char *end;
-    unsigned long long v = strtoull(text, &end, 10);
+    uint64_t v;
 
-    if (end == text || *end || v > UINT32_MAX)
+    if (!option_number(&v, text, 0, UINT32_MAX))
         return say_usage("channel", "'%s' is not a number of octets", text);
     o->conf.max_message = v;
     return 0;
@@ -93,9 +93,8 @@ static int parse_option(struct options *o, int c, char *argv[])
             return 0;
         return say_usage("channel", "'%s' is not a number of seconds", optarg);
     case ':':
-        return say_usage("channel", "%s needs a value", argv[optind - 1]);
     case '?':
-        return say_usage("channel", "unknown option %s", argv[optind - 1]);
+        return option_wrong("channel", c, argv);
     default:
         if (node_option(&o->node, c, optarg, err) == 0)
             return 0;

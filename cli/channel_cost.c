@@ -4,6 +4,7 @@
 #include "channel_world.h"
 #include "command.h"
 #include "node.h"
+#include "option.h"
 #include "say.h"
 
 #include <getopt.h>
@@ -495,10 +496,9 @@ static const struct option longopts[] = {{"requests", required_argument, NULL, O
 
 static int parse_number(uint32_t *out, uint32_t least, uint32_t most, const char *text)
 {
-    char *end;
-    unsigned long long v = strtoull(text, &end, 10);
+    uint64_t v;
 
-    if (*text < '0' || *text > '9' || *end || v < least || v > most)
+    if (!option_number(&v, text, least, most))
         return say_usage("channel", "'%s' is not a number from %u to %u", text, least, most);
     *out = (uint32_t)v;
     return 0;
@@ -528,10 +528,8 @@ static int parse_option(struct load *l, int c, estab_dur *rtt, char *argv[])
     case OPT_JSON:
         l->json = true;
         return 0;
-    case ':':
-        return say_usage("channel", "%s needs a value", argv[optind - 1]);
     default:
-        return say_usage("channel", "unknown option %s", argv[optind - 1]);
+        return option_wrong("channel", c, argv);
     }
 }
 
@@ -541,7 +539,7 @@ int channel_cost(int argc, char *argv[])
     estab_dur rtt = ESTAB_MS(20);
     int c, rc;
 
-    optind = 1;
+    optind = 0;
     while ((c = getopt_long(argc, argv, ":", longopts, NULL)) != -1) {
         rc = parse_option(&l, c, &rtt, argv);
         if (rc)

@@ -4,6 +4,7 @@
 #include "diagram.h"
 #include "explore.h"
 #include "interrupt.h"
+#include "option.h"
 #include "say.h"
 
 #include <errno.h>
@@ -90,15 +91,6 @@ struct check {
     uint64_t edges[ESTAB_TCP_STATES][ESTAB_TCP_STATES];
 };
 
-static int parse_number(uint64_t *out, const char *text, uint64_t most)
-{
-    char *end;
-
-    errno = 0;
-    *out = strtoull(text, &end, 10);
-    return errno || end == text || *end || text[0] == '-' || *out > most ? -1 : 0;
-}
-
 static int parse(struct check *c, int argc, char *argv[])
 {
     uint64_t n;
@@ -119,13 +111,13 @@ static int parse(struct check *c, int argc, char *argv[])
             c->script_path = optarg;
             break;
         case 'n':
-            if (parse_number(&n, optarg, 100000000) < 0 || n < 2)
+            if (!option_number(&n, optarg, 2, 100000000))
                 return say_usage("check", "'%s' is not a number of states (2 to 100000000)",
                                  optarg);
             c->own.states = n;
             break;
         case OPT_RUN:
-            if (parse_number(&n, optarg, 100000000) < 0 || n < 1)
+            if (!option_number(&n, optarg, 1, 100000000))
                 return say_usage("check", "'%s' is not the number of a state (1 to 100000000)",
                                  optarg);
             c->own.run = n;
@@ -141,13 +133,12 @@ static int parse(struct check *c, int argc, char *argv[])
             c->own.timestamps = c->given = true;
             break;
         case ':':
-            return say_usage("check", "%s needs a value", argv[optind - 1]);
         case '?':
-            return say_usage("check", "unknown option %s", argv[optind - 1]);
+            return option_wrong("check", o, argv);
         default: {
             const struct bound *b = &bounds[o - OPT_BOUND];
 
-            if (parse_number(&n, optarg, b->most) < 0)
+            if (!option_number(&n, optarg, 0, b->most))
                 return say_usage("check", "--%s takes a number up to %u, not '%s'", b->name,
                                  b->most, optarg);
             *(unsigned *)(void *)((char *)&c->own + b->at) = (unsigned)n;

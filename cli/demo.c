@@ -3,6 +3,7 @@
 #include "demo.h"
 #include "command.h"
 #include "interrupt.h"
+#include "option.h"
 #include "say.h"
 
 #include <getopt.h>
@@ -37,12 +38,11 @@ static int parse_place(struct demo *d, const char *word)
 
 static int parse_size(struct demo *d, const char *word)
 {
-    char *end;
-    unsigned long v = strtoul(word, &end, 10);
+    uint64_t v;
 
-    if (*word < '0' || *word > '9' || *end || v < 1 || v > 1024)
+    if (!option_number(&v, word, 1, 1024))
         return say_usage("demo", "--size takes 1 to 1024 (MiB), not '%s'", word);
-    d->size = (uint64_t)v << 20;
+    d->size = v << 20;
     return 0;
 }
 
@@ -72,10 +72,8 @@ static int parse_option(struct demo *d, int c, char *argv[])
     case OPT_KEEP:
         d->keep = true;
         return 0;
-    case ':':
-        return say_usage("demo", "%s needs a value", argv[optind - 1]);
     default:
-        return say_usage("demo", "unknown option %s", argv[optind - 1]);
+        return option_wrong("demo", c, argv);
     }
 }
 

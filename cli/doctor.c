@@ -4,6 +4,7 @@
 #include "command.h"
 #include "diagnose.h"
 #include "node.h"
+#include "option.h"
 #include "say.h"
 
 #include <getopt.h>
@@ -61,10 +62,8 @@ static int parse(struct doctor *d, int argc, char *argv[])
         case 'j':
             d->json = true;
             break;
-        case ':':
-            return say_usage("doctor", "%s needs a value", argv[optind - 1]);
         default:
-            return say_usage("doctor", "unknown option %s", argv[optind - 1]);
+            return option_wrong("doctor", c, argv);
         }
     }
     return optind == argc ? 0 : say_usage("doctor", "takes no argument: %s", argv[optind]);

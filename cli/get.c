@@ -9,6 +9,7 @@
 #include "http_fetch.h"
 #include "interrupt.h"
 #include "node.h"
+#include "option.h"
 #include "say.h"
 
 #include <errno.h>
@@ -132,9 +133,8 @@ static int parse(struct get *g, int argc, char *argv[])
             g->linger = true;
             break;
         case ':':
-            return say_usage("get", "%s needs a value", argv[optind - 1]);
         case '?':
-            return say_usage("get", "unknown option %s", argv[optind - 1]);
+            return option_wrong("get", c, argv);
         default:
             if (node_option(&g->config, c, optarg, err) < 0)
                 return say_usage("get", "%s", err);

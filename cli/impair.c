@@ -8,6 +8,7 @@
 #include "command.h"
 #include "interrupt.h"
 #include "netns.h"
+#include "option.h"
 #include "say.h"
 #include "sim_show.h"
 
@@ -262,8 +263,9 @@ struct words {
     const char *link, *back;
 };
 
-static int parse_option(struct impair *m, struct words *w, int c)
+static int parse_option(struct impair *m, struct words *w, int c, char *const argv[])
 {
+    uint64_t n;
     double v;
 
     switch (c) {
@@ -280,14 +282,13 @@ static int parse_option(struct impair *m, struct words *w, int c)
         m->json = true;
         return 0;
     case OPT_SEED:
-        if (estab_quantity_parse(&v, optarg, ESTAB_UNIT_COUNT))
-            return say_usage("impair", "--seed '%s' is no number", optarg);
-        m->seed = (uint64_t)v;
-        return 0;
+        return option_number(&m->seed, optarg, 0, UINT64_MAX)
+                   ? 0
+                   : say_usage("impair", "--seed '%s' is no number", optarg);
     case OPT_MTU:
-        if (estab_quantity_parse(&v, optarg, ESTAB_UNIT_COUNT) || v < 68 || v > 65535)
+        if (!option_number(&n, optarg, 68, 65535))
             return say_usage("impair", "--mtu '%s': from 68 to 65535", optarg);
-        m->mtu = (uint32_t)v;
+        m->mtu = (uint32_t)n;
         return 0;
     case OPT_FOR:
         if (estab_quantity_parse(&v, optarg, ESTAB_UNIT_TIME) || v < 1 || v > 1e18)
@@ -295,7 +296,7 @@ static int parse_option(struct impair *m, struct words *w, int c)
         m->lasts = (estab_dur)v;
         return 0;
     default:
-        return EXIT_USAGE;
+        return option_wrong("impair", c, argv);
     }
 }
 
@@ -318,8 +319,8 @@ static int run(int argc, char *argv[])
     struct words w = {.link = ""};
 
     optind = 0;
-    while ((c = getopt_long(own, argv, "", options, NULL)) != -1) {
-        rc = parse_option(&m, &w, c);
+    while ((c = getopt_long(own, argv, ":", options, NULL)) != -1) {
+        rc = parse_option(&m, &w, c, argv);
         if (rc)
             return rc;
     }

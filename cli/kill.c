@@ -2,6 +2,7 @@
 /* kill.c - `estab kill`: aborts connections of running stacks. */
 #include "ask.h"
 #include "command.h"
+#include "option.h"
 #include "say.h"
 
 #include <getopt.h>
@@ -37,10 +38,8 @@ static int parse(struct killing *q, int argc, char *argv[])
         case 'y':
             q->yes = true;
             break;
-        case ':':
-            return say_usage("kill", "%s needs a value", argv[optind - 1]);
         default:
-            return say_usage("kill", "unknown option %s", argv[optind - 1]);
+            return option_wrong("kill", c, argv);
         }
     }
     if (optind == argc)

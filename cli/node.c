@@ -3,6 +3,7 @@
  */
 #include "node.h"
 #include "kernel_end.h"
+#include "option.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -291,10 +292,9 @@ static int parse_gateway(struct node_config *c, const char *value, char *err)
 
 static int parse_mtu(struct node_config *c, const char *value, char *err)
 {
-    char *end;
-    unsigned long v = strtoul(value, &end, 10);
+    uint64_t v;
 
-    if (*value < '0' || *value > '9' || *end || v < 68 || v > 65535) {
+    if (!option_number(&v, value, 68, 65535)) {
         snprintf(err, ESTAB_ERRLEN, "'%s' is not an MTU: 68 (1280 with IPv6) to 65535", value);
         return -1;
     }

@@ -5,6 +5,7 @@
 #include "interrupt.h"
 #include "kernel_end.h"
 #include "node.h"
+#include "option.h"
 #include "say.h"
 
 #include <stdlib.h>
@@ -99,9 +100,8 @@ static int parse(struct serve *v, int argc, char *argv[])
             v->verbose = true;
             break;
         case ':':
-            return say_usage("serve", "%s needs a value", argv[optind - 1]);
         case '?':
-            return say_usage("serve", "unknown option %s", argv[optind - 1]);
+            return option_wrong("serve", c, argv);
         default:
             if (node_option(&v->config, c, optarg, err) < 0)
                 return say_usage("serve", "%s", err);

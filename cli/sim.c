@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* sim.c - estab sim: networks in virtual time. */
 #include "command.h"
+#include "option.h"
 #include "say.h"
 #include "sim_show.h"
 
@@ -59,15 +60,6 @@ static int show(const char *topology)
     return say_usage("sim", "no topology '%s' is built in", topology);
 }
 
-static int parse_u64(uint64_t *out, const char *text)
-{
-    char *end;
-
-    errno = 0;
-    *out = strtoull(text, &end, 10);
-    return *text < '0' || *text > '9' || *end || errno ? -1 : 0;
-}
-
 static int parse_span(estab_dur *out, const char *text)
 {
     double v;
@@ -110,25 +102,25 @@ static const struct option options[] = {
     {NULL, 0, NULL, 0},
 };
 
-static int parse_option(struct sim *s, int c)
+static int parse_option(struct sim *s, int c, char *const argv[])
 {
     uint64_t n;
 
     switch (c) {
     case OPT_SEED:
-        return parse_u64(&s->opt.seed, optarg)
-                   ? say_usage("sim", "--seed '%s' is no number", optarg)
-                   : 0;
+        return option_number(&s->opt.seed, optarg, 0, UINT64_MAX)
+                   ? 0
+                   : say_usage("sim", "--seed '%s' is no number", optarg);
     case OPT_FOR:
         return parse_span(&s->opt.lasts, optarg)
                    ? say_usage("sim", "--for '%s' is no time; like 30s", optarg)
                    : 0;
     case OPT_CAMPAIGN:
-        return parse_u64(&s->campaign, optarg) || s->campaign == 0
-                   ? say_usage("sim", "--campaign '%s' is no number of seeds", optarg)
-                   : 0;
+        return option_number(&s->campaign, optarg, 1, UINT64_MAX)
+                   ? 0
+                   : say_usage("sim", "--campaign '%s' is no number of seeds", optarg);
     case 'j':
-        if (parse_u64(&n, optarg) || n == 0 || n > 1024)
+        if (!option_number(&n, optarg, 1, 1024))
             return say_usage("sim", "-j '%s' is no number of processes", optarg);
         s->jobs = (unsigned)n;
         return 0;
@@ -163,7 +155,7 @@ static int parse_option(struct sim *s, int c)
         s->quiet = true;
         return 0;
     default:
-        return EXIT_USAGE; /* getopt has said why */
+        return option_wrong("sim", c, argv);
     }
 }
 
@@ -172,8 +164,8 @@ static int parse(struct sim *s, int argc, char *argv[])
     int c, rc;
 
     optind = 0;
-    while ((c = getopt_long(argc, argv, "qj:", options, NULL)) != -1) {
-        rc = parse_option(s, c);
+    while ((c = getopt_long(argc, argv, ":qj:", options, NULL)) != -1) {
+        rc = parse_option(s, c, argv);
         if (rc)
             return rc;
     }

@@ -4,6 +4,7 @@
 #include "command.h"
 #include "interrupt.h"
 #include "node.h"
+#include "option.h"
 #include "say.h"
 
 #include <errno.h>
@@ -117,10 +118,8 @@ static int parse_options(struct ss *q, int argc, char *argv[])
         case 'H':
             q->no_header = true;
             break;
-        case ':':
-            return say_usage("ss", "%s needs a value", argv[optind - 1]);
         default:
-            return say_usage("ss", "unknown option %s", argv[optind - 1]);
+            return option_wrong("ss", c, argv);
         }
     }
     q->only_udp = udp && !tcp;

@@ -3,6 +3,7 @@
 #include "ask.h"
 #include "command.h"
 #include "interrupt.h"
+#include "option.h"
 #include "say.h"
 
 #include <errno.h>
@@ -42,7 +43,6 @@ static const struct option options[] = {{"ctl", required_argument, NULL, OPT_CTL
 
 static int parse(struct tracing *q, int argc, char *argv[])
 {
-    char *end;
     int c;
 
     while ((c = getopt_long(argc, argv, ":jc:", options, NULL)) != -1) {
@@ -54,14 +54,11 @@ static int parse(struct tracing *q, int argc, char *argv[])
             q->json = true;
             break;
         case 'c':
-            q->most = strtoull(optarg, &end, 10);
-            if (end == optarg || *end || q->most == 0)
+            if (!option_number(&q->most, optarg, 1, UINT64_MAX))
                 return say_usage("trace", "'%s' is not a number of records", optarg);
             break;
-        case ':':
-            return say_usage("trace", "%s needs a value", argv[optind - 1]);
         default:
-            return say_usage("trace", "unknown option %s", argv[optind - 1]);
+            return option_wrong("trace", c, argv);
         }
     }
     return ask_filter("trace", q->filter_text, &q->filter, argc - optind, argv + optind)

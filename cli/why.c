@@ -2,6 +2,7 @@
 /* why.c - `estab why`: one sentence for each connection, with its evidence. */
 #include "ask.h"
 #include "command.h"
+#include "option.h"
 #include "say.h"
 
 #include <getopt.h>
@@ -41,10 +42,8 @@ static int parse(struct why *w, int argc, char *argv[])
         case 't':
             w->times = true;
             break;
-        case ':':
-            return say_usage("why", "%s needs a value", argv[optind - 1]);
         default:
-            return say_usage("why", "unknown option %s", argv[optind - 1]);
+            return option_wrong("why", c, argv);
         }
     }
     return ask_filter("why", w->filter_text, &w->filter, argc - optind, argv + optind) ? 0

@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* ask_test.c - what ss, why, kill and doctor make of a control socket that another process has, who
  * may be stopped, dead or hostile. */
-#include "link_kit.h"
+#include "cli_kit.h"
 
 #include "cli/ask.h"
-#include "cli/command.h"
 
-#include <getopt.h>
 #include <signal.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -87,34 +85,6 @@ static bool take(void *ctx, const struct asked *from, json_t *line)
     return true;
 }
 
-/* What goes to both goes to f->said in between. */
-static FILE *hear(int old[2])
-{
-    FILE *said = tmpfile();
-
-    fflush(NULL);
-    for (int i = 0; i < 2; i++) {
-        old[i] = dup(1 + i);
-        assert_true(dup2(fileno(said), 1 + i) >= 0);
-    }
-    return said;
-}
-
-static void heard(struct fake *f, FILE *said, const int old[2])
-{
-    fflush(NULL);
-    for (int i = 0; i < 2; i++) {
-        assert_true(dup2(old[i], 1 + i) >= 0);
-        close(old[i]);
-    }
-    rewind(said);
-    f->said[fread(f->said, 1, sizeof f->said - 1, said)] = '\0';
-    fclose(said);
-    for (const char *c = f->said; *c; c++)
-        if (*c != '\n' && (*c < ' ' || *c > '~'))
-            fail_msg("0x%02x goes to the terminal", (uint8_t)*c);
-}
-
 static void is_asked(struct fake *f, estab_dur patience)
 {
     struct ask a = {.name = "test",
@@ -123,11 +93,11 @@ static void is_asked(struct fake *f, estab_dur patience)
                     .line = take,
                     .ctx = f,
                     .patience = patience};
-    int old[2];
-    FILE *said = hear(old);
+    struct hearing h;
 
+    hear(&h);
     f->status = ask_stacks(&a);
-    heard(f, said, old);
+    heard(&h, f->said, sizeof f->said);
 }
 
 static void is_asked_in_vain(struct fake *f, estab_dur patience, const char *said)
@@ -249,6 +219,20 @@ static void nonsense(void **state)
     is_asked_in_vain(&f, LONG, "not what a stack says");
 }
 
+static void nobody_is_there(void **state)
+{
+    struct fake f = {.path = "/tmp/estab-ask-nowhere/s"};
+
+    (void)state;
+    is_asked(&f, LONG);
+    assert_int_equal(f.status, EXIT_FAILURE);
+    assert_non_null(strstr(f.said, "no stack has its control socket there"));
+    memcpy(f.path, "/etc/passwd", 12);
+    is_asked(&f, LONG);
+    assert_int_equal(f.status, EXIT_FAILURE);
+    assert_non_null(strstr(f.said, "nobody answers there"));
+}
+
 static void another_version(void **state)
 {
     static const char text[] = "{\"estab\":\"9\\u001b\",\"protocol\":3}\n{\"end\":true}\n";
@@ -288,8 +272,6 @@ static void what_every_tool_prints(void **state)
     for (size_t i = 0; i < sizeof runs / sizeof *runs; i++) {
         char *argv[] = {NULL, NULL, "--ctl", NULL, "state", "all", NULL};
         char name[16], option[16];
-        int old[2];
-        FILE *said;
 
         fake_open(&f, CLOSES, evil, sizeof evil - 1);
         snprintf(name, sizeof name, "%s", runs[i].tool->name);
@@ -297,10 +279,7 @@ static void what_every_tool_prints(void **state)
         argv[0] = name;
         argv[1] = option;
         argv[3] = f.path;
-        said = hear(old);
-        optind = 0; /* getopt begins anew */
-        (void)runs[i].tool->run(6, argv);
-        heard(&f, said, old);
+        (void)runs_tool(runs[i].tool, argv, f.said, sizeof f.said);
         if (strstr(option, "j"))
             for (const char *at = f.said, *nl; (nl = strchr(at, '\n')) != NULL; at = nl + 1) {
                 json_t *o = json_loadb(at, (size_t)(nl - at), 0, NULL);
@@ -325,6 +304,7 @@ int main(void)
         cmocka_unit_test(a_line_without_end),
         cmocka_unit_test(death_in_the_middle),
         cmocka_unit_test(nonsense),
+        cmocka_unit_test(nobody_is_there),
         cmocka_unit_test(another_version),
         cmocka_unit_test(what_every_tool_prints),
     };
