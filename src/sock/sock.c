@@ -160,11 +160,11 @@ ptrdiff_t estab_recv(estab_stack *s, estab_sock k, const struct estab_iov *iov, 
 
 int estab_recv_lend(estab_stack *s, estab_sock k, void *buf, size_t len)
 {
-    struct tcb *t = tcb_of(s, k);
+    struct tcb *t = sock_tcb(s, k);
     int err;
 
     if (!t)
-        return udp_of(s, k) ? ESTAB_E_NOTSUP : ESTAB_E_BADF;
+        return sock_udp(s, k) ? ESTAB_E_NOTSUP : ESTAB_E_BADF;
     if (!buf || len == 0 || len > 1u << 31)
         return ESTAB_E_INVAL;
     stack_enter(s);
@@ -175,11 +175,11 @@ int estab_recv_lend(estab_stack *s, estab_sock k, void *buf, size_t len)
 
 ptrdiff_t estab_recv_end(estab_stack *s, estab_sock k)
 {
-    struct tcb *t = tcb_of(s, k);
+    struct tcb *t = sock_tcb(s, k);
     ptrdiff_t n;
 
     if (!t)
-        return udp_of(s, k) ? ESTAB_E_NOTSUP : ESTAB_E_BADF;
+        return sock_udp(s, k) ? ESTAB_E_NOTSUP : ESTAB_E_BADF;
     stack_enter(s);
     n = tcp_recv_end(t);
     stack_leave(s);

@@ -60,7 +60,7 @@ static struct udp_sock *nth_sharing(const struct udp_layer *l, const struct udp_
 }
 
 /* of: the datagram's own tuple. */
-static struct udp_sock *find_at(const struct udp_layer *l, const struct udp_tuple *k,
+static struct udp_sock *udp_find_at(const struct udp_layer *l, const struct udp_tuple *k,
                                 const struct udp_tuple *of)
 {
     bool v4 = ip_is4(of->peer);
@@ -82,7 +82,7 @@ static struct udp_sock *find_at(const struct udp_layer *l, const struct udp_tupl
 
 struct udp_sock *udp_demux_connected(const struct udp_layer *l, const struct udp_tuple *k)
 {
-    return k->pport ? find_at(l, k, k) : NULL;
+    return k->pport ? udp_find_at(l, k, k) : NULL;
 }
 
 struct udp_sock *udp_demux(const struct udp_layer *l, const struct udp_tuple *k)
@@ -93,7 +93,7 @@ struct udp_sock *udp_demux(const struct udp_layer *l, const struct udp_tuple *k)
     for (int i = 0; !u && i < 3; i++) {
         struct udp_tuple at = {no_one, tries[i], k->lport, 0};
 
-        u = find_at(l, &at, k);
+        u = udp_find_at(l, &at, k);
     }
     return u;
 }
