@@ -204,7 +204,8 @@ enum estab_mtu_probing { /* RFC 4821: how the size of segments is found out */
 };
 struct estab_config { /* append-only; `size` tells the library which fields the caller knows */
     size_t size;
-    uint16_t shard, nshards; /* ephemeral ports are chosen to hash back to `shard` */
+    uint16_t shard, nshards; /* which of how many stacks with this address: estab_frame_shard();
+                                0 and 1: the only one */
     uint32_t max_conns;      /* connections with a control block */
     uint32_t max_synq;       /* half-open entries, all listeners together */
     uint32_t max_timewait;   /* TIME-WAIT entries; beyond it the oldest goes */
@@ -342,6 +343,17 @@ int estab_input(estab_stack *s, int port, const struct estab_frame *f, size_t n)
 int estab_output(estab_stack *s, int port, struct estab_frame *f, size_t n);
 estab_time estab_deadline(const estab_stack *s); /* when to call estab_expire, or ESTAB_NEVER */
 int estab_expire(estab_stack *s);                /* runs due timers; returns how many fired */
+
+/* Several stacks with one address, each run by its own thread: which of them a frame is for, by its
+ * four-tuple; estab_config says to each which it is.  ESTAB_SHARD_ALL: all of them must hear it
+ * (what neighbours and routers say).  A listener listens on every stack; estab_connect() chooses a
+ * port whose answers come home, and says E_ADDRNOTAVAIL of one that was bound and does not.
+ * Fragments go by their addresses, and a TCP segment that comes in them is dropped where it is not
+ * at home.  UDP sockets are bound on every stack.  Any thread. */
+#define ESTAB_SHARD_ALL UINT32_MAX
+uint32_t estab_frame_shard(enum estab_medium medium, const struct estab_frame *f, uint16_t nshards);
+/* The same of two ends. */
+uint32_t estab_flow_shard(const struct estab_addr *a, const struct estab_addr *b, uint16_t nshards);
 
 /* ---- sockets: BSD verbs, never blocking ----
  * Every call: E_BADF for a dead handle. */
@@ -652,7 +664,7 @@ void estab_tap(estab_stack *s, void (*tap)(void *ctx, const struct estab_trace *
 
 struct estab_port_forecast { /* append-only, versioned like estab_config */
     size_t size;
-    uint32_t ports; /* from port_lo to port_hi */
+    uint32_t ports; /* from port_lo to port_hi, of this shard */
     uint32_t free;  /* not taken */
     uint32_t
         reusable;   /* of busy[ESTAB_TIME_WAIT]: what estab_connect() would take once free is 0 */

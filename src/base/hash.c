@@ -91,6 +91,26 @@ uint64_t hash_sip13(const struct hash_key *key, const void *data, size_t len)
     return siphash(key, data, len, 1, 3);
 }
 
+static uint64_t spread(uint64_t x)
+{
+    x = (x ^ x >> 32) * 0xd6e8feb86659fd93u;
+    x = (x ^ x >> 32) * 0xd6e8feb86659fd93u;
+    return x ^ x >> 32;
+}
+
+static uint64_t hash_end(const uint8_t a[16], uint16_t port)
+{
+    uint64_t half[2];
+
+    memcpy(half, a, sizeof half);
+    return spread(half[0] ^ spread(half[1]) ^ (uint64_t)port << 24);
+}
+
+uint32_t hash_flow(const uint8_t a[16], uint16_t a_port, const uint8_t b[16], uint16_t b_port)
+{
+    return (uint32_t)(spread(hash_end(a, a_port) + hash_end(b, b_port)) >> 32);
+}
+
 uint64_t hash_sip24(const struct hash_key *key, const void *data, size_t len)
 {
     return siphash(key, data, len, 2, 4);

@@ -16,6 +16,8 @@ struct hash_key {
 };
 struct hash_key hash_key_of(const uint8_t octets[16]); /* as SipHash reads one */
 uint64_t hash_sip13(const struct hash_key *key, const void *data, size_t len);
+/* Of two ends, whichever is named first, and no secret: for sharing out, not for finding. */
+uint32_t hash_flow(const uint8_t a[16], uint16_t a_port, const uint8_t b[16], uint16_t b_port);
 uint64_t hash_sip24(const struct hash_key *key, const void *data, size_t len);
 
 #define HASH_NONE UINT32_MAX /* not a valid reference */

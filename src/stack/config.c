@@ -58,8 +58,7 @@ struct bound {
 
 /* Fields without a bound of their own: a switch, or 0 and every other value mean something. */
 static const struct bound bounds[] = {
-    BOUND(shard, 0, 0),
-    BOUND(nshards, 0, 1),
+    BOUND(nshards, 0, 1024),
     BOUND(max_conns, 1, SLOTS),
     BOUND(max_synq, 1, SLOTS),
     BOUND(max_timewait, 1, SLOTS),
@@ -128,6 +127,7 @@ static bool agree(const struct estab_config *c, struct estab_config_fault *why)
     return in_bounds("rto_min", c->rto_min, 1, c->rto_max, why) &&
            in_bounds("rto_init", c->rto_init, 1, c->rto_max, why) &&
            in_bounds("port_lo", c->port_lo, 1, c->port_hi, why) &&
+           in_bounds("shard", c->shard, 0, c->nshards ? c->nshards - 1u : 0, why) &&
            in_bounds("uto_min", c->uto_min, 0, c->uto_max, why) &&
            (c->mem_max == 0 ||
             in_bounds("mem_max", c->mem_max, ESTAB_MEM_LEAST, ESTAB_NEVER, why)) &&

@@ -53,6 +53,8 @@ static struct tcp_settings tcp_settings_of(const struct estab_config *c)
                                  .fastopen_cache = c->fastopen_cache,
                                  .port_lo = c->port_lo,
                                  .port_hi = c->port_hi,
+                                 .shard = c->shard,
+                                 .nshards = c->nshards,
                                  .cc = cc_find(c->cc),
                                  .cookies = (enum estab_syn_cookies)c->syn_cookies,
                                  .overflow = (enum estab_overflow)c->listen_overflow,

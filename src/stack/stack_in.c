@@ -57,8 +57,13 @@ static void to_tcb(struct tcb *t, const struct tcp_tuple *k, struct seg *g)
 static void to_listener(struct tcp_layer *l, const struct tcp_tuple *k, struct seg *g,
                         const struct ip_dgram *d, const seq_t *newer)
 {
-    struct tcb *t = tcp_demux_listener(l, k);
+    struct tcb *t;
 
+    if (!tcp_comes_home(l, k)) { /* it came in fragments, or somebody steers by another hash */
+        ip_drop(l->ip, d, RULE_TCP_SHARD);
+        return;
+    }
+    t = tcp_demux_listener(l, k);
     tcp_trace_in(l, k, 0, t ? ESTAB_LISTEN : ESTAB_CLOSED, g, 0);
     if (t)
         tcp_arrive_listen(t, g, d, newer);

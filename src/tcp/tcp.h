@@ -331,6 +331,7 @@ struct tcp_settings { /* of estab_config */
     uint8_t ecn; /* enum estab_ecn */
     uint32_t fastopen_cache;
     uint16_t port_lo, port_hi;
+    uint16_t shard, nshards;
     const struct cc_ops *cc;
     enum estab_syn_cookies cookies;
     enum estab_overflow overflow;
@@ -572,6 +573,8 @@ int tcp_port_lingers(struct tcb *t, uint16_t local, uint16_t lport);
 /* Sets t->lport: one that is free, or to a peer one whose TIME-WAIT may be reused.
  * ESTAB_E_INUSE. */
 int tcp_port_choose(struct tcb *t);
+/* Whether frames of k are brought to this stack: estab_config.nshards. */
+bool tcp_comes_home(const struct tcp_layer *l, const struct tcp_tuple *k);
 /* estab_port_forecast() for a path and a peer. */
 void tcp_port_forecast(const struct tcp_layer *l, uint16_t local, const struct estab_addr *peer,
                        struct estab_port_forecast *f);

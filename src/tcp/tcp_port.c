@@ -26,6 +26,16 @@ static uint32_t range_len(const struct tcp_layer *l)
     return (uint32_t)(l->set.port_hi - l->set.port_lo) + 1;
 }
 
+bool tcp_comes_home(const struct tcp_layer *l, const struct tcp_tuple *k)
+{
+    uint32_t hash;
+
+    if (l->set.nshards <= 1)
+        return true;
+    hash = hash_flow(ip_local(l->ip, k->local), k->lport, k->peer, k->pport);
+    return (uint64_t)hash * l->set.nshards >> 32 == l->set.shard;
+}
+
 /* Whole words; the bits beyond the last port are set, as if busy. */
 static size_t map_size(const struct tcp_layer *l)
 {
@@ -168,7 +178,7 @@ static struct tcp_port_map *map_need(struct tcp_layer *l, const struct tcp_tuple
     memset(bits, 0, map_size(l));
     for (uint32_t i = 0; i < n; i++) {
         at.lport = (uint16_t)(l->set.port_lo + i);
-        map_set(m, i, tcp_demux_peek(l, &at) != HASH_NONE);
+        map_set(m, i, !tcp_comes_home(l, &at) || tcp_demux_peek(l, &at) != HASH_NONE);
     }
     if (n % 64)
         bits[n / 64] |= ~(uint64_t)0 << n % 64;
@@ -237,6 +247,9 @@ int tcp_port_lingers(struct tcb *t, uint16_t local, uint16_t lport)
 static bool is_free(const struct tcp_layer *l, struct tcp_tuple *k, uint32_t at, uint32_t *ref)
 {
     k->lport = (uint16_t)(l->set.port_lo + at);
+    *ref = HASH_NONE;
+    if (!tcp_comes_home(l, k))
+        return false;
     *ref = tcp_demux_peek(l, k);
     return *ref == HASH_NONE && !tcp_port_bound(l, k->local, k->lport);
 }
@@ -418,10 +431,14 @@ void tcp_port_forecast(const struct tcp_layer *l, uint16_t local, const struct e
     struct tcp_tuple k = {peer->ip, local, 0, peer->port};
     uint32_t ref;
 
-    f->ports = range_len(l);
     f->next_at = ESTAB_NEVER;
-    for (uint32_t i = 0; i < f->ports; i++) {
-        if (is_free(l, &k, i, &ref)) {
+    for (uint32_t i = 0; i < range_len(l); i++) {
+        bool is_now = is_free(l, &k, i, &ref);
+
+        if (!tcp_comes_home(l, &k))
+            continue;
+        f->ports++;
+        if (is_now) {
             f->free++;
         } else if (ref == HASH_NONE) {
             f->bound++;

@@ -40,6 +40,7 @@ static int connect_prepare(struct tcb *t, const struct estab_addr *peer)
 {
     struct tcp_layer *l = t->layer;
     const uint8_t *src = t->path.local < TCP_ANY4 ? ip_local(l->ip, t->path.local) : NULL;
+    struct tcp_tuple k;
     uint8_t hop[16];
     int err;
 
@@ -56,7 +57,8 @@ static int connect_prepare(struct tcb *t, const struct estab_addr *peer)
         if (err)
             return err;
     }
-    return connect_tuple(t);
+    k = tcb_tuple(t);
+    return tcp_comes_home(l, &k) ? connect_tuple(t) : ESTAB_E_ADDRNOTAVAIL;
 }
 
 /* [MUST-46, RFC1122-4.2.3.10-1] */

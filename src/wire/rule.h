@@ -76,6 +76,7 @@
     X(TCP_HEADER, "tcp-header", "RFC 9293 section 3.1: data offset impossible")                    \
     X(TCP_CSUM, "tcp-checksum", "RFC 9293 section 3.1 [MUST-3]")                                   \
     X(TCP_OPTION, "tcp-option", "RFC 9293 section 3.1 [MUST-7]: option of impossible length")      \
+    X(TCP_SHARD, "tcp-other-shard", "a connection of another stack with this address: nshards")    \
     X(TCP_GROUP, "tcp-to-group", "RFC 9293 section 3.9.2.3 [MUST-57]")                             \
     X(TCP_PORT_0, "tcp-port-0", "RFC 6335 section 6: reserved")                                    \
     /* TCP: no connection, LISTEN, SYN-SENT */                                                     \
