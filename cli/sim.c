@@ -502,7 +502,14 @@ static int run_campaign(const struct sim *s)
 
     if (jobs > s->campaign)
         jobs = (unsigned)s->campaign;
-    if (!o || start_workers(s, jobs, &from)) {
+    if (!o) {
+        say_error("sim",
+                  "no memory for what comes of %" PRIu64 " seeds: take fewer, and --seed for "
+                  "where the next campaign begins",
+                  s->campaign);
+        return EXIT_FAILURE;
+    }
+    if (start_workers(s, jobs, &from)) {
         free(o);
         return EXIT_FAILURE;
     }

@@ -14,6 +14,7 @@ fail()
     echo "FAILED: $*"
     failed=1
 }
+man=$(cd "$(dirname "$0")/../../man" && pwd) || exit 1
 cd "$tmp" || exit 1
 
 # Every topology that is listed can be shown, and what is shown can be run.
@@ -61,6 +62,38 @@ printf 'vary loss 0%% 1%%\nvary size 1kB 9kB\nhost a b\nlink a b delay=1ms loss=
 printf 'flow f bulk a b bytes=$size\n' >>table.topo
 "$estab" sim --table table.topo >out || fail "--table"
 [ "$(wc -l <out)" = 5 ] || fail "a table of 2 x 2: $(cat out)"
+
+# The first example of the manual page, as it stands there.
+sed -n '/^A link of one/,/^\.Ed/{/^[a-z]/p}' "$man/estab-sim.1" >example.topo
+[ "$(wc -l <example.topo)" = 4 ] || fail "the example of the manual page is another: $(cat example.topo)"
+"$estab" sim example.topo --no-shrink >out 2>&1 || fail "the example of the manual page: $(cat out)"
+
+# Nobody works on for a campaign that was killed.
+"$estab" sim --campaign 1000000 -j2 pair bytes=1kB >/dev/null 2>&1 &
+parent=$!
+workers=
+for try in 1 2 3 4 5 6 7 8 9; do
+    workers=$(ps -o pid= --ppid $parent)
+    # shellcheck disable=SC2086
+    [ "$(echo $workers | wc -w)" = 2 ] && break
+    sleep 0.1
+done
+kill -KILL $parent
+wait $parent 2>/dev/null
+for try in 1 2 3 4 5 6 7 8 9; do
+    left=
+    for pid in $workers; do
+        case $(ps -o stat= -p "$pid") in "" | Z*) ;; *) left=$pid ;; esac
+    done
+    [ -z "$left" ] && break
+    sleep 0.1
+done
+[ -n "$workers" ] || fail "a campaign has no workers"
+if [ -n "$left" ]; then
+    fail "a worker goes on without its campaign"
+    # shellcheck disable=SC2086
+    kill -KILL $workers
+fi
 
 # Mistakes: status 2.
 for wrong in "--seed x pair" "--for soon pair" "pair dumbbell" "--campaign 0 pair" "" "nosuch" "pair rate=x"; do
