@@ -551,12 +551,14 @@ static bool is_shown_timer(enum estab_timer timer)
     case ESTAB_T_PERSIST:
     case ESTAB_T_KEEPALIVE:
     case ESTAB_T_SYNACK:
+    case ESTAB_T_TAIL:
         return true;
     case ESTAB_T_NONE:
     case ESTAB_T_DELACK:
     case ESTAB_T_SWS:
     case ESTAB_T_FINWAIT2:
     case ESTAB_T_2MSL:
+    case ESTAB_T_REORDER:
         return false;
     }
     return false;

@@ -108,6 +108,8 @@ enum estab_timer {
     ESTAB_T_FINWAIT2,  /* an orphan's FIN-WAIT-2 is bounded */
     ESTAB_T_2MSL,      /* TIME-WAIT, RFC 9293 section 3.4.2 */
     ESTAB_T_SYNACK,    /* a half-open entry's SYN,ACK again */
+    ESTAB_T_REORDER,   /* what was overtaken is lost, RFC 8985 section 6.3 */
+    ESTAB_T_TAIL,      /* tail loss probe, RFC 8985 section 7 */
 };
 enum { /* struct estab_trace.flags: the octet of the TCP header */
        ESTAB_FIN = 0x01,

@@ -34,7 +34,9 @@
 struct tcp_layer;
 struct tcp_frames;
 
-enum tcp_timer { /* due in this order when due together */
+enum tcp_timer {            /* due in this order when due together */
+                 TCP_T_REO, /* what was sent before something that has arrived is lost by then */
+                 TCP_T_PTO, /* the tail of a flight is probed */
                  TCP_T_REXMT,
                  TCP_T_PERSIST,
                  TCP_T_DELACK,
@@ -85,6 +87,21 @@ struct tcp_work {
     struct {
         uint32_t flight, delivered, out;
     } prr;
+    struct { /* RFC 8985 section 5.2 and 5.4, by its names; of what arrived and was sent last: */
+        uint32_t sent_us, rtt_us;
+        seq_t end;
+        seq_t fack, round; /* RACK.fack; RACK.dsack_round, if in_round */
+        uint8_t reo_mult, reo_persist;
+        bool valid, in_round;
+    } rack;
+    seq_t tlp_end;      /* TLP.end_seq, if tlp_out */
+    struct {            /* tcp_undo.c, if on */
+        struct cc cc;   /* as it was */
+        seq_t una, end; /* the episode's */
+        uint32_t again; /* octets that went again, and have not come twice */
+        uint32_t ts;    /* of the first that did, if begun */
+        bool on, begun;
+    } undo;
     /* draft-ietf-ccwg-bbr section 4.1; as struct run_rate has it. */
     struct {
         uint32_t delivered, delivered_us, first_us, lost;
@@ -103,10 +120,13 @@ struct tcp_work {
     uint8_t fo;               /* enum tcp_fo */
     uint8_t dupacks;          /* in a row */
     uint8_t retries;          /* expiries since something new was acknowledged: against R2 */
+    uint8_t frto;             /* RFC 5682: the step that the next ACK decides; 0: none */
     uint8_t probes;           /* zero-window probes in a row: their back-off */
     uint8_t unanswered;       /* ... and how many of the last had no answer */
     bool recovering : 1;      /* fast recovery */
-    bool by_sack : 1;         /* ... as RFC 6675 has it, not RFC 6582 */
+    bool by_sack : 1;         /* ... as RFC 8985 and RFC 9937 have it, not RFC 6582 */
+    bool tlp_out : 1;         /* a tail loss probe is */
+    bool tlp_again : 1;       /* ... and was no new text */
     bool rto_recovering : 1;  /* what was in flight at the last RTO is not yet acknowledged */
     bool cwnd_limited : 1;
     bool snd_urgent : 1;
@@ -192,6 +212,7 @@ struct tcb {
     bool no_memory : 1;   /* was refused to the last text to send, or to the last that arrived */
     struct tcp_owed {     /* obligations, paid by tcp_output() */
         bool ack_now : 1, probe : 1, keepalive : 1, syn : 1, rst : 1;
+        bool tail : 1;    /* a tail loss probe */
         bool uto : 1;     /* a User Timeout option, with whatever goes */
         uint8_t dup_acks; /* one for each segment out of order, RFC 5681 section 4.2 */
     } owed;
@@ -200,7 +221,8 @@ struct tcb {
     bool routed : 1;    /* a source route, tcp_route.c */
     bool corked : 1;    /* ESTAB_O_CORK */
     bool reuse_addr : 1;
-    uint8_t cc_id : 3; /* which algorithm: cc_at() */
+    bool reordered : 1; /* RFC 8985: RACK.reordering_seen */
+    uint8_t cc_id : 3;  /* which algorithm: cc_at() */
 
     /* every datagram out, and demultiplexing */
     struct ip_path path;
@@ -636,6 +658,7 @@ bool tcp_paws_ok(const struct tcb *t, const struct seg *g); /* tcp_opt.c */
 void tcp_ack_advance(struct tcb *t, const struct seg *g); /* tcp_ack.c */
 uint32_t tcp_pipe(const struct tcb *t);                   /* octets believed in the network */
 bool tcp_fin_acked(const struct tcb *t);
+void tcp_recover(struct tcb *t, uint32_t delivered); /* RACK says that something is lost */
 /* RFC 6298 (5.1) to (5.3) and the persist timer; restart: new octets were acknowledged. */
 void tcp_rexmt_arm(struct tcb *t, bool restart);
 void tcp_established(struct tcb *t);         /* first congestion window, RTO; EV_OUT */
@@ -652,11 +675,29 @@ void tcp_text_end(struct tcb *t);                /* FIN has had its turn: no tex
 void tcp_dsack(struct tcb *t, seq_t lo, seq_t hi);
 uint32_t tcp_sack_blocks(const struct tcb *t, struct range out[TCP_SACK_MAX], uint32_t max);
 /* tcp_sack.c; octets that are news */
-uint32_t tcp_sack_arrives(struct tcb *t, const struct seg *g, struct sent_news *news);
-void tcp_prr_begin(struct tcb *t);
+uint32_t tcp_sack_arrives(struct tcb *t, const struct seg *g, struct sent_news *news, bool *dsack);
+void tcp_prr_begin(struct tcb *t, uint32_t delivered);
 /* An ACK in recovery; sets cwnd.  progress: SND.UNA has moved. */
 void tcp_prr_ack(struct tcb *t, uint32_t delivered, bool progress);
-void tcp_sack_lost(struct tcb *t); /* marks as lost what the scoreboard says is */
+
+/* ---- tcp_rack.c ---- */
+void tcp_rack_delivered(struct tcb *t, const struct sent_news *news);
+void tcp_rack_dsack(struct tcb *t);
+void tcp_rack_recovered(struct tcb *t);
+uint32_t tcp_rack_detect(struct tcb *t); /* octets that are lost now */
+bool tcp_tlp_may(const struct tcb *t);
+void tcp_tlp_arm(struct tcb *t);
+void tcp_tlp_sent(struct tcb *t, bool again);
+bool tcp_tlp_acked(struct tcb *t, const struct seg *g, bool dsack);
+
+/* ---- tcp_undo.c ---- */
+void tcp_undo_begin(struct tcb *t);
+void tcp_undo_resent(struct tcb *t, uint32_t n);
+void tcp_undo_dsack(struct tcb *t, seq_t lo, seq_t hi);
+bool tcp_undo_echo(struct tcb *t, const struct sent_news *news);
+void tcp_undo_expire(struct tcb *t);
+void tcp_frto_begin(struct tcb *t);
+bool tcp_frto_ack(struct tcb *t, const struct sent_news *news, bool advances);
 
 /* ---- tcp_rate.c ---- */
 static inline uint32_t tcp_us(const struct tcp_layer *l) /* circular microseconds */

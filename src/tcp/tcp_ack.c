@@ -40,13 +40,13 @@ void tcp_rexmt_arm(struct tcb *t, bool restart)
         w->stalled_at = t->layer->env->now;
     if (held) { /* RFC 9293 section 3.8.6.1: probing, not retransmitting; also if the peer shrank
                    its window [MUST-34, MUST-35] */
-        tcp_cancel(t, TCP_T_REXMT);
+        w->due[TCP_T_REXMT] = w->due[TCP_T_PTO] = ESTAB_NEVER;
         if (w->due[TCP_T_PERSIST] == ESTAB_NEVER)
             arm_in(t, TCP_T_PERSIST, tcp_rtt_rto(&t->rtt, &t->layer->set.rto, w->probes));
         return;
     }
     if (flight == 0 && !w->ecn_wait) {
-        tcp_cancel(t, TCP_T_REXMT); /* (5.2) */
+        w->due[TCP_T_REXMT] = w->due[TCP_T_PTO] = ESTAB_NEVER; /* (5.2) */
         return;
     }
     if (restart || w->due[TCP_T_REXMT] == ESTAB_NEVER) /* (5.1), (5.3) */
@@ -134,28 +134,52 @@ static void lose_head(struct tcb *t)
     t->w->too_big = false;
 }
 
-/* RFC 6582 section 3.2, step 2. [RFC5681-3.2-1, RFC6582-3.2-2] */
-static void fast_retransmit(struct tcb *t)
+/* Something is lost: the window is reduced, once for all of an episode.  false: it has been, or
+ * what was lost is no sign of congestion. */
+static bool reduce(struct tcb *t)
 {
     struct tcp_work *w = t->w;
     struct cc_sample s = sample_of(t, 0, seq_diff(t->snd.nxt, t->snd.una), ESTAB_NEVER);
 
+    if (s.flight > t->cc.cwnd) /* without what limited transmit has sent. [RFC5681-3.2-2] */
+        s.flight = t->cc.cwnd;
     if (tcp_mtu_lost(t))
-        return;
-    if (!seq_lt(t->recover, t->snd.una))
-        return; /* step 1: of an earlier episode, or of what its RTO sent twice */
+        return false;
+    if (!seq_lt(t->recover, t->snd.una)) /* RFC 6582 section 3.2, step 1: of an earlier episode, or
+                                            of what its RTO sent twice */
+        return false;
+    tcp_undo_begin(t);
     if (!seq_lt(t->snd.una, w->reduced)) /* or a mark in the same window has done it, RFC 3168 */
         tcp_cc(t)->on_loss(&t->cc, &t->w->cc, &s);
     t->ecn_cwr = t->ecn_ect;
+    return true;
+}
+
+/* RFC 6582 section 3.2, step 2. [RFC5681-3.2-1, RFC6582-3.2-2] */
+static void fast_retransmit(struct tcb *t)
+{
+    struct tcp_work *w = t->w;
+
+    if (!reduce(t))
+        return;
     w->recovering = true;
-    w->by_sack = w->sent.sacked > 0;
-    if (!w->by_sack)
-        t->cc.cwnd += 3 * s.mss;
+    w->by_sack = false;
+    t->cc.cwnd += 3 * tcp_eff_mss(t);
     t->recover = t->snd.nxt;
     lose_head(t);
-    tcp_sack_lost(t);
-    if (w->by_sack)
-        tcp_prr_begin(t);
+    tcp_trace_cc(t, RULE_FAST_RETRANSMIT);
+}
+
+void tcp_recover(struct tcb *t, uint32_t delivered)
+{
+    struct tcp_work *w = t->w;
+
+    if (w->recovering || w->rto_recovering || !reduce(t))
+        return;
+    w->recovering = w->by_sack = true;
+    w->too_big = false;
+    t->recover = t->snd.nxt;
+    tcp_prr_begin(t, delivered);
     tcp_trace_cc(t, RULE_FAST_RETRANSMIT);
 }
 
@@ -171,14 +195,7 @@ static bool is_duplicate(const struct tcb *t, const struct seg *g, bool sack_new
     return g->len == 0 && tcp_seg_wnd(t, g) == t->snd.wnd && t->snd.wnd != 0;
 }
 
-/* RFC 6675 section 4, IsLost() of the first segment: more than (DupThresh - 1) * SMSS octets beyond
- * it have arrived, however few ACKs say so. */
-static bool sack_says_lost(const struct tcb *t)
-{
-    return t->w->sent.sacked > 2 * tcp_eff_mss(t);
-}
-
-/* [RFC5681-3.2-3] */
+/* Where SACK blocks say what has arrived, RACK says what has not. [RFC5681-3.2-3] */
 static void duplicate_ack(struct tcb *t, uint32_t delivered)
 {
     struct tcp_work *w = t->w;
@@ -186,11 +203,11 @@ static void duplicate_ack(struct tcb *t, uint32_t delivered)
     t->dup_acks_in++;
     if (w->dupacks < UINT8_MAX)
         w->dupacks++;
-    if (w->dupacks < 3 && sack_says_lost(t))
-        w->dupacks = 3;
-    if (w->recovering && w->by_sack) {
-        tcp_sack_lost(t);
-        tcp_prr_ack(t, delivered, false);
+    if (w->sent.sacked > 0 || (w->recovering && w->by_sack)) {
+        if (tcp_rack_detect(t) > 0)
+            tcp_recover(t, delivered);
+        if (w->recovering && w->by_sack)
+            tcp_prr_ack(t, delivered, false);
     } else if (w->recovering) /* step 3: a segment has left the network */
         t->cc.cwnd += tcp_eff_mss(t);
     else if (w->dupacks == 3)
@@ -212,15 +229,13 @@ static void recovering_ack(struct tcb *t, uint32_t acked, uint32_t delivered)
             t->cc.cwnd = level;
         w->recovering = false;
         w->dupacks = 0;
+        tcp_rack_recovered(t);
         tcp_trace_cc(t, RULE_RECOVERED);
         return;
     }
     rule_count(t->layer->rules, RULE_PARTIAL_ACK);
     if (w->by_sack) {
-        if (!(sent_run(&w->sent, 0)->flags & RUN_RESENT))
-            lose_head(t);
-        tcp_sack_lost(t);
-        tcp_prr_ack(t, delivered, true);
+        tcp_prr_ack(t, delivered, tcp_rack_detect(t) == 0);
         return;
     }
     lose_head(t);
@@ -240,9 +255,10 @@ static struct sent_news news_of(const struct tcb *t, const struct seg *g)
 /* The algorithm hears what has become of what was sent. */
 static void tell(struct tcb *t, const struct sent_news *news, struct cc_sample *s)
 {
+    if (!tcp_cc(t)->on_delivered)
+        return;
     tcp_rate_sample(t, news, s);
-    if (tcp_cc(t)->on_delivered)
-        tcp_cc(t)->on_delivered(&t->cc, &t->w->cc, s);
+    tcp_cc(t)->on_delivered(&t->cc, &t->w->cc, s);
 }
 
 /* [RFC3168-6.1.2-3] */
@@ -251,8 +267,8 @@ void tcp_ack_advance(struct tcb *t, const struct seg *g)
     struct tcp_work *w = t->w;
     uint32_t acked, text;
     struct cc_sample s;
-    bool marked;
-    bool sack_news = false;
+    bool marked, undone;
+    bool sack_news = false, dsack = false, tail_lost;
     struct sent_news news;
 
     if (!w)
@@ -261,9 +277,14 @@ void tcp_ack_advance(struct tcb *t, const struct seg *g)
     if (seq_lt(t->snd.una, g->ack))
         sent_ack(&w->sent, &t->layer->pool, g->ack, &news);
     if (g->opt.has & OPT_SACK)
-        sack_news = tcp_sack_arrives(t, g, &news) > 0;
+        sack_news = tcp_sack_arrives(t, g, &news, &dsack) > 0;
+    if (t->sack_ok && news.delivered > 0)
+        tcp_rack_delivered(t, &news);
+    tail_lost = w->tlp_out && tcp_tlp_acked(t, g, dsack);
     if (!seq_lt(t->snd.una, g->ack)) {
-        if (is_duplicate(t, g, sack_news))
+        if (w->frto && tcp_frto_ack(t, &news, false))
+            w->dupacks = 0;
+        else if (is_duplicate(t, g, sack_news))
             duplicate_ack(t, news.delivered);
         if (news.delivered > 0) {
             s = sample_of(t, 0, seq_diff(t->snd.nxt, t->snd.una), ESTAB_NEVER);
@@ -287,12 +308,24 @@ void tcp_ack_advance(struct tcb *t, const struct seg *g)
     t->soft_err = 0;
     if (w->mtu_failed || !seq_eq(w->probe_lo, w->probe_hi))
         tcp_mtu_acked(t);
-    if (w->rto_recovering && !seq_lt(t->snd.una, t->recover))
+    if (w->sent.n > 0 && sent_run(&w->sent, 0)->flags & RUN_SACKED) {
+        sent_renege(&w->sent); /* RFC 2018 section 8: or it would be acknowledged */
+        rule_count(t->layer->rules, RULE_SACK_RENEGED);
+    }
+    undone = (w->frto && tcp_frto_ack(t, &news, true)) || (w->undo.on && tcp_undo_echo(t, &news));
+    if (w->undo.on)
+        tcp_undo_expire(t);
+    if (w->rto_recovering && !seq_lt(t->snd.una, t->recover)) {
         w->rto_recovering = false;
+        tcp_rack_recovered(t);
+    }
     if (seq_lt(t->recover, t->snd.una))
         t->recover = seq_sub(t->snd.una, 1); /* or it would seem to lie ahead, 2 GiB later */
     if (w->recovering) {
         recovering_ack(t, acked, news.delivered);
+    } else if (!undone && t->sack_ok && tcp_rack_detect(t) > 0 && !w->rto_recovering) {
+        w->dupacks = 0;
+        tcp_recover(t, news.delivered);
     } else {
         w->dupacks = 0;
         s.una = t->snd.una;
@@ -300,8 +333,15 @@ void tcp_ack_advance(struct tcb *t, const struct seg *g)
         if (!marked)
             tcp_cc(t)->on_ack(&t->cc, &w->cc, &s);
     }
+    if (tail_lost && !w->recovering && !w->rto_recovering && reduce(t)) {
+        w->undo.on = false;
+        t->recover = seq_sub(t->snd.una, 1);
+        tcp_trace_cc(t, RULE_TAIL_LOST);
+    }
     tell(t, &news, &s);
     tcp_cancel(t, TCP_T_PERSIST);
     tcp_rexmt_arm(t, true);
+    if (t->sack_ok)
+        tcp_tlp_arm(t);
     (void)tcp_raise_room(t);
 }

@@ -65,6 +65,8 @@ struct cc_ops {
     void (*on_ecn)(struct cc *c, struct cc_run *r, const struct cc_sample *s);
     /* first: not a repeated one. */
     void (*on_rto)(struct cc *c, struct cc_run *r, const struct cc_sample *s, bool first);
+    /* NULL: as it was.  The last loss, or timeout, was none; before: as it was then. */
+    void (*undo)(struct cc *c, struct cc_run *r, const struct cc *before);
     /* RFC 5681 section 4.1: restart window, octets. */
     void (*on_idle)(struct cc *c, struct cc_run *r, uint32_t restart);
 };

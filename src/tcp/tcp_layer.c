@@ -164,8 +164,10 @@ void tcp_set_cc(struct tcb *t, const struct cc_ops *cc)
         return;
     t->cc_id = cc->id & 7u;
     t->cc.kept = 0;
-    if (t->w && t->state != ESTAB_LISTEN)
+    if (t->w && t->state != ESTAB_LISTEN) {
         t->w->cc = (struct cc_run){0};
+        t->w->rate.first_us = t->w->rate.delivered_us = tcp_us(t->layer);
+    }
 }
 
 bool tcb_work(struct tcb *t)
@@ -189,7 +191,8 @@ bool tcb_work(struct tcb *t)
     w->rtt_at = ESTAB_NEVER;
     w->stalled_at = ESTAB_NEVER;
     sent_init(&w->sent, t->snd.nxt);
-    w->reduced = t->snd.una;
+    w->reduced = w->rack.fack = t->snd.una;
+    w->rack.reo_mult = 1;
     w->snd_up = w->small_end = t->snd.una;
     t->w = w;
     return true;
@@ -293,8 +296,8 @@ void tcp_unlist(struct tcb *t)
 
 bool tcp_wants(const struct tcb *t)
 {
-    if (t->owed.ack_now || t->owed.probe || t->owed.keepalive || t->owed.syn || t->owed.rst ||
-        t->owed.dup_acks)
+    if (t->owed.ack_now || t->owed.probe || t->owed.keepalive || t->owed.tail || t->owed.syn ||
+        t->owed.rst || t->owed.dup_acks)
         return true;
     return t->w && (t->w->sent.lost > 0 || tcp_unsent(t) > 0 || (t->fin_queued && !t->fin_sent));
 }

@@ -285,8 +285,24 @@ static void stop(struct tcb *t, enum estab_why why)
     w->stopped_at = t->layer->env->now;
 }
 
+/* Octets [seq, seq + n) and perhaps the FIN behind them once more. */
+static void send_again(struct tcb *t, seq_t seq, uint32_t n, bool fin, enum rule why,
+                       struct tcp_frames *out)
+{
+    tcp_sent_again(t, seq, seq_add(seq, n + (fin ? 1 : 0)));
+    t->w->rtt_at = ESTAB_NEVER; /* Karn */
+    t->retrans++;
+    tcp_mtu_resent(t, seq, n);
+    rule_count(t->layer->rules, why);
+    tcp_rexmt_arm(t,
+                  seq_eq(seq, t->snd.una)); /* the first has its time anew: RFC 6675 section 5.1 */
+    send_text(t, seq, n, fin, why, out);
+}
+
 /* What is lost goes first, a segment at a time, when the congestion window has room for it; but
- * what fast recovery knows to be lost goes at once (RFC 5681 section 3.2, step 3). [SHLD-16, MAY-7]
+ * what fast recovery knows to be lost goes at once (RFC 5681 section 3.2, step 3), and what was too
+ * big (RFC 4821 section 7.6.2) does not wait for what limited transmit has let out. [SHLD-16,
+ * MAY-7]
  */
 static bool send_lost(struct tcb *t, struct tcp_frames *out)
 {
@@ -296,32 +312,29 @@ static bool send_lost(struct tcb *t, struct tcp_frames *out)
     enum rule why;
     bool fin;
 
-    if (t->snd.wnd == 0 || !sent_next_lost(&w->sent, &seq, &lost_to))
+    if (t->snd.wnd == 0 || w->frto == 2 || !sent_next_lost(&w->sent, &seq, &lost_to))
         return false;
     text_end = seq_add(tcp_text_una(t), w->snd.len);
     if (seq_lt(seq, text_end))
         n = seq_diff(seq_min(lost_to, text_end), seq);
     if (n > mss)
         n = mss;
-    if (!(w->recovering && seq_eq(seq, t->snd.una)) && pipe > 0 && pipe + n > t->cc.cwnd) {
+    if (!(w->recovering && seq_eq(seq, t->snd.una)) && pipe > 0 &&
+        pipe + n > t->cc.cwnd + (w->too_big ? 2 * mss : 0)) {
         w->cwnd_limited = true;
         stop(t, ESTAB_WHY_CWND);
         return false;
     }
     w->stopped = ESTAB_WHY_NOTHING;
     fin = t->fin_sent && seq_eq(seq_add(seq, n), text_end) && seq_lt(text_end, lost_to);
-    tcp_sent_again(t, seq, seq_add(seq, n + (fin ? 1 : 0)));
-    w->rtt_at = ESTAB_NEVER; /* Karn */
-    t->retrans++;
-    tcp_mtu_resent(t, seq, n);
+    if (w->recovering || w->rto_recovering)
+        tcp_undo_resent(t, n);
     why = w->too_big          ? RULE_TOO_BIG
           : w->rto_recovering ? RULE_RTO
           : w->syn_text       ? RULE_FASTOPEN_REFUSED
                               : RULE_FAST_RETRANSMIT;
+    send_again(t, seq, n, fin, why, out);
     w->syn_text &= w->sent.lost > 0;
-    rule_count(t->layer->rules, why);
-    tcp_rexmt_arm(t, false);
-    send_text(t, seq, n, fin, why, out);
     return true;
 }
 
@@ -370,6 +383,18 @@ static uint32_t run_max(const struct estab_port_caps *caps, uint32_t mss, uint32
     return most > mss ? most - most % mss : mss;
 }
 
+/* RFC 3042: the first two duplicate ACKs let a segment go each; where SACK says what has left the
+ * network, it has left the pipe. */
+static uint32_t limited_transmit(const struct tcb *t)
+{
+    const struct tcp_work *w = t->w;
+
+    if (w->dupacks == 0 || w->dupacks > 2 || w->recovering || w->rto_recovering ||
+        w->sent.sacked > 0)
+        return 0;
+    return w->dupacks * tcp_eff_mss(t);
+}
+
 /* Octets of new text that may go in one run of at most `frames` segments; 0: none now. */
 static uint32_t sendable(struct tcb *t, uint32_t unsent, uint32_t frames)
 {
@@ -383,7 +408,8 @@ static uint32_t sendable(struct tcb *t, uint32_t unsent, uint32_t frames)
     uint32_t n = unsent < most ? unsent : most;
     uint32_t usable = tcp_window_usable(t);
 
-    room = t->cc.cwnd > pipe ? t->cc.cwnd - pipe : 0;
+    room = t->cc.cwnd + limited_transmit(t);
+    room = room > pipe ? room - pipe : 0;
     if (n > usable)
         n = usable;
     if (n > room) {
@@ -415,12 +441,67 @@ static enum estab_why obstacle(const struct tcb *t, uint32_t unsent)
     return t->nodelay || seq_le(w->small_end, t->snd.una) ? ESTAB_WHY_SWS : ESTAB_WHY_NAGLE;
 }
 
+/* The next n octets of new text, and perhaps the FIN behind them. */
+static void send_next(struct tcb *t, uint32_t n, bool fin, enum rule why, struct tcp_frames *out)
+{
+    struct tcp_work *w = t->w;
+    seq_t seq = t->snd.nxt;
+
+    w->sws_override = false;
+    w->stopped = ESTAB_WHY_NOTHING;
+    t->snd.nxt = seq_add(seq, n + (fin ? 1 : 0));
+    if (w->rtt_at == ESTAB_NEVER && w->sent.lost == 0 && !w->rto_recovering) {
+        w->rtt_at = t->layer->env->now;
+        w->rtt_seq = t->snd.nxt;
+    }
+    if (why != RULE_PMTU_PROBE && (n < tcp_eff_mss(t) ? n : n % tcp_eff_mss(t)))
+        w->small_end = t->snd.nxt;
+    tcp_sent(t, t->snd.nxt);
+    t->fin_sent |= fin;
+    w->due[TCP_T_SWS] = ESTAB_NEVER;
+    tcp_rexmt_arm(t, false);
+    if (t->sack_ok)
+        tcp_tlp_arm(t);
+    send_text(t, seq, n, fin, why, out);
+    if (t->has_extra)
+        t->layer->raised |= tcp_raise_room(t);
+}
+
+/* RFC 8985 section 7.3: new text, whatever the congestion window; or else the last segment again.
+ */
+static bool send_tail_probe(struct tcb *t, struct tcp_frames *out)
+{
+    uint32_t unsent = tcp_unsent(t), usable = tcp_window_usable(t), mss = tcp_eff_mss(t), n;
+    bool fin = t->fin_queued && !t->fin_sent;
+
+    if (!t->owed.tail)
+        return false;
+    t->owed.tail = false;
+    if (!tcp_tlp_may(t) || seq_eq(t->snd.una, t->snd.nxt))
+        return false;
+    n = unsent < usable ? unsent : usable;
+    if (n > mss)
+        n = mss;
+    if (n > 0) {
+        rule_count(t->layer->rules, RULE_TAIL_PROBE);
+        send_next(t, n, fin && n == unsent && usable > n, RULE_NONE, out);
+        tcp_tlp_sent(t, false);
+        return true;
+    }
+    fin = t->fin_sent;
+    n = seq_diff(t->snd.nxt, t->snd.una) - (fin ? 1 : 0);
+    if (n > mss)
+        n = mss;
+    send_again(t, seq_sub(t->snd.nxt, n + (fin ? 1 : 0)), n, fin, RULE_TAIL_PROBE, out);
+    tcp_tlp_sent(t, true);
+    return true;
+}
+
 /* [SHLD-27, SHLD-28, MAY-16] */
 static bool send_new(struct tcb *t, struct tcp_frames *out)
 {
     struct tcp_work *w = t->w;
     uint32_t unsent = tcp_unsent(t), n = 0, probe = 0, tail;
-    seq_t seq = t->snd.nxt;
     bool fin = false;
 
     if (unsent == 0 && !(t->fin_queued && !t->fin_sent))
@@ -449,24 +530,9 @@ static bool send_new(struct tcb *t, struct tcp_frames *out)
         stop(t, obstacle(t, unsent));
         return false;
     }
-    w->sws_override = false;
-    w->stopped = ESTAB_WHY_NOTHING;
-    if (w->rtt_at == ESTAB_NEVER && w->sent.lost == 0 && !w->rto_recovering) {
-        w->rtt_at = t->layer->env->now;
-        w->rtt_seq = seq_add(seq, n + (fin ? 1 : 0));
-    }
-    t->snd.nxt = seq_add(seq, n + (fin ? 1 : 0));
-    if (!probe && (n < tcp_eff_mss(t) ? n : n % tcp_eff_mss(t)))
-        w->small_end = t->snd.nxt;
-    tcp_sent(t, t->snd.nxt);
+    send_next(t, n, fin, probe ? RULE_PMTU_PROBE : RULE_NONE, out);
     if (n == unsent && w->sent.lost == 0 && tcp_pipe(t) < t->cc.cwnd)
         tcp_rate_limited(t);
-    t->fin_sent |= fin;
-    tcp_cancel(t, TCP_T_SWS);
-    tcp_rexmt_arm(t, false);
-    send_text(t, seq, n, fin, probe ? RULE_PMTU_PROBE : RULE_NONE, out);
-    if (t->has_extra)
-        t->layer->raised |= tcp_raise_room(t);
     return true;
 }
 
@@ -547,7 +613,8 @@ static bool output(struct tcb *t, struct tcp_frames *out)
     if (!t->syn_acked) /* SYN-RECEIVED, or FIN-WAIT-1 by a CLOSE in it: the FIN waits for the SYN's
                           ACK; text does after an ordinary SYN */
         return send_syn(t, out) || (tcp_is_early(t) && send_new(t, out)) || send_ack(t, out);
-    if (t->w && (send_lost(t, out) || send_new(t, out) || send_window_probe(t, out)))
+    if (t->w && (send_tail_probe(t, out) || send_lost(t, out) || send_new(t, out) ||
+                 send_window_probe(t, out)))
         return true;
     return send_keepalive(t, out) || send_ack(t, out);
 }

@@ -8,12 +8,21 @@ static uint32_t in_network(const struct sent *s)
     return seq_diff(sent_nxt(s), s->lo) - s->sacked - s->lost;
 }
 
+/* Only some algorithms ask for it. */
+static bool is_asked_for(const struct tcb *t)
+{
+    return tcp_cc(t)->on_delivered != NULL;
+}
+
 /* Section 4.1.2.2, when `more` octets are sent. */
 static struct run_rate rate_stamp(struct tcb *t, uint32_t more)
 {
     struct tcp_work *w = t->w;
-    uint32_t flight = in_network(&w->sent);
+    uint32_t flight;
 
+    if (!is_asked_for(t))
+        return (struct run_rate){0};
+    flight = in_network(&w->sent);
     if (flight == 0)
         w->rate.first_us = w->rate.delivered_us = tcp_us(t->layer);
     return (struct run_rate){.delivered = w->rate.delivered,
@@ -50,6 +59,8 @@ void tcp_rate_limited(struct tcb *t)
     struct tcp_work *w = t->w;
     uint32_t until = w->rate.delivered + in_network(&w->sent);
 
+    if (!is_asked_for(t))
+        return;
     w->rate.limited = until ? until : 1;
 }
 

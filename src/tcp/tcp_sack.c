@@ -1,23 +1,43 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* tcp_sack.c - the scoreboard: what the peer says it has beyond SND.UNA (RFC 2018 section 5), and
- * what that means (RFC 6675). */
+/* tcp_sack.c - what the peer says it has beyond SND.UNA (RFC 2018 section 5) and what it has had
+ * twice (RFC 2883); how much may be sent in the recovery that follows (RFC 9937). */
 #include "tcp/tcp.h"
 
-/* A block that cannot be true is ignored: empty or reversed, not beyond SEG.ACK or SND.UNA (a
- * D-SACK, RFC 2883), beyond SND.NXT. */
+/* A block that cannot be true is ignored: empty or reversed, not beyond SEG.ACK, beyond SND.NXT. */
 static bool block_possible(const struct tcb *t, seq_t una, const struct range *b)
 {
     return seq_lt(b->lo, b->hi) && seq_lt(una, b->lo) && seq_le(b->hi, t->snd.nxt);
 }
 
-uint32_t tcp_sack_arrives(struct tcb *t, const struct seg *g, struct sent_news *news)
+/* RFC 2883 section 4: the first block is of what came twice if it is acknowledged, or lies in the
+ * second; if it has been sent, and not so long ago that no window was as large. */
+static bool is_dsack(const struct tcb *t, seq_t una, const struct seg *g)
+{
+    const struct range *b = g->opt.sack;
+    uint64_t back = seq_diff(una, b->lo);
+
+    if (!seq_lt(b->lo, b->hi))
+        return false;
+    if (g->opt.nsack > 1 && seq_le(b[1].lo, b->lo) && seq_le(b->hi, b[1].hi))
+        return block_possible(t, una, b) && block_possible(t, una, b + 1);
+    return seq_le(b->hi, una) && seq_lt(b->lo, una) && back <= t->snd.wnd_max &&
+           back <= t->octets_acked + seq_diff(una, t->snd.una);
+}
+
+uint32_t tcp_sack_arrives(struct tcb *t, const struct seg *g, struct sent_news *news, bool *dsack)
 {
     seq_t una = seq_max(t->snd.una, g->ack);
     uint32_t n = 0;
 
-    if (!t->sack_ok)
+    if (!t->sack_ok || g->opt.nsack == 0)
         return 0;
-    for (uint8_t i = 0; i < g->opt.nsack; i++) {
+    *dsack = is_dsack(t, una, g);
+    if (*dsack) {
+        rule_count(t->layer->rules, RULE_DSACK);
+        tcp_rack_dsack(t);
+        tcp_undo_dsack(t, g->opt.sack[0].lo, g->opt.sack[0].hi);
+    }
+    for (uint8_t i = *dsack ? 1 : 0; i < g->opt.nsack; i++) {
         const struct range *b = &g->opt.sack[i];
 
         if (block_possible(t, una, b))
@@ -28,45 +48,13 @@ uint32_t tcp_sack_arrives(struct tcb *t, const struct seg *g, struct sent_news *
     return n;
 }
 
-/* RFC 6675 section 4, IsLost(): below where it ends, what is not reported is lost, for three
- * ranges, or more than (DupThresh - 1) * SMSS octets, beyond it have arrived. */
-static seq_t lost_below(const struct tcb *t)
-{
-    const struct sent *s = &t->w->sent;
-    uint32_t beyond = 0, ranges = 0;
-
-    for (uint32_t i = s->n; i-- > 0;) {
-        if (!(sent_run(s, i)->flags & RUN_SACKED))
-            continue;
-        beyond += seq_diff(sent_run(s, i)->end, sent_start(s, i));
-        if (beyond > 2 * tcp_eff_mss(t) || ++ranges >= 3)
-            return sent_start(s, i);
-    }
-    return t->snd.una;
-}
-
-void tcp_sack_lost(struct tcb *t)
-{
-    const struct sent *s = &t->w->sent;
-    seq_t below = lost_below(t), seq = s->lo;
-
-    while (seq_lt(seq, below)) {
-        const struct run *r = sent_run(s, sent_find(s, seq));
-        seq_t end = seq_min(r->end, below);
-
-        if (!(r->flags & (RUN_SACKED | RUN_LOST | RUN_RESENT)))
-            tcp_lose(t, seq, end);
-        seq = end;
-    }
-}
-
 /* ---- proportional rate reduction, RFC 9937 section 5 ---- */
 
-void tcp_prr_begin(struct tcb *t)
+void tcp_prr_begin(struct tcb *t, uint32_t delivered)
 {
     t->w->prr.flight = seq_diff(t->snd.nxt, t->snd.una);
     t->w->prr.delivered = t->w->prr.out = 0;
-    tcp_prr_ack(t, 0, false);
+    tcp_prr_ack(t, delivered, false);
 }
 
 /* While more is in flight than ssthresh, a proportion of what arrives may go; below it, as much as

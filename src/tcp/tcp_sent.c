@@ -156,7 +156,7 @@ static bool are_alike(const struct run *a, const struct run *b)
 {
     if (a->flags & b->flags & RUN_SACKED)
         return true;
-    return a->flags == b->flags && (a->flags & RUN_LOST || a->sent_us == b->sent_us);
+    return a->flags == b->flags && a->sent_us == b->sent_us;
 }
 
 static void join_alike(struct sent *s, uint32_t i)
@@ -174,29 +174,20 @@ static uint32_t time_apart(const struct sent *s, uint32_t i)
     return d > UINT32_MAX / 2 ? 0u - d : d;
 }
 
-static bool both_in_flight(const struct sent *s, uint32_t i)
+static bool same_fate(const struct sent *s, uint32_t i)
 {
-    return ((sent_run(s, i)->flags | sent_run(s, i + 1)->flags) & FATES) == 0;
+    return ((sent_run(s, i)->flags ^ sent_run(s, i + 1)->flags) & FATES) == 0;
 }
 
-static bool both_lost(const struct sent *s, uint32_t i)
-{
-    return sent_run(s, i)->flags & sent_run(s, i + 1)->flags & RUN_LOST;
-}
-
-/* No two neighbours are in flight: two that are lost become one, or the peer's last report is
- * forgotten, or what is lost next to something in flight waits for the timer. */
+/* No two neighbours have had the same fate: the peer's last report is forgotten, or what is lost
+ * next to something in flight waits for the timer. */
 static void squeeze_hard(struct sent *s)
 {
-    uint32_t lost = 0, i = s->n - 1u;
+    uint32_t i = s->n - 1u;
 
-    while (lost + 1 < s->n && !both_lost(s, lost))
-        lost++;
     while (i > 0 && !(sent_run(s, i)->flags & RUN_SACKED))
         i--;
-    if (lost + 1 < s->n)
-        join_next(s, lost, RUN_LOST | RUN_RESENT);
-    else if (!(sent_run(s, i)->flags & RUN_SACKED))
+    if (!(sent_run(s, i)->flags & RUN_SACKED))
         join_next(s, 0, RUN_RESENT);
     else if (i > 0)
         join_next(s, i - 1, sent_run(s, i - 1)->flags);
@@ -204,15 +195,15 @@ static void squeeze_hard(struct sent *s)
         join_next(s, 0, sent_run(s, 1)->flags);
 }
 
-/* Frees records where there can be no more: neighbours in flight become one, two by two, if they
- * were sent no further from each other than most are. */
+/* Frees records where there can be no more: neighbours with the same fate become one, two by two,
+ * if they were sent no further from each other than most were. */
 static void squeeze(struct sent *s)
 {
     uint64_t apart = 0;
     uint32_t pairs = 0;
 
     for (uint32_t i = 0; i + 1 < s->n; i++) {
-        if (!both_in_flight(s, i))
+        if (!same_fate(s, i))
             continue;
         apart += time_apart(s, i);
         pairs++;
@@ -222,7 +213,7 @@ static void squeeze(struct sent *s)
         return;
     }
     for (uint32_t i = 0; i + 1 < s->n; i++)
-        if (both_in_flight(s, i) && time_apart(s, i) <= apart / pairs)
+        if (same_fate(s, i) && time_apart(s, i) <= apart / pairs)
             join_next(s, i, sent_run(s, i)->flags | sent_run(s, i + 1)->flags);
 }
 
@@ -322,6 +313,8 @@ static void delivered(struct sent_news *news, const struct run *r, seq_t lo, seq
 {
     uint32_t len = seq_diff(hi, lo);
 
+    if (news->delivered == 0 || seq_lt(news->highest, hi))
+        news->highest = hi;
     news->delivered += len;
     if (r->flags & RUN_RESENT) {
         if (may_be_first(news, r))

@@ -63,6 +63,7 @@ struct sent_news {
     uint32_t delivered;    /* octets acknowledged or reported for the first time */
     uint32_t first_copies; /* ... of which have been sent once only */
     seq_t lowest;          /* where the first of these ends, if there are any */
+    seq_t highest;         /* where the last of what was delivered ends */
     bool any;              /* there is a last */
     struct run last;       /* of what certainly arrived, what was sent last; what of it arrived */
 };

@@ -164,6 +164,9 @@ static void rexmt_timeout(struct tcb *t)
     if (gave_up(t, w->retries))
         return;
     t->rto_fired++;
+    if (!w->undo.on || (!w->recovering && !w->rto_recovering))
+        tcp_undo_begin(t);
+    tcp_frto_begin(t);
     tcp_cc(t)->on_rto(&t->cc, &w->cc, &s, w->retries == 0 && !seq_lt(t->snd.una, w->reduced));
     t->ecn_cwr = t->ecn_ect;
     if (w->retries < UINT8_MAX)
@@ -171,6 +174,8 @@ static void rexmt_timeout(struct tcb *t)
     reach_r1(t);
     back_off(t);
     sent_renege(&w->sent); /* RFC 2018 section 8: the peer may have */
+    w->tlp_out = t->owed.tail = false;
+    w->due[TCP_T_REO] = w->due[TCP_T_PTO] = ESTAB_NEVER;
     tcp_lose(t, t->snd.una, t->snd.nxt);
     t->recover = t->snd.nxt;
     w->rto_recovering = true;
@@ -179,6 +184,23 @@ static void rexmt_timeout(struct tcb *t)
     w->rtt_at = ESTAB_NEVER;
     tcp_mtu_timeout(t);
     tcp_trace_cc(t, RULE_RTO);
+    tcp_rexmt_arm(t, true);
+}
+
+/* RFC 8985 section 6.3. */
+static void reo_timeout(struct tcb *t)
+{
+    fired(t, ESTAB_T_REORDER);
+    if (tcp_rack_detect(t) > 0)
+        tcp_recover(t, 0);
+}
+
+/* RFC 8985 section 7.3: the retransmission timer begins anew, whether a probe can be sent or not.
+ */
+static void pto_timeout(struct tcb *t)
+{
+    fired(t, ESTAB_T_TAIL);
+    t->owed.tail = tcp_tlp_may(t);
     tcp_rexmt_arm(t, true);
 }
 
@@ -250,10 +272,9 @@ static void idle_timeout(struct tcb *t)
 static int run_due(struct tcb *t)
 {
     static void (*const run[TCP_TIMERS])(struct tcb *) = {
-        [TCP_T_REXMT] = rexmt_timeout,
-        [TCP_T_PERSIST] = persist_timeout,
-        [TCP_T_DELACK] = delack_timeout,
-        [TCP_T_SWS] = sws_timeout,
+        [TCP_T_REO] = reo_timeout,       [TCP_T_PTO] = pto_timeout,
+        [TCP_T_REXMT] = rexmt_timeout,   [TCP_T_PERSIST] = persist_timeout,
+        [TCP_T_DELACK] = delack_timeout, [TCP_T_SWS] = sws_timeout,
     };
     estab_time now = t->layer->env->now;
     int n = 0;
@@ -310,10 +331,9 @@ estab_time tcp_next(const struct tcp_layer *l)
 enum estab_timer tcp_next_timer(const struct tcb *t, estab_time *at)
 {
     static const enum estab_timer names[TCP_TIMERS] = {
-        [TCP_T_REXMT] = ESTAB_T_REXMT,
-        [TCP_T_PERSIST] = ESTAB_T_PERSIST,
-        [TCP_T_DELACK] = ESTAB_T_DELACK,
-        [TCP_T_SWS] = ESTAB_T_SWS,
+        [TCP_T_REO] = ESTAB_T_REORDER,   [TCP_T_PTO] = ESTAB_T_TAIL,
+        [TCP_T_REXMT] = ESTAB_T_REXMT,   [TCP_T_PERSIST] = ESTAB_T_PERSIST,
+        [TCP_T_DELACK] = ESTAB_T_DELACK, [TCP_T_SWS] = ESTAB_T_SWS,
     };
     enum estab_timer which = ESTAB_T_NONE;
 

@@ -135,6 +135,9 @@
     X(OPTION_OUTSIDE_SYN, "option-outside-syn",                                                    \
       "RFC 7323 section 2.2, RFC 9293 section 3.7.1: ignored")                                     \
     X(SACK_INVALID, "sack-invalid", "RFC 2018 section 4, RFC 2883 section 5: block ignored")       \
+    X(SACK_RENEGED, "sack-reneged",                                                                \
+      "RFC 2018 section 8: what was reported is not acknowledged, and forgotten")                  \
+    X(DSACK, "dsack", "RFC 2883 section 4: the peer had it twice")                                 \
     X(ECN_SETUP, "ecn-setup", "RFC 3168 section 6.1.1: both ends use ECN")                         \
     X(ECN_MARKED, "ecn-marked", "RFC 3168 section 6.1.3: CE, echoed until CWR")                    \
     X(ECN_REDUCED, "ecn-reduced", "RFC 3168 section 6.1.3: CWR, the echo ends")                    \
@@ -159,6 +162,11 @@
     X(PMTU_PROBE_LOST, "path-mtu-probe-lost", "RFC 4821 section 7.6.2: no sign of congestion")     \
     X(PARTIAL_ACK, "partial-ack", "RFC 6582 section 3.2")                                          \
     X(RECOVERED, "recovered", "RFC 6582 section 3.2: full acknowledgment")                         \
+    X(TAIL_PROBE, "tail-loss-probe", "RFC 8985 section 7.3")                                       \
+    X(TAIL_LOST, "tail-lost", "RFC 8985 section 7.4: the probe has repaired a loss")               \
+    X(UNDO_DSACK, "undo-dsack", "RFC 3708 section 2, RFC 4015: all that went again came twice")    \
+    X(UNDO_TIMESTAMP, "undo-timestamp", "RFC 3522 section 3, RFC 4015: it was only late")          \
+    X(UNDO_FRTO, "undo-frto", "RFC 5682 section 3, RFC 4015: it was only late")                    \
     X(ECN_ECHO, "ecn-echo", "RFC 3168 section 6.1.2: the window is reduced, once")                 \
     X(ECN_FALLBACK, "ecn-fallback", "RFC 3168 section 6.1.1.1: SYN again without ECN")             \
     X(IDLE_RESTART, "idle-restart", "RFC 5681 section 4.1")                                        \

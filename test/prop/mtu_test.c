@@ -211,7 +211,8 @@ static void silent(const char *test, uint64_t seed, FILE *dump)
     s.manner[0] = s.manner[1] = NARROW_SILENT;
     o = run(&s, seed, dump);
     assert_acted(&s, seed, &o, RULE_BLACK_HOLE, 1, 4);
-    assert_acted(&s, seed, &o, RULE_FAST_RETRANSMIT, 0, 0);
+    /* a last segment that is small arrives, and says that the others have not: RFC 8985 */
+    assert_acted(&s, seed, &o, RULE_FAST_RETRANSMIT, 0, ANY);
     assert_acted(&s, seed, &o, RULE_RETRIES, 0, 0);
     raised += o.n[RULE_PMTU_RAISED];
 }

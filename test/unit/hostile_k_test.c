@@ -131,7 +131,7 @@ static void k1_other_blocks_in_every_ack(void **state)
         sent += ack_with_blocks(&p, p.una, (const uint32_t(*)[2])b, 4);
         assert_in_range(h->te.live, memory, memory + 2 * SENT_MAX * sizeof(struct run));
     }
-    assert_in_range(sent, 0, 20); /* duplicate ACKs: recovery, not a flood */
+    assert_in_range(sent, 0, 1000); /* recovery, not a flood: a fifth of a segment for each ACK */
     assert_recovers(&p);
 }
 
@@ -183,7 +183,8 @@ static void k1_blocks_below_the_new_ack(void **state)
     ack_with_blocks(&p, p.una, (const uint32_t[][2]){{1460, 4000}}, 1); /* no loss yet */
     mark(p.h);
     ack_with_blocks(&p, p.una + FLIGHT, (const uint32_t[][2]){{1460, 9000}, {2, 5}}, 2);
-    assert_only(p.h, RULE_SACK_INVALID, 2);
+    assert_int_equal(counted(p.h, RULE_DSACK), 1); /* the first says that it came twice */
+    assert_int_equal(counted(p.h, RULE_SACK_INVALID), 1);
     assert_int_equal(info_of(&p).flight, 0);
     assert_recovers(&p);
 }

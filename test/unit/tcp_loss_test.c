@@ -139,21 +139,29 @@ static void a_partial_ack_retransmits_the_next_hole(void **state)
     assert_int_equal(counted(p, RULE_RTO), 0);
 }
 
-/* Step 3: each further duplicate says that a segment has left the network. [RFC5681-3.2-3] */
+/* Step 1: the first two duplicates let a segment out each, which counts for nothing when the window
+ * is reduced.  Step 3: each further one says that a segment has left the network. [RFC5681-3.2-2,
+ * RFC5681-3.2-3] */
 static void duplicates_in_recovery_let_new_text_out(void **state)
 {
     struct peer *p = *state;
 
     ten_out(p);
     user_sends(p, 10001, 5000);
-    dup_acks(p, 1, 3);
-    (void)gets(p, SEG(.flags = ACK, .seq = 1, .ack = 1, .len = 1000));
-    dup_acks(p, 1, 2);
-    gets_nothing(p); /* cwnd 10000, flight 10000 */
     dup_acks(p, 1, 1);
     (void)gets(p, SEG(.flags = ACK, .seq = 10001, .ack = 1, .len = 1000));
     dup_acks(p, 1, 1);
     (void)gets(p, SEG(.flags = ACK, .seq = 11001, .ack = 1, .len = 1000));
+    gets_nothing(p);
+    dup_acks(p, 1, 1);
+    (void)gets(p, SEG(.flags = ACK, .seq = 1, .ack = 1, .len = 1000));
+    assert_int_equal(info_of(p).ssthresh, 5000);
+    dup_acks(p, 1, 4);
+    gets_nothing(p); /* cwnd 12000, flight 12000 */
+    dup_acks(p, 1, 1);
+    (void)gets(p, SEG(.flags = ACK, .seq = 12001, .ack = 1, .len = 1000));
+    dup_acks(p, 1, 1);
+    (void)gets(p, SEG(.flags = ACK, .seq = 13001, .ack = 1, .len = 1000));
 }
 
 /* RFC 6582 section 3.2, step 1 and 4.1: duplicates caused by what an RTO sent again are no loss.
