@@ -45,8 +45,11 @@ static inline uint64_t pass64(uint8_t *dst, const uint8_t *src, size_t off)
 
 #ifdef __AVX512F__
 #define LANES 8
+#define EVERY                                                                                      \
+    UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX
 #elif defined(__AVX2__)
 #define LANES 4
+#define EVERY UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX
 #endif
 
 #ifdef LANES
@@ -73,21 +76,49 @@ static inline void sum_lanes(struct lanes_sum *s, uint8_t *dst, const uint8_t *s
     s->high += v >> 32;
 }
 
-/* len is a multiple of VEC. */
-static inline uint64_t sum_blocks(uint8_t *dst, const uint8_t *src, size_t len)
+/* All octets between none: from the right place on, a mask of the first or last few. */
+static const uint64_t edge[3 * LANES] = {[LANES] = EVERY};
+
+/* The octets of v that `mask` keeps. */
+static inline void sum_edge(struct lanes_sum *s, uint8_t *dst, const uint8_t *src,
+                            const uint8_t *mask)
 {
+    lanes v, m;
+
+    memcpy(&v, src, sizeof(v));
+    if (dst)
+        memcpy(dst, &v, sizeof(v));
+    memcpy(&m, mask, sizeof(m));
+    v &= m;
+    s->all += v;
+    s->high += v >> 32;
+}
+
+/* At least LONG octets, an even number.  Stores begin where dst's lines do: a wide store that
+ * straddles two of them is slow, which was an eighth of the time of a bulk transfer in memory.  The
+ * octets in front of the first such place, and behind the last, are passed with a whole register
+ * that overlaps the next, and summed under a mask. */
+static inline uint64_t sum_long(uint8_t *dst, const uint8_t *src, size_t len)
+{
+    const uint8_t *mask = (const uint8_t *)edge;
     struct lanes_sum s = {{0}, {0}}, t = {{0}, {0}};
     uint64_t sum = 0;
-    size_t off = 0;
+    size_t off = dst ? -(uintptr_t)dst % VEC : 0;
 
-    for (; off + BLOCK <= len; off += BLOCK) {
+    if (off % 2 != 0)
+        off = 0;
+    if (off > 0)
+        sum_edge(&s, dst, src, mask + 2 * VEC - off);
+    for (; len - off >= BLOCK; off += BLOCK) {
         sum_lanes(&s, dst, src, off);
         sum_lanes(&t, dst, src, off + VEC);
         sum_lanes(&s, dst, src, off + 2 * VEC);
         sum_lanes(&t, dst, src, off + 3 * VEC);
     }
-    for (; off < len; off += VEC)
+    for (; len - off >= VEC; off += VEC)
         sum_lanes(&s, dst, src, off);
+    if (off < len)
+        sum_edge(&t, dst ? dst + len - VEC : NULL, src + len - VEC, mask + (len - off));
     s.all += t.all;
     s.high += t.high;
     s.all = s.all - (s.high << 32) + s.high; /* 2^32 is 1 */
@@ -95,9 +126,10 @@ static inline uint64_t sum_blocks(uint8_t *dst, const uint8_t *src, size_t len)
         sum += s.all[i];
     return sum;
 }
+#define LONG (2 * VEC)
 #else
-#define VEC   64u
-#define BLOCK VEC
+#define BLOCK 64u
+#define LONG  BLOCK
 
 static inline void count_add(uint64_t *sum, uint64_t *carries, uint64_t v)
 {
@@ -122,12 +154,6 @@ static inline uint64_t sum_blocks(uint8_t *dst, const uint8_t *src, size_t len)
     return carry_add(carry_add(s0, carry_add(s1, s2)), carry_add(s3, c0 + c1));
 }
 #endif
-
-/* Below, gathering the lanes would take longer than adding word by word. */
-#define BLOCKS_MIN ((size_t)64)
-/* From here on it pays to copy to where lines begin: a wide store that straddles two of them is
- * slow; an eighth of the time of a bulk transfer in memory. */
-#define ALIGN_MIN ((size_t)512)
 
 /* Word by word; copies unless dst is NULL. */
 static inline uint64_t sum_words(uint64_t sum, uint8_t *dst, const uint8_t *src, size_t len)
@@ -157,19 +183,18 @@ static inline uint64_t sum_words(uint64_t sum, uint8_t *dst, const uint8_t *src,
 /* Sums, and copies unless dst is NULL. */
 static inline uint64_t sum_run(uint64_t sum, uint8_t *dst, const uint8_t *src, size_t len)
 {
-    size_t n = dst && len >= ALIGN_MIN ? -(uintptr_t)dst % VEC : 0;
+    size_t n;
 
-    if (n > 0 && n % 2 == 0) {
-        sum = sum_words(sum, dst, src, n);
-        dst += n;
-        src += n;
-        len -= n;
-    }
-    if (len < BLOCKS_MIN)
+    if (len < LONG)
         return sum_words(sum, dst, src, len);
-    n = len - len % VEC;
+#ifdef LANES
+    n = len & ~(size_t)1;
+    sum = carry_add(sum, sum_long(dst, src, n));
+#else
+    n = len - len % BLOCK;
     sum = carry_add(sum, sum_blocks(dst, src, n));
-    return sum_words(sum, dst ? dst + n : NULL, src + n, len - n);
+#endif
+    return n < len ? sum_words(sum, dst ? dst + n : NULL, src + n, len - n) : sum;
 }
 
 uint64_t csum_add(uint64_t sum, const void *p, size_t len)
@@ -211,7 +236,12 @@ uint64_t csum_pieces(uint64_t sum, const struct pieces *t)
 
 void csum_run_copy(struct csum_run *c, void *dst, const void *src, size_t len)
 {
-    run_join(c, csum_copy(0, dst, src, len), len);
+    if (c->odd) {
+        run_join(c, csum_copy(0, dst, src, len), len);
+        return;
+    }
+    c->sum = csum_copy(c->sum, dst, src, len);
+    c->odd = len & 1;
 }
 
 uint16_t csum_fold(uint64_t sum)

@@ -20,9 +20,12 @@ struct env {
 enum env_pressure { ENV_EASY, ENV_TIGHT, ENV_SCARCE };
 static inline enum env_pressure env_pressure(const struct env *e)
 {
-    size_t left = e->used < e->ceiling ? e->ceiling - e->used : 0;
+    size_t left;
 
-    if (e->ceiling == 0 || left > e->ceiling / 4)
+    if (e->ceiling == 0)
+        return ENV_EASY;
+    left = e->used < e->ceiling ? e->ceiling - e->used : 0;
+    if (left > e->ceiling / 4)
         return ENV_EASY;
     return left > e->ceiling / 8 ? ENV_TIGHT : ENV_SCARCE;
 }

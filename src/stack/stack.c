@@ -165,7 +165,8 @@ void stack_leave(estab_stack *s)
 {
     if (tcp_has_dead(&s->tcp))
         tcp_reap(&s->tcp);
-    tcp_memory_settle(&s->tcp);
+    if (s->env.ceiling)
+        tcp_memory_settle(&s->tcp);
     s->inside = false;
 }
 

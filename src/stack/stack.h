@@ -11,6 +11,7 @@
 
 struct stack_run { /* a predicted segment, and what follows it in the same batch */
     struct tcb *t; /* NULL: none */
+    bool more;     /* frames follow in the batch */
     const uint8_t *hdr;
     uint32_t tcp_at, text_at; /* where the TCP header and the text begin */
     uint64_t pseudo;          /* the pseudo header's sum, without the length */

@@ -33,62 +33,27 @@ void run_begin(struct stack_run *r, struct tcb *t, const struct ip_dgram *d, con
 
 /* Octets 0 to 39 of IPv4 and TCP without options: what the next segment has in common with the
  * last. Not the length, identification, checksums and number, nor whether it is pushed. */
-static const uint8_t same4[IP4_HDR_LEN + TCP_HDR_LEN] = {0xff,
-                                                         0xff,
-                                                         0,
-                                                         0,
-                                                         0,
-                                                         0,
-                                                         0xff,
-                                                         0xff,
-                                                         0xff,
-                                                         0xff,
-                                                         0,
-                                                         0,
-                                                         0xff,
-                                                         0xff,
-                                                         0xff,
-                                                         0xff,
-                                                         0xff,
-                                                         0xff,
-                                                         0xff,
-                                                         0xff,
-                                                         /* TCP */ 0xff,
-                                                         0xff,
-                                                         0xff,
-                                                         0xff,
-                                                         0,
-                                                         0,
-                                                         0,
-                                                         0,
-                                                         0xff,
-                                                         0xff,
-                                                         0xff,
-                                                         0xff,
-                                                         0xff,
-                                                         (uint8_t)~SEG_PSH,
-                                                         0xff,
-                                                         0xff,
-                                                         0,
-                                                         0,
-                                                         0xff,
-                                                         0xff};
+#define FF 0xff
+static const uint8_t same4[5][8] = {{FF, FF, 0, 0, 0, 0, FF, FF},
+                                    {FF, FF, 0, 0, FF, FF, FF, FF},
+                                    {FF, FF, FF, FF, FF, FF, FF, FF},
+                                    {0, 0, 0, 0, FF, FF, FF, FF},
+                                    {FF, (uint8_t)~SEG_PSH, FF, FF, 0, 0, FF, FF}};
 
-static inline uint64_t differ_at(const uint8_t *a, const uint8_t *b, const uint8_t *mask, size_t at)
+static inline uint64_t differ_at(const uint8_t *a, const uint8_t *b, uint32_t row)
 {
     uint64_t x, y, m;
 
-    memcpy(&x, a + at, 8);
-    memcpy(&y, b + at, 8);
-    memcpy(&m, mask + at, 8);
+    memcpy(&x, a + 8 * row, 8);
+    memcpy(&y, b + 8 * row, 8);
+    memcpy(&m, same4[row], 8);
     return (x ^ y) & m;
 }
 
 static inline bool ip4_tcp_same(const uint8_t *p, const uint8_t *last, uint32_t len)
 {
-    uint64_t differ = differ_at(p, last, same4, 0) | differ_at(p, last, same4, 8) |
-                      differ_at(p, last, same4, 16) | differ_at(p, last, same4, 24) |
-                      differ_at(p, last, same4, 32);
+    uint64_t differ = differ_at(p, last, 0) | differ_at(p, last, 1) | differ_at(p, last, 2) |
+                      differ_at(p, last, 3) | differ_at(p, last, 4);
 
     return differ == 0 && be16_at(p + 2) == len &&
            csum_fold(ip_sum_words(p, IP4_HDR_LEN / 4)) == 0xffff;
