@@ -104,7 +104,7 @@ static int read_some(struct reading *r)
 
 static int read_stream(struct reading *r)
 {
-    bool nonblock = atomic_load(&r->f->nonblock) || (r->flags & MSG_DONTWAIT), looked = false;
+    bool nonblock = file_nonblock(r->f) || (r->flags & MSG_DONTWAIT), looked = false;
     bool all = (r->flags & MSG_WAITALL) && !(r->flags & MSG_PEEK);
     estab_time until = until_after(r->f, r->f->rcvtimeo);
     int err;
@@ -157,6 +157,24 @@ static ssize_t do_read(struct file *f, const struct iovec *iov, size_t niov, int
     return call_end(f, (ssize_t)r.got, err);
 }
 
+static ssize_t recv_elsewhere(struct file *f, int fd, const struct iovec *iov, int niov, int flags,
+                              struct from *from)
+{
+    union {
+        const struct iovec *in;
+        struct iovec *out;
+    } v = {iov};
+    struct msghdr m = {.msg_iov = v.out, .msg_iovlen = niov < 0 ? IOV_MAX + 1 : (size_t)niov};
+    ssize_t n;
+
+    m.msg_name = from->len ? from->addr : NULL;
+    m.msg_namelen = m.msg_name ? *from->len : 0;
+    n = remote_recv(f, fd, &m, flags);
+    if (n >= 0 && m.msg_name)
+        *from->len = m.msg_namelen;
+    return n;
+}
+
 ssize_t estab_posix_recvfrom(int fd, void *buf, size_t n, int flags, struct sockaddr *addr,
                              socklen_t *len)
 {
@@ -166,6 +184,8 @@ ssize_t estab_posix_recvfrom(int fd, void *buf, size_t n, int flags, struct sock
     struct file *f;
 
     whose = call_begin(fd, &f);
+    if (whose == ELSEWHERE)
+        return recv_elsewhere(f, fd, &iov, 1, flags, &from);
     if (whose != OURS)
         return whose == THEIRS ? recvfrom(fd, buf, n, flags, addr, len) : -1;
     return do_read(f, &iov, 1, flags, &from);
@@ -183,6 +203,8 @@ ssize_t estab_posix_readv(int fd, const struct iovec *iov, int niov)
     struct file *f;
 
     whose = call_begin(fd, &f);
+    if (whose == ELSEWHERE)
+        return recv_elsewhere(f, fd, iov, niov, 0, &from);
     if (whose != OURS)
         return whose == THEIRS ? readv(fd, iov, niov) : -1;
     if (niov < 0 || niov > IOV_MAX)
@@ -198,6 +220,8 @@ ssize_t estab_posix_read(int fd, void *buf, size_t n)
     struct file *f;
 
     whose = call_begin(fd, &f);
+    if (whose == ELSEWHERE)
+        return recv_elsewhere(f, fd, &iov, 1, 0, &from);
     if (whose != OURS)
         return whose == THEIRS ? read(fd, buf, n) : -1;
     if (n == 0) /* read(2): no results, and no errors that may come */
@@ -213,6 +237,8 @@ ssize_t estab_posix_recvmsg(int fd, struct msghdr *msg, int flags)
     ssize_t n;
 
     whose = call_begin(fd, &f);
+    if (whose == ELSEWHERE)
+        return remote_recv(f, fd, msg, flags);
     if (whose != OURS)
         return whose == THEIRS ? recvmsg(fd, msg, flags) : -1;
     if (msg->msg_iovlen > IOV_MAX)
@@ -303,7 +329,7 @@ static ssize_t do_write(struct file *f, const struct iovec *iov, size_t niov, in
         err = take_told(f);
     } else {
         err = flags & MSG_FASTOPEN ? sock_fast_open(f, addr, len) : 0;
-        err = err ? err : write_stream(&w, atomic_load(&f->nonblock) || (flags & MSG_DONTWAIT));
+        err = err ? err : write_stream(&w, file_nonblock(f) || (flags & MSG_DONTWAIT));
     }
     full = !err && w.sent < w.wanted;
     if (full)
@@ -315,6 +341,20 @@ static ssize_t do_write(struct file *f, const struct iovec *iov, size_t niov, in
         return -1;
     }
     return call_end(f, (ssize_t)w.sent, err);
+}
+
+static ssize_t send_elsewhere(struct file *f, int fd, const struct iovec *iov, int niov, int flags,
+                              const struct sockaddr *addr, socklen_t len)
+{
+    union {
+        const void *in;
+        void *out;
+    } v = {iov}, to = {addr};
+    struct msghdr m = {.msg_iov = v.out, .msg_iovlen = niov < 0 ? IOV_MAX + 1 : (size_t)niov};
+
+    m.msg_name = to.out;
+    m.msg_namelen = addr ? len : 0;
+    return remote_send(f, fd, &m, flags);
 }
 
 ssize_t estab_posix_sendto(int fd, const void *buf, size_t n, int flags,
@@ -329,6 +369,8 @@ ssize_t estab_posix_sendto(int fd, const void *buf, size_t n, int flags,
     struct file *f;
 
     whose = call_begin(fd, &f);
+    if (whose == ELSEWHERE)
+        return send_elsewhere(f, fd, &iov, 1, flags, addr, len);
     if (whose != OURS)
         return whose == THEIRS ? sendto(fd, buf, n, flags, addr, len) : -1;
     return do_write(f, &iov, 1, flags, addr, len);
@@ -345,6 +387,8 @@ ssize_t estab_posix_writev(int fd, const struct iovec *iov, int niov)
     struct file *f;
 
     whose = call_begin(fd, &f);
+    if (whose == ELSEWHERE)
+        return send_elsewhere(f, fd, iov, niov, 0, NULL, 0);
     if (whose != OURS)
         return whose == THEIRS ? writev(fd, iov, niov) : -1;
     if (niov < 0 || niov > IOV_MAX)
@@ -363,6 +407,8 @@ ssize_t estab_posix_write(int fd, const void *buf, size_t n)
     struct file *f;
 
     whose = call_begin(fd, &f);
+    if (whose == ELSEWHERE)
+        return send_elsewhere(f, fd, &iov, 1, 0, NULL, 0);
     if (whose != OURS)
         return whose == THEIRS ? write(fd, buf, n) : -1;
     return do_write(f, &iov, 1, 0, NULL, 0);
@@ -374,6 +420,8 @@ ssize_t estab_posix_sendmsg(int fd, const struct msghdr *msg, int flags)
     struct file *f;
 
     whose = call_begin(fd, &f);
+    if (whose == ELSEWHERE)
+        return remote_send(f, fd, msg, flags);
     if (whose != OURS)
         return whose == THEIRS ? sendmsg(fd, msg, flags) : -1;
     if (msg->msg_iovlen > IOV_MAX)

@@ -9,7 +9,7 @@
 static int take_one(struct file *f, const struct estab_iov *iov, size_t niov, int flags,
                     struct estab_recv_info *info, ptrdiff_t *n)
 {
-    bool nonblock = atomic_load(&f->nonblock) || (flags & MSG_DONTWAIT), looked = false;
+    bool nonblock = file_nonblock(f) || (flags & MSG_DONTWAIT), looked = false;
     estab_time until = until_after(f, f->rcvtimeo);
     int err;
 
@@ -75,7 +75,7 @@ static int destination(const struct file *f, const struct sockaddr *sa, socklen_
 static int give_one(struct file *f, const struct iovec *iov, size_t niov, int flags,
                     const struct estab_addr *to, ptrdiff_t *n)
 {
-    bool nonblock = atomic_load(&f->nonblock) || (flags & MSG_DONTWAIT);
+    bool nonblock = file_nonblock(f) || (flags & MSG_DONTWAIT);
     estab_time until = until_after(f, f->sndtimeo);
     struct estab_iov piece[PIECES];
     size_t k = estab_iov_from(iov, niov, 0, piece, PIECES);

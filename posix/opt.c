@@ -502,6 +502,8 @@ int estab_posix_setsockopt(int fd, int level, int name, const void *val, socklen
     int n, i, err;
 
     whose = call_begin(fd, &f);
+    if (whose == ELSEWHERE)
+        return remote_setopt(f, level, name, val, len);
     if (whose != OURS)
         return whose == THEIRS ? setsockopt(fd, level, name, val, len) : -1;
     if (!val)
@@ -525,6 +527,8 @@ int estab_posix_getsockopt(int fd, int level, int name, void *val, socklen_t *le
     int n = 0, i, err;
 
     whose = call_begin(fd, &f);
+    if (whose == ELSEWHERE)
+        return remote_getopt(f, level, name, val, len);
     if (whose != OURS)
         return whose == THEIRS ? getsockopt(fd, level, name, val, len) : -1;
     if (!val || !len)
