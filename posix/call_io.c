@@ -231,7 +231,10 @@ ssize_t estab_posix_read(int fd, void *buf, size_t n)
 
 ssize_t estab_posix_recvmsg(int fd, struct msghdr *msg, int flags)
 {
-    struct from from = {.addr = msg->msg_name, .len = &msg->msg_namelen};
+    struct from from = {.addr = msg->msg_name,
+                        .len = &msg->msg_namelen,
+                        .control = msg->msg_control,
+                        .room = msg->msg_control ? msg->msg_controllen : 0};
     enum whose whose;
     struct file *f;
     ssize_t n;
@@ -246,7 +249,7 @@ ssize_t estab_posix_recvmsg(int fd, struct msghdr *msg, int flags)
     n = do_read(f, msg->msg_iov, msg->msg_iovlen, flags, &from);
     if (n >= 0) {
         msg->msg_flags = from.flags;
-        msg->msg_controllen = 0;
+        msg->msg_controllen = from.used;
     }
     return n;
 }
@@ -313,7 +316,7 @@ static int write_stream(struct writing *w, bool nonblock)
 }
 
 static ssize_t do_write(struct file *f, const struct iovec *iov, size_t niov, int flags,
-                        const struct sockaddr *addr, socklen_t len)
+                        const struct sockaddr *addr, socklen_t len, const struct control *c)
 {
     struct writing w = {.f = f, .iov = iov, .niov = niov};
     ptrdiff_t n = 0;
@@ -323,7 +326,7 @@ static ssize_t do_write(struct file *f, const struct iovec *iov, size_t niov, in
     w.wanted = estab_iov_total(iov, niov);
     w.flags = (flags & MSG_MORE ? ESTAB_MSG_MORE : 0) | (flags & MSG_OOB ? ESTAB_MSG_OOB : 0);
     if (f->type == SOCK_DGRAM) {
-        err = datagram_write(f, iov, niov, flags, addr, len, &n);
+        err = datagram_write(f, iov, niov, flags, addr, len, c, &n);
         w.sent = w.wanted = n < 0 ? 0 : (size_t)n;
     } else if (f->told) {
         err = take_told(f);
@@ -373,7 +376,7 @@ ssize_t estab_posix_sendto(int fd, const void *buf, size_t n, int flags,
         return send_elsewhere(f, fd, &iov, 1, flags, addr, len);
     if (whose != OURS)
         return whose == THEIRS ? sendto(fd, buf, n, flags, addr, len) : -1;
-    return do_write(f, &iov, 1, flags, addr, len);
+    return do_write(f, &iov, 1, flags, addr, len, NULL);
 }
 
 ssize_t estab_posix_send(int fd, const void *buf, size_t n, int flags)
@@ -393,7 +396,7 @@ ssize_t estab_posix_writev(int fd, const struct iovec *iov, int niov)
         return whose == THEIRS ? writev(fd, iov, niov) : -1;
     if (niov < 0 || niov > IOV_MAX)
         return call_end(f, -1, EINVAL);
-    return do_write(f, iov, (size_t)niov, 0, NULL, 0);
+    return do_write(f, iov, (size_t)niov, 0, NULL, 0, NULL);
 }
 
 ssize_t estab_posix_write(int fd, const void *buf, size_t n)
@@ -411,13 +414,15 @@ ssize_t estab_posix_write(int fd, const void *buf, size_t n)
         return send_elsewhere(f, fd, &iov, 1, 0, NULL, 0);
     if (whose != OURS)
         return whose == THEIRS ? write(fd, buf, n) : -1;
-    return do_write(f, &iov, 1, 0, NULL, 0);
+    return do_write(f, &iov, 1, 0, NULL, 0, NULL);
 }
 
 ssize_t estab_posix_sendmsg(int fd, const struct msghdr *msg, int flags)
 {
     enum whose whose;
+    struct control c;
     struct file *f;
+    int err;
 
     whose = call_begin(fd, &f);
     if (whose == ELSEWHERE)
@@ -426,5 +431,8 @@ ssize_t estab_posix_sendmsg(int fd, const struct msghdr *msg, int flags)
         return whose == THEIRS ? sendmsg(fd, msg, flags) : -1;
     if (msg->msg_iovlen > IOV_MAX)
         return call_end(f, -1, EMSGSIZE);
-    return do_write(f, msg->msg_iov, msg->msg_iovlen, flags, msg->msg_name, msg->msg_namelen);
+    err = f->type == SOCK_DGRAM ? control_get(f, msg, &c) : 0;
+    if (err)
+        return call_end(f, -1, err);
+    return do_write(f, msg->msg_iov, msg->msg_iovlen, flags, msg->msg_name, msg->msg_namelen, &c);
 }

@@ -250,15 +250,41 @@ struct from { /* what a datagram brings besides its octets; addr may be NULL */
     struct sockaddr *addr;
     socklen_t *len;
     int flags;
+    void *control; /* messages, if there is room for some */
+    size_t room, used;
+};
+struct control { /* how a datagram is to be sent; -1: as the socket has it */
+    int hops, tos;
 };
 ssize_t datagram_read(struct file *f, const struct iovec *iov, size_t niov, int flags,
                       struct from *from); /* ends the call */
 /* 0 and *n, or an errno. */
 int datagram_write(struct file *f, const struct iovec *iov, size_t niov, int flags,
-                   const struct sockaddr *addr, socklen_t len, ptrdiff_t *n);
+                   const struct sockaddr *addr, socklen_t len, const struct control *c,
+                   ptrdiff_t *n);
 int datagram_connect(struct file *f, const struct sockaddr *addr, socklen_t len);
 
+/* ---- control.c ---- */
+/* What the socket's options ask for. */
+void control_put(const struct file *f, const struct estab_recv_info *info, struct from *to);
+int control_get(const struct file *f, const struct msghdr *m, struct control *c); /* 0, an errno */
+ptrdiff_t control_send(struct file *f, const struct estab_iov *iov, size_t niov,
+                       const struct estab_addr *to, const struct control *c); /* c may be NULL */
+
 /* ---- opt.c ---- */
+/* Options that are kept in struct file's `stored`. */
+enum {
+    STORED_OOBINLINE,
+    STORED_BROADCAST,
+    STORED_PRIORITY,
+    STORED_PKTINFO,
+    STORED_RECVTTL,
+    STORED_RECVTOS,
+    STORED_PKTINFO6,
+    STORED_RECVHOPS,
+    STORED_RECVTCLASS,
+    STORED_ROWS
+};
 void opt_carry(const struct file *f, estab_sock to);
 void opt_apply(struct file *f);
 void opt_inherit(struct file *f, const struct file *from);

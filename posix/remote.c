@@ -459,8 +459,9 @@ ssize_t remote_recv(struct file *f, int fd, struct msghdr *m, int flags)
         talk_begin(&t, f, REMOTE_RECV);
         t.ask.a = flags;
         t.ask.name_len = m->msg_name ? 0 : UINT32_MAX;
-        t.ask.control_len =
-            (uint32_t)(m->msg_controllen < REMOTE_CONTROL ? m->msg_controllen : REMOTE_CONTROL);
+        if (m->msg_control)
+            t.ask.control_len =
+                (uint32_t)(m->msg_controllen < REMOTE_CONTROL ? m->msg_controllen : REMOTE_CONTROL);
         t.in[++t.nin] = (struct iovec){m->msg_control, t.ask.control_len};
         t.nin += pieces(m->msg_iov, m->msg_iovlen, got, &t.in[t.nin + 1], &t.ask.len);
         err = talk_to(&t, fd);

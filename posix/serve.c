@@ -24,7 +24,7 @@ struct request {
     struct remote_ask ask;
     struct remote_answer answer;
     int fd; /* that came along, or is to go along; -1 */
-    char control[REMOTE_CONTROL];
+    _Alignas(struct cmsghdr) char control[REMOTE_CONTROL];
     char octets[REMOTE_OCTETS];
 };
 

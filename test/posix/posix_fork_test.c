@@ -286,17 +286,59 @@ static void epoll_in_the_child(struct scene *x)
     finish(x);
 }
 
+/* A datagram with a control message, which says its hop limit. */
+static void send_with_ttl(struct scene *x, int fd, struct sockaddr_in *to, int ttl)
+{
+    union {
+        struct cmsghdr h;
+        char room[CMSG_SPACE(sizeof(int))];
+    } u = {.h = {CMSG_LEN(sizeof(int)), IPPROTO_IP, IP_TTL}};
+    struct iovec iov = {"gram", 4};
+    struct msghdr m = {.msg_name = to,
+                       .msg_namelen = sizeof *to,
+                       .msg_iov = &iov,
+                       .msg_iovlen = 1,
+                       .msg_control = u.room,
+                       .msg_controllen = sizeof u.room};
+
+    memcpy(CMSG_DATA(&u.h), &ttl, sizeof ttl);
+    told(x, "sendmsg", estab_posix_sendmsg(fd, &m, 0));
+}
+
+static void recv_with_ttl(struct scene *x, int fd, struct sockaddr_in *from)
+{
+    union {
+        struct cmsghdr h;
+        char room[CMSG_SPACE(sizeof(int))];
+    } u = {0};
+    char buf[8] = "";
+    struct iovec iov = {buf, sizeof buf};
+    struct msghdr m = {.msg_name = from,
+                       .msg_namelen = sizeof *from,
+                       .msg_iov = &iov,
+                       .msg_iovlen = 1,
+                       .msg_control = u.room,
+                       .msg_controllen = sizeof u.room};
+    int ttl;
+
+    told(x, "recvmsg", estab_posix_recvmsg(fd, &m, 0));
+    memcpy(&ttl, CMSG_DATA(&u.h), sizeof ttl);
+    say(x, "%s flags %x name %u control %zu type %d ttl %d", buf, (unsigned)m.msg_flags,
+        m.msg_namelen, m.msg_controllen, u.h.cmsg_type, ttl);
+}
+
 static void sockets_made_in_the_child(struct scene *x)
 {
     struct sockaddr_in a;
     socklen_t len = sizeof a;
-    int u, val = 0, fd;
+    int u, val = 0, on = 1, fd;
     pid_t pid;
 
     prepare(x);
     u = make(x, 1, SOCK_DGRAM);
     a = x->addr;
     told(x, "bind", estab_posix_bind(u, (struct sockaddr *)&a, sizeof a));
+    told(x, "on", estab_posix_setsockopt(u, IPPROTO_IP, IP_RECVTTL, &on, sizeof on));
     pid = child_of(x);
     if (pid == 0) {
         fd = make(x, 0, SOCK_STREAM);
@@ -313,9 +355,9 @@ static void sockets_made_in_the_child(struct scene *x)
         read_text(x, "recv", fd, 6, MSG_WAITALL);
         estab_posix_close(fd);
         fd = make(x, 0, SOCK_DGRAM);
-        told(x, "sendto",
-             estab_posix_sendto(fd, "gram", 4, 0, (struct sockaddr *)&x->addr, sizeof x->addr));
-        read_text(x, "recv", fd, 8, 0);
+        told(x, "on", estab_posix_setsockopt(fd, IPPROTO_IP, IP_RECVTTL, &on, sizeof on));
+        send_with_ttl(x, fd, &x->addr, 5);
+        recv_with_ttl(x, fd, &a);
         told(x, "no such", estab_posix_bind(fd, (struct sockaddr *)&a, 3));
         fd = make(x, 0, SOCK_STREAM);
         a.sin_port = htons(1);
@@ -325,13 +367,8 @@ static void sockets_made_in_the_child(struct scene *x)
     fd = estab_posix_accept(x->l, NULL, NULL);
     read_text(x, "parent", fd, 5, MSG_WAITALL);
     told(x, "parent", estab_posix_send(fd, "parent", 6, 0));
-    {
-        char buf[8] = "";
-
-        len = sizeof a;
-        told(x, "datagram", estab_posix_recvfrom(u, buf, 8, 0, (struct sockaddr *)&a, &len));
-        told(x, "back", estab_posix_sendto(u, buf, 2, 0, (struct sockaddr *)&a, len));
-    }
+    recv_with_ttl(x, u, &a);
+    send_with_ttl(x, u, &a, 6);
     await_end(x, pid);
     estab_posix_close(u);
     estab_posix_close(fd);
