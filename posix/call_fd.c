@@ -12,18 +12,38 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+enum { KEPT_FROM = 512 };
+
+/* What other processes hold keeps a descriptor, so that theirs look ready: out of the way. */
+static int keep_one(int fd)
+{
+    int kept = fcntl(fd, F_DUPFD_CLOEXEC, KEPT_FROM);
+
+    return kept < 0 ? fcntl(fd, F_DUPFD_CLOEXEC, 0) : kept;
+}
+
 int estab_posix_close(int fd)
 {
     struct file *f = fdtab_take(fd);
     bool last;
     int ret;
 
-    if (!f || file_foreign(f))
+    if (!f)
         return close(fd);
+    if (file_foreign(f)) {
+        ret = close(fd);
+        file_put(f);
+        return ret;
+    }
     pthread_mutex_lock(file_lock(f));
     last = --f->nfds == 0;
-    if (f->fd == fd)
+    if (f->fd == fd && last && f->holders > 0) {
+        f->fd = keep_one(fd);
+        f->kept = f->fd >= 0;
+        last = !f->kept;
+    } else if (f->fd == fd) {
         f->fd = last ? -1 : fdtab_other(f, fd);
+    }
     if (last && f->kind == FILE_SOCKET)
         mirror_forget(f);
     pthread_mutex_unlock(file_lock(f));
@@ -98,6 +118,8 @@ int estab_posix_fcntl(int fd, int cmd, ...)
     f = cmd == F_GETFL || cmd == F_SETFL ? file_get(fd) : NULL;
     if (!f)
         return fcntl(fd, cmd, arg);
+    if (f->kind == FILE_SOCKET && file_foreign(f))
+        return remote_status(f, cmd, (int)arg);
     ret = f->kind == FILE_SOCKET ? status_flags(f, cmd, (int)arg) : fcntl(fd, cmd, arg);
     file_put(f);
     return ret;
@@ -162,6 +184,8 @@ int estab_posix_ioctl(int fd, unsigned long request, ...)
     if (request == FIOCLEX || request == FIONCLEX)
         return ioctl(fd, request, arg);
     whose = call_begin(fd, &f);
+    if (whose == ELSEWHERE)
+        return remote_ioctl(f, request, arg);
     if (whose != OURS)
         return whose == THEIRS ? ioctl(fd, request, arg) : -1;
     return (int)call_end(f, 0, arg ? sock_ioctl(f, request, arg) : EFAULT);
@@ -212,6 +236,8 @@ int estab_posix_shutdown(int fd, int how)
     int err;
 
     whose = call_begin(fd, &f);
+    if (whose == ELSEWHERE)
+        return remote_shutdown(f, how);
     if (whose != OURS)
         return whose == THEIRS ? shutdown(fd, how) : -1;
     err = shut(f, how);
@@ -231,6 +257,10 @@ int estab_posix_mirror(int fd, enum estab_mirror how)
     whose = call_begin(fd, &f);
     if (whose == THEIRS)
         errno = EBADF;
+    if (whose == ELSEWHERE) {
+        file_put(f);
+        errno = ENETDOWN;
+    }
     if (whose != OURS)
         return -1;
     f->mirror = how;

@@ -104,7 +104,7 @@ static int read_some(struct reading *r)
 
 static int read_stream(struct reading *r)
 {
-    bool nonblock = atomic_load(&r->f->nonblock) || (r->flags & MSG_DONTWAIT), looked = false;
+    bool nonblock = file_nonblock(r->f) || (r->flags & MSG_DONTWAIT), looked = false;
     bool all = (r->flags & MSG_WAITALL) && !(r->flags & MSG_PEEK);
     estab_time until = until_after(r->f, r->f->rcvtimeo);
     int err;
@@ -157,6 +157,24 @@ static ssize_t do_read(struct file *f, const struct iovec *iov, size_t niov, int
     return call_end(f, (ssize_t)r.got, err);
 }
 
+static ssize_t recv_elsewhere(struct file *f, int fd, const struct iovec *iov, int niov, int flags,
+                              struct from *from)
+{
+    union {
+        const struct iovec *in;
+        struct iovec *out;
+    } v = {iov};
+    struct msghdr m = {.msg_iov = v.out, .msg_iovlen = niov < 0 ? IOV_MAX + 1 : (size_t)niov};
+    ssize_t n;
+
+    m.msg_name = from->len ? from->addr : NULL;
+    m.msg_namelen = m.msg_name ? *from->len : 0;
+    n = remote_recv(f, fd, &m, flags);
+    if (n >= 0 && m.msg_name)
+        *from->len = m.msg_namelen;
+    return n;
+}
+
 ssize_t estab_posix_recvfrom(int fd, void *buf, size_t n, int flags, struct sockaddr *addr,
                              socklen_t *len)
 {
@@ -166,6 +184,8 @@ ssize_t estab_posix_recvfrom(int fd, void *buf, size_t n, int flags, struct sock
     struct file *f;
 
     whose = call_begin(fd, &f);
+    if (whose == ELSEWHERE)
+        return recv_elsewhere(f, fd, &iov, 1, flags, &from);
     if (whose != OURS)
         return whose == THEIRS ? recvfrom(fd, buf, n, flags, addr, len) : -1;
     return do_read(f, &iov, 1, flags, &from);
@@ -183,6 +203,8 @@ ssize_t estab_posix_readv(int fd, const struct iovec *iov, int niov)
     struct file *f;
 
     whose = call_begin(fd, &f);
+    if (whose == ELSEWHERE)
+        return recv_elsewhere(f, fd, iov, niov, 0, &from);
     if (whose != OURS)
         return whose == THEIRS ? readv(fd, iov, niov) : -1;
     if (niov < 0 || niov > IOV_MAX)
@@ -198,6 +220,8 @@ ssize_t estab_posix_read(int fd, void *buf, size_t n)
     struct file *f;
 
     whose = call_begin(fd, &f);
+    if (whose == ELSEWHERE)
+        return recv_elsewhere(f, fd, &iov, 1, 0, &from);
     if (whose != OURS)
         return whose == THEIRS ? read(fd, buf, n) : -1;
     if (n == 0) /* read(2): no results, and no errors that may come */
@@ -207,12 +231,17 @@ ssize_t estab_posix_read(int fd, void *buf, size_t n)
 
 ssize_t estab_posix_recvmsg(int fd, struct msghdr *msg, int flags)
 {
-    struct from from = {.addr = msg->msg_name, .len = &msg->msg_namelen};
+    struct from from = {.addr = msg->msg_name,
+                        .len = &msg->msg_namelen,
+                        .control = msg->msg_control,
+                        .room = msg->msg_control ? msg->msg_controllen : 0};
     enum whose whose;
     struct file *f;
     ssize_t n;
 
     whose = call_begin(fd, &f);
+    if (whose == ELSEWHERE)
+        return remote_recv(f, fd, msg, flags);
     if (whose != OURS)
         return whose == THEIRS ? recvmsg(fd, msg, flags) : -1;
     if (msg->msg_iovlen > IOV_MAX)
@@ -220,7 +249,7 @@ ssize_t estab_posix_recvmsg(int fd, struct msghdr *msg, int flags)
     n = do_read(f, msg->msg_iov, msg->msg_iovlen, flags, &from);
     if (n >= 0) {
         msg->msg_flags = from.flags;
-        msg->msg_controllen = 0;
+        msg->msg_controllen = from.used;
     }
     return n;
 }
@@ -287,7 +316,7 @@ static int write_stream(struct writing *w, bool nonblock)
 }
 
 static ssize_t do_write(struct file *f, const struct iovec *iov, size_t niov, int flags,
-                        const struct sockaddr *addr, socklen_t len)
+                        const struct sockaddr *addr, socklen_t len, const struct control *c)
 {
     struct writing w = {.f = f, .iov = iov, .niov = niov};
     ptrdiff_t n = 0;
@@ -297,13 +326,13 @@ static ssize_t do_write(struct file *f, const struct iovec *iov, size_t niov, in
     w.wanted = estab_iov_total(iov, niov);
     w.flags = (flags & MSG_MORE ? ESTAB_MSG_MORE : 0) | (flags & MSG_OOB ? ESTAB_MSG_OOB : 0);
     if (f->type == SOCK_DGRAM) {
-        err = datagram_write(f, iov, niov, flags, addr, len, &n);
+        err = datagram_write(f, iov, niov, flags, addr, len, c, &n);
         w.sent = w.wanted = n < 0 ? 0 : (size_t)n;
     } else if (f->told) {
         err = take_told(f);
     } else {
         err = flags & MSG_FASTOPEN ? sock_fast_open(f, addr, len) : 0;
-        err = err ? err : write_stream(&w, atomic_load(&f->nonblock) || (flags & MSG_DONTWAIT));
+        err = err ? err : write_stream(&w, file_nonblock(f) || (flags & MSG_DONTWAIT));
     }
     full = !err && w.sent < w.wanted;
     if (full)
@@ -315,6 +344,20 @@ static ssize_t do_write(struct file *f, const struct iovec *iov, size_t niov, in
         return -1;
     }
     return call_end(f, (ssize_t)w.sent, err);
+}
+
+static ssize_t send_elsewhere(struct file *f, int fd, const struct iovec *iov, int niov, int flags,
+                              const struct sockaddr *addr, socklen_t len)
+{
+    union {
+        const void *in;
+        void *out;
+    } v = {iov}, to = {addr};
+    struct msghdr m = {.msg_iov = v.out, .msg_iovlen = niov < 0 ? IOV_MAX + 1 : (size_t)niov};
+
+    m.msg_name = to.out;
+    m.msg_namelen = addr ? len : 0;
+    return remote_send(f, fd, &m, flags);
 }
 
 ssize_t estab_posix_sendto(int fd, const void *buf, size_t n, int flags,
@@ -329,9 +372,11 @@ ssize_t estab_posix_sendto(int fd, const void *buf, size_t n, int flags,
     struct file *f;
 
     whose = call_begin(fd, &f);
+    if (whose == ELSEWHERE)
+        return send_elsewhere(f, fd, &iov, 1, flags, addr, len);
     if (whose != OURS)
         return whose == THEIRS ? sendto(fd, buf, n, flags, addr, len) : -1;
-    return do_write(f, &iov, 1, flags, addr, len);
+    return do_write(f, &iov, 1, flags, addr, len, NULL);
 }
 
 ssize_t estab_posix_send(int fd, const void *buf, size_t n, int flags)
@@ -345,11 +390,13 @@ ssize_t estab_posix_writev(int fd, const struct iovec *iov, int niov)
     struct file *f;
 
     whose = call_begin(fd, &f);
+    if (whose == ELSEWHERE)
+        return send_elsewhere(f, fd, iov, niov, 0, NULL, 0);
     if (whose != OURS)
         return whose == THEIRS ? writev(fd, iov, niov) : -1;
     if (niov < 0 || niov > IOV_MAX)
         return call_end(f, -1, EINVAL);
-    return do_write(f, iov, (size_t)niov, 0, NULL, 0);
+    return do_write(f, iov, (size_t)niov, 0, NULL, 0, NULL);
 }
 
 ssize_t estab_posix_write(int fd, const void *buf, size_t n)
@@ -363,20 +410,29 @@ ssize_t estab_posix_write(int fd, const void *buf, size_t n)
     struct file *f;
 
     whose = call_begin(fd, &f);
+    if (whose == ELSEWHERE)
+        return send_elsewhere(f, fd, &iov, 1, 0, NULL, 0);
     if (whose != OURS)
         return whose == THEIRS ? write(fd, buf, n) : -1;
-    return do_write(f, &iov, 1, 0, NULL, 0);
+    return do_write(f, &iov, 1, 0, NULL, 0, NULL);
 }
 
 ssize_t estab_posix_sendmsg(int fd, const struct msghdr *msg, int flags)
 {
     enum whose whose;
+    struct control c;
     struct file *f;
+    int err;
 
     whose = call_begin(fd, &f);
+    if (whose == ELSEWHERE)
+        return remote_send(f, fd, msg, flags);
     if (whose != OURS)
         return whose == THEIRS ? sendmsg(fd, msg, flags) : -1;
     if (msg->msg_iovlen > IOV_MAX)
         return call_end(f, -1, EMSGSIZE);
-    return do_write(f, msg->msg_iov, msg->msg_iovlen, flags, msg->msg_name, msg->msg_namelen);
+    err = f->type == SOCK_DGRAM ? control_get(f, msg, &c) : 0;
+    if (err)
+        return call_end(f, -1, err);
+    return do_write(f, msg->msg_iov, msg->msg_iovlen, flags, msg->msg_name, msg->msg_namelen, &c);
 }

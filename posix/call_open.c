@@ -35,6 +35,8 @@ int estab_posix_socket(int domain, int type, int protocol)
     int kind = type & ~(SOCK_NONBLOCK | SOCK_CLOEXEC), fd, err;
     struct file *f;
     estab_posix *p;
+    uint32_t era;
+    uint64_t key;
     estab_sock k;
 
     if ((domain != AF_INET && domain != AF_INET6) || kind == SOCK_RAW)
@@ -44,6 +46,8 @@ int estab_posix_socket(int domain, int type, int protocol)
         errno = err;
         return -1;
     }
+    if (posix_elsewhere(&era, &key))
+        return remote_socket(era, key, domain, type, protocol);
     p = posix_default();
     if (!p)
         return -1;
@@ -70,6 +74,8 @@ int estab_posix_bind(int fd, const struct sockaddr *addr, socklen_t len)
     int err;
 
     whose = call_begin(fd, &f);
+    if (whose == ELSEWHERE)
+        return remote_named(f, fd, false, addr, len);
     if (whose != OURS)
         return whose == THEIRS ? bind(fd, addr, len) : -1;
     err = addr_from(f, addr, len, &a);
@@ -86,6 +92,8 @@ int estab_posix_listen(int fd, int backlog)
     int err;
 
     whose = call_begin(fd, &f);
+    if (whose == ELSEWHERE)
+        return remote_listen(f, backlog);
     if (whose != OURS)
         return whose == THEIRS ? listen(fd, backlog) : -1;
     if (f->type != SOCK_STREAM)
@@ -134,9 +142,9 @@ static int accept_wait(struct file *f, int flags, struct estab_addr *peer, struc
 
     for (;;) {
         err = f->p ? accept_one(f, flags, peer, made) : ENETDOWN;
-        if (err != EAGAIN || (looked && atomic_load(&f->nonblock)))
+        if (err != EAGAIN || (looked && file_nonblock(f)))
             return err;
-        if (atomic_load(&f->nonblock)) {
+        if (file_nonblock(f)) {
             looked = true;
             shard_run(f->shard, true);
             continue;
@@ -159,6 +167,8 @@ int estab_posix_accept4(int fd, struct sockaddr *addr, socklen_t *len, int flags
         return -1;
     }
     whose = call_begin(fd, &f);
+    if (whose == ELSEWHERE)
+        return remote_accept(f, fd, addr, len, flags);
     if (whose != OURS)
         return whose == THEIRS ? accept4(fd, addr, len, flags) : -1;
     err = accept_wait(f, flags, &peer, &made);
@@ -208,7 +218,7 @@ static int begin_connect(struct file *f, const struct sockaddr *addr, socklen_t 
     int err;
 
     if (f->connecting)
-        return sock_opening(f) && atomic_load(&f->nonblock) ? EALREADY : 0;
+        return sock_opening(f) && file_nonblock(f) ? EALREADY : 0;
     if (f->listening || f->connected)
         return EISCONN;
     err = addr_from(f, addr, len, &a);
@@ -234,12 +244,12 @@ static int connect_stream(struct file *f, const struct sockaddr *addr, socklen_t
 
     if (err)
         return err;
-    if (fresh && atomic_load(&f->nonblock) && !f->fast_open)
+    if (fresh && file_nonblock(f) && !f->fast_open)
         return EINPROGRESS; /* however quick the peer was */
     while (f->p && sock_opening(f)) {
         if (f->fast_open && estab_ready(f->p->stack, f->k) & ESTAB_EV_OUT)
             break; /* a cookie is there: the SYN waits for what is sent */
-        if (atomic_load(&f->nonblock))
+        if (file_nonblock(f))
             return EINPROGRESS;
         err = wait_file(f, ESTAB_EV_OUT, false, until);
         if (err)
@@ -269,6 +279,8 @@ int estab_posix_connect(int fd, const struct sockaddr *addr, socklen_t len)
     int err;
 
     whose = call_begin(fd, &f);
+    if (whose == ELSEWHERE)
+        return remote_named(f, fd, true, addr, len);
     if (whose != OURS)
         return whose == THEIRS ? connect(fd, addr, len) : -1;
     if (!addr && len > 0)
@@ -308,6 +320,8 @@ int estab_posix_getsockname(int fd, struct sockaddr *addr, socklen_t *len)
     int err;
 
     whose = call_begin(fd, &f);
+    if (whose == ELSEWHERE)
+        return remote_name(f, false, addr, len);
     if (whose != OURS)
         return whose == THEIRS ? getsockname(fd, addr, len) : -1;
     err = !addr || !len ? EFAULT : estab_errno(estab_getaddrs(f->p->stack, f->k, &a, NULL));
@@ -325,6 +339,8 @@ int estab_posix_getpeername(int fd, struct sockaddr *addr, socklen_t *len)
     int err;
 
     whose = call_begin(fd, &f);
+    if (whose == ELSEWHERE)
+        return remote_name(f, true, addr, len);
     if (whose != OURS)
         return whose == THEIRS ? getpeername(fd, addr, len) : -1;
     st = sock_state(f);

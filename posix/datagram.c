@@ -9,7 +9,7 @@
 static int take_one(struct file *f, const struct estab_iov *iov, size_t niov, int flags,
                     struct estab_recv_info *info, ptrdiff_t *n)
 {
-    bool nonblock = atomic_load(&f->nonblock) || (flags & MSG_DONTWAIT), looked = false;
+    bool nonblock = file_nonblock(f) || (flags & MSG_DONTWAIT), looked = false;
     estab_time until = until_after(f, f->rcvtimeo);
     int err;
 
@@ -55,6 +55,8 @@ ssize_t datagram_read(struct file *f, const struct iovec *iov, size_t niov, int 
         return call_end(f, -1, err);
     addr_to(f, &info.from, from->addr, from->len);
     from->flags = info.truncated ? MSG_TRUNC : 0;
+    if (info.from.port || info.len) /* there is one */
+        control_put(f, &info, from);
     return call_end(f, flags & MSG_TRUNC ? (ssize_t)info.len : n, 0);
 }
 
@@ -73,9 +75,9 @@ static int destination(const struct file *f, const struct sockaddr *sa, socklen_
 }
 
 static int give_one(struct file *f, const struct iovec *iov, size_t niov, int flags,
-                    const struct estab_addr *to, ptrdiff_t *n)
+                    const struct estab_addr *to, const struct control *c, ptrdiff_t *n)
 {
-    bool nonblock = atomic_load(&f->nonblock) || (flags & MSG_DONTWAIT);
+    bool nonblock = file_nonblock(f) || (flags & MSG_DONTWAIT);
     estab_time until = until_after(f, f->sndtimeo);
     struct estab_iov piece[PIECES];
     size_t k = estab_iov_from(iov, niov, 0, piece, PIECES);
@@ -86,7 +88,7 @@ static int give_one(struct file *f, const struct iovec *iov, size_t niov, int fl
             return ENETDOWN;
         if (f->wr_shut)
             return EPIPE;
-        *n = estab_sendto(f->p->stack, f->k, piece, k, 0, to);
+        *n = control_send(f, piece, k, to, c);
         if (*n == ESTAB_E_NOTCONN)
             return EDESTADDRREQ;
         if (*n != ESTAB_E_AGAIN)
@@ -100,7 +102,8 @@ static int give_one(struct file *f, const struct iovec *iov, size_t niov, int fl
 }
 
 int datagram_write(struct file *f, const struct iovec *iov, size_t niov, int flags,
-                   const struct sockaddr *addr, socklen_t len, ptrdiff_t *n)
+                   const struct sockaddr *addr, socklen_t len, const struct control *c,
+                   ptrdiff_t *n)
 {
     struct estab_addr to;
     int err = f->told;
@@ -112,7 +115,7 @@ int datagram_write(struct file *f, const struct iovec *iov, size_t niov, int fla
         err = EMSGSIZE;
     if (!err && addr)
         err = destination(f, addr, len, &to);
-    return err ? err : give_one(f, iov, niov, flags, addr ? &to : NULL, n);
+    return err ? err : give_one(f, iov, niov, flags, addr ? &to : NULL, c, n);
 }
 
 int datagram_connect(struct file *f, const struct sockaddr *addr, socklen_t len)

@@ -343,7 +343,7 @@ static int control(struct epoll_set *s, int epfd, int op, int fd, struct epoll_e
     struct file *f = file_get(fd);
     int err;
 
-    if (!f || f->kind != FILE_SOCKET) {
+    if (!f || f->kind != FILE_SOCKET || file_foreign(f)) {
         if (f)
             file_put(f);
         s->has_theirs = true;
@@ -351,8 +351,6 @@ static int control(struct epoll_set *s, int epfd, int op, int fd, struct epoll_e
     }
     if (op != EPOLL_CTL_DEL && !ev) {
         err = EFAULT;
-    } else if (file_foreign(f)) {
-        err = ENETDOWN;
     } else {
         hang_bell(s, epfd);
         shard_lock(f->shard);
@@ -363,25 +361,30 @@ static int control(struct epoll_set *s, int epfd, int op, int fd, struct epoll_e
     return err;
 }
 
-/* The file of a set of ours; NULL: the kernel's. */
-static struct file *set_get(int epfd)
+/* The file of a set of ours; NULL: the kernel's.  In one that was made before a fork, ours are
+ * items of the process that forked. */
+static struct file *set_get(int epfd, bool *elsewhere)
 {
     struct file *f = file_get(epfd);
 
+    *elsewhere = f && f->kind == FILE_EPOLL && file_foreign(f) && f->set->bell >= 0;
     if (f && (f->kind != FILE_EPOLL || file_foreign(f))) {
         file_put(f);
         f = NULL;
     }
+    if (*elsewhere)
+        errno = ENETDOWN;
     return f;
 }
 
 int estab_posix_epoll_ctl(int epfd, int op, int fd, struct epoll_event *ev)
 {
-    struct file *f = set_get(epfd);
+    bool elsewhere;
+    struct file *f = set_get(epfd, &elsewhere);
     int err;
 
     if (!f)
-        return epoll_ctl(epfd, op, fd, ev);
+        return elsewhere ? -1 : epoll_ctl(epfd, op, fd, ev);
     pthread_mutex_lock(&f->set->calls);
     err = control(f->set, epfd, op, fd, ev);
     pthread_mutex_unlock(&f->set->calls);
@@ -551,11 +554,12 @@ static int epoll_wait_for(struct file *f, int epfd, struct epoll_event *ev, int 
 int estab_posix_epoll_pwait(int epfd, struct epoll_event *ev, int max, int timeout_ms,
                             const sigset_t *mask)
 {
-    struct file *f = set_get(epfd);
+    bool elsewhere;
+    struct file *f = set_get(epfd, &elsewhere);
     int ret;
 
     if (!f)
-        return epoll_pwait(epfd, ev, max, timeout_ms, mask);
+        return elsewhere ? -1 : epoll_pwait(epfd, ev, max, timeout_ms, mask);
     if (max <= 0) {
         errno = EINVAL;
         ret = -1;

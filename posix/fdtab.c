@@ -7,8 +7,9 @@
  * and looks again.
  *
  * A fork copies the table; in the child its files are foreign, because their stack runs in the
- * parent.  The locks that a thread of the parent may hold at that moment are taken around it. */
-#include "posix_int.h"
+ * parent, which is asked (remote.h).  The locks that a thread of the parent may hold at that moment
+ * are taken around it. */
+#include "remote.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -26,18 +27,21 @@ static _Atomic uint32_t era = 1;
 
 static void before_fork(void)
 {
+    remote_before_fork();
     pthread_mutex_lock(&table_lock);
 }
 
 static void after_fork_parent(void)
 {
     pthread_mutex_unlock(&table_lock);
+    remote_after_fork(false);
 }
 
 static void after_fork_child(void)
 {
     pthread_mutex_unlock(&table_lock);
     atomic_fetch_add(&era, 1);
+    remote_after_fork(true);
 }
 
 static void watch_forks(void)
@@ -107,6 +111,8 @@ void file_put(struct file *f)
             sock_release(f);
         else
             epoll_free(f->set);
+    } else if (f->kind == FILE_SOCKET) {
+        remote_release(f);
     }
     pthread_mutex_lock(&table_lock);
     f->next_free = free_files;
@@ -137,6 +143,7 @@ struct file *file_new(enum file_kind kind)
         return NULL;
     file_clear(f);
     f->kind = kind;
+    f->key = (uintptr_t)f;
     f->fd = -1;
     atomic_store(&f->era, atomic_load(&era));
     atomic_store(&f->refs, 1);
@@ -180,6 +187,30 @@ struct file *fdtab_take(int fd)
     return slot ? atomic_exchange(slot, NULL) : NULL;
 }
 
+struct file *fdtab_peek(int *fd)
+{
+    for (; *fd < LEAF * LEAVES; ++*fd) {
+        slot_t *slot = slot_of(*fd);
+        struct file *f = slot ? atomic_load(slot) : NULL;
+
+        if (f)
+            return f;
+        if (!slot)
+            *fd |= LEAF - 1;
+    }
+    return NULL;
+}
+
+struct file *fdtab_next(int *fd)
+{
+    struct file *f;
+
+    for (; fdtab_peek(fd); ++*fd)
+        if ((f = file_get(*fd)))
+            return f;
+    return NULL;
+}
+
 int fdtab_other(const struct file *f, int fd)
 {
     for (int i = 0; i < LEAVES; i++) {
@@ -194,24 +225,26 @@ int fdtab_other(const struct file *f, int fd)
 
 enum whose call_begin(int fd, struct file **out)
 {
-    struct file *f = file_get(fd);
+    struct file *f = serve_subject();
     int err = 0;
 
+    if (f)
+        atomic_fetch_add(&f->refs, 1);
+    else
+        f = file_get(fd);
     if (!f)
         return THEIRS;
-    if (file_foreign(f)) {
-        errno = ENETDOWN;
-        return WRONG;
-    }
     if (f->kind != FILE_SOCKET) {
         file_put(f);
         return THEIRS;
     }
+    *out = f;
+    if (file_foreign(f))
+        return ELSEWHERE;
     shard_lock(f->shard);
     f->shard->stats.calls++;
     if (!f->p)
         err = ENETDOWN;
-    *out = f;
     if (!err)
         return OURS;
     (void)call_end(f, -1, err);

@@ -142,7 +142,7 @@ static uint32_t interest(const struct file *f)
 static void mirror_settle_to(struct file *f, uint32_t level, bool news)
 {
     uint32_t waits = f->mirror == ESTAB_MIRROR_ALWAYS ? 0 : interest(f);
-    bool in = (level & EPOLLIN) != 0, full = !(level & EPOLLOUT);
+    bool in = (level & (EPOLLIN | EPOLLERR)) != 0, full = !(level & EPOLLOUT);
 
     if (f->mirror == ESTAB_MIRROR_NEVER || f->fd < 0)
         return;
@@ -179,7 +179,7 @@ void mirror_flush(struct shard *sh)
 {
     if (!sh->dirty)
         return;
-    if (!sh->has_helper || sh->watching)
+    if (!sh->has_helper || sh->watching || sh->nheld > 0)
         mirror_flush_now(sh);
     else if (sh->deep)
         pthread_cond_signal(&sh->tick);

@@ -295,10 +295,16 @@ static int get_fast_open_connect(struct file *f, int *val)
     }
 
 static const struct row rows[] = {
-    /* the first ones have a place in struct file's `stored` */
+    /* the first ones have a place in struct file's `stored`: STORED_... */
     STORED(SOL_SOCKET, SO_OOBINLINE), /* it always is, RFC 6093 */
     STORED(SOL_SOCKET, SO_BROADCAST),
     STORED(SOL_SOCKET, SO_PRIORITY),
+    STORED(IPPROTO_IP, IP_PKTINFO),
+    STORED(IPPROTO_IP, IP_RECVTTL),
+    STORED(IPPROTO_IP, IP_RECVTOS),
+    STORED(IPPROTO_IPV6, IPV6_RECVPKTINFO),
+    STORED(IPPROTO_IPV6, IPV6_RECVHOPLIMIT),
+    STORED(IPPROTO_IPV6, IPV6_RECVTCLASS),
     {SOL_SOCKET, SO_REUSEADDR, ANY_TYPE, ESTAB_O_REUSEADDR, 1, INT32_MIN, INT32_MAX, NULL, NULL},
     {SOL_SOCKET, SO_REUSEPORT, ANY_TYPE, ESTAB_O_REUSEPORT, 1, INT32_MIN, INT32_MAX, NULL, NULL},
     {IPPROTO_IPV6, IPV6_V6ONLY, ANY_TYPE, ESTAB_O_V6ONLY, 1, INT32_MIN, INT32_MAX, NULL, NULL},
@@ -330,7 +336,7 @@ static const struct row rows[] = {
     {IPPROTO_IPV6, IPV6_UNICAST_HOPS, ANY_TYPE, ESTAB_O_HOP_LIMIT, 1, -1, 255, set_ttl, NULL},
     {IPPROTO_IPV6, IPV6_TCLASS, ANY_TYPE, ESTAB_O_TOS, 1, INT32_MIN, INT32_MAX, set_tclass, NULL},
 };
-enum { ROWS = sizeof rows / sizeof rows[0], STORED_ROWS = 3 };
+enum { ROWS = sizeof rows / sizeof rows[0] };
 _Static_assert(STORED_ROWS <= (int)(sizeof((struct file *)0)->stored / sizeof(int)),
                "a place for every stored row");
 
@@ -365,7 +371,7 @@ static int set_row(struct file *f, int i, int val)
         err = estab_errno(estab_setopt(f->p->stack, f->k, (enum estab_opt)r->core,
                                        is_flag(r) ? val != 0 : (uint64_t)val * r->scale));
     if (!err && i < STORED_ROWS)
-        f->stored[i] = r->name == SO_PRIORITY ? val : val != 0;
+        f->stored[i] = i == STORED_PRIORITY ? val : val != 0;
     return err;
 }
 
@@ -502,6 +508,8 @@ int estab_posix_setsockopt(int fd, int level, int name, const void *val, socklen
     int n, i, err;
 
     whose = call_begin(fd, &f);
+    if (whose == ELSEWHERE)
+        return remote_setopt(f, level, name, val, len);
     if (whose != OURS)
         return whose == THEIRS ? setsockopt(fd, level, name, val, len) : -1;
     if (!val)
@@ -525,6 +533,8 @@ int estab_posix_getsockopt(int fd, int level, int name, void *val, socklen_t *le
     int n = 0, i, err;
 
     whose = call_begin(fd, &f);
+    if (whose == ELSEWHERE)
+        return remote_getopt(f, level, name, val, len);
     if (whose != OURS)
         return whose == THEIRS ? getsockopt(fd, level, name, val, len) : -1;
     if (!val || !len)

@@ -44,12 +44,12 @@ static int sort_out(struct polling *o)
         o->fds[i].revents = 0;
         o->theirs[i] = o->fds[i];
         p->f = o->fds[i].fd < 0 ? NULL : file_get(o->fds[i].fd);
-        if (p->f && p->f->kind != FILE_SOCKET) {
+        if (p->f && (p->f->kind != FILE_SOCKET || file_foreign(p->f))) {
             file_put(p->f);
             p->f = NULL;
         }
-        if (p->f && (file_foreign(p->f) || !add_shard(o, p->f->shard)))
-            return file_foreign(p->f) ? ENETDOWN : EINVAL;
+        if (p->f && !add_shard(o, p->f->shard))
+            return EINVAL;
         if (p->f)
             o->theirs[i].fd = -1;
         else if (o->fds[i].fd >= 0)

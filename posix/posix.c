@@ -13,6 +13,7 @@ static pthread_mutex_t default_lock = PTHREAD_MUTEX_INITIALIZER;
 static estab_posix *of_process;
 static uint32_t of_era;
 static _Thread_local estab_posix *of_thread;
+static estab_posix *ours; /* of this process, or of the one that forked it */
 
 __attribute__((format(printf, 2, 3))) static int say(char *err, const char *fmt, ...)
 {
@@ -65,6 +66,10 @@ static void join(estab_posix *p, struct shard *sh)
     sh->nmembers++;
     shard_unlock(sh);
     pthread_mutex_lock(&default_lock);
+    if (ours && ours->shard->era != fdtab_era())
+        ours = NULL;
+    p->next_of_process = ours;
+    ours = p;
     if (!of_process || of_era != fdtab_era()) {
         of_process = p;
         of_era = fdtab_era();
@@ -129,9 +134,14 @@ static void disown(estab_posix *p)
 
 void estab_posix_free(estab_posix *p)
 {
+    estab_posix **at = &ours;
+
     if (!p || p->shard->era != fdtab_era())
         return;
     pthread_mutex_lock(&default_lock);
+    while (*at != p)
+        at = &(*at)->next_of_process;
+    *at = p->next_of_process;
     if (of_process == p)
         of_process = NULL;
     pthread_mutex_unlock(&default_lock);
@@ -140,9 +150,11 @@ void estab_posix_free(estab_posix *p)
     shard_lock(p->shard);
     disown(p);
     if (p->shard->nmembers == 0) {
+        p->shard->nfiles++; /* the last file must not take it away meanwhile */
         pthread_mutex_unlock(&p->shard->lock);
         shard_stop_helper(p->shard);
         shard_lock(p->shard);
+        p->shard->nfiles--;
     }
     shard_leave(p->shard);
     for (uint32_t i = 0; i < p->nports; i++)
@@ -348,6 +360,44 @@ estab_posix *posix_default(void)
     return p;
 }
 
+bool posix_elsewhere(uint32_t *its_era, uint64_t *key)
+{
+    estab_posix *p = of_thread ? of_thread : of_process;
+
+    if (!p || p->shard->era == fdtab_era() || (p == of_process && of_era == fdtab_era()))
+        return false;
+    *its_era = p->shard->era;
+    *key = (uintptr_t)p;
+    return true;
+}
+
+bool posix_has_stack(void)
+{
+    bool has;
+
+    pthread_mutex_lock(&default_lock);
+    has = ours && ours->shard->era == fdtab_era();
+    pthread_mutex_unlock(&default_lock);
+    return has;
+}
+
+int posix_socket_at(uint64_t key, int domain, int type, int protocol)
+{
+    estab_posix *p;
+
+    pthread_mutex_lock(&default_lock);
+    p = ours;
+    while (p && (uintptr_t)p != key)
+        p = p->next_of_process;
+    pthread_mutex_unlock(&default_lock);
+    if (!p) {
+        errno = ENETDOWN;
+        return -1;
+    }
+    estab_posix_use(p);
+    return estab_posix_socket(domain, type, protocol);
+}
+
 estab_stack *estab_posix_lock(estab_posix *p)
 {
     shard_lock(p->shard);
@@ -367,6 +417,10 @@ int estab_posix_handle(int fd, estab_posix **p, estab_sock *k)
     whose = call_begin(fd, &f);
     if (whose == THEIRS)
         errno = fcntl(fd, F_GETFD) < 0 ? EBADF : ENOTSOCK;
+    if (whose == ELSEWHERE) {
+        file_put(f);
+        errno = ENETDOWN;
+    }
     if (whose != OURS)
         return -1;
     *p = f->p;

@@ -29,6 +29,7 @@ struct shard {
     void *ctx;
     estab_posix *members;
     uint32_t nmembers, nfiles; /* it goes with the last of both */
+    uint32_t nheld;            /* files that other processes hold, too */
     uint32_t era;              /* of the process that made it */
 
     struct waiter *driver;  /* the blocked thread that polls the links; NULL: none */
@@ -57,6 +58,7 @@ struct port {
 struct estab_posix {
     struct shard *shard;
     estab_posix *next; /* of the shard */
+    estab_posix *next_of_process;
     estab_stack *stack;
     struct port ports[LINKS_MAX];
     uint32_t nports;
@@ -70,11 +72,14 @@ struct file {
     _Atomic uint32_t refs; /* descriptors, calls under way, items of epoll sets do not count */
     _Atomic uint32_t era;  /* process: fork counts it up */
     enum file_kind kind;
+    uint64_t key; /* its name in the process where it was made */
     _Atomic bool nonblock;
     struct shard *shard;   /* FILE_SOCKET; its lock guards all that follows */
     struct epoll_set *set; /* FILE_EPOLL; its lock does */
-    int fd;                /* one of its descriptors; -1: none is left */
+    int fd;                /* one of its descriptors, or kept for `holders`; -1: none is left */
     uint32_t nfds;
+    uint32_t holders;                    /* forked processes that have descriptors of it */
+    bool kept;                           /* fd is theirs alone */
     struct file *next_free, *next, **at; /* next, at: of its estab_posix */
 
     struct estab_posix *p; /* NULL: it has ended */
@@ -117,15 +122,35 @@ struct file *file_new(enum file_kind kind); /* refs 1; NULL: no memory */
 int fdtab_put(int fd, struct file *f);
 struct file *fdtab_take(int fd); /* the reference of the descriptor; NULL: not ours */
 pthread_mutex_t *file_lock(struct file *f);
+/* The first file at *fd or behind, which moves there; next: kept until file_put. */
+struct file *fdtab_next(int *fd);
+struct file *fdtab_peek(int *fd);
 int fdtab_other(const struct file *f, int fd); /* another descriptor of f; -1: none */
 uint32_t fdtab_era(void);
 bool file_foreign(const struct file *f); /* of the process that forked this one */
 enum whose {
-    THEIRS, /* the kernel's */
-    WRONG,  /* ours, and errno says why not */
-    OURS,   /* a socket, and its shard is locked until call_end */
+    THEIRS,    /* the kernel's */
+    WRONG,     /* ours, and errno says why not */
+    OURS,      /* a socket, and its shard is locked until call_end */
+    ELSEWHERE, /* a socket of the process that forked this one: kept until remote_* */
 };
 enum whose call_begin(int fd, struct file **out);
+
+/* ---- serve.c, remote.c: see remote.h ---- */
+struct file *serve_subject(void); /* what this call is about, whatever its descriptor; NULL */
+bool file_nonblock(const struct file *f); /* or it is called for somebody who must not wait here */
+int remote_socket(uint32_t era, uint64_t key, int domain, int type, int protocol);
+int remote_accept(struct file *f, int fd, struct sockaddr *addr, socklen_t *len, int flags);
+int remote_named(struct file *f, int fd, bool connects, const struct sockaddr *addr, socklen_t len);
+int remote_name(struct file *f, bool peer, struct sockaddr *addr, socklen_t *len);
+int remote_listen(struct file *f, int backlog);
+int remote_shutdown(struct file *f, int how);
+int remote_status(struct file *f, int cmd, int arg);
+int remote_ioctl(struct file *f, unsigned long request, int *val);
+int remote_getopt(struct file *f, int level, int name, void *val, socklen_t *len);
+int remote_setopt(struct file *f, int level, int name, const void *val, socklen_t len);
+ssize_t remote_recv(struct file *f, int fd, struct msghdr *m, int flags);
+ssize_t remote_send(struct file *f, int fd, const struct msghdr *m, int flags);
 
 /* ---- shard.c ---- */
 void shard_lock(struct shard *sh);
@@ -144,6 +169,11 @@ void shard_rewatch(struct shard *sh); /* there are other descriptors to poll */
 /* Unlocks, and frees what nobody uses any more. */
 void shard_leave(struct shard *sh);
 estab_posix *posix_default(void); /* NULL and errno */
+/* It is that of the process that forked this one. */
+bool posix_elsewhere(uint32_t *its_era, uint64_t *key);
+bool posix_has_stack(void);
+/* socket() for another process, on the stack that it names. */
+int posix_socket_at(uint64_t key, int domain, int type, int protocol);
 
 /* ---- wait.c ---- */
 /* Makes one of the blocked threads the driver, if there is none. */
@@ -220,15 +250,41 @@ struct from { /* what a datagram brings besides its octets; addr may be NULL */
     struct sockaddr *addr;
     socklen_t *len;
     int flags;
+    void *control; /* messages, if there is room for some */
+    size_t room, used;
+};
+struct control { /* how a datagram is to be sent; -1: as the socket has it */
+    int hops, tos;
 };
 ssize_t datagram_read(struct file *f, const struct iovec *iov, size_t niov, int flags,
                       struct from *from); /* ends the call */
 /* 0 and *n, or an errno. */
 int datagram_write(struct file *f, const struct iovec *iov, size_t niov, int flags,
-                   const struct sockaddr *addr, socklen_t len, ptrdiff_t *n);
+                   const struct sockaddr *addr, socklen_t len, const struct control *c,
+                   ptrdiff_t *n);
 int datagram_connect(struct file *f, const struct sockaddr *addr, socklen_t len);
 
+/* ---- control.c ---- */
+/* What the socket's options ask for. */
+void control_put(const struct file *f, const struct estab_recv_info *info, struct from *to);
+int control_get(const struct file *f, const struct msghdr *m, struct control *c); /* 0, an errno */
+ptrdiff_t control_send(struct file *f, const struct estab_iov *iov, size_t niov,
+                       const struct estab_addr *to, const struct control *c); /* c may be NULL */
+
 /* ---- opt.c ---- */
+/* Options that are kept in struct file's `stored`. */
+enum {
+    STORED_OOBINLINE,
+    STORED_BROADCAST,
+    STORED_PRIORITY,
+    STORED_PKTINFO,
+    STORED_RECVTTL,
+    STORED_RECVTOS,
+    STORED_PKTINFO6,
+    STORED_RECVHOPS,
+    STORED_RECVTCLASS,
+    STORED_ROWS
+};
 void opt_carry(const struct file *f, estab_sock to);
 void opt_apply(struct file *f);
 void opt_inherit(struct file *f, const struct file *from);

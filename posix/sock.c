@@ -160,12 +160,11 @@ static void linger(struct file *f)
 
 void sock_release(struct file *f)
 {
-    int before = errno;
+    int before = errno, kept = f->kept ? f->fd : -1;
 
     shard_lock(f->shard);
     f->watches = NULL;
-    if (f->p && f->type == SOCK_STREAM && f->linger_on && f->linger_s != 0 &&
-        !atomic_load(&f->nonblock))
+    if (f->p && f->type == SOCK_STREAM && f->linger_on && f->linger_s != 0 && !file_nonblock(f))
         linger(f);
     mirror_forget(f);
     f->mirror = ESTAB_MIRROR_NEVER;
@@ -180,5 +179,7 @@ void sock_release(struct file *f)
     }
     f->shard->nfiles--;
     shard_leave(f->shard);
+    if (kept >= 0)
+        close(kept);
     errno = before;
 }

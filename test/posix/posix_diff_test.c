@@ -530,6 +530,83 @@ static void do_sendto(struct world *w, const struct step *s)
                                (struct sockaddr *)&w->names[i].at, w->names[i].at_len));
 }
 
+/* sendctl NAME TO LEVEL TYPE VALUE [LEN]: a datagram and a control message, an int unless LEN says
+ * how long it is */
+static void do_sendctl(struct world *w, const struct step *s)
+{
+    union {
+        struct cmsghdr h;
+        char room[CMSG_SPACE(64)];
+    } u = {0};
+    int i = place_of(w, arg(s, 2)), val = atoi(arg(s, 5));
+    size_t len = s->n > 6 ? strtoul(arg(s, 6), NULL, 10) : sizeof val;
+    struct iovec iov = {"text", 4};
+    struct msghdr m = {.msg_name = &w->names[i].at,
+                       .msg_namelen = w->names[i].at_len,
+                       .msg_iov = &iov,
+                       .msg_iovlen = 1,
+                       .msg_control = u.room,
+                       .msg_controllen = CMSG_SPACE(len)};
+
+    u.h = (struct cmsghdr){CMSG_LEN(len), atoi(arg(s, 3)), atoi(arg(s, 4))};
+    memcpy(CMSG_DATA(&u.h), &val, len < sizeof val ? len : sizeof val);
+    put_result(w, w->c->sendmsg(fd_of(w, arg(s, 1)), &m, 0));
+}
+
+/* Whether it is the address of the other end's socket, or what it is. */
+static void put_control(struct world *w, const struct cmsghdr *h)
+{
+    size_t n = h->cmsg_len - CMSG_LEN(0);
+    const uint8_t *data = CMSG_DATA(h);
+    struct sockaddr_storage mine;
+    struct in_pktinfo at;
+    int val = 0;
+
+    put(w, " %d.%d:%zu=", h->cmsg_level, h->cmsg_type, n);
+    (void)end_addr(w, 'l', 0, &mine);
+    if (h->cmsg_level == IPPROTO_IPV6 && h->cmsg_type == IPV6_PKTINFO) {
+        put(w, "%s",
+            n >= 16 && mine.ss_family == AF_INET6 &&
+                    memcmp(data, &((struct sockaddr_in6 *)&mine)->sin6_addr, 16) == 0
+                ? "mine"
+                : "other");
+    } else if (h->cmsg_level == IPPROTO_IP && h->cmsg_type == IP_PKTINFO && n == sizeof at) {
+        memcpy(&at, data, sizeof at);
+        put(w, "%s",
+            mine.ss_family == AF_INET && at.ipi_ifindex > 0 &&
+                    at.ipi_addr.s_addr == ((struct sockaddr_in *)&mine)->sin_addr.s_addr &&
+                    at.ipi_spec_dst.s_addr == at.ipi_addr.s_addr
+                ? "mine"
+                : "other");
+    } else {
+        memcpy(&val, data, n < sizeof val ? n : sizeof val);
+        put(w, "%d", val);
+    }
+}
+
+/* recvctl NAME N ROOM: and the control messages for which there is room */
+static void do_recvctl(struct world *w, const struct step *s)
+{
+    union {
+        struct cmsghdr h;
+        char room[256];
+    } u = {0};
+    char buf[64];
+    struct iovec iov = {buf, strtoul(arg(s, 2), NULL, 10)};
+    struct msghdr m = {.msg_iov = &iov,
+                       .msg_iovlen = 1,
+                       .msg_control = u.room,
+                       .msg_controllen = strtoul(arg(s, 3), NULL, 10)};
+    ssize_t n = w->c->recvmsg(fd_of(w, arg(s, 1)), &m, 0);
+
+    put_result(w, n);
+    if (n < 0)
+        return;
+    put(w, " flags %x len %zu", (unsigned)m.msg_flags, m.msg_controllen);
+    for (struct cmsghdr *h = CMSG_FIRSTHDR(&m); h; h = CMSG_NXTHDR(&m, h))
+        put_control(w, h);
+}
+
 /* recvfrom NAME N [FLAGS]: and whether it came from one of the ends */
 static void do_recvfrom(struct world *w, const struct step *s)
 {
@@ -636,6 +713,12 @@ static const struct opt {
     {"tclass", IPPROTO_IPV6, IPV6_TCLASS},
     {"tos", IPPROTO_IP, IP_TOS},
     {"ttl", IPPROTO_IP, IP_TTL},
+    {"pktinfo", IPPROTO_IP, IP_PKTINFO},
+    {"recvttl", IPPROTO_IP, IP_RECVTTL},
+    {"recvtos", IPPROTO_IP, IP_RECVTOS},
+    {"recvpktinfo", IPPROTO_IPV6, IPV6_RECVPKTINFO},
+    {"recvhops", IPPROTO_IPV6, IPV6_RECVHOPLIMIT},
+    {"recvtclass", IPPROTO_IPV6, IPV6_RECVTCLASS},
     {"nosuch", IPPROTO_TCP, 999},
     {"nolevel", 12345, 1},
 };
@@ -803,29 +886,22 @@ static const struct verb {
     const char *name;
     void (*run)(struct world *w, const struct step *s);
 } verbs[] = {
-    {"sock", do_sock},       {"socket", do_socket},
-    {"bind", do_bind},       {"bindlike", do_bindlike},
-    {"bindfar", do_bindfar}, {"listen", do_listen},
-    {"connect", do_connect}, {"accept", do_accept},
-    {"send", do_send},       {"sendmsg", do_send},
-    {"write", do_send},      {"writev", do_send},
-    {"fill", do_fill},       {"drain", do_drain},
-    {"recv", do_recv},       {"recvmsg", do_recv},
-    {"read", do_recv},       {"readv", do_recv},
-    {"shut", do_shut},       {"close", do_close},
-    {"dup", do_dup},         {"nb", do_nb},
-    {"poll", do_poll},       {"select", do_select},
-    {"ep", do_ep},           {"epadd", do_epctl},
-    {"epmod", do_epctl},     {"epdel", do_epctl},
-    {"epwait", do_epwait},   {"set", do_set},
-    {"get", do_get},         {"timeo", do_timeo},
-    {"linger", do_linger},   {"cc", do_cc},
-    {"info", do_info},       {"fionread", do_ioctl},
-    {"outq", do_ioctl},      {"atmark", do_ioctl},
-    {"badioctl", do_ioctl},  {"fionbio", do_fionbio},
-    {"sockname", do_name},   {"peername", do_name},
-    {"pair", do_pair},       {"waitin", do_waitin},
-    {"sendto", do_sendto},   {"recvfrom", do_recvfrom},
+    {"sock", do_sock},         {"socket", do_socket},   {"bind", do_bind},
+    {"bindlike", do_bindlike}, {"bindfar", do_bindfar}, {"listen", do_listen},
+    {"connect", do_connect},   {"accept", do_accept},   {"send", do_send},
+    {"sendmsg", do_send},      {"write", do_send},      {"writev", do_send},
+    {"fill", do_fill},         {"drain", do_drain},     {"sendctl", do_sendctl},
+    {"recvctl", do_recvctl},   {"recv", do_recv},       {"recvmsg", do_recv},
+    {"read", do_recv},         {"readv", do_recv},      {"shut", do_shut},
+    {"close", do_close},       {"dup", do_dup},         {"nb", do_nb},
+    {"poll", do_poll},         {"select", do_select},   {"ep", do_ep},
+    {"epadd", do_epctl},       {"epmod", do_epctl},     {"epdel", do_epctl},
+    {"epwait", do_epwait},     {"set", do_set},         {"get", do_get},
+    {"timeo", do_timeo},       {"linger", do_linger},   {"cc", do_cc},
+    {"info", do_info},         {"fionread", do_ioctl},  {"outq", do_ioctl},
+    {"atmark", do_ioctl},      {"badioctl", do_ioctl},  {"fionbio", do_fionbio},
+    {"sockname", do_name},     {"peername", do_name},   {"pair", do_pair},
+    {"waitin", do_waitin},     {"sendto", do_sendto},   {"recvfrom", do_recvfrom},
 };
 
 static void run_step(struct world *w, char *text)

@@ -588,31 +588,6 @@ static void data_that_is_there_costs_no_system_call(void **state)
 
 /* ---- descriptors ---- */
 
-static void fork_leaves_the_stack_behind(void **state)
-{
-    struct two t;
-    int l, c, s, status;
-    char buf[8];
-    pid_t pid;
-
-    (void)state;
-    open_pair(&t, false, &l, &c, &s);
-    pid = fork();
-    if (pid == 0) {
-        bool ok = estab_posix_send(c, "x", 1, 0) == -1 && errno == ENETDOWN;
-
-        ok = ok && estab_posix_recv(s, buf, 1, MSG_DONTWAIT) == -1 && errno == ENETDOWN;
-        ok = ok && estab_posix_socket(AF_INET, SOCK_STREAM, 0) == -1 && errno == ENETDOWN;
-        ok = ok && estab_posix_close(s) == 0 && fcntl(s, F_GETFD) == -1;
-        _exit(ok ? 0 : 1);
-    }
-    assert_int_equal(waitpid(pid, &status, 0), pid);
-    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
-    assert_int_equal(estab_posix_send(c, "still", 5, 0), 5); /* the parent has it all */
-    assert_int_equal(estab_posix_recv(s, buf, 8, 0), 5);
-    close_pair(&t, l, c, s);
-}
-
 static void numbers_are_the_kernels(void **state)
 {
     struct two t;
@@ -790,7 +765,6 @@ int main(void)
         cmocka_unit_test(kernel_sees_edges),
         cmocka_unit_test(mirror_on_demand),
         cmocka_unit_test(data_that_is_there_costs_no_system_call),
-        cmocka_unit_test(fork_leaves_the_stack_behind),
         cmocka_unit_test(numbers_are_the_kernels),
         cmocka_unit_test(connections_wait_for_descriptors),
         cmocka_unit_test(a_stack_that_ended),
