@@ -31,7 +31,6 @@ struct client {
 };
 
 static int epoll;
-
 /* As long as what we ask for is so, epoll_wait() says it again: so we ask for one at a time. */
 static void ask_for(const struct client *c, uint32_t events, int op)
 {
@@ -55,21 +54,22 @@ static void answer(struct client *c, char *request)
                                    c->last ? "Connection: close\r\n" : "", path);
 }
 
-/* Answers every whole request that is there; what is left moves to the front. */
-static void answer_all(struct client *c)
+/* Answers whole requests, as far as there is room; the rest moves to the front.  False: no more. */
+static bool answer_some(struct client *c)
 {
-    char *from = c->in, *end;
+    char *from = c->in, *end = NULL;
 
     c->in[c->in_len] = '\0';
-    while (!c->last && c->out_len < sizeof c->out - 512 && (end = strstr(from, "\r\n\r\n"))) {
+    while (!c->last && (end = strstr(from, "\r\n\r\n")) && c->out_len < sizeof c->out - 512) {
         *end = '\0';
         answer(c, from);
         from = end + 4;
     }
     c->in_len -= (size_t)(from - c->in);
     memmove(c->in, from, c->in_len);
-    if (c->in_len == sizeof c->in - 1)
+    if (c->in_len == sizeof c->in - 1 && !end)
         c->last = true; /* no request is that long */
+    return !c->last && end;
 }
 
 /* False: the connection is over.  EAGAIN is no error: there is nothing (more) just now. */
@@ -96,16 +96,16 @@ static bool give(struct client *c)
 
 static void serve(struct client *c, uint32_t events)
 {
-    bool alive = !(events & (EPOLLIN | EPOLLHUP | EPOLLERR)) || take(c);
+    bool alive = (!(events & (EPOLLIN | EPOLLHUP | EPOLLERR)) || take(c)) && give(c), more = true;
 
-    if (alive)
-        answer_all(c);
-    if (alive && give(c)) {
+    for (; alive && more && !c->out_len; alive = give(c))
+        more = answer_some(c);
+    if (alive) {
         ask_for(c, c->out_len ? EPOLLOUT : EPOLLIN, EPOLL_CTL_MOD);
-        return;
+    } else {
+        close(c->fd); /* which takes it out of the epoll set as well */
+        free(c);
     }
-    close(c->fd); /* which takes it out of the epoll set as well */
-    free(c);
 }
 
 /* accept4() until it says EAGAIN: several may have arrived at once. */

@@ -104,4 +104,14 @@ for host in 127.0.0.1 10.77.2.2 '[fd77:2::2]'; do
 done
 expect "an HTTP client of sockets alone" "HTTP/1.1 200 OK" \
     "$(printf 'GET /z HTTP/1.0\r\n\r\n' | "$bin/client_kernel" 10.77.2.2 8080 | head -1 | tr -d '\r')"
+i=0
+while [ $i -lt 300 ]; do
+    printf 'GET /many/%d HTTP/1.1\r\n\r\n' $i
+    i=$((i + 1))
+done >"$tmp/many"
+printf 'GET /last HTTP/1.1\r\nConnection: close\r\n\r\n' >>"$tmp/many"
+for host in 127.0.0.1 10.77.2.2; do
+    expect "300 requests at once to $host" 301 \
+        "$(timeout 20 "$bin/client_kernel" $host 8080 <"$tmp/many" | grep -c '200 OK')"
+done
 exit $failed
