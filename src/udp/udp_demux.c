@@ -61,7 +61,7 @@ static struct udp_sock *nth_sharing(const struct udp_layer *l, const struct udp_
 
 /* of: the datagram's own tuple. */
 static struct udp_sock *udp_find_at(const struct udp_layer *l, const struct udp_tuple *k,
-                                const struct udp_tuple *of)
+                                    const struct udp_tuple *of)
 {
     bool v4 = ip_is4(of->peer);
     struct hash_probe p = hash_probe(&l->demux, tuple_tag(l, k));
