@@ -559,6 +559,7 @@ static bool is_shown_timer(enum estab_timer timer)
     case ESTAB_T_FINWAIT2:
     case ESTAB_T_2MSL:
     case ESTAB_T_REORDER:
+    case ESTAB_T_PACE:
         return false;
     }
     return false;

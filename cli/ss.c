@@ -233,10 +233,12 @@ static char *info(const json_t *o)
 static char *memory(const json_t *o)
 {
     return text(
-        "mem %llu, received %llu of %llu, to send %llu of %llu",
+        "mem %llu, received %llu of %llu (up to %llu), to send %llu of %llu (up to %llu)",
         (unsigned long long)ask_number(o, "mem"), (unsigned long long)ask_number(o, "unread"),
-        (unsigned long long)ask_number(o, "rcvbuf"), (unsigned long long)ask_number(o, "send_q"),
-        (unsigned long long)ask_number(o, "sndbuf"));
+        (unsigned long long)ask_number(o, "rcvbuf"),
+        (unsigned long long)ask_number(o, "rcvbuf_most"),
+        (unsigned long long)ask_number(o, "send_q"), (unsigned long long)ask_number(o, "sndbuf"),
+        (unsigned long long)ask_number(o, "sndbuf_most"));
 }
 
 /* A line more, behind those that are there; takes `line`. */

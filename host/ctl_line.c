@@ -85,14 +85,15 @@ static void add_numbers(struct ctl_line *x, const struct estab_tcp_info *i)
         "\"bytes_acked\":%llu,\"bytes_received\":%llu,\"segs_in\":%llu,\"segs_out\":%llu,"
         "\"bytes_sent\":%llu,\"refused\":%llu,\"retrans\":%llu,\"rto_fired\":%llu,\"dup_acks\":%"
         "llu,"
-        "\"mem\":%zu,\"sndbuf\":%u,\"rcvbuf\":%u,",
+        "\"mem\":%zu,\"sndbuf\":%u,\"rcvbuf\":%u,\"sndbuf_most\":%u,\"rcvbuf_most\":%u,",
         i->snd_mss, i->rcv_mss, i->pmtu, i->cwnd, i->ssthresh, i->snd_wnd, i->rcv_wnd,
         us_of(i->rto), us_of(i->srtt), us_of(i->rttvar), us_of(i->rtt_min),
         (unsigned long long)i->bytes_acked, (unsigned long long)i->bytes_received,
         (unsigned long long)i->segs_in, (unsigned long long)i->segs_out,
         (unsigned long long)i->bytes_sent, (unsigned long long)i->refused,
         (unsigned long long)i->retrans, (unsigned long long)i->rto_fired,
-        (unsigned long long)i->dup_acks, i->mem, i->sndbuf, i->rcvbuf);
+        (unsigned long long)i->dup_acks, i->mem, i->sndbuf, i->rcvbuf, i->sndbuf_most,
+        i->rcvbuf_most);
 }
 
 static void add_options(struct ctl_line *x, const struct estab_tcp_info *i)

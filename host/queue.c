@@ -145,7 +145,9 @@ static void red_average(struct queue *q, size_t len, estab_time now)
     }
 }
 
-/* Figure 2.  True: k must not join. */
+/* Figure 2.  True: k must not join.  Beyond the ramp everything is dropped; unless the ramp ends
+ * with everything marked: then it goes on so, as a switch does that marks from a threshold on (RFC
+ * 8257 section 3.1). */
 static bool red_refuses(struct queue *q, struct packet *k, estab_time now)
 {
     const struct estab_fault *c = &q->cfg;
@@ -159,7 +161,7 @@ static bool red_refuses(struct queue *q, struct packet *k, estab_time now)
     }
     if (r->avg >= c->red_max) {
         r->count = 0;
-        return true;
+        return c->red_p < 1 || !may_mark(q, k);
     }
     r->count++;
     p_b = c->red_p * (r->avg - c->red_min) / (c->red_max - c->red_min);

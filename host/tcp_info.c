@@ -91,7 +91,8 @@ static void fill(const struct estab_tcp_info *i, struct linux_tcp_info *o)
     o->snd_wnd = i->snd_wnd;
     o->rcv_wnd = i->rcv_wnd;
     o->total_rto = (uint16_t)i->rto_fired;
-    o->pacing_rate = o->max_pacing_rate = UINT64_MAX;
+    o->pacing_rate = i->pacing_rate ? i->pacing_rate : UINT64_MAX;
+    o->max_pacing_rate = UINT64_MAX;
 }
 
 size_t estab_linux_tcp_info(const struct estab_tcp_info *info, void *buf, size_t len)

@@ -182,6 +182,23 @@ static int get_rcvbuf(struct file *f, int *val)
     return get_buffer(f, ESTAB_O_RCVBUF, f->rcvbuf_set, val);
 }
 
+/* SO_MAX_PACING_RATE: as Linux with internal pacing; all ones: as fast as it likes. */
+static int set_max_pacing(struct file *f, int val)
+{
+    uint64_t rate = val == -1 ? 0 : (uint32_t)val;
+
+    return estab_errno(estab_setopt(f->p->stack, f->k, ESTAB_O_PACING_RATE, rate));
+}
+
+static int get_max_pacing(struct file *f, int *val)
+{
+    uint64_t rate = 0;
+    int err = estab_getopt(f->p->stack, f->k, ESTAB_O_PACING_RATE, &rate);
+
+    *val = rate == 0 || rate > UINT32_MAX ? -1 : (int)(uint32_t)rate;
+    return estab_errno(err);
+}
+
 static int set_maxseg(struct file *f, int val)
 {
     if (val != 0 && val < 88)
@@ -317,6 +334,8 @@ static const struct row rows[] = {
     CALLED(SOL_SOCKET, SO_SNDBUF, ANY_TYPE, INT32_MIN, INT32_MAX, set_sndbuf, get_sndbuf),
     CALLED(SOL_SOCKET, SO_RCVBUF, ANY_TYPE, INT32_MIN, INT32_MAX, set_rcvbuf, get_rcvbuf),
     CORE(IPPROTO_TCP, TCP_NODELAY, ESTAB_O_NODELAY, 1, INT32_MIN, INT32_MAX),
+    {SOL_SOCKET, SO_MAX_PACING_RATE, SOCK_STREAM, ESTAB_O_PACING_RATE, 1, INT32_MIN, INT32_MAX,
+     set_max_pacing, get_max_pacing},
     CALLED(SOL_SOCKET, SO_RCVLOWAT, ANY_TYPE, INT32_MIN, INT32_MAX, set_rcvlowat, get_rcvlowat),
     CALLED(IPPROTO_TCP, TCP_DEFER_ACCEPT, SOCK_STREAM, INT32_MIN, INT32_MAX, set_deferaccept,
            get_deferaccept),

@@ -29,6 +29,7 @@ static int set_flow(struct reader *r, struct flow_conf *c, const char *key, cons
         {"rcvbuf", KEY_OCTETS, &c->rcvbuf},
         {"maxseg", KEY_COUNT, &c->maxseg},
         {"keepidle", KEY_TIME, &c->keepidle},
+        {"pacing_rate", KEY_OCTETS, &c->pacing_rate},
     };
 
     if (strcmp(key, "cc") == 0) {

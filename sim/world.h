@@ -90,8 +90,9 @@ struct flow_conf {
     uint64_t conns;              /* short: at most; 0: until traffic ends */
     double alpha;                /* short: of the bounded Pareto distribution of sizes */
     uint64_t size_min, size_max; /* short */
-    uint64_t nodelay, sndbuf, rcvbuf, maxseg, keepidle; /* options of the sockets; 0: none */
-    char cc[16];                                        /* "": the host's */
+    /* options of the sockets; 0: none */
+    uint64_t nodelay, sndbuf, rcvbuf, maxseg, keepidle, pacing_rate;
+    char cc[16]; /* "": the host's */
 };
 struct end {
     enum { END_LISTENER, END_CLIENT, END_SERVER } role; /* first: what an event's user points to */

@@ -48,11 +48,9 @@ static void set_options(const struct flow *f, estab_stack *s, estab_sock k)
     const struct {
         enum estab_opt opt;
         uint64_t v;
-    } opts[] = {{ESTAB_O_NODELAY, c->nodelay},
-                {ESTAB_O_SNDBUF, c->sndbuf},
-                {ESTAB_O_RCVBUF, c->rcvbuf},
-                {ESTAB_O_MAXSEG, c->maxseg},
-                {ESTAB_O_KEEPIDLE, c->keepidle}};
+    } opts[] = {{ESTAB_O_NODELAY, c->nodelay},   {ESTAB_O_SNDBUF, c->sndbuf},
+                {ESTAB_O_RCVBUF, c->rcvbuf},     {ESTAB_O_MAXSEG, c->maxseg},
+                {ESTAB_O_KEEPIDLE, c->keepidle}, {ESTAB_O_PACING_RATE, c->pacing_rate}};
 
     for (size_t i = 0; i < sizeof opts / sizeof *opts; i++)
         if (opts[i].v)

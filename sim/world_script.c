@@ -28,22 +28,25 @@ static void write_head(struct world *w, FILE *f, const struct node *h, bool serv
 
     fprintf(f,
             "// %s, seed %llu: what host %s saw and did%s%s\n"
-            "--so_flags=profile=%s,sndbuf=%llu,rcvbuf=%llu,rto_min=%lluus,rto_init=%lluus,"
+            "--so_flags=profile=%s,sndbuf=%llu,rcvbuf=%llu,sndbuf_init=%llu,rcvbuf_init=%llu,rto_"
+            "min=%lluus,rto_init=%lluus,"
             "delack=%lluus,msl=%lluus,cc=%s,sack=%d,timestamps=%d,window_scale=%d,"
-            "initial_window=%d,ecn=%d,mtu=%d\n"
+            "initial_window=%d,ecn=%d,pacing=%d,mtu=%d\n"
             "--ip_version=%s\n--strict_segments\n\n"
             "0 socket(..., SOCK_STREAM, IPPROTO_TCP) = 3\n",
             w->topology, (unsigned long long)w->opt.seed, h->name, w->report.text[0] ? ": " : "",
             w->report.text, c->profile.name,
             (unsigned long long)(fc->sndbuf ? fc->sndbuf : c->sndbuf),
             (unsigned long long)(fc->rcvbuf ? fc->rcvbuf : c->rcvbuf),
+            (unsigned long long)(fc->sndbuf ? fc->sndbuf : c->sndbuf_init),
+            (unsigned long long)(fc->rcvbuf ? fc->rcvbuf : c->rcvbuf_init),
             (unsigned long long)c->rto_min / 1000, (unsigned long long)c->rto_init / 1000,
             (unsigned long long)c->delack / 1000, (unsigned long long)c->msl / 1000, c->cc, c->sack,
             c->timestamps, c->window_scale, c->initial_window,
             c->ecn == ESTAB_ECN_ACTIVE    ? 1
             : c->ecn == ESTAB_ECN_PASSIVE ? 2
                                           : 0,
-            WORLD_MTU, w->ip6 ? "ipv6" : "ipv4");
+            c->pacing, WORLD_MTU, w->ip6 ? "ipv6" : "ipv4");
     if (fc->nodelay)
         fputs("0 setsockopt(3, IPPROTO_TCP, TCP_NODELAY, [1], 4) = 0\n", f);
     if (server)

@@ -110,6 +110,7 @@ enum estab_timer {
     ESTAB_T_SYNACK,    /* a half-open entry's SYN,ACK again */
     ESTAB_T_REORDER,   /* what was overtaken is lost, RFC 8985 section 6.3 */
     ESTAB_T_TAIL,      /* tail loss probe, RFC 8985 section 7 */
+    ESTAB_T_PACE,      /* the next text, where it goes by the clock */
 };
 enum { /* struct estab_trace.flags: the octet of the TCP header */
        ESTAB_FIN = 0x01,
@@ -211,7 +212,7 @@ struct estab_config { /* append-only; `size` tells the library which fields the 
     uint32_t max_conns;      /* connections with a control block */
     uint32_t max_synq;       /* half-open entries, all listeners together */
     uint32_t max_timewait;   /* TIME-WAIT entries; beyond it the oldest goes */
-    uint32_t sndbuf, rcvbuf; /* per-connection ceilings, octets; buffers grow on demand */
+    uint32_t sndbuf, rcvbuf; /* per-connection ceilings, octets; memory is taken as needed */
     size_t mem_max;          /* octets taken from env.alloc at any time; 0: no ceiling */
     estab_dur msl;           /* RFC 9293 section 3.4.2; TIME-WAIT lasts 2 msl */
     estab_dur rto_init, rto_min, rto_max; /* RFC 6298 */
@@ -224,7 +225,7 @@ struct estab_config { /* append-only; `size` tells the library which fields the 
     uint8_t hop_limit;
     bool timestamps, window_scale, sack; /* offered and accepted, RFC 7323, RFC 2018 */
     uint16_t port_lo, port_hi;           /* ephemeral ports, RFC 6056 */
-    char cc[16];                         /* "newreno", "cubic" */
+    char cc[16];                         /* "newreno", "cubic", "dctcp" */
     /* Fragments that wait for the rest of their datagram, RFC 791 section 3.2, RFC 8200
      * section 4.5: octets in all (with what it takes to keep them; 0: fragments are dropped) and of
      * one source, datagrams in all and of one source.  At a bound the oldest goes. */
@@ -261,6 +262,11 @@ struct estab_config { /* append-only; `size` tells the library which fields the 
     bool accept_redirects; /* ICMP redirects about what is in flight change the first hop */
     bool source_routes; /* IPv4 source routes of TCP: estab_source_route(), and those received; off:
                            what has one is dropped, RFC 7126 section 4.3 */
+    /* Where the buffers of a connection begin, octets (or at the ceilings, if those are lower);
+     * they grow with what a round trip carries, unless ESTAB_O_SNDBUF, ESTAB_O_RCVBUF set their
+     * size. */
+    uint32_t sndbuf_init, rcvbuf_init;
+    bool pacing; /* text is spread over the round trip: ESTAB_O_PACING_RATE of all sockets */
 };
 #define estab_config_init(cfg) estab_config_init_sized((cfg), sizeof *(cfg))
 void estab_config_init_sized(struct estab_config *cfg, size_t size); /* fills every default */
@@ -364,8 +370,10 @@ enum estab_type { ESTAB_TCP, ESTAB_UDP };
 enum estab_how { ESTAB_SHUT_RD = 1, ESTAB_SHUT_WR = 2, ESTAB_SHUT_RDWR = 3 };
 enum estab_opt {
     ESTAB_O_NODELAY,    /* 1: no Nagle, RFC 9293 section 3.7.4 */
-    ESTAB_O_SNDBUF,     /* ceiling of unacknowledged and unsent octets */
-    ESTAB_O_RCVBUF,     /* ceiling of unread octets: bounds the window */
+    ESTAB_O_SNDBUF,     /* ceiling of unacknowledged and unsent octets; set: it stays so.  get: what
+                           it is now */
+    ESTAB_O_RCVBUF,     /* ceiling of unread octets: bounds the window; as ESTAB_O_SNDBUF.  Beyond
+                           65535 the window scale of the handshake bounds it, too */
     ESTAB_O_KEEPIDLE,   /* ns idle before the first keepalive; 0: none (default), RFC 9293
                            section 3.8.4 */
     ESTAB_O_KEEPINTVL,  /* ns between keepalives */
@@ -419,6 +427,10 @@ enum estab_opt {
      * A socket that connects: not 0: the server is asked for a cookie; when one is there, the SYN
      * waits for the first estab_send, for 200 ms at most, and takes its octets along. */
     ESTAB_O_FASTOPEN,
+    /* Text is spread over the round trip, at the rate that the congestion control has, or that
+     * follows from its window, instead of in a burst for each ACK.  Octets a second: and no faster
+     * than that.  ESTAB_NEVER: as fast as it likes.  0: as estab_config.pacing says (default). */
+    ESTAB_O_PACING_RATE,
 };
 enum {                     /* flags of estab_send and estab_recv */
        ESTAB_MSG_PEEK = 1, /* recv: leave what is read */
@@ -502,8 +514,9 @@ int estab_abort(estab_stack *s,
 int estab_setopt(estab_stack *s, estab_sock k, enum estab_opt opt,
                  uint64_t val); /* E_INVAL: value or option */
 int estab_getopt(estab_stack *s, estab_sock k, enum estab_opt opt, uint64_t *val);
-/* TCP's congestion control, by name: "newreno", "cubic"; at any time.  What a listener accepts has
- * the listener's; others the stack's (estab_config.cc).  E_INVAL: no such algorithm; E_NOTSUP: UDP.
+/* TCP's congestion control, by name: "newreno", "cubic", "dctcp"; at any time.  What a
+ * listener accepts has the listener's; others the stack's (estab_config.cc).  E_INVAL: no such
+ * algorithm; E_NOTSUP: UDP.
  */
 int estab_set_cc(estab_stack *s, estab_sock k, const char *name);
 int estab_get_cc(const estab_stack *s, estab_sock k, char name[16]);
@@ -560,17 +573,19 @@ struct estab_tcp_info { /* append-only, versioned like estab_config: set size be
     /* TCP again.  In octets: of flight, reported by SACK; taken as lost and still to be sent again;
      * sent again and not yet acknowledged, after a timeout. */
     uint32_t sacked, lost, resent;
-    uint8_t backoff;            /* doublings of the RTO */
-    uint8_t retries;            /* timeouts in a row */
-    uint8_t probes;             /* of a closed window, or keepalives, unanswered */
-    bool recovering, timed_out; /* fast recovery; recovery from a timeout */
-    estab_time text_sent_at;    /* to the millisecond; 0: never */
-    bool ecn_ok;                /* both ends use explicit congestion notification */
-    bool fastopen_ok;           /* text of the SYN was accepted */
-    bool ecn_seen;              /* the peer's text came ECN-capable, or marked */
-    bool nodelay, embryo;       /* embryo: not accepted yet */
-    uint32_t sndbuf, rcvbuf;    /* ceilings of what is queued */
-    size_t mem;                 /* octets it holds, its queues included */
+    uint8_t backoff;                   /* doublings of the RTO */
+    uint8_t retries;                   /* timeouts in a row */
+    uint8_t probes;                    /* of a closed window, or keepalives, unanswered */
+    bool recovering, timed_out;        /* fast recovery; recovery from a timeout */
+    estab_time text_sent_at;           /* to the millisecond; 0: never */
+    bool ecn_ok;                       /* both ends use explicit congestion notification */
+    bool fastopen_ok;                  /* text of the SYN was accepted */
+    bool ecn_seen;                     /* the peer's text came ECN-capable, or marked */
+    bool nodelay, embryo;              /* embryo: not accepted yet */
+    uint32_t sndbuf, rcvbuf;           /* ceilings of what is queued */
+    size_t mem;                        /* octets it holds, its queues included */
+    uint32_t sndbuf_most, rcvbuf_most; /* what sndbuf, rcvbuf may grow to */
+    uint64_t pacing_rate;              /* octets a second; 0: not paced */
 };
 /* E_BADF.  Works on the handles of estab_conn_next too. */
 int estab_tcp_info(const estab_stack *s, estab_sock k, struct estab_tcp_info *info);
@@ -610,6 +625,7 @@ enum estab_why {
     ESTAB_WHY_TIME_WAIT,
     ESTAB_WHY_UNREAD,    /* there is something for the user to read */
     ESTAB_WHY_KEEPALIVE, /* idle, and the peer has not answered a keepalive */
+    ESTAB_WHY_PACING,    /* text goes by the clock, and it is not time (beside CWND) */
     ESTAB_WHYS           /* how many there are */
 };
 #define ESTAB_WHY_ROOM 40 /* of spent[]: for reasons to come */
@@ -635,6 +651,7 @@ struct estab_why_info {   /* append-only, versioned like estab_config: set size 
     bool orphan;
     bool has_times;                  /* estab_config.why_times: spent[] is filled */
     estab_dur spent[ESTAB_WHY_ROOM]; /* by reason, since the connection began, up to `now` */
+    uint64_t pacing_rate;            /* PACING: octets a second */
 };
 /* Changes nothing.  Works on the handles of estab_conn_next too.  E_BADF. */
 int estab_why(const estab_stack *s, estab_sock k, struct estab_why_info *info);

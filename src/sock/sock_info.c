@@ -232,7 +232,7 @@ const char *estab_timer_name(enum estab_timer t)
         [ESTAB_T_SWS] = "sws",           [ESTAB_T_KEEPALIVE] = "keepalive",
         [ESTAB_T_FINWAIT2] = "finwait2", [ESTAB_T_2MSL] = "2msl",
         [ESTAB_T_SYNACK] = "synack",     [ESTAB_T_REORDER] = "reorder",
-        [ESTAB_T_TAIL] = "tail",
+        [ESTAB_T_TAIL] = "tail",         [ESTAB_T_PACE] = "pace",
     };
 
     return t < sizeof names / sizeof *names ? names[t] : "?";

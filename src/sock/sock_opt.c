@@ -12,6 +12,19 @@ static int set_buffer(uint32_t *buf, uint64_t val)
     return 0;
 }
 
+static int set_size(struct tcb *t, struct udp_sock *u, bool snd, uint64_t val)
+{
+    uint32_t size;
+    int err;
+
+    if (!t)
+        return set_buffer(snd ? &u->sndbuf : &u->rcvbuf, val);
+    err = set_buffer(&size, val);
+    if (!err)
+        tcp_buffer_set(t, snd, size);
+    return err;
+}
+
 static int set_octet(uint8_t *to, uint64_t least, uint64_t val)
 {
     if (val < least || val > UINT8_MAX)
@@ -66,9 +79,9 @@ static int set_shared(struct tcb *t, struct udp_sock *u, enum estab_opt opt, uin
 {
     switch (opt) {
     case ESTAB_O_SNDBUF:
-        return set_buffer(t ? &t->sndbuf : &u->sndbuf, val);
+        return set_size(t, u, true, val);
     case ESTAB_O_RCVBUF:
-        return set_buffer(t ? &t->rcvbuf : &u->rcvbuf, val);
+        return set_size(t, u, false, val);
     case ESTAB_O_HOP_LIMIT:
         return set_octet(t ? &t->hop_limit : &u->hop_limit, 1, val);
     case ESTAB_O_TOS:
@@ -138,16 +151,6 @@ static int set_ms(uint32_t *ms, uint64_t ns)
     return 0;
 }
 
-static int set_linger(struct tcb *t, uint64_t ns)
-{
-    uint32_t ms = UINT32_MAX;
-
-    if (ns != ESTAB_NEVER && (set_ms(&ms, ns) != 0 || ms == UINT32_MAX))
-        return ESTAB_E_INVAL;
-    t->linger_ms = ms;
-    return 0;
-}
-
 static int set_extra(struct tcb *t, enum estab_opt opt, uint64_t val)
 {
     struct tcp_extra *x;
@@ -159,14 +162,51 @@ static int set_extra(struct tcb *t, enum estab_opt opt, uint64_t val)
     x = tcp_extra_need(t);
     if (!x)
         return ESTAB_E_NOMEM;
-    if (opt == ESTAB_O_DEFER_ACCEPT)
+    switch (opt) {
+    case ESTAB_O_DEFER_ACCEPT:
         x->defer_ms = (uint32_t)val;
-    else if (opt == ESTAB_O_RCVLOWAT)
+        return 0;
+    case ESTAB_O_LINGER:
+        x->linger_ms = (uint32_t)val;
+        return 0;
+    case ESTAB_O_KEEPINTVL:
+        x->keepintvl_ms = (uint32_t)val;
+        return 0;
+    case ESTAB_O_KEEPCNT:
+        x->keepcnt = (uint8_t)val;
+        return 0;
+    case ESTAB_O_RCVLOWAT:
         x->rcv_lowat = val > t->rcvbuf / 2 ? t->rcvbuf / 2 : (uint32_t)val;
-    else
+        break;
+    default:
         x->notsent_lowat = (uint32_t)val;
+        break;
+    }
     if (t->state != ESTAB_LISTEN)
         tcp_raise(t, tcp_level(t) & (ESTAB_EV_IN | ESTAB_EV_OUT));
+    return 0;
+}
+
+static int set_linger(struct tcb *t, uint64_t ns)
+{
+    uint32_t ms = UINT32_MAX;
+
+    if (ns != ESTAB_NEVER && (set_ms(&ms, ns) != 0 || ms == UINT32_MAX))
+        return ESTAB_E_INVAL;
+    return set_extra(t, ESTAB_O_LINGER, ms + 1);
+}
+
+static int set_pacing(struct tcb *t, uint64_t rate)
+{
+    struct tcp_extra *x;
+
+    if (rate == 0 && !t->has_extra)
+        return 0;
+    x = tcp_extra_need(t);
+    if (!x)
+        return ESTAB_E_NOMEM;
+    x->pacing_rate = rate;
+    tcp_pace_settle(t);
     return 0;
 }
 
@@ -204,9 +244,13 @@ static int set_option(struct tcb *t, enum estab_opt opt, uint64_t val)
             tcp_idle_arm(t);
         return err;
     case ESTAB_O_KEEPINTVL:
-        return val ? set_ms(&t->keepintvl_ms, val) : ESTAB_E_INVAL;
+        if (val == 0 || set_ms(&ms, val) != 0)
+            return ESTAB_E_INVAL;
+        return set_extra(t, opt, ms == TCP_KEEPINTVL_MS ? 0 : ms);
     case ESTAB_O_KEEPCNT:
-        return set_octet(&t->keepcnt, 1, val);
+        if (val == 0 || val > UINT8_MAX)
+            return ESTAB_E_INVAL;
+        return set_extra(t, opt, val == TCP_KEEPCNT ? 0 : val);
     case ESTAB_O_MAXSEG:
         if (val != 0 && (val < 88 || val > UINT16_MAX))
             return ESTAB_E_INVAL;
@@ -232,6 +276,8 @@ static int set_option(struct tcb *t, enum estab_opt opt, uint64_t val)
             return ESTAB_E_INVAL;
         t->ecn = val & 3;
         return 0;
+    case ESTAB_O_PACING_RATE:
+        return set_pacing(t, val);
     case ESTAB_O_FASTOPEN:
         if (val > UINT16_MAX || (t->state != ESTAB_CLOSED && t->state != ESTAB_LISTEN))
             return ESTAB_E_INVAL;
@@ -278,16 +324,16 @@ static int get_option(const estab_stack *s, struct tcb *t, enum estab_opt opt, u
         *val = ESTAB_MS(t->keepidle_ms);
         return 0;
     case ESTAB_O_KEEPINTVL:
-        *val = ESTAB_MS(t->keepintvl_ms);
+        *val = ESTAB_MS(tcp_keepintvl_ms(t));
         return 0;
     case ESTAB_O_KEEPCNT:
-        *val = t->keepcnt;
+        *val = tcp_keepcnt(t);
         return 0;
     case ESTAB_O_MAXSEG:
         *val = t->user_mss;
         return 0;
     case ESTAB_O_LINGER:
-        *val = t->linger_ms == UINT32_MAX ? ESTAB_NEVER : ESTAB_MS(t->linger_ms);
+        *val = tcp_linger_ms(t) == UINT32_MAX ? ESTAB_NEVER : ESTAB_MS(tcp_linger_ms(t));
         return 0;
     case ESTAB_O_USER_TIMEOUT:
         *val = t->user_timeout_ms == UINT32_MAX ? ESTAB_NEVER : tcp_user_timeout(t);
@@ -297,6 +343,9 @@ static int get_option(const estab_stack *s, struct tcb *t, enum estab_opt opt, u
         return 0;
     case ESTAB_O_ECN:
         *val = t->ecn;
+        return 0;
+    case ESTAB_O_PACING_RATE:
+        *val = tcp_extra(t)->pacing_rate;
         return 0;
     case ESTAB_O_FASTOPEN:
         *val = t->fastopen;

@@ -297,6 +297,16 @@ static void put_sws(struct text *x, const struct estab_why_info *i)
     put_when(x, "; sent in ", i);
 }
 
+static void put_pacing(struct text *x, const struct estab_why_info *i)
+{
+    put(x, "pacing: ");
+    put_unsent(x, i);
+    put_when(x, ", the next in ", i);
+    put(x, ", ");
+    put_number(x, i->pacing_rate);
+    put(x, " octets a second");
+}
+
 static void put_not_reading(struct text *x, const struct estab_why_info *i)
 {
     if (i->rcv_wnd == 0) {
@@ -413,6 +423,9 @@ static void put_reason(struct text *x, enum estab_why why, const struct estab_wh
     case ESTAB_WHY_SWS:
         put_sws(x, i);
         break;
+    case ESTAB_WHY_PACING:
+        put_pacing(x, i);
+        break;
     case ESTAB_WHY_NOT_READING:
         put_not_reading(x, i);
         break;
@@ -506,6 +519,7 @@ const char *estab_why_name(enum estab_why w)
         [ESTAB_WHY_TIME_WAIT] = "time-wait",
         [ESTAB_WHY_UNREAD] = "unread",
         [ESTAB_WHY_KEEPALIVE] = "keepalive",
+        [ESTAB_WHY_PACING] = "pacing",
     };
 
     return (unsigned)w < ESTAB_WHYS ? names[w] : "?";

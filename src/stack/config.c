@@ -38,6 +38,10 @@ void estab_config_init_sized(struct estab_config *cfg, size_t size)
     };
 
     (void)estab_config_profile(&all, "rfc");
+    if (size < offsetof(struct estab_config, rcvbuf_init) + sizeof all.rcvbuf_init) {
+        all.sndbuf = all.sndbuf_init; /* who does not know that they grow */
+        all.rcvbuf = all.rcvbuf_init;
+    }
     all.size = size;
     memcpy(cfg, &all, size < sizeof all ? size : sizeof all);
     if (size > sizeof all)
@@ -64,6 +68,8 @@ static const struct bound bounds[] = {
     BOUND(max_timewait, 1, SLOTS),
     BOUND(sndbuf, 2048, 1u << 30),
     BOUND(rcvbuf, 2048, 1u << 30),
+    BOUND(sndbuf_init, 2048, UINT32_MAX),
+    BOUND(rcvbuf_init, 2048, UINT32_MAX),
     BOUND(msl, 1, ESTAB_S(3600)),
     BOUND(rto_max, 1, ESTAB_S(3600)),
     BOUND(delack, 0, ESTAB_MS(500)), /* RFC 9293 section 3.8.6.3 */

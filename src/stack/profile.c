@@ -5,7 +5,7 @@
 struct preset {
     struct estab_profile p;
     char cc[16];
-    uint32_t sndbuf, rcvbuf;
+    uint32_t sndbuf, rcvbuf, sndbuf_init, rcvbuf_init;
     uint8_t syn_retries, synack_retries, max_retries;
     uint8_t mtu_probing;
     uint16_t base_mss4, base_mss6;
@@ -18,9 +18,13 @@ static const struct preset presets[] = {
            .wscale = ESTAB_WSCALE_AUTO,
            .quick_acks = 16,
            .slow_start = ESTAB_SLOW_START_OWN},
-     .cc = "newreno",
-     .sndbuf = 512u << 10,
-     .rcvbuf = 512u << 10,
+     .cc = "cubic",
+     /* 1 Gbit/s over 100 ms is 12.5 MB in flight, and a window scale of 8 can say 16 MB.  The
+      * user is told of room when a third is free: so much more there is to send meanwhile. */
+     .sndbuf = 30u << 20,
+     .rcvbuf = 15u << 20,
+     .sndbuf_init = 512u << 10,
+     .rcvbuf_init = 512u << 10,
      .syn_retries = 7, /* 247 s: at least 3 minutes [MUST-23] */
      .synack_retries = 5,
      .max_retries = 15, /* at least 100 s [SHLD-11] */
@@ -48,7 +52,9 @@ static const struct preset presets[] = {
            .time_wait_acks_all = true},
      .cc = "cubic",
      .sndbuf = 4096u << 10,
-     .rcvbuf = 65536,
+     .rcvbuf = 3072u << 10,
+     .sndbuf_init = 4096u << 10,
+     .rcvbuf_init = 65536,
      .syn_retries = 6,
      .synack_retries = 5,
      .max_retries = 15,
@@ -72,8 +78,10 @@ static const struct preset presets[] = {
            .closing_repeats_fin = true,
            .time_wait_needs_ack = true},
      .cc = "cubic",
-     .sndbuf = 32768,
-     .rcvbuf = 65536,
+     .sndbuf = 2048u << 10,
+     .rcvbuf = 2048u << 10,
+     .sndbuf_init = 32768,
+     .rcvbuf_init = 65536,
      .syn_retries = 10,
      .synack_retries = 3,
      .max_retries = 12,
@@ -89,6 +97,19 @@ static const struct preset presets[] = {
      .delack = ESTAB_MS(40)},
 };
 
+/* Who does not know of buffers that grow has them as they begin. */
+static void set_buffers(struct estab_config *cfg, const struct preset *d)
+{
+    bool grow = cfg->size >= offsetof(struct estab_config, rcvbuf_init) + sizeof cfg->rcvbuf_init;
+
+    cfg->sndbuf = grow ? d->sndbuf : d->sndbuf_init;
+    cfg->rcvbuf = grow ? d->rcvbuf : d->rcvbuf_init;
+    if (!grow)
+        return;
+    cfg->sndbuf_init = d->sndbuf_init;
+    cfg->rcvbuf_init = d->rcvbuf_init;
+}
+
 int estab_config_profile(struct estab_config *cfg, const char *name)
 {
     const size_t needed = offsetof(struct estab_config, profile) + sizeof cfg->profile;
@@ -102,8 +123,6 @@ int estab_config_profile(struct estab_config *cfg, const char *name)
             continue;
         cfg->profile = d->p;
         memcpy(cfg->cc, d->cc, sizeof cfg->cc);
-        cfg->sndbuf = d->sndbuf;
-        cfg->rcvbuf = d->rcvbuf;
         cfg->syn_retries = d->syn_retries;
         cfg->synack_retries = d->synack_retries;
         cfg->max_retries = d->max_retries;
@@ -115,6 +134,7 @@ int estab_config_profile(struct estab_config *cfg, const char *name)
         cfg->msl = d->msl;
         cfg->fin_wait_2 = d->fin_wait_2;
         cfg->delack = d->delack;
+        set_buffers(cfg, d);
         if (cfg->size > offsetof(struct estab_config, mtu_probing))
             cfg->mtu_probing = d->mtu_probing;
         if (cfg->size >= offsetof(struct estab_config, base_mss6) + sizeof cfg->base_mss6) {

@@ -26,12 +26,19 @@ static struct ip_pmtu_settings pmtu_settings_of(const struct estab_config *c)
         .max = c->pmtu_max, .age = c->pmtu_age, .least4 = c->pmtu_least4, .least6 = c->pmtu_least6};
 }
 
+static uint32_t least(uint32_t a, uint32_t b)
+{
+    return a < b ? a : b;
+}
+
 static struct tcp_settings tcp_settings_of(const struct estab_config *c)
 {
     return (struct tcp_settings){.max_synq = c->max_synq,
                                  .max_timewait = c->max_timewait,
                                  .sndbuf = c->sndbuf,
                                  .rcvbuf = c->rcvbuf,
+                                 .sndbuf_init = least(c->sndbuf_init, c->sndbuf),
+                                 .rcvbuf_init = least(c->rcvbuf_init, c->rcvbuf),
                                  .rto = {.init = c->rto_init,
                                          .min = c->rto_min,
                                          .max = c->rto_max,
@@ -67,7 +74,8 @@ static struct tcp_settings tcp_settings_of(const struct estab_config *c)
                                  .mtu_probing = c->mtu_probing,
                                  .base_mss4 = c->base_mss4,
                                  .base_mss6 = c->base_mss6,
-                                 .why_times = c->why_times};
+                                 .why_times = c->why_times,
+                                 .pacing = c->pacing};
 }
 
 int estab_stack_new(estab_stack **out, const struct estab_env *env, const struct estab_config *cfg)
@@ -84,6 +92,10 @@ int estab_stack_new(estab_stack **out, const struct estab_env *env, const struct
     estab_config_init(&c);
     if (cfg)
         memcpy(&c, cfg, cfg->size < sizeof c ? cfg->size : sizeof c);
+    if (cfg && cfg->size < offsetof(struct estab_config, rcvbuf_init) + sizeof c.rcvbuf_init) {
+        c.sndbuf_init = c.sndbuf; /* from before buffers grew */
+        c.rcvbuf_init = c.rcvbuf;
+    }
     if (!estab_config_ok(&c, NULL))
         return ESTAB_E_INVAL;
     e.cb = *env;

@@ -7,29 +7,8 @@
 /* [MUST-19, RFC5681-3.1-3, RFC5681-3.1-4] */
 static void newreno_on_ack(struct cc *c, struct cc_run *r, const struct cc_sample *s)
 {
-    uint32_t acked = s->acked;
-
     (void)r;
-    if (!s->cwnd_limited) /* RFC 9293 section 3.8.2, RFC 7661: no credit for what was not tried */
-        return;
-    if (c->cwnd < c->ssthresh) { /* slow start: min (N, SMSS), or RFC 3465 section 2.2's L*SMSS */
-        uint32_t room = c->ssthresh - c->cwnd;
-        uint32_t by = acked < room ? acked : room;
-
-        if (s->slow_start && by > s->slow_start) {
-            c->cwnd = cc_grow(c->cwnd, s->slow_start);
-            return;
-        }
-        c->cwnd = cc_grow(c->cwnd, by);
-        acked -= by;
-        if (acked == 0)
-            return;
-    }
-    c->kept += acked; /* RFC 3465 section 2.1 */
-    while (c->kept >= c->cwnd) {
-        c->kept -= c->cwnd;
-        c->cwnd = cc_grow(c->cwnd, s->mss);
-    }
+    cc_reno_grow(c, &c->kept, s);
 }
 
 /* RFC 5681 equation 4. [RFC5681-3.1-5] */

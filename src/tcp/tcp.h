@@ -41,6 +41,7 @@ enum tcp_timer {            /* due in this order when due together */
                  TCP_T_PERSIST,
                  TCP_T_DELACK,
                  TCP_T_SWS,
+                 TCP_T_PACE,
                  TCP_TIMERS
 };
 
@@ -111,10 +112,13 @@ struct tcp_work {
     struct range dsack;       /* RFC 2883: what came twice; lo = hi: nothing */
     estab_time stopped_at;    /* output() has been stopped since */
     estab_time unread_at;     /* what is unread has been so, or the user last read some of it */
+    seq_t before;             /* with owed.before */
     seq_t snd_up;             /* urgent pointer */
     seq_t fin_at;             /* fin_ahead: its number */
     seq_t probe_lo, probe_hi; /* a larger segment is tried (RFC 4821); equal: none is */
     estab_time mtu_at;        /* no other is tried before */
+    estab_time pace_at;       /* paced: text goes no sooner */
+    seq_t limited_to;         /* SND.NXT when the congestion window last was what stopped text */
     uint16_t mtu_next;        /* its size, if a router has named it; else 0 */
     estab_sock listener;      /* a Fast Open connection's, until its SYN is acknowledged; or 0 */
     uint8_t fo;               /* enum tcp_fo */
@@ -149,8 +153,14 @@ struct tcp_work {
 struct tcp_extra {  /* what few users set; all zero: nothing */
     uint32_t owner; /* the tcb's slot */
     uint32_t rcv_lowat, notsent_lowat;
-    uint32_t defer_ms; /* ESTAB_O_DEFER_ACCEPT */
+    uint32_t defer_ms;     /* ESTAB_O_DEFER_ACCEPT */
+    uint32_t linger_ms;    /* ... and 1 */
+    uint32_t keepintvl_ms; /* 0: TCP_KEEPINTVL_MS */
+    uint8_t keepcnt;       /* 0: TCP_KEEPCNT */
+    uint64_t pacing_rate;  /* octets a second; 0: not set; ESTAB_NEVER: the algorithm's */
 };
+#define TCP_KEEPINTVL_MS 75000u
+#define TCP_KEEPCNT      9u
 
 struct tcp_listener { /* what a tcb in LISTEN has instead of work */
     uint32_t slot;
@@ -213,6 +223,7 @@ struct tcb {
     struct tcp_owed {     /* obligations, paid by tcp_output() */
         bool ack_now : 1, probe : 1, keepalive : 1, syn : 1, rst : 1;
         bool tail : 1;    /* a tail loss probe */
+        bool before : 1;  /* an ACK up to w->before, whose ECE is not what it is now */
         bool uto : 1;     /* a User Timeout option, with whatever goes */
         uint8_t dup_acks; /* one for each segment out of order, RFC 5681 section 4.2 */
     } owed;
@@ -221,32 +232,35 @@ struct tcb {
     bool routed : 1;    /* a source route, tcp_route.c */
     bool corked : 1;    /* ESTAB_O_CORK */
     bool reuse_addr : 1;
-    bool reordered : 1; /* RFC 8985: RACK.reordering_seen */
-    uint8_t cc_id : 3;  /* which algorithm: cc_at() */
+    bool reordered : 1;                  /* RFC 8985: RACK.reordering_seen */
+    uint8_t cc_id : 3;                   /* which algorithm: cc_at() */
+    bool sndbuf_set : 1, rcvbuf_set : 1; /* the user's sizes: they stay */
+    bool paced : 1;                      /* text goes by the clock: tcp_pace.c */
 
     /* every datagram out, and demultiplexing */
     struct ip_path path;
     uint16_t lport, pport;
     uint8_t peer[16];
-    uint16_t fastopen;  /* ESTAB_O_FASTOPEN */
-    uint32_t tag;       /* its hash in the demux */
-    uint32_t slot;      /* its own */
-    uint16_t snd_mss;   /* Eff.snd.MSS without options: RFC 9293 section 3.7.1 */
-    uint16_t rcv_mss;   /* what we announced */
-    struct link send;   /* on its port's send list, or among the dead */
-    struct link ready;  /* on the ready list, a listener's accept queue, or among the orphans */
-    uint32_t linger_ms; /* UINT32_MAX: not set */
+    uint16_t fastopen; /* ESTAB_O_FASTOPEN */
+    uint32_t tag;      /* its hash in the demux */
+    uint32_t slot;     /* its own */
+    uint16_t snd_mss;  /* Eff.snd.MSS without options: RFC 9293 section 3.7.1 */
+    uint16_t rcv_mss;  /* what we announced */
+    struct link send;  /* on its port's send list, or among the dead */
+    struct link ready; /* on the ready list, a listener's accept queue, or among the orphans */
     union {
         uint32_t timewait; /* TIME-WAIT: its entry, where a handle outlived the connection */
         uint32_t since_ms; /* other states: when it was entered */
     };
+    uint32_t sent_ms; /* when text was last sent: RFC 5681 section 4.1 */
     struct wheel_node node;
     struct cc cc;
     struct tcp_rtt rtt;
     uint32_t sndbuf, rcvbuf;
-    seq_t recover;    /* RFC 6582: a recovery lasts until this is acknowledged */
-    uint32_t sent_ms; /* when text was last sent: RFC 5681 section 4.1 */
-    seq_t rcv_up;     /* with rcv_urgent */
+    uint32_t read_ms, read_from; /* tcp_buffer.c: a round trip of reading began, with this octet */
+    seq_t recover;               /* RFC 6582: a recovery lasts until this is acknowledged */
+    seq_t rcv_up;                /* with rcv_urgent */
+    uint32_t keepidle_ms;
 
     /* the user's, and for those who look */
     void *user;
@@ -257,10 +271,10 @@ struct tcb {
     uint8_t quick_acks; /* segments with text still to be acknowledged at once */
     uint8_t quick_next; /* how many, after the next delayed ACK that was waited for */
     uint8_t backoff;    /* doublings of the RTO since it was last measured */
-    uint8_t keep_probes, keepcnt;
-    uint16_t peer_uto; /* ... its REMOTE_UTO */
-    uint16_t mss_max;  /* what the peer and the first link take: snd_mss where the path does */
-    uint32_t keepidle_ms, keepintvl_ms;
+    uint8_t keep_probes;
+    bool read_round : 1; /* the round trip of read_ms is over */
+    uint16_t peer_uto;   /* ... its REMOTE_UTO */
+    uint16_t mss_max;    /* what the peer and the first link take: snd_mss where the path does */
     uint32_t user_timeout_ms; /* the user's or adopted; 0: the layer's; UINT32_MAX: none */
     uint32_t segs_in, segs_out, retrans, rto_fired, dup_acks_in;
     estab_time idle_at; /* keepalive, or the end of an orphan's FIN-WAIT-2 */
@@ -344,7 +358,8 @@ enum tcp_kind { TCP_REF_TCB, TCP_REF_SYNQ, TCP_REF_TIMEWAIT };
 #define TCP_REF_SLOT(ref)   ((ref) & ((1u << TCP_REF_SHIFT) - 1))
 
 struct tcp_settings { /* of estab_config */
-    uint32_t max_synq, max_timewait, sndbuf, rcvbuf;
+    uint32_t max_synq, max_timewait;
+    uint32_t sndbuf, rcvbuf, sndbuf_init, rcvbuf_init;
     struct tcp_rtt_bounds rto;
     struct estab_profile profile;
     estab_dur msl, delack, fin_wait_2, user_timeout;
@@ -363,7 +378,7 @@ struct tcp_settings { /* of estab_config */
     bool reuse;          /* of TIME-WAITs, by active OPENs */
     uint8_t mtu_probing; /* enum estab_mtu_probing */
     uint16_t base_mss4, base_mss6;
-    bool why_times;
+    bool why_times, pacing;
 };
 #define TCP_SYNACK_RETRIES_MAX 15
 
@@ -546,6 +561,22 @@ void tcp_memory_settle(struct tcp_layer *l);
 const struct tcp_extra *tcp_extra(const struct tcb *t); /* never NULL */
 struct tcp_extra *tcp_extra_need(struct tcb *t);        /* to set something; NULL: no memory */
 bool tcp_extra_inherit(struct tcb *t, const struct tcb *from); /* false: no memory */
+static inline uint32_t tcp_keepintvl_ms(const struct tcb *t)
+{
+    const struct tcp_extra *x = tcp_extra(t);
+
+    return x->keepintvl_ms ? x->keepintvl_ms : TCP_KEEPINTVL_MS;
+}
+static inline uint8_t tcp_keepcnt(const struct tcb *t)
+{
+    const struct tcp_extra *x = tcp_extra(t);
+
+    return x->keepcnt ? x->keepcnt : TCP_KEEPCNT;
+}
+static inline uint32_t tcp_linger_ms(const struct tcb *t) /* UINT32_MAX: not set */
+{
+    return tcp_extra(t)->linger_ms - 1;
+}
 void tcp_extra_free(struct tcb *t);
 
 /* ---- tcp_state.c ---- */
@@ -718,7 +749,7 @@ static inline uint32_t tcp_seg_wnd(const struct tcb *t, const struct seg *g) /* 
 uint16_t tcp_window_field(struct tcb *t, bool syn); /* moves RCV.ADV: called when sent */
 bool tcp_window_worth(const struct tcb *t);         /* is an update worth a segment of its own */
 uint32_t tcp_window_usable(const struct tcb *t);    /* U of section 3.8.6.2.1 */
-uint8_t tcp_wscale_for(const struct tcp_layer *l, uint32_t rcvbuf);
+uint8_t tcp_wscale_for(const struct tcb *t); /* for a connection, or what a listener accepts */
 /* The window of a SYN with the largest segment `mss`. */
 uint16_t tcp_syn_window(const struct tcp_layer *l, uint32_t wnd, uint32_t mss);
 static inline uint32_t tcp_rcv_wnd(const struct tcb *t)
@@ -731,6 +762,23 @@ uint32_t tcp_unread(const struct tcb *t);
 uint32_t tcp_queued(const struct tcb *t); /* octets in flight or unsent, FIN not counted */
 uint32_t tcp_unsent(const struct tcb *t);
 seq_t tcp_text_una(const struct tcb *t); /* number of the first octet in the send queue */
+
+/* ---- tcp_pace.c ---- */
+uint64_t tcp_pace_rate(const struct tcb *t); /* octets a second; 0: not paced */
+void tcp_pace_settle(struct tcb *t);         /* whether it is, as stack, user and algorithm say */
+/* t->paced and t->w, for these.  true: what is queued must wait; the timer is armed. */
+bool tcp_pace_waits(struct tcb *t);
+uint32_t tcp_pace_most(const struct tcb *t, uint32_t most); /* octets to go at once */
+void tcp_pace_sent(struct tcb *t, uint32_t n);
+
+/* ---- tcp_buffer.c ---- */
+uint32_t tcp_rcvbuf_most(const struct tcb *t); /* how large it may become */
+uint32_t tcp_sndbuf_most(const struct tcb *t);
+void tcp_buffer_text(struct tcb *t, const struct seg *g); /* text has arrived */
+void tcp_buffer_read(struct tcb *t);                      /* some was read */
+void tcp_buffer_acked(struct tcb *t);                     /* something new, and cwnd is settled */
+/* The user's size of it, instead of what the stack finds. */
+void tcp_buffer_set(struct tcb *t, bool snd, uint32_t size);
 
 /* ---- tcp_ecn.c ---- */
 bool tcp_ecn_asked(const struct seg *g);

@@ -294,7 +294,10 @@ void tcp_ack_advance(struct tcb *t, const struct seg *g)
     }
     acked = seq_diff(g->ack, t->snd.una);
     s = sample_of(t, acked, seq_diff(t->snd.nxt, t->snd.una), rtt_sample(t, g));
+    if (news.any && !(news.last.flags & RUN_RESENT)) /* of each ACK, not of an octet at a time */
+        s.rtt = ESTAB_US(tcp_us(t->layer) - news.last.sent_us);
     marked = tcp_ecn_echoed(t, g, &s);
+    s.marked = marked ? acked : 0;
     text = acked - (t->fin_sent && seq_eq(g->ack, t->snd.nxt) ? 1 : 0);
     ring_drop(&w->snd, &t->layer->pool, text, false);
     t->snd.una = g->ack;
@@ -330,7 +333,7 @@ void tcp_ack_advance(struct tcb *t, const struct seg *g)
         w->dupacks = 0;
         s.una = t->snd.una;
         s.slow_start = slow_start_limit(t, s.mss);
-        if (!marked)
+        if (!marked || tcp_cc(t)->counts_marks)
             tcp_cc(t)->on_ack(&t->cc, &w->cc, &s);
     }
     if (tail_lost && !w->recovering && !w->rto_recovering && reduce(t)) {
@@ -339,6 +342,7 @@ void tcp_ack_advance(struct tcb *t, const struct seg *g)
         tcp_trace_cc(t, RULE_TAIL_LOST);
     }
     tell(t, &news, &s);
+    tcp_buffer_acked(t);
     tcp_cancel(t, TCP_T_PERSIST);
     tcp_rexmt_arm(t, true);
     if (t->sack_ok)

@@ -397,6 +397,7 @@ void tcp_predicted_arrives(struct tcb *t, struct seg *g)
         t->snd.wl1 = g->seq;
         t->snd.wl2 = g->ack;
     }
+    tcp_buffer_text(t, g);
     if (t->ecn_ok)
         tcp_ecn_text(t, g);
     tcp_text_stored(t, g->text.len);

@@ -15,6 +15,7 @@ struct cc_sample { /* one per event; filled by tcp_ack.c and the timers */
     estab_dur srtt;              /* 0: none yet */
     uint32_t acked, flight, mss; /* octets; flight: before this ACK */
     seq_t una, nxt;              /* una: after this ACK */
+    uint32_t marked;             /* of `acked`, as the peer reports it: octets that were marked */
     uint32_t slow_start;         /* octets that it may add in slow start; 0: no limit */
     bool cwnd_limited;           /* the window, not the application, bounded what was sent */
     /* For algorithms that model the path; octets, of this ACK ... */
@@ -48,12 +49,19 @@ struct cc_run { /* while there is work */
             seq_t window_end;
             uint32_t rtt_last, rtt_now, rtt_base; /* us; 0: none */
         } cubic;
+        struct {          /* cc_dctcp.c */
+            bool started; /* an observation window */
+            seq_t window_end;
+            uint32_t acked, marked;
+            uint32_t counted; /* octets since cwnd last grew in congestion avoidance */
+        } dctcp;
     } u;
 };
 struct cc_ops {
     const char *name;
     uint8_t id;         /* its place in the registry */
     uint8_t slow_start; /* RFC 3465's L where the profile leaves it to the algorithm */
+    bool counts_marks;  /* RFC 8257: ECN is asked for, and the peer's marks echoed one by one */
     /* New octets acknowledged, outside recovery. */
     void (*on_ack)(struct cc *c, struct cc_run *r, const struct cc_sample *s);
     /* NULL, or: every ACK that tells of something delivered or lost, in recovery too, when the rest
@@ -69,8 +77,11 @@ struct cc_ops {
     void (*undo)(struct cc *c, struct cc_run *r, const struct cc *before);
     /* RFC 5681 section 4.1: restart window, octets. */
     void (*on_idle)(struct cc *c, struct cc_run *r, uint32_t restart);
+    /* Octets a second at which text goes, 0: no rate yet; NULL: paced only where that is asked for,
+     * at a rate that follows from the window. */
+    uint64_t (*pacing_rate)(const struct cc *c, const struct cc_run *r);
 };
-extern const struct cc_ops cc_newreno, cc_cubic;
+extern const struct cc_ops cc_newreno, cc_cubic, cc_dctcp;
 
 const struct cc_ops *cc_find(const char *name); /* NULL: no such algorithm */
 const struct cc_ops *cc_at(uint8_t id);
@@ -80,6 +91,9 @@ static inline void cc_init(struct cc *c, uint32_t cwnd)
 }
 /* RFC 5681 equation 1 as RFC 6928 section 2 has it: initial window for this MSS. */
 uint32_t cc_initial_window(uint32_t segments, uint32_t mss);
+/* Slow start and congestion avoidance of RFC 5681 for octets acknowledged; *counted: those since
+ * cwnd last grew in congestion avoidance (RFC 3465 section 2.1). */
+void cc_reno_grow(struct cc *c, uint32_t *counted, const struct cc_sample *s);
 /* More, within reason. */
 static inline uint32_t cc_grow(uint32_t cwnd, uint64_t by)
 {

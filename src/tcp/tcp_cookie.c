@@ -280,7 +280,7 @@ static struct tcb *cookie_tcb(struct tcb *t, struct tcp_synq *q, struct cookie c
         return NULL;
     unpack(q, c, tcp_mss_announce(l, &q->path, q->peer, t->user_mss));
     if (q->ws_ok)
-        q->rcv_wscale = tcp_wscale_for(t->layer, t->rcvbuf) & 0xfu;
+        q->rcv_wscale = tcp_wscale_for(t) & 0xfu;
     child = synq_tcb(l, q, t);
     if (!child)
         return NULL;

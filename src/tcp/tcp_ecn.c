@@ -18,13 +18,18 @@ bool tcp_ecn_asked(const struct seg *g)
     return (g->flags & (SEG_ECE | SEG_CWR)) == (SEG_ECE | SEG_CWR) && (g->tos & ECN_MASK) == 0;
 }
 
+static bool asks_for_ecn(const struct tcb *t)
+{
+    return t->ecn == ESTAB_ECN_ACTIVE || (t->ecn != ESTAB_ECN_OFF && tcp_cc(t)->counts_marks);
+}
+
 /* [RFC3168-6.1.1-7, RFC3168-6.1.1.1-1] */
 uint8_t tcp_ecn_syn_flags(const struct tcb *t)
 {
     if (t->state != ESTAB_SYN_SENT)
         return t->ecn_ok ? SEG_ECE : 0;
     /* Section 6.1.1.1: what drops a SYN that asks may let one pass that does not. */
-    return t->ecn == ESTAB_ECN_ACTIVE && !t->w->syn_lost ? SEG_ECE | SEG_CWR : 0;
+    return asks_for_ecn(t) && !t->w->syn_lost ? SEG_ECE | SEG_CWR : 0;
 }
 
 /* A SYN,ACK must have ECE alone: both flags are a peer that reflects what it does not know
@@ -32,7 +37,7 @@ uint8_t tcp_ecn_syn_flags(const struct tcb *t)
  */
 void tcp_ecn_syn_arrives(struct tcb *t, const struct seg *g)
 {
-    bool asked = t->state == ESTAB_SYN_SENT ? t->ecn == ESTAB_ECN_ACTIVE : t->ecn_ok;
+    bool asked = t->state == ESTAB_SYN_SENT ? asks_for_ecn(t) : t->ecn_ok;
     bool setup =
         g->flags & SEG_ACK ? (g->flags & (SEG_ECE | SEG_CWR)) == SEG_ECE : tcp_ecn_asked(g);
 
@@ -40,18 +45,40 @@ void tcp_ecn_syn_arrives(struct tcb *t, const struct seg *g)
     t->ecn_ect = t->ecn_ok && !(t->active && t->w->syn_lost);
 }
 
+/* RFC 8257 section 3.2: each ACK says whether what it acknowledges was marked; so where that
+ * changes, what has not been acknowledged yet is, with what held for it. */
+static void echo_each(struct tcb *t, bool marked)
+{
+    if (marked == t->ecn_echo)
+        return;
+    if (t->w && !t->owed.before && !seq_eq(t->rcv.acked, t->rcv.nxt)) {
+        t->owed.before = true;
+        t->w->before = t->rcv.nxt;
+    }
+    t->ecn_echo = marked;
+    t->owed.ack_now = true;
+}
+
 /* Section 6.1.3.  A segment outside the window never comes this far (section 6.1.5).  Both kinds of
  * news are worth an ACK of its own: of the one the peer should hear soon, after the other it may
  * have little in flight. [RFC3168-6.1.1-6, RFC3168-6.1.3-1] */
 void tcp_ecn_text(struct tcb *t, const struct seg *g)
 {
+    bool marked = (g->tos & ECN_MASK) == ECN_CE;
+
     t->ecn_seen |= (g->tos & ECN_MASK) != 0;
+    if (tcp_cc(t)->counts_marks) {
+        if (marked)
+            rule_count(t->layer->rules, RULE_ECN_MARKED);
+        echo_each(t, marked);
+        return;
+    }
     if (g->flags & SEG_CWR) {
         t->ecn_echo = false;
         t->owed.ack_now = true;
         rule_count(t->layer->rules, RULE_ECN_REDUCED);
     }
-    if ((g->tos & ECN_MASK) == ECN_CE) {
+    if (marked) {
         t->owed.ack_now |= !t->ecn_echo;
         t->ecn_echo = true;
         rule_count(t->layer->rules, RULE_ECN_MARKED);

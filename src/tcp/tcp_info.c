@@ -84,11 +84,14 @@ void tcp_info(const struct tcb *t, struct estab_tcp_info *i)
     i->embryo = t->embryo;
     i->sndbuf = t->sndbuf;
     i->rcvbuf = t->rcvbuf;
+    i->sndbuf_most = tcp_sndbuf_most(t);
+    i->rcvbuf_most = tcp_rcvbuf_most(t);
     i->mem = sizeof *t;
     if (t->w)
         i->mem += sizeof *t->w + ring_mem(&t->w->snd) + ring_mem(&t->w->rcv);
     i->user_timeout = tcp_user_timeout(t);
     i->peer_user_timeout = tcp_uto_dur(t->peer_uto);
+    i->pacing_rate = t->state == ESTAB_CLOSED ? 0 : tcp_pace_rate(t);
     i->ecn_ok = t->ecn_ok;
     i->ecn_seen = t->ecn_seen;
     i->fastopen_ok = t->fastopen_ok;

@@ -139,19 +139,18 @@ struct tcb *tcb_new(struct tcp_layer *l)
     t->state = ESTAB_CLOSED;
     t->path.local = TCP_ANY;
     t->cc_id = l->set.cc->id & 7u;
-    t->sndbuf = l->set.sndbuf;
-    t->rcvbuf = l->set.rcvbuf;
+    t->sndbuf = l->set.sndbuf_init;
+    t->rcvbuf = l->set.rcvbuf_init;
     t->since_ms = ms_of(l->env->now);
+    t->read_ms = tcp_ts_now(l);
     t->idle_at = ESTAB_NEVER;
     t->quick_acks = l->set.profile.quick_acks;
     t->quick_next = (uint8_t)(2 * t->quick_acks);
-    t->keepcnt = 9;
     t->ecn = l->set.ecn & 3u;
-    t->keepintvl_ms = 75000;
-    t->linger_ms = UINT32_MAX;
     t->challenge_s = TCP_SECOND_NEVER;
     tcp_rtt_init(&t->rtt, &l->set.rto);
     wheel_node_init(&t->node);
+    tcp_pace_settle(t);
     tcp_why_init(t);
     l->nconns++;
     return t;
@@ -168,6 +167,7 @@ void tcp_set_cc(struct tcb *t, const struct cc_ops *cc)
         t->w->cc = (struct cc_run){0};
         t->w->rate.first_us = t->w->rate.delivered_us = tcp_us(t->layer);
     }
+    tcp_pace_settle(t);
 }
 
 bool tcb_work(struct tcb *t)
@@ -193,6 +193,7 @@ bool tcb_work(struct tcb *t)
     sent_init(&w->sent, t->snd.nxt);
     w->reduced = w->rack.fack = t->snd.una;
     w->rack.reo_mult = 1;
+    w->limited_to = t->snd.una;
     w->snd_up = w->small_end = t->snd.una;
     t->w = w;
     return true;
@@ -297,7 +298,7 @@ void tcp_unlist(struct tcb *t)
 bool tcp_wants(const struct tcb *t)
 {
     if (t->owed.ack_now || t->owed.probe || t->owed.keepalive || t->owed.tail || t->owed.syn ||
-        t->owed.rst || t->owed.dup_acks)
+        t->owed.rst || t->owed.before || t->owed.dup_acks)
         return true;
     return t->w && (t->w->sent.lost > 0 || tcp_unsent(t) > 0 || (t->fin_queued && !t->fin_sent));
 }

@@ -125,6 +125,8 @@ static void begin(struct tcb *t, struct seg_out *o, seq_t seq, uint8_t flags)
     o->g.text.len = o->g.text.n = 0;
     o->g.opt.has = o->g.opt.nsack = o->g.opt.fo_len = 0;
     o->g.opt.fo_exp = false;
+    if (t->ecn_ect && tcp_cc(t)->counts_marks) /* RFC 8257 section 3.6: what is not is dropped */
+        o->g.tos = ECN_ECT0;
     if (t->ecn_echo && (flags & (SEG_ACK | SEG_SYN | SEG_RST)) == SEG_ACK)
         o->g.flags |= SEG_ECE;
     if (t->ts_ok && !(flags & SEG_SYN)) {
@@ -272,6 +274,8 @@ static void send_text(struct tcb *t, seq_t seq, uint32_t n, bool fin, enum rule 
     finish(t, &o, out);
     if (n > 0 && why == RULE_NONE)
         tcp_sums_sent(t, seq, n);
+    if (t->paced)
+        tcp_pace_sent(t, n);
 }
 
 /* There is something to send, and it may not go. */
@@ -321,6 +325,7 @@ static bool send_lost(struct tcb *t, struct tcp_frames *out)
     if (!(w->recovering && seq_eq(seq, t->snd.una)) && pipe > 0 &&
         pipe + n > t->cc.cwnd + (w->too_big ? 2 * mss : 0)) {
         w->cwnd_limited = true;
+        w->limited_to = t->snd.nxt;
         stop(t, ESTAB_WHY_CWND);
         return false;
     }
@@ -407,12 +412,15 @@ static uint32_t sendable(struct tcb *t, uint32_t unsent, uint32_t frames)
     uint32_t n = unsent < most ? unsent : most;
     uint32_t usable = tcp_window_usable(t);
 
+    if (t->paced)
+        n = tcp_pace_most(t, n);
     room = t->cc.cwnd + limited_transmit(t);
     room = room > pipe ? room - pipe : 0;
     if (n > usable)
         n = usable;
     if (n > room) {
         w->cwnd_limited = true;
+        w->limited_to = t->snd.nxt;
         if (pipe > 0)
             room -= room % mss; /* an ACK is on its way: wait for a whole segment's room */
         n = n < room ? n : room;
@@ -595,6 +603,35 @@ static bool send_ack(struct tcb *t, struct tcp_frames *out)
     return true;
 }
 
+/* RFC 8257 section 3.2: what came before the marks began, or ended, is acknowledged by itself. */
+static bool send_ack_before(struct tcb *t, struct tcp_frames *out)
+{
+    uint32_t wnd;
+    struct seg_out o;
+
+    if (!t->owed.before)
+        return false;
+    t->owed.before = false;
+    begin(t, &o, empty_seq(t), SEG_ACK);
+    o.g.flags ^= SEG_ECE;
+    o.g.ack = t->w->before;
+    wnd = seq_diff(t->rcv.adv, t->w->before) >> t->rcv_wscale;
+    o.g.wnd = wnd < UINT16_MAX ? wnd : UINT16_MAX;
+    t->segs_out++;
+    tcp_emit(t->layer, &o, out);
+    return true;
+}
+
+/* What is lost, then what is new; where text goes by the clock, when it is time. */
+static bool send_queue(struct tcb *t, struct tcp_frames *out)
+{
+    if (t->paced && tcp_pace_waits(t)) {
+        stop(t, ESTAB_WHY_PACING);
+        return false;
+    }
+    return send_lost(t, out) || send_new(t, out);
+}
+
 static bool output(struct tcb *t, struct tcp_frames *out)
 {
     if (t->owed.rst)
@@ -612,7 +649,7 @@ static bool output(struct tcb *t, struct tcp_frames *out)
     if (!t->syn_acked) /* SYN-RECEIVED, or FIN-WAIT-1 by a CLOSE in it: the FIN waits for the SYN's
                           ACK; text does after an ordinary SYN */
         return send_syn(t, out) || (tcp_is_early(t) && send_new(t, out)) || send_ack(t, out);
-    if (t->w && (send_tail_probe(t, out) || send_lost(t, out) || send_new(t, out) ||
+    if (t->w && (send_ack_before(t, out) || send_tail_probe(t, out) || send_queue(t, out) ||
                  send_window_probe(t, out)))
         return true;
     return send_keepalive(t, out) || send_ack(t, out);

@@ -171,7 +171,7 @@ static void synq_fill(struct tcp_synq *q, const struct tcb *t, const struct seg 
         q->mss = own;
     if (q->ws_ok) {
         q->snd_wscale = g->opt.ws & 0xfu;
-        q->rcv_wscale = tcp_wscale_for(t->layer, t->rcvbuf) & 0xfu;
+        q->rcv_wscale = tcp_wscale_for(t) & 0xfu;
     }
     if (q->ts_ok)
         q->ts_recent = g->opt.ts_val;
@@ -275,6 +275,7 @@ static bool inherit(struct tcb *t, const struct tcb *from)
 {
     t->corked = from->corked;
     t->cc_id = from->cc_id;
+    t->paced = from->paced;
     t->reuse_addr = from->reuse_addr;
     t->reuse_port = from->reuse_port;
     t->v6_only = from->v6_only;
@@ -282,13 +283,12 @@ static bool inherit(struct tcb *t, const struct tcb *from)
     t->quickack = from->quickack;
     t->sndbuf = from->sndbuf;
     t->rcvbuf = from->rcvbuf;
+    t->sndbuf_set = from->sndbuf_set;
+    t->rcvbuf_set = from->rcvbuf_set;
     t->hop_limit = from->hop_limit;
     t->tos = from->tos;
     t->user_mss = from->user_mss;
     t->keepidle_ms = from->keepidle_ms;
-    t->keepintvl_ms = from->keepintvl_ms;
-    t->keepcnt = from->keepcnt;
-    t->linger_ms = from->linger_ms;
     t->user_timeout_ms = from->user_timeout_ms;
     t->timeout_set = from->timeout_set;
     t->adv_uto = from->adv_uto;

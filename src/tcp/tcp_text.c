@@ -240,6 +240,7 @@ bool tcp_text(struct tcb *t, struct seg *g)
         tcp_fail(t, ESTAB_E_RESET, ESTAB_BY_SEGMENT, true);
         return false;
     }
+    tcp_buffer_text(t, g);
     if (t->ecn_ok && g->text.len > 0) /* what is outside the window is gone [RFC3168-6.1.5-2] */
         tcp_ecn_text(t, g);
     if (!seq_eq(g->seq, t->rcv.nxt)) {

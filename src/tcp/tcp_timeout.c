@@ -130,7 +130,7 @@ static void syn_timeout(struct tcb *t)
     }
     w->retries++;
     back_off(t);
-    if (!w->syn_lost && t->state == ESTAB_SYN_SENT && t->ecn == ESTAB_ECN_ACTIVE)
+    if (!w->syn_lost && t->state == ESTAB_SYN_SENT && tcp_ecn_syn_flags(t) != 0)
         rule_count(t->layer->rules, RULE_ECN_FALLBACK);
     w->syn_lost = true;
     w->rtt_at = ESTAB_NEVER;
@@ -246,6 +246,13 @@ static void sws_timeout(struct tcb *t)
         t->w->sws_override = true;
 }
 
+/* It is time for the next text; that there is some has put it on the send list.  No record: it
+ * would be one for each burst. */
+static void pace_timeout(struct tcb *t)
+{
+    (void)t;
+}
+
 /* [MUST-29] */
 static void idle_timeout(struct tcb *t)
 {
@@ -260,13 +267,13 @@ static void idle_timeout(struct tcb *t)
         return;
     }
     fired(t, ESTAB_T_KEEPALIVE);
-    if (t->keep_probes >= t->keepcnt) {
+    if (t->keep_probes >= tcp_keepcnt(t)) {
         give_up(t, RULE_KEEPALIVE);
         return;
     }
     t->keep_probes++;
     t->owed.keepalive = true;
-    t->idle_at = time_add(t->layer->env->now, ESTAB_MS(t->keepintvl_ms));
+    t->idle_at = time_add(t->layer->env->now, ESTAB_MS(tcp_keepintvl_ms(t)));
 }
 
 static int run_due(struct tcb *t)
@@ -275,6 +282,7 @@ static int run_due(struct tcb *t)
         [TCP_T_REO] = reo_timeout,       [TCP_T_PTO] = pto_timeout,
         [TCP_T_REXMT] = rexmt_timeout,   [TCP_T_PERSIST] = persist_timeout,
         [TCP_T_DELACK] = delack_timeout, [TCP_T_SWS] = sws_timeout,
+        [TCP_T_PACE] = pace_timeout,
     };
     estab_time now = t->layer->env->now;
     int n = 0;
@@ -334,6 +342,7 @@ enum estab_timer tcp_next_timer(const struct tcb *t, estab_time *at)
         [TCP_T_REO] = ESTAB_T_REORDER,   [TCP_T_PTO] = ESTAB_T_TAIL,
         [TCP_T_REXMT] = ESTAB_T_REXMT,   [TCP_T_PERSIST] = ESTAB_T_PERSIST,
         [TCP_T_DELACK] = ESTAB_T_DELACK, [TCP_T_SWS] = ESTAB_T_SWS,
+        [TCP_T_PACE] = ESTAB_T_PACE,
     };
     enum estab_timer which = ESTAB_T_NONE;
 

@@ -97,7 +97,7 @@ int tcp_open_active(struct tcb *t, const struct estab_addr *peer)
     t->rcv_mss = tcp_mss_announce(l, &t->path, t->peer, t->user_mss);
     t->mss_max = t->rcv_mss; /* until the peer's is known */
     tcp_mtu_begin(t);
-    t->rcv_wscale = l->set.window_scale ? tcp_wscale_for(l, t->rcvbuf) : 0;
+    t->rcv_wscale = l->set.window_scale ? tcp_wscale_for(t) : 0;
     t->w->snd_up = t->w->small_end = t->snd.nxt;
     sent_clear(&t->w->sent, &t->layer->pool, t->snd.nxt);
     tcp_fastopen_open(t);
@@ -248,6 +248,7 @@ ptrdiff_t tcp_receive(struct tcb *t, const struct estab_iov *iov, size_t niov, u
         t->w->unread_at = t->layer->env->now;
         if (t->rcv_urgent && !seq_lt(tcp_read_at(t), t->rcv_up))
             t->rcv_urgent = false; /* "normal mode" */
+        tcp_buffer_read(t);
         if (has_window_to_tell(t)) {
             t->owed.ack_now = true;
             tcp_owe(t);
@@ -484,7 +485,7 @@ static enum rule abort_on_close(const struct tcb *t)
 {
     if (t->state == ESTAB_CLOSED || t->state == ESTAB_LISTEN || t->state == ESTAB_TIME_WAIT)
         return RULE_NONE;
-    if (t->linger_ms == 0)
+    if (tcp_linger_ms(t) == 0)
         return RULE_LINGER;
     return tcp_unread(t) > 0 ? RULE_CLOSE_UNREAD : RULE_NONE;
 }

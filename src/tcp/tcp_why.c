@@ -284,6 +284,11 @@ static void put_evidence(const struct tcb *t, enum estab_why why, struct estab_w
         i->since = t->w->stopped_at;
         i->next_at = t->w->due[TCP_T_SWS];
         break;
+    case ESTAB_WHY_PACING:
+        i->since = t->w->stopped_at;
+        i->next_at = t->w->due[TCP_T_PACE];
+        i->pacing_rate = tcp_pace_rate(t);
+        break;
     case ESTAB_WHY_FIN_SENT:
         put_retries(t, i);
         i->since = time_of_ms(t->since_ms, i->now);
@@ -311,7 +316,7 @@ static void put_evidence(const struct tcb *t, enum estab_why why, struct estab_w
         break;
     case ESTAB_WHY_KEEPALIVE:
         i->tries = t->keep_probes;
-        i->tries_max = t->keepcnt;
+        i->tries_max = tcp_keepcnt(t);
         i->next_at = t->idle_at;
         i->since = idle_since(t, i->now);
         break;

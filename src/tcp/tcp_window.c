@@ -46,16 +46,17 @@ uint32_t tcp_unsent(const struct tcb *t)
     return seq_lt(first, end) ? seq_diff(end, first) : 0;
 }
 
-/* The shift that lets the whole buffer be announced (RFC 7323 section 2.3: at most 14).
- * [RFC7323-2.3-1] */
-uint8_t tcp_wscale_for(const struct tcp_layer *l, uint32_t rcvbuf)
+/* The shift that lets the whole buffer be announced, as large as it may become (RFC 7323
+ * section 2.3: at most 14). [RFC7323-2.3-1] */
+uint8_t tcp_wscale_for(const struct tcb *t)
 {
+    const struct tcp_layer *l = t->layer;
     uint8_t s = 0;
 
     if (l->set.profile.wscale != ESTAB_WSCALE_AUTO)
         return l->set.profile.wscale;
 
-    while (s < 14 && (rcvbuf >> s) > UINT16_MAX)
+    while (s < 14 && (tcp_rcvbuf_most(t) >> s) > UINT16_MAX)
         s++;
     return s;
 }

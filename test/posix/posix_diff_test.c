@@ -697,6 +697,7 @@ static const struct opt {
     {"oobinline", SOL_SOCKET, SO_OOBINLINE},
     {"broadcast", SOL_SOCKET, SO_BROADCAST},
     {"priority", SOL_SOCKET, SO_PRIORITY},
+    {"maxpacing", SOL_SOCKET, SO_MAX_PACING_RATE},
     {"nodelay", IPPROTO_TCP, TCP_NODELAY},
     {"cork", IPPROTO_TCP, TCP_CORK},
     {"quickack", IPPROTO_TCP, TCP_QUICKACK},

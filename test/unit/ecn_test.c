@@ -142,6 +142,7 @@ static struct host *host_of_window(uint8_t segments)
 
     estab_config_init(&cfg);
     cfg.initial_window = segments;
+    memcpy(cfg.cc, "newreno", 8); /* half is easily told */
     return host_with(&cfg);
 }
 
@@ -669,10 +670,72 @@ static void cwr_goes_alone_where_the_link_cuts(void **state)
         ;
 }
 
+/* ---- DCTCP, RFC 8257 ---- */
+
+static struct host *host_of_datacentre(void)
+{
+    struct estab_config cfg;
+
+    estab_config_init(&cfg);
+    memcpy(cfg.cc, "dctcp", 6);
+    cfg.profile.quick_acks = 0;
+    return host_with(&cfg);
+}
+
+/* Section 3.2: an ACK says whether what it acknowledges was marked, so where that changes there
+ * are two; and CWR changes nothing. */
+static void dctcp_echoes_mark_by_mark(void **state)
+{
+    struct host *h = host_of_datacentre();
+    struct peer p = open_ecn(h);
+    uint32_t begin = p.seq;
+
+    (void)state;
+    assert_int_equal(say_marked(&p, SEG_ACK, "abcd", 4, ECN_ECT0), 0); /* delayed */
+    assert_int_equal(say_marked(&p, SEG_ACK, "efgh", 4, ECN_CE), 2);
+    assert_int_equal(h->answers[0].g.ack.n, begin + 4);
+    assert_int_equal(h->answers[0].g.flags, SEG_ACK);
+    assert_int_equal(h->answers[1].g.ack.n, begin + 8);
+    assert_int_equal(h->answers[1].g.flags, SEG_ACK | SEG_ECE);
+    assert_int_equal(say_marked(&p, SEG_ACK | SEG_CWR, "ijkl", 4, ECN_CE), 0); /* the same */
+    assert_int_equal(say_marked(&p, SEG_ACK, "mnop", 4, ECN_ECT0), 2);
+    assert_int_equal(h->answers[0].g.ack.n, begin + 12);
+    assert_int_equal(h->answers[0].g.flags, SEG_ACK | SEG_ECE);
+    assert_int_equal(h->answers[1].g.ack.n, begin + 16);
+    assert_int_equal(h->answers[1].g.flags, SEG_ACK);
+    assert_int_equal(h->answers[0].ip.tos, ECN_ECT0); /* section 3.6 */
+    host_end(h);
+}
+
+/* It asks for ECN where that is not forbidden; a window is cut by half of the share marked. */
+static void dctcp_asks_and_counts(void **state)
+{
+    struct host *h = host_of_datacentre();
+    struct peer p = stranger(h, 1000);
+    uint32_t cwnd;
+
+    (void)state;
+    assert_int_equal(connect_active(&p, ESTAB_ECN_PASSIVE)->g.flags, SEG_SYN | SETUP);
+    p = stranger(h, 1001);
+    p.pport++;
+    p = open_ecn(h);
+    for (int i = 0; i < 60; i++) { /* windows without a mark: alpha falls */
+        stack_sends(&p, 5, false);
+        peer_acks(&p, 0, 0);
+    }
+    cwnd = info_of(&p).cwnd;
+    stack_sends(&p, 5, false);
+    peer_acks(&p, 0, SEG_ECE);
+    assert_in_range(info_of(&p).cwnd, cwnd - cwnd / 20, cwnd - 1);
+    host_end(h);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         hostile_test(passive_grants_what_is_asked),
+        hostile_test(dctcp_echoes_mark_by_mark),
+        hostile_test(dctcp_asks_and_counts),
         hostile_test(accurate_ecn_falls_back),
         hostile_test(a_marked_syn_gets_no_ecn),
         hostile_test(off_grants_nothing),

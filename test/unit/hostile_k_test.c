@@ -250,7 +250,7 @@ static void k3_every_second_octet(void **state)
 
     (void)state;
     estab_config_init(&cfg);
-    cfg.rcvbuf = window;
+    cfg.rcvbuf = cfg.rcvbuf_init = window;
     h = host_with(&cfg);
     p = stranger(h, 5010);
     open_passive_with(&p, scaled, sizeof scaled);

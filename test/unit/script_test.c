@@ -106,7 +106,7 @@ static void what_is_written_is_understood(void **state)
          0, NULL},
         {OPEN "+0 write(4, \"he\\x6c\\\"o\"..., 5) = 5\n+0 > P. 1:6(5) ack 1\n", 0, NULL},
         {OPEN "+0 getsockopt(4, SOL_SOCKET, SO_LINGER, {onoff=0, linger=0}, [8]) = 0\n", 0, NULL},
-        {OPEN "+0 getsockopt(4, IPPROTO_TCP, TCP_CONGESTION, \"newreno\", [16]) = 0\n", 0, NULL},
+        {OPEN "+0 getsockopt(4, IPPROTO_TCP, TCP_CONGESTION, \"cubic\", [16]) = 0\n", 0, NULL},
         {OPEN "+0 getsockopt(4, IPPROTO_TCP, TCP_INFO, ..., [280]) = 0\n", 0, NULL},
         {OPEN "+0 close(4) = 0\n+0 > F. 1:1(0) ack 1\n`sysctl -q net.ipv4.tcp_unheard_of=1`\n", 0,
          NULL},
@@ -231,8 +231,8 @@ static void what_does_not_happen_fails_at_its_line(void **state)
          "tcpi_snd_cwnd == 9: 10"},
         {"--tcp_ts_tick_usecs=1000\n" SOCKET
          "+0 fcntl(3, F_SETFL, O_NONBLOCK) = 0\n+0 connect(3, ..., ...) = -1 EINPROGRESS (now)\n"
-         "+0 > S 0:0(0) <mss 1460,sackOK,TS val 1 ecr 0,nop,wscale 4>\n"
-         "+1 > S 0:0(0) <mss 1460,sackOK,TS val 900 ecr 0,nop,wscale 4>\n",
+         "+0 > S 0:0(0) <mss 1460,sackOK,TS val 1 ecr 0,nop,wscale 8>\n"
+         "+1 > S 0:0(0) <mss 1460,sackOK,TS val 900 ecr 0,nop,wscale 8>\n",
          6, "TSval 1001 instead of 900"},
     };
 
@@ -258,7 +258,7 @@ static void options_of_the_caller_win(void **state)
     (void)state;
     run_with("--mtu=1400\n" SOCKET "+0 fcntl(3, F_SETFL, O_NONBLOCK) = 0\n"
              "+0 connect(3, ..., ...) = -1 EINPROGRESS (now)\n"
-             "+0 > S 0:0(0) <mss 960,sackOK,TS val 1 ecr 0,nop,wscale 4>\n"
+             "+0 > S 0:0(0) <mss 960,sackOK,TS val 1 ecr 0,nop,wscale 8>\n"
              "+0 setsockopt(3, IPPROTO_TCP, TCP_KEEPCNT, [SIX], 4) = 0\n"
              "+0 getsockopt(3, IPPROTO_TCP, TCP_KEEPCNT, [6], [4]) = 0\n",
              &opt, &r);

@@ -341,9 +341,12 @@ static void congestion_control_has_a_name(void **state)
     struct peer *p = *state;
     char name[16];
 
+    estab_config_init(&p->cfg);
+    assert_string_equal(p->cfg.cc, "cubic");
+    peer_restarts(p);
     user_connects(p);
     assert_int_equal(estab_get_cc(p->s, p->k, name), 0);
-    assert_string_equal(name, "newreno");
+    assert_string_equal(name, "cubic");
     assert_int_equal(estab_set_cc(p->s, p->k, "newreno"), 0);
     assert_int_equal(estab_set_cc(p->s, p->k, "no such"), ESTAB_E_INVAL);
     assert_int_equal(estab_set_cc(p->s, p->k ^ 1, "newreno"), ESTAB_E_BADF);

@@ -70,7 +70,7 @@ static void our_syn_offers_all(void **state)
     user_connects(p);
     k = gets(p, SEG(.flags = SYN));
     assert_int_equal(k->mss, 1460);
-    assert_int_equal(k->ws, 1 + 4); /* 512 KiB */
+    assert_int_equal(k->ws, 1 + 8); /* 15 MiB */
     assert_true(k->sack_ok && k->ts);
     assert_int_equal(k->ts_ecr, 0);
     assert_int_equal(k->wnd, 65535); /* RFC 7323 section 2.2: never scaled in a SYN */
@@ -125,7 +125,7 @@ static void our_synack_answers_what_was_offered(void **state)
                      .ts_val = 77));
         k = gets(p, SEG(.flags = SYN | ACK, .ack = 1));
         assert_int_equal(k->mss, 1460);
-        assert_int_equal(k->ws, ws ? 1 + 4 : 0);
+        assert_int_equal(k->ws, ws ? 1 + 8 : 0);
         assert_int_equal(k->sack_ok, sack);
         assert_int_equal(k->ts, ts);
         assert_int_equal(k->ts_ecr, ts ? 77 : 0);
@@ -133,7 +133,7 @@ static void our_synack_answers_what_was_offered(void **state)
         sends(p, SEG(.flags = ACK, .seq = 1, .ack = 1));
         user_accepts(p);
         assert_int_equal(info_of(p).snd_wscale, ws ? 7 : 0);
-        assert_int_equal(info_of(p).rcv_wscale, ws ? 4 : 0);
+        assert_int_equal(info_of(p).rcv_wscale, ws ? 8 : 0);
         assert_int_equal(info_of(p).sack_ok, sack);
         assert_int_equal(info_of(p).ts_ok, ts);
         assert_int_equal(info_of(p).snd_wnd, ws ? 65535u << 7 : 65535);
@@ -206,11 +206,11 @@ static void what_was_announced_holds(void **state)
     user_listens(p, 1);
     sends(p, SEG(.flags = SYN, .mss = 1000, .ws = 1 + 7));
     k = gets(p, SEG(.flags = SYN | ACK, .ack = 1));
-    assert_int_equal(k->ws, 1 + 4);
-    assert_int_equal(estab_setopt(p->s, p->listener, ESTAB_O_RCVBUF, 16 << 20), 0);
+    assert_int_equal(k->ws, 1 + 8);
+    assert_int_equal(estab_setopt(p->s, p->listener, ESTAB_O_RCVBUF, 64 << 20), 0);
     sends(p, SEG(.flags = ACK, .seq = 1, .ack = 1));
     user_accepts(p);
-    assert_int_equal(info_of(p).rcv_wscale, 4);
+    assert_int_equal(info_of(p).rcv_wscale, 8);
 }
 
 int main(void)

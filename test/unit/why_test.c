@@ -288,6 +288,24 @@ static void congestion_window(void **state)
          "ms");
 }
 
+static void pacing(void **state)
+{
+    struct peer *p = *state;
+
+    peer_connects(p);
+    user_sets(p, ESTAB_O_PACING_RATE, 100000);
+    user_says(p, 5000, 0);
+    waits(p, ESTAB_MS(5));
+    says(p, PACING, "pacing: 3000 octets wait, the next in 14 ms, 100000 octets a second");
+    assert_int_equal(asks(p, p->k).pacing_rate, 100000);
+    user_shuts(p);
+    says(p, FIN_QUEUED,
+         "closed, and the FIN is queued behind 5000 octets: pacing: 3000 octets wait, the next in "
+         "14 ms, 100000 octets a second");
+    waits(p, ESTAB_MS(100));
+    says(p, FIN_SENT, "closed for 100 ms, and the FIN is not acknowledged, sent again in 95 ms");
+}
+
 static void window_full(void **state)
 {
     struct peer *p = *state;
@@ -556,6 +574,7 @@ int main(void)
         PEER_TEST(more),
         PEER_TEST(cork),
         PEER_TEST(congestion_window),
+        PEER_TEST(pacing),
         PEER_TEST(window_full),
         PEER_TEST(zero_window),
         PEER_TEST(fin_behind_a_closed_window),

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* tcp_pace.c - text spread over the round trip, instead of a burst for each ACK.
+ *
+ * A rate comes from the congestion-control algorithm, if it has one, or from its window: twice
+ * cwnd / SRTT in slow start, when the window doubles in a round trip, 1.2 times after, so that it
+ * is the window that limits and not the clock.  The user may say a rate that is not passed.
+ *
+ * What has gone at this rate must have left before the next may go: w->pace_at.  Timers are late by
+ * up to a tick of the wheel, and a driver may be later: what was missed is made up for, as far as
+ * one quantum.  A quantum is what goes at once: a millisecond's worth, at least two segments (so
+ * that a receiver that delays its ACKs has two).
+ *
+ * What is due is looked at in one place, where output() has come to text.  A connection that is not
+ * paced pays a test of one bit for it. */
+#include "tcp/tcp.h"
+
+#define QUANTUM    ESTAB_MS(1)
+#define SECOND     1000000000u
+#define IN_SECONDS 1000000u /* us */
+
+/* RFC 5681 knows two phases; when the next doubling would reach ssthresh the first is over. */
+static uint64_t rate_of_window(const struct tcb *t)
+{
+    uint64_t rate;
+
+    if (t->rtt.srtt == 0)
+        return 0;
+    rate = (uint64_t)t->cc.cwnd * IN_SECONDS / t->rtt.srtt;
+    return t->cc.cwnd < t->cc.ssthresh / 2 ? 2 * rate : rate + rate / 5;
+}
+
+uint64_t tcp_pace_rate(const struct tcb *t)
+{
+    const struct cc_ops *cc = tcp_cc(t);
+    uint64_t most = tcp_extra(t)->pacing_rate, rate;
+
+    if (!t->paced)
+        return 0;
+    rate = cc->pacing_rate && t->w ? cc->pacing_rate(&t->cc, &t->w->cc) : rate_of_window(t);
+    return most && (rate == 0 || most < rate) ? most : rate;
+}
+
+void tcp_pace_settle(struct tcb *t)
+{
+    t->paced = t->layer->set.pacing || tcp_extra(t)->pacing_rate || tcp_cc(t)->pacing_rate;
+}
+
+static uint32_t quantum(const struct tcb *t, uint64_t rate)
+{
+    uint64_t n = rate * QUANTUM / SECOND;
+    uint32_t least = 2 * tcp_eff_mss(t);
+
+    return n < least ? least : n < UINT32_MAX / 2 ? (uint32_t)n : UINT32_MAX / 2;
+}
+
+/* The window limits what is sent if it has done so in this round trip; that just now it is the
+ * clock says nothing about it. */
+static void note_limit(struct tcb *t)
+{
+    struct tcp_work *w = t->w;
+
+    if (seq_lt(w->limited_to, t->snd.una))
+        w->cwnd_limited = false;
+}
+
+bool tcp_pace_waits(struct tcb *t)
+{
+    struct tcp_work *w = t->w;
+
+    if (w->pace_at <= t->layer->env->now)
+        return false;
+    if (tcp_unsent(t) == 0 && w->sent.lost == 0)
+        return false; /* a FIN alone */
+    note_limit(t);
+    tcp_arm(t, TCP_T_PACE, w->pace_at);
+    return true;
+}
+
+uint32_t tcp_pace_most(const struct tcb *t, uint32_t most)
+{
+    uint64_t rate = tcp_pace_rate(t);
+    uint32_t mss = tcp_eff_mss(t), n;
+
+    if (rate == 0)
+        return most;
+    n = quantum(t, rate);
+    n -= n % mss;
+    return n < most ? n : most;
+}
+
+void tcp_pace_sent(struct tcb *t, uint32_t n)
+{
+    uint64_t rate = tcp_pace_rate(t);
+    estab_time now = t->layer->env->now, missed = now > QUANTUM ? now - QUANTUM : 0;
+
+    if (rate == 0)
+        return;
+    if (t->w->pace_at < missed)
+        t->w->pace_at = missed;
+    t->w->pace_at = time_add(t->w->pace_at, (uint64_t)n * SECOND / rate);
+}
