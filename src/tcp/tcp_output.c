@@ -294,8 +294,7 @@ static void send_again(struct tcb *t, seq_t seq, uint32_t n, bool fin, enum rule
     t->retrans++;
     tcp_mtu_resent(t, seq, n);
     rule_count(t->layer->rules, why);
-    tcp_rexmt_arm(t,
-                  seq_eq(seq, t->snd.una)); /* the first has its time anew: RFC 6675 section 5.1 */
+    tcp_rexmt_arm(t, seq_eq(seq, t->snd.una)); /* RFC 6675 section 5.1: the first, anew */
     send_text(t, seq, n, fin, why, out);
 }
 

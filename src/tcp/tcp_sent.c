@@ -298,7 +298,10 @@ void sent_resend(struct sent *s, struct ring_pool *p, seq_t lo, seq_t hi, uint32
 /* ---- what arrives ---- */
 
 /* RFC 8985 section 6.2, step 2: what was sent twice and is acknowledged at once, or by a segment
- * that answers what was sent before, may be the first copy. */
+ * that answers what was sent before, may be the first copy.
+ *
+ * Departs from RFC 8985 section 6.2: "at once" is a sixteenth sooner than the least round trip, or
+ * every second retransmission on an idle path would say nothing, by the jitter of a few octets. */
 static bool may_be_first(const struct sent_news *news, const struct run *r)
 {
     uint64_t now_us = news->now / 1000u;
@@ -306,7 +309,7 @@ static bool may_be_first(const struct sent_news *news, const struct run *r)
 
     if (news->has_echo && (int32_t)(news->echo - (uint32_t)((now_us - age_us) / 1000u)) < 0)
         return true;
-    return age_us < news->rtt_min_us;
+    return age_us < news->rtt_min_us - news->rtt_min_us / 16;
 }
 
 static void delivered(struct sent_news *news, const struct run *r, seq_t lo, seq_t hi)

@@ -189,6 +189,43 @@ static void k1_blocks_below_the_new_ack(void **state)
     assert_recovers(&p);
 }
 
+/* ---- K2: reports of every second octet, so that what is in flight falls into as many pieces as
+ * can be: the records are bounded, and so is what an ACK costs ---- */
+
+static void k2_every_second_octet_is_reported(void **state)
+{
+    struct peer p = stranger(*state, 5006);
+    const struct sent *s;
+    uint64_t before = p.h->te.live;
+    uint32_t sent = 0, most = 0, acks = 0;
+
+    open_and_fill(&p, true);
+    s = &tcb_of_peer(&p)->w->sent;
+    for (int round = 0; round < 4; round++) {
+        for (uint32_t at = 1; at + 8 < FLIGHT; at += 8) {
+            uint32_t b[4][2];
+
+            for (uint32_t j = 0; j < 4; j++) { /* from behind, from the front, from both */
+                uint32_t lo =
+                    round == 0 || (round == 2 && j % 2) ? FLIGHT - at - 2 * j - 1 : at + 2 * j;
+
+                b[j][0] = lo;
+                b[j][1] = lo + 1;
+            }
+            sent += ack_with_blocks(&p, p.una, (const uint32_t(*)[2])b, 4);
+            sent_check(s);
+            most = s->n > most ? s->n : most;
+            acks++;
+        }
+    }
+    print_message("K2: %u ACKs with 4 blocks: at most %u records, %u segments again\n", acks, most,
+                  sent);
+    assert_in_range(most, 4, SENT_MAX);
+    assert_true(p.h->te.live - before < 8 * FLIGHT);
+    assert_true(sent < acks);
+    assert_recovers(&p);
+}
+
 /* ---- K3: one octet at every second place of a window of 1 MiB, then all of them again ---- */
 
 static uint32_t text_at(const struct peer *p, uint32_t off, const void *text, size_t len)
@@ -452,6 +489,7 @@ int main(void)
         hostile_test(k1_sack_that_was_not_agreed),
         hostile_test(k1_reneging),
         hostile_test(k1_blocks_below_the_new_ack),
+        hostile_test(k2_every_second_octet_is_reported),
         cmocka_unit_test(k3_every_second_octet),
         cmocka_unit_test(k3_an_octet_in_every_chunk),
         hostile_test(k4_the_first_copy_stays),
