@@ -46,7 +46,7 @@ void tcp_rexmt_arm(struct tcb *t, bool restart)
         return;
     }
     if (flight == 0 && !w->ecn_wait) {
-        w->due[TCP_T_REXMT] = w->due[TCP_T_PTO] = ESTAB_NEVER; /* (5.2) */
+        w->due[TCP_T_REXMT] = w->due[TCP_T_PTO] = w->due[TCP_T_REO] = ESTAB_NEVER; /* (5.2) */
         return;
     }
     if (restart || w->due[TCP_T_REXMT] == ESTAB_NEVER) /* (5.1), (5.3) */
@@ -326,7 +326,8 @@ void tcp_ack_advance(struct tcb *t, const struct seg *g)
         t->recover = seq_sub(t->snd.una, 1); /* or it would seem to lie ahead, 2 GiB later */
     if (w->recovering) {
         recovering_ack(t, acked, news.delivered);
-    } else if (!undone && t->sack_ok && tcp_rack_detect(t) > 0 && !w->rto_recovering) {
+    } else if (!undone && t->sack_ok && w->sent.n > 0 && tcp_rack_detect(t) > 0 &&
+               !w->rto_recovering) {
         w->dupacks = 0;
         tcp_recover(t, news.delivered);
     } else {
@@ -345,7 +346,7 @@ void tcp_ack_advance(struct tcb *t, const struct seg *g)
     tcp_buffer_acked(t);
     tcp_cancel(t, TCP_T_PERSIST);
     tcp_rexmt_arm(t, true);
-    if (t->sack_ok)
+    if (t->sack_ok && w->sent.n > 0)
         tcp_tlp_arm(t);
     (void)tcp_raise_room(t);
 }
