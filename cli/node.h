@@ -67,7 +67,7 @@ bool node_busy(const struct node *n);
 enum { NODE_OPT_FIRST = 0xff, NODE_OPTIONS(NODE_OPT_CODE) NODE_OPT_LAST };
 
 #define NODE_USAGE                                                                                 \
-    "  --dev LINK            the link, estab-links(7): tun:NAME, tap:NAME,vnet=off, or a\n"        \
+    "  --dev LINK            the link, estab-links(7): tun:NAME, tap:NAME, shm:PATH, or a\n"       \
     "                        pipeline such as 'fault:loss=1%|tun:estab0' (default:\n"              \
     "                        tun:estab0)\n"                                                        \
     "  --addr ADDR/PREFIX    an address of the stack; once for each\n"                             \

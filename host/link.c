@@ -136,6 +136,17 @@ static int open_tap(estab_link **io, char *args, char *err)
     return open_tuntap(io, ESTAB_MEDIUM_ETHERNET, args, err);
 }
 
+static int open_shm(estab_link **io, char *args, char *err)
+{
+    struct link_words w;
+
+    if (link_words_parse(&w, "shm", WORD_MTU | WORD_BUSY, args, err) ||
+        estab_link_shm(io, w.name, w.mtu, err))
+        return -1;
+    link_words_settle(&w, *io);
+    return 0;
+}
+
 static int check_fault(const char *args, char *err)
 {
     struct estab_fault f;
@@ -196,9 +207,8 @@ struct kind {
     int (*open)(estab_link **io, char *args, char *err);
 };
 static const struct kind kinds[] = {
-    {"tun", true, NULL, open_tun},
-    {"tap", true, NULL, open_tap},
-    {"fault", false, check_fault, open_fault},
+    {"tun", true, NULL, open_tun},          {"tap", true, NULL, open_tap},
+    {"shm", true, NULL, open_shm},          {"fault", false, check_fault, open_fault},
     {"pcap", false, check_pcap, open_pcap},
 };
 struct stage {
@@ -217,8 +227,8 @@ static int parse_stage(struct stage *s, char *text, bool innermost, char *err)
             s->kind = &kinds[i];
     if (!s->kind) {
         link_say(err,
-                 "\"%.40s\": no such kind of link; there is tun:NAME, tap:NAME, and in "
-                 "front of them with a | pcap:FILE and fault:loss=1%%,...",
+                 "\"%.40s\": no such kind of link; there is tun:NAME, tap:NAME, shm:PATH, and "
+                 "in front of them with a | pcap:FILE and fault:loss=1%%,...",
                  text);
         return -1;
     }

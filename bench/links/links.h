@@ -23,6 +23,7 @@ struct peer {
     volatile uint64_t *counted; /* octets that have come to PORT_SINK */
 };
 struct peer peer_start(int cpu, bool spin, bool own_netns);
+struct peer peer_room(void); /* without the process */
 void peer_stop(struct peer *p);
 
 /* A stack, its link and its loop. */
@@ -35,17 +36,18 @@ double ours_in(struct ours *o, const char *ip, double seconds);
 double ours_rr(struct ours *o, const char *ip, unsigned count, double *p99); /* s, the median */
 double ours_short(struct ours *o, const char *ip, unsigned inflight, double seconds); /* per s */
 
+/* Takes connections for ever: counts what comes, or sends it back. */
+void ours_serve(struct ours *o, bool echoes, volatile uint64_t *counted) __attribute__((noreturn));
+
 /* The same with the kernel's sockets at this end as well. */
 double theirs_rr(const char *ip, bool spin, unsigned count, double *p99);
+double theirs_out(const char *ip, const struct peer *p, double seconds);
 double theirs_short(const char *ip, unsigned inflight, double seconds);
 
 /* Ready-made super-segments through the same device, and ACKs by what came last: no TCP. */
 double bare_out(const char *dev, const char *us, const char *ip, const struct peer *p,
                 double seconds);
 double bare_in(const char *dev, const char *us, const char *ip, double seconds);
-
-/* Two stacks, a ring between them. */
-void bench_shm(void);
 
 void figure(const char *name, double value);
 

@@ -2,7 +2,7 @@
 /* main.c - estab-bench-links: links against the kernel, in a network namespace of their own.
  *
  *   estab-bench-links [FIGURES]     every table; "name value" lines are added to FIGURES
- *   estab-bench-links once out|in|bare-out|bare-in|short
+ *   estab-bench-links once out|in|bare-out|bare-in|short|shm
  *
  * Whoever is compared takes turns in one run; a figure is the median of RUNS.  What shares one core
  * has it alone, by a real-time priority. */
@@ -250,6 +250,82 @@ static double once_short(unsigned inflight)
     return r;
 }
 
+/* ---- shared memory ---- */
+
+/* A stack in another process, at the other end of the ring: takes what comes and counts it, or
+ * sends it back. */
+static struct peer start_other(const char *spec, bool echoes)
+{
+    struct peer p = peer_room();
+
+    p.pid = fork();
+    if (p.pid == 0) {
+        pin(1);
+        usleep(50000); /* the first is there */
+        ours_serve(ours_open(spec, "10.57.0.1/24", BUFFERS), echoes, p.counted);
+    }
+    return p;
+}
+
+static double once_shm(const char *spec, bool echoes, double *p99)
+{
+    struct ours *o = ours_open(spec, "10.57.0.2/24", BUFFERS);
+    struct peer p = start_other(spec, echoes);
+    double r;
+
+    if (echoes)
+        r = ours_rr(o, "10.57.0.1", EXCHANGES, p99);
+    else
+        r = ours_out(o, "10.57.0.1", &p, RUN_TIME);
+    peer_stop(&p);
+    ours_close(o);
+    return r;
+}
+
+static void shared_memory(void)
+{
+    static const char *const spec[2] = {"shm:/tmp/estab-bench-shm,busy=1s",
+                                        "shm:/tmp/estab-bench-shm"};
+    double v[4][RUNS], rr[5][RUNS], p99;
+
+    pin(0);
+    for (int i = 0; i < RUNS; i++) {
+        struct peer spinning, sleeping, same;
+
+        for (int k = 0; k < 2; k++) {
+            v[k][i] = once_shm(spec[k], false, NULL);
+            rr[k][i] = once_shm(spec[k], true, &p99);
+        }
+        spinning = peer_start(1, true, false);
+        rr[2][i] = theirs_rr("127.0.0.1", true, EXCHANGES, &p99);
+        peer_stop(&spinning);
+        sleeping = peer_start(1, false, false);
+        v[2][i] = theirs_out("127.0.0.1", &sleeping, RUN_TIME);
+        rr[3][i] = theirs_rr("127.0.0.1", false, EXCHANGES, &p99);
+        peer_stop(&sleeping);
+        same = peer_start(0, false, false);
+        rr[4][i] = theirs_rr("127.0.0.1", false, EXCHANGES, &p99);
+        v[3][i] = theirs_out("127.0.0.1", &same, RUN_TIME);
+        peer_stop(&same);
+    }
+    for (int k = 0; k < 4; k++)
+        v[k][0] = median(v[k], RUNS) * 1e-9;
+    for (int k = 0; k < 5; k++)
+        rr[k][0] = median(rr[k], RUNS) * 1e6;
+    printf("\nTwo processes, shared memory, two cores\n"
+           "  bulk, Gbit/s: spinning %.1f, sleeping %.1f; the kernel's loopback %.1f, on one core "
+           "%.1f\n"
+           "  64 octets and back, us: spinning %.2f, sleeping %.1f; the kernel's loopback %.1f, "
+           "sleeping %.1f, on one core %.1f\n",
+           v[0][0], v[1][0], v[2][0], v[3][0], rr[0][0], rr[1][0], rr[2][0], rr[3][0], rr[4][0]);
+    figure("shm_gbps", v[0][0]);
+    figure("shm_gbps_loopback", v[2][0]);
+    figure("shm_rr_us", rr[0][0]);
+    figure("shm_rr_us_loopback", rr[2][0]);
+    figure("shm_rr_sleeping_us", rr[1][0]);
+    figure("shm_rr_sleeping_us_loopback", rr[3][0]);
+}
+
 /* One of them for a profiler. */
 static int once(const char *what)
 {
@@ -291,8 +367,12 @@ int main(int argc, char **argv)
     }
     sh("ip link set lo up");
     undisturbed();
-    if (one)
+    if (one && strcmp(argv[2], "shm") == 0)
+        shared_memory();
+    else if (one)
         return once(argv[2]);
+    if (one)
+        return 0;
     goodput(true);
     goodput(false);
     printf("\nAn exchange of 64 octets, us\n");
@@ -303,5 +383,6 @@ int main(int argc, char **argv)
     short_connections(1, 0);
     short_connections(32, 0);
     short_connections(32, 1);
+    shared_memory();
     return figures && fclose(figures) ? 1 : 0;
 }

@@ -171,6 +171,41 @@ double ours_rr(struct ours *o, const char *ip, unsigned count, double *p99)
     return m;
 }
 
+static estab_sock listen_on(struct ours *o, uint16_t port)
+{
+    struct estab_addr any = {.port = port};
+    estab_sock l;
+
+    if (estab_socket(o->stack, ESTAB_TCP, &l) || estab_bind(o->stack, l, &any) ||
+        estab_listen(o->stack, l, 16))
+        die("no listener");
+    return l;
+}
+
+void ours_serve(struct ours *o, bool echoes, volatile uint64_t *counted)
+{
+    estab_sock l = listen_on(o, echoes ? PORT_ECHO : PORT_SINK), k;
+    struct estab_iov v = {o->buf, APP};
+    ptrdiff_t n;
+
+    while (estab_accept(o->stack, l, &k, NULL) != 0)
+        turn(o);
+    estab_setopt(o->stack, k, ESTAB_O_NODELAY, 1);
+    for (;;) {
+        v.len = APP;
+        while ((n = estab_recv(o->stack, k, &v, 1, 0)) > 0) {
+            *counted += (uint64_t)n;
+            v.len = (size_t)n;
+            if (echoes && estab_send(o->stack, k, &v, 1, 0) != n)
+                die("the echo broke");
+            v.len = APP;
+        }
+        if (n != ESTAB_E_AGAIN)
+            exit(0);
+        turn(o);
+    }
+}
+
 static void begin_short(struct ours *o, const char *ip, estab_sock *k)
 {
     *k = connect_to(o, ip, PORT_SHORT);

@@ -90,15 +90,24 @@ static void run_peer(bool spin, volatile uint64_t *counted, int ready)
     }
 }
 
+struct peer peer_room(void)
+{
+    struct peer p = {0};
+
+    p.counted = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (p.counted == MAP_FAILED)
+        die("no memory for the peer");
+    return p;
+}
+
 struct peer peer_start(int cpu, bool spin, bool own_netns)
 {
-    struct peer p;
+    struct peer p = peer_room();
     int ready[2];
     char ok;
 
-    p.counted = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (p.counted == MAP_FAILED || pipe(ready))
-        die("no memory for the peer");
+    if (pipe(ready))
+        die("no pipe to the peer");
     p.pid = fork();
     if (p.pid == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);

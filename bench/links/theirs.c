@@ -96,3 +96,19 @@ double theirs_short(const char *ip, unsigned inflight, double seconds)
     close(ep);
     return (double)done / from; /* what is under way is closed at exit */
 }
+
+double theirs_out(const char *ip, const struct peer *p, double seconds)
+{
+    int fd = open_to(ip, PORT_SINK, true);
+    char *buf = calloc(1, PIECE);
+    double from = seconds_now();
+    uint64_t before = *p->counted;
+
+    while (seconds_now() - from < seconds)
+        if (write(fd, buf, PIECE) < 0)
+            die("the sink is gone");
+    from = 8 * (double)(*p->counted - before) / (seconds_now() - from);
+    free(buf);
+    close(fd);
+    return from;
+}

@@ -115,6 +115,12 @@ struct estab_tuntap { /* append-only: set size; all else 0: as estab_link_tuntap
 };
 int estab_link_tuntap_open(estab_link **out, const struct estab_tuntap *how, char *err);
 
+/* A link to another process of this machine and user, through shared memory (IP packets and
+ * super-segments); the two find each other at a UNIX socket.  Who comes first makes it, and waits
+ * there (what it sends until the other comes is lost); nobody has to trust the other with more than
+ * the frames.  mtu 0: 1500. */
+int estab_link_shm(estab_link **out, const char *path, uint32_t mtu, char *err);
+
 /* Two ends in memory.  What one sends the other receives at once (copied); each end holds at most
  * `queue` frames (0: 1024), the rest is lost and counted.  Both have caps, but on Ethernet the
  * second's MAC differs in the last bit.  An end is gone when the other has been closed. */
