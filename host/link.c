@@ -147,6 +147,17 @@ static int open_shm(estab_link **io, char *args, char *err)
     return 0;
 }
 
+static int open_packet(estab_link **io, char *args, char *err)
+{
+    struct link_words w;
+
+    if (link_words_parse(&w, "packet", WORD_MTU | WORD_MAC | WORD_BUSY | WORD_VNET, args, err) ||
+        estab_link_packet(io, w.name, w.mtu, w.vnet, err))
+        return -1;
+    link_words_settle(&w, *io);
+    return 0;
+}
+
 static int check_fault(const char *args, char *err)
 {
     struct estab_fault f;
@@ -207,8 +218,11 @@ struct kind {
     int (*open)(estab_link **io, char *args, char *err);
 };
 static const struct kind kinds[] = {
-    {"tun", true, NULL, open_tun},          {"tap", true, NULL, open_tap},
-    {"shm", true, NULL, open_shm},          {"fault", false, check_fault, open_fault},
+    {"tun", true, NULL, open_tun},
+    {"tap", true, NULL, open_tap},
+    {"packet", true, NULL, open_packet},
+    {"shm", true, NULL, open_shm},
+    {"fault", false, check_fault, open_fault},
     {"pcap", false, check_pcap, open_pcap},
 };
 struct stage {
@@ -227,8 +241,9 @@ static int parse_stage(struct stage *s, char *text, bool innermost, char *err)
             s->kind = &kinds[i];
     if (!s->kind) {
         link_say(err,
-                 "\"%.40s\": no such kind of link; there is tun:NAME, tap:NAME, shm:PATH, and "
-                 "in front of them with a | pcap:FILE and fault:loss=1%%,...",
+                 "\"%.40s\": no such kind of link; there is tun:NAME, tap:NAME, packet:DEVICE, "
+                 "shm:PATH, "
+                 "and in front of them with a | pcap:FILE and fault:loss=1%%,...",
                  text);
         return -1;
     }

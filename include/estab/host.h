@@ -115,6 +115,12 @@ struct estab_tuntap { /* append-only: set size; all else 0: as estab_link_tuntap
 };
 int estab_link_tuntap_open(estab_link **out, const struct estab_tuntap *how, char *err);
 
+/* An Ethernet device of the kernel's (AF_PACKET): a station beside the kernel on the same wire,
+ * with a random MAC; no address of the stack's is to be configured on this machine.  mtu 0: the
+ * device's; vnet: as in struct estab_tuntap. */
+int estab_link_packet(estab_link **out, const char *dev, uint32_t mtu, enum estab_use vnet,
+                      char *err);
+
 /* A link to another process of this machine and user, through shared memory (IP packets and
  * super-segments); the two find each other at a UNIX socket.  Who comes first makes it, and waits
  * there (what it sends until the other comes is lost); nobody has to trust the other with more than

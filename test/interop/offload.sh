@@ -8,6 +8,10 @@
 # case: tap v4
 # case: tap v6
 # case: plain v4
+# case: packet v4
+# case: packet v6
+# case: packet-plain v4
+# case: packet-refused v4
 set -u
 
 skip()
@@ -40,6 +44,40 @@ case $1 in
 tun | tap)
     need_tun
     exec "$program" "$1:eoff0,vnet=on" eoff0 "$2" super
+    ;;
+packet | packet-plain | packet-refused)
+    ip link add eoff0 type veth peer name eoff1 2>/dev/null || skip "no veth pair may be made here"
+    ip link set eoff0 up && ip link set eoff1 up
+    ;;
+esac
+
+case $1 in
+packet)
+    exec "$program" packet:eoff1,vnet=on eoff0 "$2" super
+    ;;
+packet-plain)
+    exec "$program" packet:eoff1,vnet=off eoff0 "$2" plain
+    ;;
+packet-refused)
+    estab=$ESTAB_BUILD/estab
+    [ -x "$estab" ] || skip "the program is not built"
+    failed=0
+    refused()
+    {
+        told=$("$estab" get http://10.97.0.1/ --addr 10.97.0.2/24 --dev "$1" 2>&1) &&
+            { echo "FAILED: $1 was taken"; failed=1; }
+        case $told in
+        *"$2"*) ;;
+        *) echo "FAILED: $1: '$told' does not say '$2'"; failed=1 ;;
+        esac
+    }
+    refused packet:lo "packet:lo: is no Ethernet device"
+    refused packet:nodev "packet:nodev: finding the device: No such device"
+    refused packet:eoff1,mtu=9000 "mtu=9000 is more than the device's 1500"
+    refused packet: "has 1 to 15 characters"
+    ip link set eoff1 down
+    refused packet:eoff1 "is down; set it up with \`ip link set eoff1 up\`"
+    exit $failed
     ;;
 plain)
     need_tun
