@@ -4,8 +4,10 @@
  * One frame a system call, in and out.  With virtio-net headers (IFF_VNET_HDR) a frame may be a
  * super-segment of up to 64 KiB, and its checksum may be left to whoever needs it; the kernel's
  * socket never does.  At MTU 1500 that is ten times the goodput on the way out and five on the way
- * in.  What it was told stays with a device that outlives us (offloads, header size), so it is told
- * all of it on attaching, and no offloads on leaving: another program may want plain frames.
+ * in.  Writing a batch through io_uring instead was tried and gained nothing in three runs (super-
+ * segments 57.4 against 58.8 Gbit/s, single frames 9.4 against 9.4): the kernel's own path is what
+ * costs.  What it was told stays with a device that outlives us (offloads, header size), so it is
+ * told all of it on attaching, and no offloads on leaving: another program may want plain frames.
  *
  * What the kernel does when the device is not well (tried on 6.x): while it is down, nothing
  * arrives and a write fails with EIO, which is a frame lost; when it has been deleted, read and
