@@ -3,8 +3,12 @@
  *
  * One frame a system call, in and out.  With virtio-net headers (IFF_VNET_HDR) a frame may be a
  * super-segment of up to 64 KiB, and its checksum may be left to whoever needs it; the kernel's
- * socket never does.  At MTU 1500 that is ten times the goodput on the way out and five on the way
- * in.  What it was told stays with a device that outlives us (offloads, header size), so it is told
+ * socket never does.  Between a stack and a socket on one core, MTU 1500, that takes the goodput
+ * from 9.4 to 60 Gbit/s on the way out and from 6 to 11 on the way in.  Writing a batch through
+ * io_uring was tried and gained nothing in three runs (super-segments 57.4 against 58.8 Gbit/s,
+ * single frames 9.4 against 9.4): the kernel's own path is what costs.
+ *
+ * What a device was told stays with it when it outlives us (offloads, header size), so it is told
  * all of it on attaching, and no offloads on leaving: another program may want plain frames.
  *
  * What the kernel does when the device is not well (tried on 6.x): while it is down, nothing
