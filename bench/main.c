@@ -433,12 +433,9 @@ int main(int argc, char **argv)
     if (many) {
         status = connections(count_of(argv[2]));
     } else {
-        if (!getenv("W"))
-            by_connections();
-        if (!getenv("W"))
-            half_open();
-        if (!getenv("W"))
-            lwip_with_timewaits();
+        by_connections();
+        half_open();
+        lwip_with_timewaits();
         by_window();
         large_segments();
         checksum();
