@@ -14,9 +14,10 @@
 
 enum end { CLIENT, SERVER };
 
-#define BENCH_SERVER_PORTS 8 /* listeners: ports BENCH_PORT ... */
-#define BENCH_PORT         80
-#define BENCH_CHUNK        65536 /* octets of the application's buffers */
+#define BENCH_PORT      1000 /* listeners: this port and those behind it */
+#define BENCH_PORTS     8
+#define BENCH_PORTS_MAX 512
+#define BENCH_CHUNK     65536 /* octets of the application's buffers */
 
 typedef uint64_t conn; /* a connection at one end; a handle or a pointer of the driver's */
 
@@ -25,6 +26,8 @@ struct settings {
     uint32_t conns;     /* connections that will exist at the same time, at most */
     uint32_t timewaits; /* TIME-WAITs kept, at most */
     bool timestamps;    /* RFC 7323 */
+    uint32_t ports;     /* listeners; lwIP has BENCH_PORTS */
+    uint32_t mtu;       /* of the link; lwIP's is 1500 */
 };
 
 struct pair;
@@ -44,8 +47,8 @@ struct driver {
     size_t (*send)(struct pair *p, enum end e, conn c, const void *buf, size_t len);
     /* What has come is in buf afterwards (at most BENCH_CHUNK octets); how much. */
     size_t (*recv)(struct pair *p, enum end e, conn c, void *buf);
-    /* From now on recv() is for buf alone, and text goes straight there; NULL: it always does, or
-     * never. */
+    /* From now on text goes straight to buf, again and again from its beginning, and recv() says
+     * how much; NULL: it always does, or never. */
     bool (*lend)(struct pair *p, enum end e, conn c, void *buf);
     bool (*at_end)(struct pair *p, enum end e, conn c); /* the peer's FIN has come */
     void (*shut)(struct pair *p, enum end e, conn c);   /* graceful close; c is dead */
@@ -77,7 +80,11 @@ bool run_rr(const struct driver *d, struct pair *p, const conn *client, const co
 /* A megabyte arrives as it was sent: what is measured works. */
 bool check_text(const struct driver *d, struct pair *p, conn client, conn server);
 /* Opens n connections; the handles go to client and server. */
-bool make_conns(const struct driver *d, struct pair *p, size_t n, conn *client, conn *server);
+bool make_conns(const struct driver *d, struct pair *p, size_t n, uint32_t ports, conn *client,
+                conn *server);
+/* n connections established, each answering a message, all closed; each step told on stderr.
+ * Returns how many there were at the same time; 0: not all did. */
+size_t run_connections(const struct driver *d, struct pair *p, size_t n, uint32_t ports);
 
 double cpu_seconds(void);
 

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BATCH 64 /* frames a call */
+#define BATCH 44 /* frames a call: as much text as a buffer takes; of large ones, one */
 
 struct side {
     struct pair *pair;
@@ -16,12 +16,15 @@ struct side {
     size_t used; /* octets allocated */
     uint64_t random;
     conn lent; /* whose buffer is lent; 0: nobody's */
+    void *buf;
+    size_t received; /* into it */
 };
 struct pair {
     struct side side[2];
     estab_time now;
-    estab_sock listener[BENCH_SERVER_PORTS];
+    estab_sock listener[BENCH_PORTS_MAX];
     struct estab_addr server;
+    size_t batch;
 };
 
 static estab_time bench_now(void *ctx)
@@ -85,7 +88,7 @@ static bool side_open(struct pair *p, enum end e, const struct settings *set)
                             .random = bench_random,
                             .alloc = bench_alloc,
                             .free = bench_free};
-    struct estab_port_caps caps = {.medium = ESTAB_MEDIUM_IP, .mtu = 1500};
+    struct estab_port_caps caps = {.medium = ESTAB_MEDIUM_IP, .mtu = set->mtu};
     uint8_t ip[16] = {[10] = 0xff, [11] = 0xff, 10, 0, 0, (uint8_t)(1 + e)};
     struct estab_config cfg;
 
@@ -97,7 +100,7 @@ static bool side_open(struct pair *p, enum end e, const struct settings *set)
     cfg.max_timewait = set->timewaits;
     cfg.sndbuf = cfg.rcvbuf = set->window;
     cfg.timestamps = set->timestamps;
-    cfg.port_lo = 1024;
+    cfg.port_lo = 2048;
     cfg.port_hi = 65535;
     if (estab_stack_new(&side->s, &env, &cfg) < 0)
         return false;
@@ -106,7 +109,7 @@ static bool side_open(struct pair *p, enum end e, const struct settings *set)
         return false;
     if (e == SERVER) {
         memcpy(p->server.ip, ip, sizeof ip);
-        for (int i = 0; i < BENCH_SERVER_PORTS; i++) {
+        for (uint32_t i = 0; i < set->ports; i++) {
             struct estab_addr any = {.port = (uint16_t)(BENCH_PORT + i)};
 
             if (estab_socket(side->s, ESTAB_TCP, &p->listener[i]) < 0 ||
@@ -122,12 +125,24 @@ static struct pair *pair_open(const struct settings *set)
 {
     struct pair *p = calloc(1, sizeof *p);
 
+    if (p)
+        p->batch = set->mtu > BENCH_CHUNK / 2 ? 1 : BATCH;
     if (p && (!side_open(p, CLIENT, set) || !side_open(p, SERVER, set))) {
         fprintf(stderr, "estab: the stacks could not be made\n");
         pair_close(p);
         return NULL;
     }
     return p;
+}
+
+/* The application's turn after each batch, as it has in an event loop; lwIP's has it after each
+ * segment. */
+static void take_lent(struct side *e)
+{
+    ptrdiff_t n = estab_recv_end(e->s, e->lent);
+
+    e->received += n > 0 ? (size_t)n : 0;
+    (void)estab_recv_lend(e->s, e->lent, e->buf, BENCH_CHUNK);
 }
 
 static unsigned pair_move(struct pair *p, enum end from)
@@ -137,8 +152,10 @@ static unsigned pair_move(struct pair *p, enum end from)
     unsigned total = 0;
     int n;
 
-    while ((n = estab_output(out->s, out->port, f, BATCH)) > 0) {
+    while ((n = estab_output(out->s, out->port, f, p->batch)) > 0) {
         estab_input(in->s, in->port, f, (size_t)n);
+        if (in->lent)
+            take_lent(in);
         total += (unsigned)n;
     }
     return total;
@@ -192,22 +209,28 @@ static size_t pair_send(struct pair *p, enum end e, conn c, const void *buf, siz
 
 static size_t pair_recv(struct pair *p, enum end e, conn c, void *buf)
 {
+    struct side *side = &p->side[e];
     struct estab_iov v = {buf, BENCH_CHUNK};
     ptrdiff_t n;
 
-    if (p->side[e].lent == c) {
-        n = estab_recv_end(p->side[e].s, c);
-        (void)estab_recv_lend(p->side[e].s, c, buf, BENCH_CHUNK);
-    } else {
-        n = estab_recv(p->side[e].s, c, &v, 1, 0);
+    if (side->lent == c) {
+        take_lent(side);
+        n = (ptrdiff_t)side->received;
+        side->received = 0;
+        return (size_t)n;
     }
+    n = estab_recv(side->s, c, &v, 1, 0);
     return n < 0 ? 0 : (size_t)n;
 }
 
 static bool pair_lend(struct pair *p, enum end e, conn c, void *buf)
 {
-    p->side[e].lent = c;
-    return estab_recv_lend(p->side[e].s, c, buf, BENCH_CHUNK) == 0;
+    struct side *side = &p->side[e];
+
+    side->lent = c;
+    side->buf = buf;
+    side->received = 0;
+    return estab_recv_lend(side->s, c, buf, BENCH_CHUNK) == 0;
 }
 
 static bool pair_at_end(struct pair *p, enum end e, conn c)
@@ -217,6 +240,8 @@ static bool pair_at_end(struct pair *p, enum end e, conn c)
 
 static void pair_shut(struct pair *p, enum end e, conn c)
 {
+    if (p->side[e].lent == c)
+        p->side[e].lent = 0;
     estab_close(p->side[e].s, c);
 }
 

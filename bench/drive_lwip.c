@@ -67,7 +67,7 @@ static struct pair *lwip_open(const struct settings *s)
         }
         if (e == SERVER) {
             setup.listen_port = BENCH_PORT;
-            setup.nlisten = BENCH_SERVER_PORTS;
+            setup.nlisten = BENCH_PORTS;
         }
         p->end[e]->init(&setup);
     }

@@ -5,6 +5,8 @@
  *   estab-bench once STACK WORKLOAD N COUNT   one measured run, for callgrind; prints its units,
  * and on standard error the CPU time of one, ns
  *
+ *   estab-bench connections N [FIGURES]       N at the same time; each answers, all are closed
+ *
  * A figure is the median of RUNS runs of the process's CPU time. */
 #include "bench.h"
 
@@ -59,10 +61,21 @@ static void bed_close(struct bed *b)
     *b = (struct bed){0};
 }
 
-static struct bed bed_open(const struct driver *d, uint32_t window, size_t n)
+/* A destination has some 60,000 ports for connections, and some must be left. */
+static uint32_t ports_for(size_t n)
 {
-    struct settings set = {
-        .window = window, .conns = (uint32_t)n + 1000, .timewaits = ESTAB_TIMEWAITS};
+    size_t ports = n / 16000 < BENCH_PORTS ? BENCH_PORTS : n / 16000;
+
+    return ports < BENCH_PORTS_MAX ? (uint32_t)ports : BENCH_PORTS_MAX;
+}
+
+static struct bed bed_open_mtu(const struct driver *d, uint32_t window, size_t n, uint32_t mtu)
+{
+    struct settings set = {.window = window,
+                           .conns = (uint32_t)n + 1000,
+                           .timewaits = ESTAB_TIMEWAITS,
+                           .ports = ports_for(n),
+                           .mtu = mtu};
     struct bed b = {.d = d, .n = n};
 
     if (d == &drive_lwip && n > LWIP_CONNS)
@@ -73,12 +86,17 @@ static struct bed bed_open(const struct driver *d, uint32_t window, size_t n)
     if (!b.p || !b.client || !b.server)
         return b;
     b.before = d->memory(b.p, CLIENT);
-    if (!make_conns(d, b.p, n, b.client, b.server) ||
+    if (!make_conns(d, b.p, n, set.ports, b.client, b.server) ||
         !check_text(d, b.p, b.client[0], b.server[0])) {
         bed_close(&b);
         b.d = d;
     }
     return b;
+}
+
+static struct bed bed_open(const struct driver *d, uint32_t window, size_t n)
+{
+    return bed_open_mtu(d, window, n, 1500);
 }
 
 static bool run(struct bed *b, enum workload w, uint64_t count, struct result *r)
@@ -190,7 +208,8 @@ static void head(const char *title, const char *first, const char *unit, const c
 static const struct level {
     size_t n;
     const char *label;
-} levels[] = {{1, "1"}, {100, "100"}, {1000, "1k"}, {10000, "10k"}, {100000, "100k"}};
+} levels[] = {{1, "1"},       {100, "100"},     {1000, "1k"},
+              {10000, "10k"}, {100000, "100k"}, {1000000, "1m"}};
 #define LEVELS (sizeof levels / sizeof levels[0])
 
 static const char *const title[] = {
@@ -257,6 +276,7 @@ static void by_connections(void)
                    LWIP_TIMEWAITS);
     }
     figure("bulk_ns_per_segment", score[BULK][0][0].ns);
+    figure("conn_1m_idle_ratio", score[CRR][LEVELS - 1][0].rate / score[CRR][0][0].rate);
     printf("\nOctets a connection, one end, from the allocator\n"
            "  idle ESTABLISHED %.0f (lwIP: %.0f, its control block alone), TIME-WAIT %.0f\n",
            idle[0], idle[1], timewait);
@@ -288,6 +308,19 @@ static void by_window(void)
     }
 }
 
+/* Packets of 64 KiB, whole and with their checksums. */
+static void large_segments(void)
+{
+    struct bed bed[2] = {bed_open_mtu(&drive_estab, MIB, 1, 65535), {.d = &drive_lwip}};
+    struct score score[2];
+
+    measure(bed, BULK, score);
+    printf("\nBulk over a link with an MTU of 65,535, 1 MiB window: %.1f Gbit/s\n",
+           score[0].rate * 1e-9);
+    figure("bulk_64k_gbps", score[0].rate * 1e-9);
+    bed_close(&bed[0]);
+}
+
 /* lwIP without the cap: what it does when TIME-WAITs stay as long as they should. */
 static void lwip_with_timewaits(void)
 {
@@ -306,7 +339,11 @@ static void lwip_with_timewaits(void)
 static void half_open(void)
 {
     enum { N = 50000 };
-    struct settings set = {.window = 64 * KIB, .conns = N + 1000, .timewaits = 1000};
+    struct settings set = {.window = 64 * KIB,
+                           .conns = N + 1000,
+                           .timewaits = 1000,
+                           .ports = BENCH_PORTS,
+                           .mtu = 1500};
     struct pair *p = drive_estab.open(&set);
     size_t before;
 
@@ -314,7 +351,7 @@ static void half_open(void)
         return;
     before = drive_estab.memory(p, SERVER);
     for (int i = 0; i < N; i++) {
-        if (!drive_estab.connect(p, (uint16_t)(BENCH_PORT + i % BENCH_SERVER_PORTS)))
+        if (!drive_estab.connect(p, (uint16_t)(BENCH_PORT + i % BENCH_PORTS)))
             fprintf(stderr, "estab: connect was refused\n");
         drive_estab.move(p, CLIENT);
     }
@@ -356,18 +393,52 @@ static int once(char **argv)
     return 1;
 }
 
+/* 10M is 10,000,000. */
+static size_t count_of(const char *arg)
+{
+    char *end;
+    size_t n = strtoul(arg, &end, 10);
+
+    return *end == 'M' ? n * 1000000 : *end == 'k' ? n * 1000 : n;
+}
+
+static int connections(size_t n)
+{
+    struct settings set = {.window = 64 * KIB,
+                           .conns = (uint32_t)n + 1000,
+                           .timewaits = ESTAB_TIMEWAITS,
+                           .ports = (uint32_t)(n / 40000 + 1),
+                           .mtu = 1500};
+    struct pair *p = set.ports <= BENCH_PORTS_MAX ? drive_estab.open(&set) : NULL;
+    size_t most = p ? run_connections(&drive_estab, p, n, set.ports) : 0;
+
+    if (p)
+        drive_estab.close(p);
+    figure("connections_max", (double)most);
+    printf("connections at the same time: %zu\n", most);
+    return most == n ? 0 : 1;
+}
+
 int main(int argc, char **argv)
 {
+    bool many = argc > 2 && strcmp(argv[1], "connections") == 0;
+    int status = 0, at = many ? 3 : 1;
+
     if (argc == 6 && strcmp(argv[1], "once") == 0)
         return once(argv + 2);
-    if (argc > 1 && !(figures = fopen(argv[1], "w"))) {
-        perror(argv[1]);
+    if (argc > at && !(figures = fopen(argv[at], many ? "a" : "w"))) {
+        perror(argv[at]);
         return 1;
     }
-    by_connections();
-    half_open();
-    lwip_with_timewaits();
-    by_window();
-    checksum();
-    return figures && fclose(figures) ? 1 : 0;
+    if (many) {
+        status = connections(count_of(argv[2]));
+    } else {
+        by_connections();
+        half_open();
+        lwip_with_timewaits();
+        by_window();
+        large_segments();
+        checksum();
+    }
+    return figures && fclose(figures) ? 1 : status;
 }

@@ -6,6 +6,7 @@
 #include "bench.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -82,12 +83,14 @@ bool check_text(const struct driver *d, struct pair *p, conn client, conn server
     return received == octets || failed(d, "text did not arrive");
 }
 
-bool make_conns(const struct driver *d, struct pair *p, size_t n, conn *client, conn *server)
+bool make_conns(const struct driver *d, struct pair *p, size_t n, uint32_t ports, conn *client,
+                conn *server)
 {
     uint64_t frames = 0;
 
     for (size_t i = 0; i < n; i++) {
-        uint16_t port = (uint16_t)(BENCH_PORT + i % BENCH_SERVER_PORTS);
+        uint16_t port = (uint16_t)(BENCH_PORT + i % ports);
+
         if (!open_one(d, p, port, &client[i], &server[i], &frames))
             return false;
         d->pass(p, TURN_NS);
@@ -227,4 +230,67 @@ bool run_rr(const struct driver *d, struct pair *p, const conn *client, const co
     r->units = measured_rr(d, p, client, server, n, next, count, r);
     r->seconds = cpu_seconds() - start;
     return r->units == count;
+}
+
+/* ---- very many ---- */
+
+static void progress(const char *what, size_t at, size_t n, double start)
+{
+    if (at % (n / 10 ? n / 10 : 1) == 0 || at == n)
+        fprintf(stderr, "\r%s %zu of %zu, %.0f s ", what, at, n, cpu_seconds() - start);
+    if (at == n)
+        fputc('\n', stderr);
+}
+
+static bool shut_one(const struct driver *d, struct pair *p, conn client, conn server)
+{
+    d->shut(p, CLIENT, client);
+    d->move(p, CLIENT);
+    d->move(p, SERVER);
+    if (!d->at_end(p, SERVER, server))
+        return failed(d, "a FIN did not arrive");
+    d->shut(p, SERVER, server);
+    d->move(p, SERVER);
+    d->move(p, CLIENT);
+    return true;
+}
+
+static bool with_connections(const struct driver *d, struct pair *p, size_t n, uint32_t ports,
+                             conn *client, conn *server)
+{
+    uint64_t frames = 0;
+    double start = cpu_seconds();
+
+    for (size_t i = 0; i < n; i++) {
+        if (!open_one(d, p, (uint16_t)(BENCH_PORT + i % ports), &client[i], &server[i], &frames))
+            return false;
+        d->pass(p, TURN_NS);
+        progress("open", i + 1, n, start);
+    }
+    fprintf(stderr, "octets a connection and end: %.0f at CLIENT, %.0f at SERVER\n",
+            (double)d->memory(p, CLIENT) / (double)n, (double)d->memory(p, SERVER) / (double)n);
+    for (size_t i = 0; i < n; i++) {
+        if (!message(d, p, CLIENT, client[i], server[i], &frames) ||
+            !message(d, p, SERVER, server[i], client[i], &frames))
+            return false;
+        d->pass(p, TURN_NS);
+        progress("answered", i + 1, n, start);
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (!shut_one(d, p, client[i], server[i]))
+            return false;
+        d->pass(p, TURN_NS);
+        progress("closed", i + 1, n, start);
+    }
+    return true;
+}
+
+size_t run_connections(const struct driver *d, struct pair *p, size_t n, uint32_t ports)
+{
+    conn *client = calloc(n, sizeof client[0]), *server = calloc(n, sizeof server[0]);
+    bool ok = client && server && with_connections(d, p, n, ports, client, server);
+
+    free(client);
+    free(server);
+    return ok ? n : 0;
 }

@@ -121,7 +121,7 @@ void gso_split(const struct ip_layer *l, uint8_t port, const struct estab_frame 
         } else {
             f[i].off = (struct estab_offload){0};
             sum = csum_u16(csum_u32(sum, seq + i * mss), h[at + 13]);
-            sum = i < sums->n ? (uint64_t)csum_fold(sum) + sums->v[(sums->first + i) % GSO_SUMS]
+            sum = i < sums->n ? (uint64_t)csum_fold(sum) + sums->v[(sums->first + i) & sums->mask]
                               : frame_text_sum(sum, &f[i]);
             folded = (uint16_t)~csum_fold(sum);
         }

@@ -10,11 +10,10 @@ struct gso_hdr {
     uint8_t b[GSO_HDR_BUF];
 };
 
-/* Sums of the text of the first n frames: that of frame i is v[(first + i) % GSO_SUMS]. */
-#define GSO_SUMS 128 /* a power of two */
+/* Sums of the text of the first n frames: that of frame i is v[(first + i) & mask]. */
 struct gso_sums {
     const uint16_t *v;
-    uint32_t first, n;
+    uint32_t first, n, mask;
 };
 
 /* super: headers in iov[0], contiguous, the text behind them; off.gso_size octets of text a frame;

@@ -40,7 +40,7 @@ static const uint8_t same4[5][8] = {{FF, FF, 0, 0, 0, 0, FF, FF},
                                     {0, 0, 0, 0, FF, FF, FF, FF},
                                     {FF, (uint8_t)~SEG_PSH, FF, FF, 0, 0, FF, FF}};
 
-static inline uint64_t differ_at(const uint8_t *a, const uint8_t *b, uint32_t row)
+static inline uint64_t differ_at(const uint8_t *a, const uint8_t *b, size_t row)
 {
     uint64_t x, y, m;
 

@@ -52,11 +52,12 @@ struct tcp_ranges {
 struct tcp_sums {         /* of the text to be sent next, by the segments it will probably go in */
     seq_t at, end;        /* from SND.NXT on; summed up to here */
     uint32_t mss;         /* each of so many octets */
-    uint32_t first, n;    /* those that are complete: v[first % GSO_SUMS] and on */
+    uint32_t first, n;    /* those that are complete: v[first] and on, modulo their room */
     uint32_t fill;        /* octets of the one that is not */
     struct csum_run last; /* ... its sum so far */
     uint32_t slot;
-    uint16_t v[GSO_SUMS];
+    uint8_t shift; /* log2 of the octets of v, a piece of the pool */
+    uint16_t *v;
 };
 enum tcp_fo { /* Fast Open: what a SYN, or SYN,ACK, has to say */
               TCP_FO_NONE,

@@ -21,7 +21,7 @@ static void checksum(struct tcp_layer *l, const struct seg_out *o, uint32_t tcp_
     } else {
         memcpy(text.v, o->text, o->ntext * sizeof *o->text);
         sum += ip_sum_words(tcp, hdr_len / 4);
-        sum = o->sums.n ? (uint64_t)csum_fold(sum) + o->sums.v[o->sums.first % GSO_SUMS]
+        sum = o->sums.n ? (uint64_t)csum_fold(sum) + o->sums.v[o->sums.first & o->sums.mask]
                         : csum_pieces(sum, &text);
         folded = (uint16_t)~csum_fold(sum);
     }

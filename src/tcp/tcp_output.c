@@ -113,7 +113,7 @@ static void begin(struct tcb *t, struct seg_out *o, seq_t seq, uint8_t flags)
     o->wscale = t->rcv_wscale;
     o->rule = RULE_NONE;
     o->ntext = o->text_len = 0;
-    o->sums = (struct gso_sums){NULL, 0, 0};
+    o->sums = (struct gso_sums){NULL, 0, 0, 0};
     o->gso_size = 0;
     o->g.sport = t->lport;
     o->g.dport = t->pport;

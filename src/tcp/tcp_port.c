@@ -265,10 +265,11 @@ static uint32_t first_look(struct tcp_layer *l, const struct tcp_tuple *k)
 {
     uint64_t hash = tcp_port_hash(l, k);
     uint16_t *turn = &l->port_use.turn[(hash >> 32) % TCP_PORT_TURNS];
-    uint32_t step, at = ((uint32_t)hash % range_len(l) + *turn) % range_len(l);
+    uint32_t n = range_len(l), step, at = ((uint32_t)hash % n + *turn) % n;
 
     env_random(l->env, &step, sizeof step);
-    *turn = (uint16_t)(*turn + 1 + step % STEP);
+    /* Round the range, not round 2^16: what is passed more often than the rest fills up. */
+    *turn = (uint16_t)((*turn + 1 + step % STEP) % n);
     return at;
 }
 

@@ -12,9 +12,38 @@
 
 void tcp_sums_free(struct tcp_layer *l, struct tcp_work *w)
 {
-    if (w->sums)
+    if (w->sums) {
+        ring_pool_put(&l->pool, w->sums->shift, w->sums->v);
         slab_put(&l->sums, w->sums->slot);
+    }
     w->sums = NULL;
+}
+
+static uint32_t sums_mask(const struct tcp_sums *s)
+{
+    return (1u << (s->shift - 1)) - 1; /* of two octets each */
+}
+
+/* Room for one more: the queue of a window of megabytes has thousands. */
+static bool sums_room(struct tcp_layer *l, struct tcp_sums *s)
+{
+    uint32_t mask = sums_mask(s);
+    uint16_t *v;
+
+    if (s->n <= mask)
+        return true;
+    if (s->shift == RING_CHUNK_SHIFT)
+        return false;
+    v = ring_pool_get(&l->pool, s->shift + 1u);
+    if (!v)
+        return false;
+    for (uint32_t i = 0; i < s->n; i++)
+        v[i] = s->v[(s->first + i) & mask];
+    ring_pool_put(&l->pool, s->shift, s->v);
+    s->v = v;
+    s->shift++;
+    s->first = 0;
+    return true;
 }
 
 /* The queue's end is where the sums end, or can begin. */
@@ -28,12 +57,19 @@ static struct tcp_sums *sums_for(struct tcb *t, uint32_t n)
     if (s)
         return seq_eq(s->end, seq_add(tcp_text_una(t), w->snd.len)) ? s : NULL;
     if (l->ip->ports[t->path.port].caps.tx_csum || !t->syn_acked || tcp_unsent(t) > 0 ||
-        n < 2 * tcp_eff_mss(t))
+        n < tcp_eff_mss(t))
         return NULL;
     slot = slab_get(&l->sums);
     if (slot == SLAB_NONE)
         return NULL;
-    w->sums = s = slab_at(&l->sums, slot);
+    s = slab_at(&l->sums, slot);
+    s->v = ring_pool_get(&l->pool, RING_MIN_SHIFT);
+    if (!s->v) {
+        slab_put(&l->sums, slot);
+        return NULL;
+    }
+    w->sums = s;
+    s->shift = RING_MIN_SHIFT;
     s->slot = slot;
     s->at = s->end = t->snd.nxt;
     s->mss = tcp_eff_mss(t);
@@ -62,10 +98,10 @@ int tcp_sums_write(struct tcb *t, const uint8_t *from, uint32_t n)
         s->fill += k;
         if (s->fill < s->mss)
             continue;
-        s->v[(s->first + s->n++) % GSO_SUMS] = csum_fold(s->last.sum);
+        s->v[(s->first + s->n++) & sums_mask(s)] = csum_fold(s->last.sum);
         s->fill = 0;
         s->last = (struct csum_run){0, false};
-        if (s->n == GSO_SUMS)
+        if (!sums_room(t->layer, s))
             s = NULL;
     }
     return 0;
@@ -76,15 +112,15 @@ void tcp_sums_find(const struct tcb *t, seq_t seq, uint32_t n, struct gso_sums *
     struct tcp_sums *s = t->w->sums;
     uint32_t full, tail;
 
-    *out = (struct gso_sums){NULL, 0, 0};
+    *out = (struct gso_sums){NULL, 0, 0, 0};
     if (!s || !seq_eq(seq, s->at) || s->mss != tcp_eff_mss(t))
         return;
     full = n / s->mss;
     tail = n % s->mss;
-    *out = (struct gso_sums){s->v, s->first, full < s->n ? full : s->n};
-    if (tail == 0 || full != s->n || full == GSO_SUMS || tail != s->fill)
+    *out = (struct gso_sums){s->v, s->first, full < s->n ? full : s->n, sums_mask(s)};
+    if (tail == 0 || full != s->n || full > sums_mask(s) || tail != s->fill)
         return;
-    s->v[(s->first + full) % GSO_SUMS] = csum_fold(s->last.sum);
+    s->v[(s->first + full) & sums_mask(s)] = csum_fold(s->last.sum);
     out->n++;
 }
 
