@@ -225,7 +225,7 @@ struct estab_config { /* append-only; `size` tells the library which fields the 
     uint8_t hop_limit;
     bool timestamps, window_scale, sack; /* offered and accepted, RFC 7323, RFC 2018 */
     uint16_t port_lo, port_hi;           /* ephemeral ports, RFC 6056 */
-    char cc[16];                         /* "newreno", "cubic", "dctcp" */
+    char cc[16];                         /* "newreno", "cubic", "dctcp", "bbr" */
     /* Fragments that wait for the rest of their datagram, RFC 791 section 3.2, RFC 8200
      * section 4.5: octets in all (with what it takes to keep them; 0: fragments are dropped) and of
      * one source, datagrams in all and of one source.  At a bound the oldest goes. */
@@ -514,7 +514,7 @@ int estab_abort(estab_stack *s,
 int estab_setopt(estab_stack *s, estab_sock k, enum estab_opt opt,
                  uint64_t val); /* E_INVAL: value or option */
 int estab_getopt(estab_stack *s, estab_sock k, enum estab_opt opt, uint64_t *val);
-/* TCP's congestion control, by name: "newreno", "cubic", "dctcp"; at any time.  What a
+/* TCP's congestion control, by name: "newreno", "cubic", "dctcp", "bbr"; at any time.  What a
  * listener accepts has the listener's; others the stack's (estab_config.cc).  E_INVAL: no such
  * algorithm; E_NOTSUP: UDP.
  */

@@ -110,6 +110,7 @@ static struct cc_sample sample_of(const struct tcb *t, uint32_t acked, uint32_t 
     return (struct cc_sample){.now = t->layer->env->now,
                               .rtt = rtt,
                               .srtt = ESTAB_US(t->rtt.srtt),
+                              .rtt_min = ESTAB_US(t->rtt.min),
                               .una = t->snd.una,
                               .nxt = t->snd.nxt,
                               .acked = acked,

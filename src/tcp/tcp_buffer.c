@@ -16,11 +16,12 @@
  * A round trip is over when text arrives whose sender had heard what we said since it began: its
  * timestamp says so (RFC 7323).  Without timestamps it is what the handshake measured.
  *
- * Sending: room for what is in flight, and as much again to be sent when that is acknowledged. */
+ * Sending: room for what is in flight, for as much again that has arrived behind a gap while that
+ * is sent again, and to be sent next. */
 #include "tcp/tcp.h"
 
 #define RCVBUF_ROUNDS 4u
-#define SNDBUF_ROUNDS 2u
+#define SNDBUF_ROUNDS 3u
 
 uint32_t tcp_rcvbuf_most(const struct tcb *t)
 {

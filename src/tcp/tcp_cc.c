@@ -3,7 +3,7 @@
 #include "tcp/tcp_cc.h"
 #include <string.h>
 
-static const struct cc_ops *const all[] = {&cc_newreno, &cc_cubic, &cc_dctcp};
+static const struct cc_ops *const all[] = {&cc_newreno, &cc_cubic, &cc_dctcp, &cc_bbr};
 
 const struct cc_ops *cc_find(const char *name)
 {

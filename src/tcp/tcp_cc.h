@@ -13,6 +13,7 @@ struct cc_sample { /* one per event; filled by tcp_ack.c and the timers */
     estab_time now;
     estab_dur rtt;               /* ESTAB_NEVER: no sample (Karn) */
     estab_dur srtt;              /* 0: none yet */
+    estab_dur rtt_min;           /* least ever */
     uint32_t acked, flight, mss; /* octets; flight: before this ACK */
     seq_t una, nxt;              /* una: after this ACK */
     uint32_t marked;             /* of `acked`, as the peer reports it: octets that were marked */
@@ -36,6 +37,42 @@ struct cc {
     uint32_t cwnd, ssthresh; /* octets */
     uint32_t kept;           /* the algorithm's */
 };
+enum bbr_state { /* cc_bbr.c */
+                 BBR_STARTUP,
+                 BBR_DRAIN,
+                 BBR_DOWN, /* of ProbeBW, to BBR_UP */
+                 BBR_CRUISE,
+                 BBR_REFILL,
+                 BBR_UP,
+                 BBR_PROBE_RTT
+};
+enum bbr_acks {
+    BBR_ACKS_INIT,
+    BBR_ACKS_REFILLING,
+    BBR_ACKS_STARTING,
+    BBR_ACKS_FEEDBACK,
+    BBR_ACKS_STOPPING
+};
+struct cc_bbr {
+    uint8_t state, ack_phase; /* enum bbr_state, enum bbr_acks */
+    uint8_t full_count, up_rounds, extra_rounds, losses_in_round;
+    bool begun, idle_restart, round_start, loss_round_start, loss_in_round;
+    bool full_now, full_reached;
+    bool probing, prev_too_high, precautionary;   /* is_bw_probe_sample, prev_probe_... */
+    bool probe_rtt_expired, probe_rtt_round;      /* probe_rtt_round_done */
+    uint32_t cwnd, prior_cwnd;                    /* before the model bounds it; before ProbeRTT */
+    uint32_t first_total, next_round, loss_round; /* of what has been delivered, in a circle */
+    uint32_t rounds, drain_round, rounds_since_up;
+    uint32_t inflight_long, inflight_short, inflight_latest;
+    uint32_t probe_flight; /* most in flight since the probe began */
+    uint32_t up_acked, up_per_inc;
+    uint32_t extra[2], extra_delivered;
+    uint32_t min_rtt, probe_rtt_min; /* us; 0: none */
+    uint64_t bw_filter[2];           /* of this cycle and the one before */
+    uint64_t bw_short, bw_latest, full_bw, rate;
+    estab_time min_rtt_at, probe_rtt_min_at, probe_rtt_done_at, cycle_at, extra_at;
+    estab_dur probe_wait;
+};
 struct cc_run { /* while there is work */
     union {
         struct {          /* cc_cubic.c */
@@ -55,6 +92,7 @@ struct cc_run { /* while there is work */
             uint32_t acked, marked;
             uint32_t counted; /* octets since cwnd last grew in congestion avoidance */
         } dctcp;
+        struct cc_bbr bbr;
     } u;
 };
 struct cc_ops {
@@ -81,7 +119,7 @@ struct cc_ops {
      * at a rate that follows from the window. */
     uint64_t (*pacing_rate)(const struct cc *c, const struct cc_run *r);
 };
-extern const struct cc_ops cc_newreno, cc_cubic, cc_dctcp;
+extern const struct cc_ops cc_newreno, cc_cubic, cc_dctcp, cc_bbr;
 
 const struct cc_ops *cc_find(const char *name); /* NULL: no such algorithm */
 const struct cc_ops *cc_at(uint8_t id);

@@ -16,7 +16,8 @@
 
 #define QUANTUM    ESTAB_MS(1)
 #define SECOND     1000000000u
-#define IN_SECONDS 1000000u /* us */
+#define NO_BOUND   (1ull << 40) /* octets a second: of ESTAB_NEVER, and of what nobody has */
+#define IN_SECONDS 1000000u     /* us */
 
 /* RFC 5681 knows two phases; when the next doubling would reach ssthresh the first is over. */
 static uint64_t rate_of_window(const struct tcb *t)
@@ -36,8 +37,10 @@ uint64_t tcp_pace_rate(const struct tcb *t)
 
     if (!t->paced)
         return 0;
-    rate = cc->pacing_rate && t->w ? cc->pacing_rate(&t->cc, &t->w->cc) : rate_of_window(t);
-    return most && (rate == 0 || most < rate) ? most : rate;
+    rate = cc->pacing_rate && t->w ? cc->pacing_rate(&t->cc, &t->w->cc) : 0;
+    if (rate == 0)
+        rate = rate_of_window(t);
+    return most && most < NO_BOUND && (rate == 0 || most < rate) ? most : rate;
 }
 
 void tcp_pace_settle(struct tcb *t)

@@ -178,20 +178,18 @@ static void memory_that_is_short_is_not_promised(void **state)
     assert_in_range(rcvbuf(p), START, 4 * 400000);
 }
 
-/* Room for what is in flight and as much again, for a user who wants it. */
+/* Room for what is in flight and twice as much again, for a user who wants it. */
 static void the_send_buffer_follows_the_congestion_window(void **state)
 {
     static uint8_t lots[1 << 20];
     struct peer *p = *state;
-    uint32_t sent = 0;
-    ptrdiff_t n;
 
     p->wnd = 65535;
     user_connects_with(p, ALL);
     assert_int_equal(info_of(p).sndbuf, START);
     while (info_of(p).cwnd < 580000) {
-        while ((n = user_sends_with(p, lots, sizeof lots, 0)) > 0)
-            sent += (uint32_t)n;
+        while (user_sends_with(p, lots, sizeof lots, 0) > 0)
+            continue;
         waits(p, ESTAB_MS(50));
         while (has_got(p) && info_of(p).cwnd < 580000) {
             const struct pkt *k = got(p);
@@ -201,7 +199,7 @@ static void the_send_buffer_follows_the_congestion_window(void **state)
         }
     }
     assert_true(info_of(p).cwnd > START);
-    assert_in_range(info_of(p).sndbuf, info_of(p).cwnd, 2 * info_of(p).cwnd);
+    assert_in_range(info_of(p).sndbuf, 2 * info_of(p).cwnd, 3 * info_of(p).cwnd);
 }
 
 /* ... which is not what a user needs who never fills it. */
