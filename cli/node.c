@@ -168,6 +168,8 @@ int node_open(struct node *n, const struct node_config *c, estab_link *link, cha
     estab_config_init(&config);
     if (c->msl > 0)
         config.msl = c->msl;
+    if (c->cc)
+        snprintf(config.cc, sizeof config.cc, "%s", c->cc);
     if (!link && open_link(&link, c, err) < 0)
         return -1;
     if (estab_host_stack(&n->stack, &env, &config, err) < 0) {
@@ -302,6 +304,16 @@ static int parse_mtu(struct node_config *c, const char *value, char *err)
     return 0;
 }
 
+static int parse_cc(struct node_config *c, const char *value, char *err)
+{
+    if (strlen(value) >= sizeof((struct estab_config *)0)->cc) {
+        snprintf(err, ESTAB_ERRLEN, "'%s' is no congestion control", value);
+        return -1;
+    }
+    c->cc = value;
+    return 0;
+}
+
 int node_option(struct node_config *c, int code, const char *value, char *err)
 {
     switch (code) {
@@ -319,6 +331,8 @@ int node_option(struct node_config *c, int code, const char *value, char *err)
         return 0;
     case NODE_OPT_MTU:
         return parse_mtu(c, value, err);
+    case NODE_OPT_CC:
+        return parse_cc(c, value, err);
     case NODE_OPT_MSL:
         if (node_parse_seconds(&c->msl, value) == 0 && c->msl > 0)
             return 0;

@@ -28,6 +28,7 @@ struct node_config {
     struct prefix kernel[NODE_ADDRS]; /* addresses for the kernel's end of the device */
     size_t nkernel;
     estab_dur msl;        /* 0: the stack's default */
+    const char *cc;       /* congestion control; NULL: the stack's default */
     const char *pcap;     /* NULL: no recording */
     struct ladder *trace; /* NULL: no tracing */
 };
@@ -61,7 +62,8 @@ bool node_busy(const struct node *n);
 /* What serve and get share on the command line: X("name", ID); each takes a value. */
 #define NODE_OPTIONS(X)                                                                            \
     X("dev", DEV)                                                                                  \
-    X("addr", ADDR) X("gw", GW) X("kernel-addr", KERNEL) X("pcap", PCAP) X("msl", MSL) X("mtu", MTU)
+    X("addr", ADDR)                                                                                \
+    X("gw", GW) X("kernel-addr", KERNEL) X("pcap", PCAP) X("msl", MSL) X("mtu", MTU) X("cc", CC)
 #define NODE_OPT_CODE(name, id) NODE_OPT_##id,
 #define NODE_OPT_LONG(name, id) {name, required_argument, NULL, NODE_OPT_##id},
 enum { NODE_OPT_FIRST = 0xff, NODE_OPTIONS(NODE_OPT_CODE) NODE_OPT_LAST };
@@ -77,6 +79,7 @@ enum { NODE_OPT_FIRST = 0xff, NODE_OPTIONS(NODE_OPT_CODE) NODE_OPT_LAST };
     "                        the device up\n"                                                      \
     "  --mtu OCTETS          the largest packet (default: the device's own)\n"                     \
     "  --msl SECONDS         maximum segment lifetime; TIME-WAIT lasts twice as long\n"            \
+    "  --cc NAME             congestion control: cubic, newreno (default: the stack's)\n"          \
     "  --pcap FILE           record to a pcapng file, with each change of state\n"
 
 /* Takes one of the options above.  0, or -1 and err. */

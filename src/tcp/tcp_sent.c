@@ -298,21 +298,25 @@ void sent_resend(struct sent *s, struct ring_pool *p, seq_t lo, seq_t hi, uint32
 /* ---- what arrives ---- */
 
 /* RFC 8985 section 6.2, step 2: what was sent twice and is acknowledged at once, or by a segment
- * that answers what was sent before, may be the first copy.
+ * that answers what was sent before, may be the first copy.  The echo says so of what is
+ * acknowledged only: behind a hole it is that of the last segment before the hole, whatever arrives
+ * (RFC 7323 section 4.3), so that no retransmission that is reported would ever count.
  *
  * Departs from RFC 8985 section 6.2: "at once" is a sixteenth sooner than the least round trip, or
  * every second retransmission on an idle path would say nothing, by the jitter of a few octets. */
-static bool may_be_first(const struct sent_news *news, const struct run *r)
+static bool may_be_first(const struct sent_news *news, const struct run *r, bool reported)
 {
     uint64_t now_us = news->now / 1000u;
     uint32_t age_us = (uint32_t)now_us - r->sent_us;
 
-    if (news->has_echo && (int32_t)(news->echo - (uint32_t)((now_us - age_us) / 1000u)) < 0)
+    if (!reported && news->has_echo &&
+        (int32_t)(news->echo - (uint32_t)((now_us - age_us) / 1000u)) < 0)
         return true;
     return age_us < news->rtt_min_us - news->rtt_min_us / 16;
 }
 
-static void delivered(struct sent_news *news, const struct run *r, seq_t lo, seq_t hi)
+static void delivered(struct sent_news *news, const struct run *r, seq_t lo, seq_t hi,
+                      bool reported)
 {
     uint32_t len = seq_diff(hi, lo);
 
@@ -320,7 +324,7 @@ static void delivered(struct sent_news *news, const struct run *r, seq_t lo, seq
         news->highest = hi;
     news->delivered += len;
     if (r->flags & RUN_RESENT) {
-        if (may_be_first(news, r))
+        if (may_be_first(news, r, reported))
             return;
     } else {
         if (news->first_copies == 0 || seq_lt(hi, news->lowest))
@@ -341,7 +345,7 @@ void sent_ack(struct sent *s, struct ring_pool *p, seq_t ack, struct sent_news *
         seq_t end = seq_min(r->end, ack);
 
         if (news && !(r->flags & RUN_SACKED))
-            delivered(news, r, s->lo, end);
+            delivered(news, r, s->lo, end, false);
         tally(s, r->flags, 0u - seq_diff(end, s->lo));
         s->lo = end;
         if (seq_lt(end, r->end))
@@ -380,7 +384,7 @@ uint32_t sent_sack(struct sent *s, struct ring_pool *p, seq_t lo, seq_t hi, stru
 
         if (!(sent_run(s, i)->flags & RUN_SACKED) && may_cut(s, p, i, lo, to)) {
             i = carve(s, i, lo, to);
-            delivered(news, sent_run(s, i), lo, to);
+            delivered(news, sent_run(s, i), lo, to, true);
             set_flags(s, i, RUN_SACKED);
             join_alike(s, i);
         }

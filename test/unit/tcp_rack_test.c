@@ -70,6 +70,29 @@ static void a_lost_tail_is_probed_before_the_timer(void **state)
     assert_int_equal(info_of(p).retrans, 2);
 }
 
+/* With timestamps as well: behind a hole a report echoes what was in front of it (RFC 7323 section
+ * 4.3), whatever has arrived. */
+static void a_reported_probe_counts_with_an_old_echo(void **state)
+{
+    struct peer *p = *state;
+    const uint32_t n = 988;
+    uint32_t first;
+
+    connects(p, SEG(.sack_ok = true, .ts = true));
+    user_sends(p, 1, 5 * n);
+    first = got(p)->ts_val;
+    ignores_all(p);
+    waits(p, RTT);
+    sends(p, SEG(.flags = ACK, .seq = 1, .ack = 3 * n + 1, .ts_ecr = first));
+    waits(p, 2 * RTT + ESTAB_MS(1));
+    (void)gets(p, SEG(.flags = ACK, .seq = 4 * n + 1, .ack = 1, .len = n));
+    waits(p, RTT);
+    sends(p, SEG(.flags = ACK, .seq = 1, .ack = 3 * n + 1, .nsack = 1, .ts_ecr = first,
+                 .sack = {{{4 * n + 1}, {5 * n + 1}}}));
+    (void)gets(p, SEG(.flags = ACK, .seq = 3 * n + 1, .ack = 1, .len = n));
+    assert_int_equal(info_of(p).rto_fired, 0);
+}
+
 /* One, and then the timer. [RFC8985-7.3-2] */
 static void a_lost_probe_is_not_followed_by_another(void **state)
 {
@@ -420,6 +443,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         PEER_TEST(a_lost_tail_is_probed_before_the_timer),
+        PEER_TEST(a_reported_probe_counts_with_an_old_echo),
         PEER_TEST(a_lost_probe_is_not_followed_by_another),
         PEER_TEST(a_probe_that_repairs_is_a_loss),
         PEER_TEST(a_probe_that_was_not_needed_is_none),
