@@ -12,6 +12,7 @@
 #define REO_PERSIST     16u
 #define MAX_ACK_DELAY   200000u /* us; section 7.2, TLP.max_ack_delay */
 #define PTO_WITHOUT_RTT 1000000u
+#define PTO_MIN         10000u
 
 /* Section 6.2, steps 1 to 3. */
 void tcp_rack_delivered(struct tcb *t, const struct sent_news *news)
@@ -118,6 +119,10 @@ bool tcp_tlp_may(const struct tcb *t)
 }
 
 /* Section 7.2, TLP_calc_PTO(): never later than the RTO.  After new text, or an ACK of some.
+ *
+ * Departs from RFC 8985 section 7.2: not sooner than PTO_MIN, as the probe's first draft had it.
+ * Where a round trip takes less than it takes a busy host to come to each of its connections, twice
+ * that is over before anybody has looked: of 200 connections at once 191 probed in vain.
  * [RFC8985-7.2-1] */
 void tcp_tlp_arm(struct tcb *t)
 {
@@ -130,7 +135,9 @@ void tcp_tlp_arm(struct tcb *t)
         return;
     }
     if (t->rtt.srtt > 0)
-        pto = 2 * t->rtt.srtt + (flight <= t->snd_mss ? MAX_ACK_DELAY : 0);
+        pto = 2 * t->rtt.srtt < PTO_MIN ? PTO_MIN : 2 * t->rtt.srtt;
+    if (t->rtt.srtt > 0 && flight <= t->snd_mss)
+        pto += MAX_ACK_DELAY;
     at = time_add(t->layer->env->now, ESTAB_US(pto));
     tcp_arm(t, TCP_T_PTO, time_min(at, w->due[TCP_T_REXMT]));
 }

@@ -94,8 +94,11 @@ busy()
     "$estab" ss --ctl "$tmp/ctl" established | grep -q 10.77.0.2
 }
 await "the slow transfer" busy
-queued=$("$estab" ss --ctl "$tmp/ctl" -j established | sed 's/.*"send_q":\([0-9]*\),.*/\1/' | head -1)
-[ "$queued" -le 1000000 ] || fail "$queued octets are queued for a slow reader"
+"$estab" ss --ctl "$tmp/ctl" -j established | grep send_q >"$tmp/slow.json"
+queued=$(sed 's/.*"send_q":\([0-9]*\),.*/\1/' "$tmp/slow.json" | head -1)
+buffer=$(sed 's/.*"sndbuf":\([0-9]*\),.*/\1/' "$tmp/slow.json" | head -1)
+[ "$queued" -le "$buffer" ] || fail "$queued octets are queued for a slow reader, of $buffer"
+[ "$buffer" -le 8000000 ] || fail "the send buffer of a slow reader is $buffer octets"
 kill -INT $server
 wait $reader || fail "the slow reader was cut off"
 cmp -s "$tmp/slow" "$tmp/www/big" || fail "the slow reader's file differs"

@@ -24,7 +24,7 @@ static void assert_negotiated(const struct our_side *s)
     assert_int_equal(theirs.info.tcpi_snd_mss, mss);
     assert_int_equal(s->info.snd_wscale, theirs.info.tcpi_rcv_wscale);
     assert_int_equal(s->info.rcv_wscale, theirs.info.tcpi_snd_wscale);
-    assert_int_equal(s->info.rcv_wscale, 4); /* 512 KiB >> 3 is one too many for 16 bits */
+    assert_int_equal(s->info.rcv_wscale, 8); /* up to 15 MiB; >> 7 is too many for 16 bits */
 }
 
 /* ---- bulk ---- */

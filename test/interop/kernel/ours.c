@@ -107,6 +107,8 @@ struct estab_config hasty_config(void)
 
     estab_config_init(&c);
     c.msl = ESTAB_MS(50);
+    c.sndbuf = c.rcvbuf =
+        512u << 10; /* less than is sent: some of it is left when the path is cut */
     c.rto_init = c.rto_min = ESTAB_MS(50);
     c.rto_max = ESTAB_MS(100);
     c.max_retries = c.syn_retries = c.synack_retries = 3;
@@ -418,19 +420,21 @@ uint64_t rule_seen(const struct our_side *s, const char *name)
 void assert_clean(const struct our_side *s)
 {
     static const char *const never[] = {
-        "rto",         "fast-retransmit", "partial-ack",       "syn-again",     "retries",
-        "paws",        "unacceptable",    "zero-window-probe", "text-trimmed",  "text-ahead",
-        "rst-outside", "text-duplicate",  "timestamp-missing", "ack-range",     "ack-unsent",
-        "blind-rst",   "blind-syn",       "challenge-limit",   "tcp-checksum",  "tcp-header",
-        "tcp-option",  "ip-checksum",     "ip-length",         "closed-answer", "closed-rst",
-        "listen-ack",  "listen-other",    "backlog-full",      "reply-full",    "rst-accepted",
-        "abort",       "close-unread",    "no-memory",         "no-ack",        "sack-invalid",
-        "no-route",    "text-after-fin"};
+        "rto",          "fast-retransmit", "partial-ack",       "syn-again",    "retries",
+        "paws",         "unacceptable",    "zero-window-probe", "text-trimmed", "text-ahead",
+        "rst-outside",  "text-duplicate",  "timestamp-missing", "ack-range",    "ack-unsent",
+        "blind-rst",    "blind-syn",       "challenge-limit",   "tcp-checksum", "tcp-header",
+        "tcp-option",   "ip-checksum",     "ip-length",         "closed-rst",   "listen-other",
+        "backlog-full", "reply-full",      "rst-accepted",      "abort",        "close-unread",
+        "no-memory",    "no-ack",          "sack-invalid",      "no-route",     "text-after-fin"};
 
     for (size_t i = 0; i < sizeof never / sizeof *never; i++)
         if (rule_seen(s, never[i]))
             fail_msg("rule %s acted %llu times in a clean run", never[i],
                      (unsigned long long)rule_seen(s, never[i]));
+    /* A probe in vain, on a machine that was busy elsewhere, is answered when all is over. */
+    assert_true(rule_seen(s, "closed-answer") + rule_seen(s, "listen-ack") <=
+                rule_seen(s, "tail-loss-probe"));
     assert_int_equal(s->timers[ESTAB_T_REXMT] + s->timers[ESTAB_T_PERSIST], 0);
     assert_int_equal(their_counter("snmp", "Tcp:", "RetransSegs"), s->their_retrans);
     assert_int_equal(their_counter("snmp", "Tcp:", "InErrs"), s->their_in_errs);

@@ -58,7 +58,7 @@ struct our_side {
     estab_sock listener;
     /* what was seen */
     uint32_t edges[ESTAB_TCP_STATES][ESTAB_TCP_STATES];
-    uint32_t timers[ESTAB_T_SYNACK + 1];
+    uint32_t timers[ESTAB_T_PACE + 1];
     uint64_t their_retrans, their_in_errs; /* before */
 };
 
