@@ -194,22 +194,28 @@ static void make_plain(json_t *string)
     free(copy);
 }
 
+/* Everything in o, however deep. */
 static void make_all_plain(json_t *o)
 {
+    json_t *todo = json_array(), *at, *v;
     const char *key;
-    json_t *v;
-    size_t i;
     void *next;
+    size_t k;
 
-    if (json_is_string(o))
-        make_plain(o);
-    json_array_foreach(o, i, v) make_all_plain(v);
-    json_object_foreach_safe(o, next, key, v)
-    {
-        make_all_plain(v);
-        if (!is_plain(key))
-            json_object_del(o, key);
+    (void)json_array_append(todo, o);
+    for (size_t i = 0; i < json_array_size(todo); i++) {
+        at = json_array_get(todo, i);
+        if (json_is_string(at))
+            make_plain(at);
+        json_array_foreach(at, k, v)(void) json_array_append(todo, v);
+        json_object_foreach_safe(at, next, key, v)
+        {
+            (void)json_array_append(todo, v);
+            if (!is_plain(key))
+                (void)json_object_del(at, key);
+        }
     }
+    json_decref(todo);
 }
 
 json_t *ask_parse(const char *line, size_t len)

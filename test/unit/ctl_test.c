@@ -458,7 +458,7 @@ static void a_stopped_stack(void **state)
 /* The longest folder that fits is the folder, not another with a shorter name. */
 static void long_folders(void **state)
 {
-    char base[] = "/tmp/estab-ctl-XXXXXX", dir[ESTAB_CTL_PATH], want[ESTAB_CTL_PATH],
+    char base[] = "/tmp/estab-ctl-XXXXXX", dir[ESTAB_CTL_PATH], want[2 * ESTAB_CTL_PATH],
          err[ESTAB_ERRLEN];
     struct peer *p = *state;
     const char *old = getenv("XDG_RUNTIME_DIR");
