@@ -79,7 +79,7 @@ enum { NODE_OPT_FIRST = 0xff, NODE_OPTIONS(NODE_OPT_CODE) NODE_OPT_LAST };
     "                        the device up\n"                                                      \
     "  --mtu OCTETS          the largest packet (default: the device's own)\n"                     \
     "  --msl SECONDS         maximum segment lifetime; TIME-WAIT lasts twice as long\n"            \
-    "  --cc NAME             congestion control: cubic, newreno (default: the stack's)\n"          \
+    "  --cc NAME             congestion control: cubic, newreno, dctcp, bbr (default: cubic)\n"    \
     "  --pcap FILE           record to a pcapng file, with each change of state\n"
 
 /* Takes one of the options above.  0, or -1 and err. */

@@ -5,9 +5,38 @@
 #include <assert.h>
 #include <string.h>
 
+static struct range *all_of(struct ranges *r)
+{
+    return r->lent ? r->lent : r->own;
+}
+
+void ranges_lend(struct ranges *r, struct range *room, uint32_t cap)
+{
+    assert(cap > (r->lent ? r->cap : RANGES_MAX));
+    memcpy(room, all_of(r), r->n * sizeof(*room));
+    r->lent = room;
+    r->cap = cap;
+}
+
+uint32_t ranges_find(const struct ranges *r, seq_t at)
+{
+    uint32_t lo = 0, hi = r->n;
+
+    while (lo < hi) {
+        uint32_t mid = (lo + hi) / 2;
+
+        if (seq_lt(at, ranges_at(r, mid)->hi))
+            hi = mid;
+        else
+            lo = mid + 1;
+    }
+    return lo;
+}
+
 bool ranges_add(struct ranges *r, seq_t lo, seq_t hi, uint32_t *added)
 {
-    uint32_t i = 0, j, had = 0;
+    struct range *v = all_of(r);
+    uint32_t i, j, had = 0;
 
     if (seq_eq(lo, hi)) {
         if (added)
@@ -16,19 +45,18 @@ bool ranges_add(struct ranges *r, seq_t lo, seq_t hi, uint32_t *added)
     }
     assert(seq_lt(lo, hi));
     /* v[i..j) touch [lo, hi): they become one with it */
-    while (i < r->n && seq_lt(r->v[i].hi, lo))
-        i++;
-    for (j = i; j < r->n && seq_le(r->v[j].lo, hi); j++)
-        had += seq_diff(r->v[j].hi, r->v[j].lo);
-    if (i == j && r->n == RANGES_MAX)
+    i = ranges_find(r, seq_sub(lo, 1));
+    for (j = i; j < r->n && seq_le(v[j].lo, hi); j++)
+        had += seq_diff(v[j].hi, v[j].lo);
+    if (i == j && r->n == (r->lent ? r->cap : RANGES_MAX))
         return false;
     if (i < j) {
-        lo = seq_min(lo, r->v[i].lo);
-        hi = seq_max(hi, r->v[j - 1].hi);
+        lo = seq_min(lo, v[i].lo);
+        hi = seq_max(hi, v[j - 1].hi);
     }
-    memmove(r->v + i + 1, r->v + j, (r->n - j) * sizeof(r->v[0]));
+    memmove(v + i + 1, v + j, (r->n - j) * sizeof(v[0]));
     r->n = r->n + 1 - (j - i);
-    r->v[i] = (struct range){lo, hi};
+    v[i] = (struct range){lo, hi};
     if (added)
         *added = seq_diff(hi, lo) - had;
     return true;
@@ -36,26 +64,22 @@ bool ranges_add(struct ranges *r, seq_t lo, seq_t hi, uint32_t *added)
 
 void ranges_drop_below(struct ranges *r, seq_t lo)
 {
-    uint32_t i = 0;
+    struct range *v = all_of(r);
+    uint32_t i = ranges_find(r, lo);
 
-    while (i < r->n && seq_le(r->v[i].hi, lo))
-        i++;
     r->n -= i;
-    memmove(r->v, r->v + i, r->n * sizeof(r->v[0]));
+    memmove(v, v + i, r->n * sizeof(v[0]));
     if (r->n)
-        r->v[0].lo = seq_max(r->v[0].lo, lo);
+        v[0].lo = seq_max(v[0].lo, lo);
 }
 
 bool ranges_has(const struct ranges *r, seq_t lo, seq_t hi)
 {
-    uint32_t i;
+    uint32_t i = ranges_find(r, lo);
 
     if (seq_eq(lo, hi))
         return true;
-    for (i = 0; i < r->n && seq_le(r->v[i].lo, lo); i++)
-        if (seq_le(hi, r->v[i].hi))
-            return true;
-    return false;
+    return i < r->n && seq_le(ranges_at(r, i)->lo, lo) && seq_le(hi, ranges_at(r, i)->hi);
 }
 
 uint32_t ranges_len(const struct ranges *r)
@@ -63,21 +87,16 @@ uint32_t ranges_len(const struct ranges *r)
     uint32_t i, len = 0;
 
     for (i = 0; i < r->n; i++)
-        len += seq_diff(r->v[i].hi, r->v[i].lo);
+        len += seq_diff(ranges_at(r, i)->hi, ranges_at(r, i)->lo);
     return len;
 }
 
 seq_t ranges_gap(const struct ranges *r, seq_t from, seq_t end, seq_t *hi)
 {
-    uint32_t i;
+    uint32_t i = ranges_find(r, from);
 
-    *hi = end;
-    for (i = 0; i < r->n; i++) {
-        if (seq_lt(from, r->v[i].lo)) {
-            *hi = seq_min(r->v[i].lo, end);
-            break;
-        }
-        from = seq_max(from, r->v[i].hi);
-    }
+    if (i < r->n && seq_le(ranges_at(r, i)->lo, from))
+        from = ranges_at(r, i++)->hi; /* ranges are not adjacent: there is a gap behind it */
+    *hi = i < r->n ? seq_min(ranges_at(r, i)->lo, end) : end;
     return seq_min(from, end);
 }

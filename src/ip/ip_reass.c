@@ -359,7 +359,7 @@ static bool came_before(const struct reass *r, const struct ip_dgram *d)
 static enum rule check_fit(const struct reass *r, const struct ip_dgram *d)
 {
     uint32_t lo = d->ip.frag_off, hi = lo + d->ip.payload_len;
-    uint32_t top = r->have.n ? r->have.v[r->have.n - 1].hi.n : 0;
+    uint32_t top = r->have.n ? ranges_at(&r->have, r->have.n - 1)->hi.n : 0;
     seq_t gap, gap_hi;
 
     gap = ranges_gap(&r->have, seq_of(lo), seq_of(hi), &gap_hi);
@@ -410,7 +410,8 @@ static enum rule keep_fragment(struct ip_layer *l, struct reass *r, const struct
 
 static bool is_whole(const struct reass *r)
 {
-    return r->end && r->have.n == 1 && r->have.v[0].lo.n == 0 && r->have.v[0].hi.n == r->end;
+    return r->end && r->have.n == 1 && ranges_at(&r->have, 0)->lo.n == 0 &&
+           ranges_at(&r->have, 0)->hi.n == r->end;
 }
 
 /* ---- the whole datagram ---- */

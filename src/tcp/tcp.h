@@ -45,6 +45,10 @@ enum tcp_timer {            /* due in this order when due together */
                  TCP_TIMERS
 };
 
+/* A queue that overflows drops every second segment of a slow start: what arrives lies in as many
+ * ranges as segments fit into it. */
+#define TCP_AHEAD_SHIFT 12u /* log2 of their octets, from the pool */
+#define TCP_AHEAD_MAX   ((1u << TCP_AHEAD_SHIFT) / sizeof(struct range))
 struct tcp_ranges {
     struct ranges r;
     uint32_t slot;
@@ -490,6 +494,7 @@ int tcp_port_add(struct tcp_layer *l, uint8_t port);
 struct tcb *tcb_new(struct tcp_layer *l); /* NULL: ceiling or no memory */
 /* Makes sure *r is there, empty at first; false: no memory. */
 bool tcp_ranges_need(struct tcp_layer *l, struct tcp_ranges **r);
+bool tcp_ranges_grow(struct tcp_layer *l, struct tcp_ranges *r);  /* to TCP_AHEAD_MAX, once */
 void tcp_ranges_free(struct tcp_layer *l, struct tcp_ranges **r); /* *r may be NULL */
 bool tcb_work(struct tcb *t);       /* makes sure t->w is there; false: no memory */
 void tcb_rest(struct tcb *t);       /* gives the work part back where nothing needs it */

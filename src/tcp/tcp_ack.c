@@ -268,7 +268,7 @@ void tcp_ack_advance(struct tcb *t, const struct seg *g)
     struct tcp_work *w = t->w;
     uint32_t acked, text;
     struct cc_sample s;
-    bool marked, undone;
+    bool marked, undone, recovering;
     bool sack_news = false, dsack = false, tail_lost;
     struct sent_news news;
 
@@ -325,13 +325,15 @@ void tcp_ack_advance(struct tcb *t, const struct seg *g)
     }
     if (seq_lt(t->recover, t->snd.una))
         t->recover = seq_sub(t->snd.una, 1); /* or it would seem to lie ahead, 2 GiB later */
-    if (w->recovering) {
+    recovering = w->recovering;
+    if (recovering)
         recovering_ack(t, acked, news.delivered);
-    } else if (!undone && t->sack_ok && w->sent.n > 0 && tcp_rack_detect(t) > 0 &&
-               !w->rto_recovering) {
+    /* The ACK that ends a recovery may show that something else is lost. */
+    if (!w->recovering && !undone && t->sack_ok && w->sent.n > 0 && tcp_rack_detect(t) > 0 &&
+        !w->rto_recovering) {
         w->dupacks = 0;
         tcp_recover(t, news.delivered);
-    } else {
+    } else if (!recovering) {
         w->dupacks = 0;
         s.una = t->snd.una;
         s.slow_start = slow_start_limit(t, s.mss);

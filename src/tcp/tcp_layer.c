@@ -75,8 +75,19 @@ bool tcp_ranges_need(struct tcp_layer *l, struct tcp_ranges **r)
     return true;
 }
 
+bool tcp_ranges_grow(struct tcp_layer *l, struct tcp_ranges *r)
+{
+    struct range *room = r->r.lent ? NULL : ring_pool_get(&l->pool, TCP_AHEAD_SHIFT);
+
+    if (room)
+        ranges_lend(&r->r, room, TCP_AHEAD_MAX);
+    return room != NULL;
+}
+
 void tcp_ranges_free(struct tcp_layer *l, struct tcp_ranges **r)
 {
+    if (*r && (*r)->r.lent)
+        ring_pool_put(&l->pool, TCP_AHEAD_SHIFT, (*r)->r.lent);
     if (*r)
         slab_put(&l->ranges, (*r)->slot);
     *r = NULL;

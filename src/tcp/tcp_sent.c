@@ -298,12 +298,13 @@ void sent_resend(struct sent *s, struct ring_pool *p, seq_t lo, seq_t hi, uint32
 /* ---- what arrives ---- */
 
 /* RFC 8985 section 6.2, step 2: what was sent twice and is acknowledged at once, or by a segment
- * that answers what was sent before, may be the first copy.  The echo says so of what is
- * acknowledged only: behind a hole it is that of the last segment before the hole, whatever arrives
- * (RFC 7323 section 4.3), so that no retransmission that is reported would ever count.
+ * that answers what was sent before, may be the first copy.
  *
  * Departs from RFC 8985 section 6.2: "at once" is a sixteenth sooner than the least round trip, or
- * every second retransmission on an idle path would say nothing, by the jitter of a few octets. */
+ * every second retransmission on an idle path would say nothing, by the jitter of a few octets; and
+ * the echo is asked of what is acknowledged only: behind a hole it is that of the last segment
+ * before the hole, whatever arrives (RFC 7323 section 4.3), so that no retransmission that is
+ * reported would ever count. */
 static bool may_be_first(const struct sent_news *news, const struct run *r, bool reported)
 {
     uint64_t now_us = news->now / 1000u;

@@ -56,7 +56,6 @@ static void text_ahead(struct tcb *t, const struct seg *g)
 {
     struct tcp_work *w = t->w;
     seq_t end = seq_add(g->seq, g->text.len);
-    uint32_t added = 0;
 
     if (w->ahead && ranges_has(&w->ahead->r, g->seq, end)) {
         tcp_dsack(t, g->seq, end);
@@ -70,7 +69,9 @@ static void text_ahead(struct tcb *t, const struct seg *g)
     } else if (!tcp_ranges_need(t->layer, &w->ahead)) {
         refuse_text(t, g);
         return;
-    } else if (!ranges_add(&w->ahead->r, g->seq, end, &added)) {
+    } else if (!ranges_add(&w->ahead->r, g->seq, end, NULL) &&
+               !(tcp_ranges_grow(t->layer, w->ahead) &&
+                 ranges_add(&w->ahead->r, g->seq, end, NULL))) {
         tcp_drop(t, g, RULE_TEXT_GAPS);
         return;
     } else {
@@ -88,8 +89,8 @@ static uint32_t take_ahead(struct tcb *t, seq_t nxt)
     if (!w->ahead)
         return 0;
     ranges_drop_below(&w->ahead->r, nxt); /* whole ranges may lie under the new text */
-    if (w->ahead->r.n > 0 && seq_eq(w->ahead->r.v[0].lo, nxt))
-        more = seq_diff(w->ahead->r.v[0].hi, nxt);
+    if (w->ahead->r.n > 0 && seq_eq(ranges_at(&w->ahead->r, 0)->lo, nxt))
+        more = seq_diff(ranges_at(&w->ahead->r, 0)->hi, nxt);
     ranges_drop_below(&w->ahead->r, seq_add(nxt, more));
     if (w->ahead->r.n == 0)
         tcp_ranges_free(t->layer, &w->ahead);
@@ -282,6 +283,13 @@ void tcp_text_end(struct tcb *t)
     ring_drop(&w->rcv, &t->layer->pool, 0, false);
 }
 
+static const struct range *range_with(const struct ranges *r, seq_t at)
+{
+    uint32_t i = ranges_find(r, at);
+
+    return i < r->n && seq_le(ranges_at(r, i)->lo, at) ? ranges_at(r, i) : NULL;
+}
+
 /* RFC 2018 section 4, RFC 2883: the duplicate first, then the block of the latest segment, then
  * earlier ones. */
 uint32_t tcp_sack_blocks(const struct tcb *t, struct range out[TCP_SACK_MAX], uint32_t max)
@@ -303,11 +311,9 @@ uint32_t tcp_sack_blocks(const struct tcb *t, struct range out[TCP_SACK_MAX], ui
         bool seen = false;
 
         if (i >= 3)
-            pick = &r->v[i - 3];
+            pick = ranges_at(r, i - 3);
         else
-            for (uint32_t j = 0; j < r->n; j++)
-                if (seq_le(r->v[j].lo, w->recent[i]) && seq_lt(w->recent[i], r->v[j].hi))
-                    pick = &r->v[j];
+            pick = range_with(r, w->recent[i]);
         for (uint32_t j = ndsack; pick && j < n; j++)
             seen |= seq_eq(out[j].lo, pick->lo) && seq_eq(out[j].hi, pick->hi);
         if (pick && !seen)

@@ -262,12 +262,12 @@ static void k3_every_second_octet(void **state)
     mark(h);
     for (uint32_t off = 1; off < window; off += 2)
         answers += text_at(&p, off, "x", 1);
-    for (uint32_t off = 1; off < 2 * RANGES_MAX; off += 2)
+    for (uint32_t off = 1; off < 2 * TCP_AHEAD_MAX; off += 2)
         answers += text_at(&p, off, "x", 1);
-    assert_int_equal(counted(h, RULE_TEXT_AHEAD), RANGES_MAX);
-    assert_int_equal(counted(h, RULE_TEXT_DUPLICATE), RANGES_MAX);
-    assert_int_equal(counted(h, RULE_TEXT_GAPS), window / 2 - RANGES_MAX);
-    assert_in_range(answers, 0, window / 2 + RANGES_MAX); /* a duplicate ACK for each, no more */
+    assert_int_equal(counted(h, RULE_TEXT_AHEAD), TCP_AHEAD_MAX);
+    assert_int_equal(counted(h, RULE_TEXT_DUPLICATE), TCP_AHEAD_MAX);
+    assert_int_equal(counted(h, RULE_TEXT_GAPS), window / 2 - TCP_AHEAD_MAX);
+    assert_in_range(answers, 0, window / 2 + TCP_AHEAD_MAX); /* a duplicate ACK for each, no more */
     assert_true(h->te.live - before < window + 65536);
     /* what was refused comes again, in order, and is taken */
     for (uint32_t off = 0; off < 1000; off++)

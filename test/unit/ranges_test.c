@@ -10,9 +10,12 @@
 
 #define SPAN 400
 
+#define LENT 100
+
 struct world {
     struct test_env t;
     struct ranges r;
+    struct range lent[LENT];
     uint32_t origin; /* of the model: bit i is sequence number origin + i */
     bool in[SPAN];
 };
@@ -44,7 +47,8 @@ static void check(const struct world *x)
         for (lo = i; i < SPAN && x->in[i]; i++)
             total++;
         assert_true(n < x->r.n);
-        assert_true(seq_eq(x->r.v[n].lo, at(x, lo)) && seq_eq(x->r.v[n].hi, at(x, i)));
+        assert_true(seq_eq(ranges_at(&x->r, n)->lo, at(x, lo)) &&
+                    seq_eq(ranges_at(&x->r, n)->hi, at(x, i)));
         n++;
     }
     assert_int_equal(x->r.n, n);
@@ -62,7 +66,7 @@ static void add(struct world *x, uint32_t lo, uint32_t hi)
         next[i] = true;
     }
     ok = ranges_add(&x->r, at(x, lo), at(x, hi), test_rand_below(&x->t, 2) ? &added : NULL);
-    assert_int_equal(ok, runs_in(next) <= RANGES_MAX);
+    assert_int_equal(ok, runs_in(next) <= (x->r.lent ? LENT : RANGES_MAX));
     if (ok)
         memcpy(x->in, next, sizeof(next));
     if (added != 12345)
@@ -92,6 +96,7 @@ static void ask(const struct world *x, uint32_t lo, uint32_t hi)
     assert_true(seq_eq(next, at(x, gap_end)));
 }
 
+/* In the second half they lie in memory that is lent. */
 static void random_life(uint64_t seed, uint32_t origin, uint32_t most)
 {
     struct world x = {.t.rng = seed, .origin = origin};
@@ -100,6 +105,10 @@ static void random_life(uint64_t seed, uint32_t origin, uint32_t most)
     ranges_init(&x.r);
     check(&x);
     for (i = 0; i < 3000; i++) {
+        if (i == 1500) {
+            ranges_lend(&x.r, x.lent, LENT);
+            check(&x);
+        }
         a = test_rand_below(&x.t, SPAN);
         b = a + test_rand_below(&x.t, most < SPAN - a ? most : SPAN - a);
         if (!test_rand_below(&x.t, 100))

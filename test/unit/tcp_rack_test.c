@@ -234,6 +234,29 @@ static void a_lost_retransmission_is_found(void **state)
 }
 
 /* A quarter of a round trip is waited for what has been overtaken. */
+/* RFC 8985 section 6.2: each ACK may show a loss, the one that ends a recovery too. */
+static void the_last_ack_of_a_recovery_shows_another_loss(void **state)
+{
+    struct peer *p = *state;
+
+    connects(p, SEG(.sack_ok = true));
+    segments_out(p, 1, 10);
+    waits(p, RTT);
+    user_sends(p, 10001, 2000);
+    SACKS(p, 1, 1001, 10001);
+    gets_again(p, 1);
+    gets_again(p, 10001);
+    gets_again(p, 11001); /* is lost */
+    gets_nothing(p);
+    waits(p, RTT);
+    SACKS(p, 1, 1001, 11001); /* so is what went again before it */
+    gets_again(p, 1);
+    gets_nothing(p);
+    waits(p, RTT);
+    ACKS(p, 11001);
+    gets_again(p, 11001);
+}
+
 static void what_was_overtaken_is_not_sent_again(void **state)
 {
     struct peer *p = *state;
@@ -451,6 +474,7 @@ int main(void)
         PEER_TEST(a_lost_fin_is_probed),
         PEER_TEST(without_sack_the_timer_is_waited_for),
         PEER_TEST(a_lost_retransmission_is_found),
+        PEER_TEST(the_last_ack_of_a_recovery_shows_another_loss),
         PEER_TEST(what_was_overtaken_is_not_sent_again),
         PEER_TEST(what_does_not_come_in_time_is_lost),
         PEER_TEST(dsack_gives_the_window_back),

@@ -249,6 +249,24 @@ static void what_lies_behind_a_gap_is_reported_latest_first(void **state)
     assert_int_equal(sent_back(p, 601)->nsack, 0);
 }
 
+/* A queue that overflows in slow start takes every second segment. */
+static void every_second_segment_of_a_window_is_kept(void **state)
+{
+    struct peer *p = *state;
+    const uint32_t n = 400;
+
+    user_connects_with(p, SEG(.mss = 1460, .sack_ok = true));
+    for (uint32_t i = 1; i < n; i += 2) {
+        sends(p, SEG(.flags = ACK, .seq = 1 + 100 * i, .ack = 1, .len = 100));
+        (void)sent_back(p, 1);
+    }
+    for (uint32_t i = 0; i < n; i += 2) {
+        sends(p, SEG(.flags = ACK, .seq = 1 + 100 * i, .ack = 1, .len = 100));
+        (void)sent_back(p, 1 + 100 * (i + 2));
+    }
+    assert_int_equal(counted(p, RULE_TEXT_GAPS), 0);
+}
+
 static void what_came_twice_is_reported_first(void **state)
 {
     struct peer *p = *state;
@@ -379,6 +397,7 @@ int main(void)
         PEER_TEST(text_with_a_synack_is_taken),
         PEER_TEST(text_with_a_syn_is_not_lost),
         PEER_TEST(what_lies_behind_a_gap_is_reported_latest_first),
+        PEER_TEST(every_second_segment_of_a_window_is_kept),
         PEER_TEST(what_came_twice_is_reported_first),
         PEER_TEST(blocks_are_no_more_than_fit),
         PEER_TEST(without_agreement_there_are_no_blocks),
