@@ -167,10 +167,12 @@ static ssize_t recv_elsewhere(struct file *f, int fd, const struct iovec *iov, i
     struct msghdr m = {.msg_iov = v.out, .msg_iovlen = niov < 0 ? IOV_MAX + 1 : (size_t)niov};
     ssize_t n;
 
-    m.msg_name = from->len ? from->addr : NULL;
-    m.msg_namelen = m.msg_name ? *from->len : 0;
+    if (from->addr && from->len) {
+        m.msg_name = from->addr;
+        m.msg_namelen = *from->len;
+    }
     n = remote_recv(f, fd, &m, flags);
-    if (n >= 0 && m.msg_name)
+    if (n >= 0 && from->addr && from->len)
         *from->len = m.msg_namelen;
     return n;
 }
