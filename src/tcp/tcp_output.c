@@ -12,6 +12,7 @@
  *
  * The connections of a port take turns, a burst of frames each.  Nothing here changes a state. */
 #include "tcp/tcp.h"
+#include <assert.h>
 
 #define BURST     16u /* frames in a row before the next connection has its turn */
 #define SUPER_MAX 65000u
@@ -508,7 +509,7 @@ static bool send_tail_probe(struct tcb *t, struct tcp_frames *out)
 static bool send_new(struct tcb *t, struct tcp_frames *out)
 {
     struct tcp_work *w = t->w;
-    uint32_t unsent = tcp_unsent(t), n = 0, probe = 0, tail;
+    uint32_t unsent = tcp_unsent(t), mss, n = 0, probe = 0, tail;
     bool fin = false;
 
     if (unsent == 0 && !(t->fin_queued && !t->fin_sent))
@@ -522,7 +523,9 @@ static bool send_new(struct tcb *t, struct tcp_frames *out)
         if (t->snd_mss < t->mss_max)
             probe = tcp_mtu_seek(t, unsent);
         n = probe ? probe : sendable(t, unsent, out->room - out->n);
-        tail = n < tcp_eff_mss(t) ? n : n % tcp_eff_mss(t); /* divisions take their time */
+        mss = tcp_eff_mss(t);
+        assert(mss > 0);
+        tail = n < mss ? n : n % mss; /* divisions take their time */
         if (!probe && tail > 0 && !worth_sending(t, tail, unsent - (n - tail)))
             n -= tail;
     }

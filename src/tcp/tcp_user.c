@@ -240,7 +240,7 @@ ptrdiff_t tcp_receive(struct tcb *t, const struct estab_iov *iov, size_t niov, u
         return ESTAB_E_NOTCONN;
     if (t->w && t->w->lent.to)
         return ESTAB_E_INVAL;
-    if (tcp_unread(t) > 0) {
+    if (t->w && tcp_unread(t) > 0) {
         n = dequeue(t, iov, niov);
         if (flags & ESTAB_MSG_PEEK)
             return (ptrdiff_t)n;
