@@ -41,7 +41,7 @@ struct world {
 };
 
 static struct world w;
-static struct sent sent;
+static struct whole_frame sent;
 
 /* ---- the world ---- */
 

@@ -24,8 +24,8 @@ struct world {
     estab_sock socks[NSOCKS];
     bool bent; /* text that is not octet_of() may have been accepted */
     uint32_t work;
-    struct seg syn_ack; /* the last that it sent */
-    struct sent sent;   /* the last frame that it sent */
+    struct seg syn_ack;      /* the last that it sent */
+    struct whole_frame sent; /* the last frame that it sent */
     int sent_port;
     uint8_t cut;
 };

@@ -84,7 +84,7 @@ static inline void check_tcb(struct tcp_layer *l, const struct tcb *t)
         return;
     must(t->w->snd.len <= t->sndbuf || t->w->snd.len <= 1u << 20);
     must(!t->w->ahead || (t->w->ahead->r.n > 0 && seq_lt(t->rcv.nxt, t->w->ahead->r.v[0].lo)));
-    must(!t->w->sacked || (t->w->sacked->r.n > 0 && seq_le(t->snd.una, t->w->sacked->r.v[0].lo)));
+    sent_check(&t->w->sent);
 }
 
 static inline void check_stack(estab_stack *s)
@@ -104,14 +104,14 @@ static inline void check_stack(estab_stack *s)
 
 /* ---- what it sends ---- */
 
-struct sent { /* a frame, made whole */
+struct whole_frame { /* a frame, made whole */
     uint8_t b[70000];
     size_t len, link_len;
     struct ip_hdr ip;
     struct seg g; /* of TCP; ip.proto tells */
 };
 
-static inline void check_sent_tcp(struct sent *f, bool partial_csum)
+static inline void check_sent_tcp(struct whole_frame *f, bool partial_csum)
 {
     const uint8_t *p = f->b + f->link_len + f->ip.hdr_len;
     struct pieces all = {
@@ -126,7 +126,7 @@ static inline void check_sent_tcp(struct sent *f, bool partial_csum)
 }
 
 /* Makes a frame whole; it must be one that an honest host may send on a port with these caps. */
-static inline void check_sent(struct sent *to, const struct estab_frame *f,
+static inline void check_sent(struct whole_frame *to, const struct estab_frame *f,
                               const struct estab_port_caps *caps)
 {
     size_t most = f->off.gso_type ? caps->gso_max : caps->mtu;

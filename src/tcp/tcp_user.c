@@ -265,7 +265,7 @@ ptrdiff_t tcp_receive(struct tcb *t, const struct estab_iov *iov, size_t niov, u
     case ESTAB_CLOSED:
         return t->established ? 0 : ESTAB_E_NOTCONN;
     case ESTAB_SYN_SENT: /* who listens already has nothing to say first */
-        if (t->w->held)
+        if (t->w && t->w->held)
             tcp_fastopen_go(t);
         return ESTAB_E_AGAIN;
     case ESTAB_CLOSE_WAIT:
