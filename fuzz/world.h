@@ -83,7 +83,8 @@ static inline void check_tcb(struct tcp_layer *l, const struct tcb *t)
     if (!t->w)
         return;
     must(t->w->snd.len <= t->sndbuf || t->w->snd.len <= 1u << 20);
-    must(!t->w->ahead || (t->w->ahead->r.n > 0 && seq_lt(t->rcv.nxt, t->w->ahead->r.v[0].lo)));
+    must(!t->w->ahead ||
+         (t->w->ahead->r.n > 0 && seq_lt(t->rcv.nxt, ranges_at(&t->w->ahead->r, 0)->lo)));
     sent_check(&t->w->sent);
 }
 
