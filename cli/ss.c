@@ -226,8 +226,11 @@ static char *info(const json_t *o)
         (unsigned long long)ask_number(o, "retrans"),
         (unsigned long long)ask_number(o, "rto_fired"), ask_string(o, "cc"),
         ask_true(o, "timestamps") ? " ts" : "", ask_true(o, "sack") ? " sack" : "",
-        ask_true(o, "ecn") ? " ecn" : "", ask_true(o, "fastopen") ? " fastopen" : "",
-        ask_true(o, "nodelay") ? " nodelay" : "", ask_true(o, "orphan") ? " orphan" : "");
+        ask_true(o, "accecn") ? " accecn"
+        : ask_true(o, "ecn")  ? " ecn"
+                              : "",
+        ask_true(o, "fastopen") ? " fastopen" : "", ask_true(o, "nodelay") ? " nodelay" : "",
+        ask_true(o, "orphan") ? " orphan" : "");
 }
 
 static char *memory(const json_t *o)

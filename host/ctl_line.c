@@ -99,12 +99,12 @@ static void add_numbers(struct ctl_line *x, const struct estab_tcp_info *i)
 static void add_options(struct ctl_line *x, const struct estab_tcp_info *i)
 {
     ctl_add(x,
-            "\"timestamps\":%s,\"sack\":%s,\"ecn\":%s,\"fastopen\":%s,\"nodelay\":%s,\"orphan\":%s,"
-            "\"embryo\":%s,"
+            "\"timestamps\":%s,\"sack\":%s,\"ecn\":%s,\"accecn\":%s,\"fastopen\":%s,\"nodelay\":%s,"
+            "\"orphan\":%s,\"embryo\":%s,"
             "\"snd_wscale\":%u,\"rcv_wscale\":%u,\"user_timeout_ms\":%llu,\"cc\":\"%.15s\",",
-            yes_no(i->ts_ok), yes_no(i->sack_ok), yes_no(i->ecn_ok), yes_no(i->fastopen_ok),
-            yes_no(i->nodelay), yes_no(i->orphan), yes_no(i->embryo), i->snd_wscale, i->rcv_wscale,
-            us_of(i->user_timeout) / 1000u, i->cc);
+            yes_no(i->ts_ok), yes_no(i->sack_ok), yes_no(i->ecn_ok), yes_no(i->ecn_accurate),
+            yes_no(i->fastopen_ok), yes_no(i->nodelay), yes_no(i->orphan), yes_no(i->embryo),
+            i->snd_wscale, i->rcv_wscale, us_of(i->user_timeout) / 1000u, i->cc);
 }
 
 static void add_why(struct ctl_line *x, const struct estab_why_info *w, bool in_full)

@@ -297,9 +297,10 @@ static bool store(struct plug_set *set, const struct setting *s, const char *val
                                     [NUM32] = UINT32_MAX,
                                     [NUM64] = UINT64_MAX,
                                     [SPAN] = UINT64_MAX,
-                                    [ECN] = 2};
+                                    [ECN] = 5};
     /* As both systems' sysctls number it. */
-    static const uint8_t ecn[] = {ESTAB_ECN_OFF, ESTAB_ECN_ACTIVE, ESTAB_ECN_PASSIVE};
+    static const uint8_t ecn[] = {ESTAB_ECN_OFF,      ESTAB_ECN_ACTIVE, ESTAB_ECN_PASSIVE,
+                                  ESTAB_ECN_ACCURATE, ESTAB_ECN_ACTIVE, ESTAB_ECN_PASSIVE};
     uint8_t *to = (uint8_t *)set + s->at;
     uint64_t n = 0;
 

@@ -40,7 +40,8 @@ static int set_host(struct reader *r, struct node *h, const char *key, const cha
     if (strcmp(key, "ecn") == 0) {
         static const char *const names[] = {[ESTAB_ECN_OFF] = "off",
                                             [ESTAB_ECN_PASSIVE] = "passive",
-                                            [ESTAB_ECN_ACTIVE] = "active"};
+                                            [ESTAB_ECN_ACTIVE] = "active",
+                                            [ESTAB_ECN_ACCURATE] = "accurate"};
 
         for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
             if (strcmp(value, names[i]) == 0) {
@@ -48,7 +49,7 @@ static int set_host(struct reader *r, struct node *h, const char *key, const cha
                 return 0;
             }
         }
-        return text_refuse(r, "ecn=%.40s: off, passive or active", value);
+        return text_refuse(r, "ecn=%.40s: off, passive, active or accurate", value);
     }
     if (strcmp(key, "profile") == 0)
         return estab_config_profile(c, value) ? text_refuse(r, "no profile '%.40s'", value) : 0;

@@ -25,6 +25,8 @@ static void write_head(struct world *w, FILE *f, const struct node *h, bool serv
 {
     const struct flow_conf *fc = &w->scripted->conf;
     const struct estab_config *c = &h->cfg;
+    static const int ecn[] = {0, [ESTAB_ECN_PASSIVE] = 2, [ESTAB_ECN_ACTIVE] = 1,
+                              [ESTAB_ECN_ACCURATE] = 3}; /* as Linux numbers it */
 
     fprintf(f,
             "// %s, seed %llu: what host %s saw and did%s%s\n"
@@ -42,11 +44,8 @@ static void write_head(struct world *w, FILE *f, const struct node *h, bool serv
             (unsigned long long)(fc->rcvbuf ? fc->rcvbuf : c->rcvbuf_init),
             (unsigned long long)c->rto_min / 1000, (unsigned long long)c->rto_init / 1000,
             (unsigned long long)c->delack / 1000, (unsigned long long)c->msl / 1000, c->cc, c->sack,
-            c->timestamps, c->window_scale, c->initial_window,
-            c->ecn == ESTAB_ECN_ACTIVE    ? 1
-            : c->ecn == ESTAB_ECN_PASSIVE ? 2
-                                          : 0,
-            c->pacing, WORLD_MTU, w->ip6 ? "ipv6" : "ipv4");
+            c->timestamps, c->window_scale, c->initial_window, ecn[c->ecn], c->pacing, WORLD_MTU,
+            w->ip6 ? "ipv6" : "ipv4");
     if (fc->nodelay)
         fputs("0 setsockopt(3, IPPROTO_TCP, TCP_NODELAY, [1], 4) = 0\n", f);
     if (server)

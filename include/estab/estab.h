@@ -166,10 +166,11 @@ enum estab_overflow {                      /* a SYN that a listener has no room 
                       ESTAB_OVERFLOW_DROP, /* unanswered: the peer tries again */
                       ESTAB_OVERFLOW_RST,  /* refused: the peer's user is told at once */
 };
-enum estab_ecn { /* RFC 3168 */
+enum estab_ecn { /* RFC 3168, and Accurate ECN, RFC 9768 */
                  ESTAB_ECN_OFF,
-                 ESTAB_ECN_PASSIVE, /* used where the peer asks for it */
-                 ESTAB_ECN_ACTIVE,  /* and asked for in every SYN */
+                 ESTAB_ECN_PASSIVE,  /* used, of either kind, where the peer asks for it */
+                 ESTAB_ECN_ACTIVE,   /* and RFC 3168's asked for in every SYN */
+                 ESTAB_ECN_ACCURATE, /* or Accurate ECN; RFC 3168's where the peer has only that */
 };
 /* What systems do differently where the RFCs leave it open, or in spite of them; doc/PROFILES.md
  * has each value's source.  Settings in which they merely differ by a number are in estab_config.
@@ -579,6 +580,7 @@ struct estab_tcp_info { /* append-only, versioned like estab_config: set size be
     bool recovering, timed_out;        /* fast recovery; recovery from a timeout */
     estab_time text_sent_at;           /* to the millisecond; 0: never */
     bool ecn_ok;                       /* both ends use explicit congestion notification */
+    bool ecn_accurate;                 /* ... and count marks: RFC 9768 */
     bool fastopen_ok;                  /* text of the SYN was accepted */
     bool ecn_seen;                     /* the peer's text came ECN-capable, or marked */
     bool nodelay, embryo;              /* embryo: not accepted yet */

@@ -272,7 +272,7 @@ static int set_option(struct tcb *t, enum estab_opt opt, uint64_t val)
         tcp_uto_advertise(t, val ? tcp_uto_field(val) : 0);
         return 0;
     case ESTAB_O_ECN:
-        if (val > ESTAB_ECN_ACTIVE || (t->state != ESTAB_CLOSED && t->state != ESTAB_LISTEN))
+        if (val > ESTAB_ECN_ACCURATE || (t->state != ESTAB_CLOSED && t->state != ESTAB_LISTEN))
             return ESTAB_E_INVAL;
         t->ecn = val & 3;
         return 0;

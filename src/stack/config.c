@@ -91,7 +91,7 @@ static const struct bound bounds[] = {
     BOUND(profile.options, 0, ESTAB_OPTIONS_WS_SACK_TS),
     BOUND(profile.rto_slop, 0, ESTAB_S(10)),
     BOUND(orphan_retries, 1, UINT8_MAX),
-    BOUND(ecn, 0, ESTAB_ECN_ACTIVE),
+    BOUND(ecn, 0, ESTAB_ECN_ACCURATE),
     BOUND(fastopen_cache, 0, 1u << 20),
 };
 

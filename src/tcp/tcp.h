@@ -80,6 +80,7 @@ struct tcp_work {
     } lent;
     estab_time due[TCP_TIMERS];
     seq_t reduced;            /* RFC 3168: SND.NXT when the window was last reduced for a mark */
+    uint32_t marks;           /* RFC 9768: segments, as reported, not yet answered */
     seq_t small_end;          /* end of the last segment smaller than the MSS */
     seq_t rtt_seq;            /* the octet being timed, where there are no timestamps */
     estab_time rtt_at;        /* ... since; ESTAB_NEVER: none is */
@@ -194,8 +195,10 @@ struct tcb {
     uint32_t ts_recent, ts_offset;
     uint32_t ts_recent_s; /* seconds: RFC 7323 section 5.5 */
     uint8_t state;        /* enum estab_tcp_state; written by tcp_enter() only */
-    uint8_t snd_wscale, rcv_wscale;
-    uint8_t hop_limit; /* 0: the stack's */
+    uint8_t snd_wscale : 4, rcv_wscale : 4;
+    uint8_t ecn_syn : 2;          /* with ecn_acc: the IP-ECN field of the peer's SYN, or SYN,ACK */
+    uint8_t r_cep : 3, s_cep : 3; /* ... r.cep and s.cep, as much as ACE has of them */
+    uint8_t hop_limit;            /* 0: the stack's */
     uint8_t tos;
     uint8_t challenge_s; /* tcp_second() of the last challenge ACK */
     uint16_t adv_uto;    /* RFC 5482's ADV_UTO as on the wire; 0: none */
@@ -212,6 +215,7 @@ struct tcb {
     bool ecn_echo : 1;    /* ECE on every ACK, until CWR */
     bool ecn_cwr : 1;     /* CWR on the next new text */
     bool ecn_seen : 1;    /* text came ECT, or marked */
+    bool ecn_acc : 1;     /* RFC 9768: both ends count marks instead; ecn_echo: the last was one */
     bool fastopen_ok : 1; /* text of the SYN was accepted, by either side */
     uint8_t ecn : 2;      /* enum estab_ecn */
     bool orphan : 1;      /* no handle: the user has closed it */
@@ -225,6 +229,7 @@ struct tcb {
     bool reuse_port : 1, v6_only : 1;
     bool timeout_set : 1; /* the user timeout is the user's: RFC 5482's CHANGEABLE is false */
     bool no_memory : 1;   /* was refused to the last text to send, or to the last that arrived */
+    bool ecn_shake : 1;   /* ecn_acc: ACE's handshake encoding is still to be sent, or to come */
     struct tcp_owed {     /* obligations, paid by tcp_output() */
         bool ack_now : 1, probe : 1, keepalive : 1, syn : 1, rst : 1;
         bool tail : 1;    /* a tail loss probe */
@@ -277,9 +282,12 @@ struct tcb {
     uint8_t quick_next; /* how many, after the next delayed ACK that was waited for */
     uint8_t backoff;    /* doublings of the RTO since it was last measured */
     uint8_t keep_probes;
-    bool read_round : 1; /* the round trip of read_ms is over */
-    uint16_t peer_uto;   /* ... its REMOTE_UTO */
-    uint16_t mss_max;    /* what the peer and the first link take: snd_mss where the path does */
+    bool read_round : 1;  /* the round trip of read_ms is over */
+    bool ecn_first : 1;   /* ecn_acc: no counter has come yet */
+    bool ecn_deaf : 1;    /* ... and what comes is none */
+    uint8_t ecn_owed : 3; /* ... marks since the last ACK, at most 7 */
+    uint16_t peer_uto;    /* ... its REMOTE_UTO */
+    uint16_t mss_max;     /* what the peer and the first link take: snd_mss where the path does */
     uint32_t user_timeout_ms; /* the user's or adopted; 0: the layer's; UINT32_MAX: none */
     uint32_t segs_in, segs_out, retrans, rto_fired, dup_acks_in;
     estab_time idle_at; /* keepalive, or the end of an orphan's FIN-WAIT-2 */
@@ -295,8 +303,10 @@ struct tcp_synq { /* passive SYN-RECEIVED */
     seq_t irs, iss;
     uint32_t ts_recent;
     uint32_t listener; /* slot; the entry ends with it at the latest */
-    uint8_t retries : 7;
+    uint8_t retries : 4;
     bool acked : 1;          /* without text, which its listener waits for */
+    bool ecn_acc : 1;        /* RFC 9768; without ecn_ok: and nothing of ours is ECT */
+    uint8_t ecn_syn : 2;     /* ... the IP-ECN field of the latest SYN */
     uint8_t challenge_s : 7; /* tcp_second() of the last challenge ACK */
     bool cookie : 1;         /* its ISN is one: tcp_cookie_number() */
     uint8_t snd_wscale : 4, rcv_wscale : 4;
@@ -787,13 +797,27 @@ void tcp_buffer_acked(struct tcb *t);                     /* something new, and 
 void tcp_buffer_set(struct tcb *t, bool snd, uint32_t size);
 
 /* ---- tcp_ecn.c ---- */
-bool tcp_ecn_asked(const struct seg *g);
-uint8_t tcp_ecn_syn_flags(const struct tcb *t); /* of the SYN or SYN,ACK to send */
+/* What a SYN asks for, if its listener grants it: q->ecn_ok, ecn_acc, ecn_syn. */
+void tcp_ecn_grant(struct tcp_synq *q, const struct seg *g);
+/* The SYN again.  false: it asks for the other kind of ECN, and the opening must end. */
+bool tcp_ecn_syn_again(struct tcp_synq *q, const struct seg *g);
+void tcp_ecn_synack_again(struct tcp_synq *q);                /* one more, q->retries */
+void tcp_ecn_synack(const struct tcp_synq *q, struct seg *g); /* its flags */
+void tcp_ecn_take_over(struct tcb *t, const struct tcp_synq *q);
+bool tcp_ecn_asks(const struct tcb *t);             /* in the SYN that goes now */
+void tcp_ecn_syn_put(struct tcb *t, struct seg *g); /* flags of the SYN or SYN,ACK to send */
 void tcp_ecn_syn_arrives(struct tcb *t, const struct seg *g);
 void tcp_ecn_text(struct tcb *t, const struct seg *g); /* acceptable, and t->ecn_ok */
-/* An ACK of something new, before it takes effect; true: it echoes a mark, and must not let the
- * window grow. */
-bool tcp_ecn_echoed(struct tcb *t, const struct seg *g, const struct cc_sample *s);
+/* With t->ecn_acc: an acceptable segment, text or not; a SYN,ACK again; ACE of one that comes, and
+ * of one to send. */
+void tcp_ecn_count(struct tcb *t, const struct seg *g);
+void tcp_ecn_synack_came_again(struct tcb *t, const struct seg *g);
+void tcp_ecn_feedback(struct tcb *t, const struct seg *g);
+void tcp_ecn_ace(const struct tcb *t, struct seg *g);
+void tcp_ecn_shake_put(struct tcb *t, struct seg *g); /* a bare ACK, with t->ecn_shake */
+/* An ACK of something new, before it takes effect; sets s->marked.  true: it tells of a mark. */
+bool tcp_ecn_echoed(struct tcb *t, const struct seg *g, struct cc_sample *s);
+void tcp_ecn_reduced(struct tcb *t); /* the window is, for another reason: CWR says so too */
 void tcp_ecn_mark(struct tcb *t, struct seg *g); /* a segment of new text */
 
 /* ---- tcp_fastopen.c ---- */

@@ -152,7 +152,7 @@ static bool reduce(struct tcb *t)
     tcp_undo_begin(t);
     if (!seq_lt(t->snd.una, w->reduced)) /* or a mark in the same window has done it, RFC 3168 */
         tcp_cc(t)->on_loss(&t->cc, &t->w->cc, &s);
-    t->ecn_cwr = t->ecn_ect;
+    tcp_ecn_reduced(t);
     return true;
 }
 
@@ -193,6 +193,9 @@ static bool is_duplicate(const struct tcb *t, const struct seg *g, bool sack_new
         return false;
     if (t->sack_ok && g->opt.nsack > 0)
         return sack_news;
+    /* RFC 9768 section 3.2.2.5.1: an ACK of ACKs that came marked has no SACK blocks. */
+    if (t->sack_ok && t->ecn_acc && tcp_cc(t)->counts_marks)
+        return false;
     return g->len == 0 && tcp_seg_wnd(t, g) == t->snd.wnd && t->snd.wnd != 0;
 }
 
@@ -298,7 +301,6 @@ void tcp_ack_advance(struct tcb *t, const struct seg *g)
     if (news.any && !(news.last.flags & RUN_RESENT)) /* of each ACK, not of an octet at a time */
         s.rtt = ESTAB_US(tcp_us(t->layer) - news.last.sent_us);
     marked = tcp_ecn_echoed(t, g, &s);
-    s.marked = marked ? acked : 0;
     text = acked - (t->fin_sent && seq_eq(g->ack, t->snd.nxt) ? 1 : 0);
     ring_drop(&w->snd, &t->layer->pool, text, false);
     t->snd.una = g->ack;

@@ -111,6 +111,8 @@ static enum verdict check_seq(struct tcb *t, struct seg *g)
     if (g->flags & (SEG_RST | SEG_SYN))
         return GO_ON;
     if (tcp_acceptable(t->rcv.nxt, tcp_rcv_wnd(t), g)) {
+        if (t->ecn_acc)
+            tcp_ecn_count(t, g);
         tcp_trim(t, g);
         return GO_ON;
     }
@@ -185,6 +187,8 @@ static enum verdict check_syn(struct tcb *t, const struct seg *g)
 {
     if (!(g->flags & SEG_SYN))
         return GO_ON;
+    if (t->ecn_acc)
+        tcp_ecn_synack_came_again(t, g);
     tcp_challenge_ack(t);
     tcp_drop(t, g, RULE_BLIND_SYN);
     return STOP;
@@ -275,6 +279,8 @@ static enum verdict check_ack(struct tcb *t, const struct seg *g)
         t->routed |= tcp_route_arrives(t->layer, TCP_REF(TCP_REF_TCB, t->slot), &t->path, g->route);
     if (t->w)
         t->w->unanswered = 0;
+    if (t->ecn_acc)
+        tcp_ecn_feedback(t, g);
     tcp_ack_advance(t, g);
     tcp_window_update(t, g);
 
@@ -364,7 +370,9 @@ static void arrive_synchronized(struct tcb *t, struct seg *g)
  * some 25 of 90 ns a segment in bulk, and a pass over the text of every message. */
 bool tcp_predicted(const struct tcb *t, const struct seg *g)
 {
-    return t->state == ESTAB_ESTABLISHED && (g->flags & ~SEG_PSH) == SEG_ACK &&
+    const uint8_t ace = t->ecn_acc ? SEG_ECE | SEG_CWR : 0;
+
+    return t->state == ESTAB_ESTABLISHED && (g->flags & ~(SEG_PSH | ace)) == SEG_ACK &&
            seq_eq(g->seq, t->rcv.nxt) && seq_le(t->snd.una, g->ack) && seq_le(g->ack, t->snd.nxt) &&
            t->w && !t->w->ahead && !t->w->fin_ahead && g->len > 0 && g->len <= tcp_rcv_wnd(t) &&
            g->wnd > 0 && t->snd.wnd > 0 && !t->orphan && !t->rd_shut &&
@@ -389,6 +397,8 @@ void tcp_predicted_arrives(struct tcb *t, struct seg *g)
     t->segs_in += g->nsegs;
     t->keep_probes = 0;
     remember_ts(t, g);
+    if (t->ecn_acc)
+        tcp_ecn_feedback(t, g);
     if (news) {
         t->w->unanswered = 0;
         tcp_ack_advance(t, g);

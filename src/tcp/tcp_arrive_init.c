@@ -150,7 +150,7 @@ static void syn_arrives(struct tcb *t, struct seg *g)
     tcp_established(t);
     if (t->fin_queued) /* CLOSE waited, after Fast Open */
         tcp_enter(t, ESTAB_FIN_WAIT_1, ESTAB_BY_USER);
-    if (t->ecn_ok)
+    if (t->ecn_ok && !t->ecn_acc)
         rule_count(t->layer->rules, RULE_ECN_SETUP);
     g->flags &= (uint8_t)~SEG_SYN;
     g->seq = t->rcv.nxt;

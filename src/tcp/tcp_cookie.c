@@ -174,8 +174,8 @@ void tcp_cookie_number(struct tcb *t, struct tcp_synq *q)
 
     q->cookie = !has_come_back(&l->cookies[l->cookie_turn], hash);
     if (q->cookie)
-        q->ecn_ok = false; /* a cookie does not keep it, so it is not offered */
-    else                   /* an old duplicate of its SYN: not the number that its old ACK has */
+        q->ecn_ok = q->ecn_acc = false; /* a cookie does not keep it, so it is not offered */
+    else /* an old duplicate of its SYN: not the number that its old ACK has */
         q->iss = tcp_isn(l, &k);
 }
 

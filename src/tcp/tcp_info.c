@@ -93,6 +93,7 @@ void tcp_info(const struct tcb *t, struct estab_tcp_info *i)
     i->peer_user_timeout = tcp_uto_dur(t->peer_uto);
     i->pacing_rate = t->state == ESTAB_CLOSED ? 0 : tcp_pace_rate(t);
     i->ecn_ok = t->ecn_ok;
+    i->ecn_accurate = t->ecn_acc;
     i->ecn_seen = t->ecn_seen;
     i->fastopen_ok = t->fastopen_ok;
     memcpy(i->cc, tcp_cc(t)->name, strlen(tcp_cc(t)->name) + 1);
@@ -111,7 +112,8 @@ void synq_info(const struct tcp_layer *l, uint32_t slot, struct estab_tcp_info *
     i->snd_mss = q->mss;
     i->ts_ok = q->ts_ok;
     i->sack_ok = q->sack_ok;
-    i->ecn_ok = q->ecn_ok;
+    i->ecn_ok = q->ecn_ok || q->ecn_acc;
+    i->ecn_accurate = q->ecn_acc;
     i->snd_wscale = q->snd_wscale;
     i->mem = sizeof *q;
     i->orphan = true;

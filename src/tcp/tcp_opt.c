@@ -36,7 +36,7 @@ void tcp_opt_syn(struct tcb *t, const struct seg *g)
     tcp_mtu_begin(t);
     t->ws_ok = set->window_scale && (o->has & OPT_WS);
     if (t->ws_ok) {
-        t->snd_wscale = o->ws;
+        t->snd_wscale = o->ws & 0xfu;
     } else {
         t->snd_wscale = 0;
         t->rcv_wscale = 0; /* RFC 7323 section 2.2: both or none */

@@ -126,9 +126,12 @@ static void begin(struct tcb *t, struct seg_out *o, seq_t seq, uint8_t flags)
     o->g.text.len = o->g.text.n = 0;
     o->g.opt.has = o->g.opt.nsack = o->g.opt.fo_len = 0;
     o->g.opt.fo_exp = false;
-    if (t->ecn_ect && tcp_cc(t)->counts_marks) /* RFC 8257 section 3.6: what is not is dropped */
+    if (t->ecn_ect && tcp_cc(t)->counts_marks &&
+        !(flags & SEG_SYN)) /* RFC 8257 section 3.6: what is not is dropped */
         o->g.tos = ECN_ECT0;
-    if (t->ecn_echo && (flags & (SEG_ACK | SEG_SYN | SEG_RST)) == SEG_ACK)
+    if (t->ecn_acc && !(flags & SEG_SYN))
+        tcp_ecn_ace(t, &o->g);
+    else if (t->ecn_echo && (flags & (SEG_ACK | SEG_SYN | SEG_RST)) == SEG_ACK)
         o->g.flags |= SEG_ECE;
     if (t->ts_ok && !(flags & SEG_SYN)) {
         o->g.opt.has = OPT_TS;
@@ -179,6 +182,7 @@ static void finish(struct tcb *t, struct seg_out *o, struct tcp_frames *out)
     }
     if (o->g.flags & SEG_ACK) {
         t->owed.ack_now = false;
+        t->ecn_owed = 0;
         t->rcv.acked = t->rcv.nxt;
         if (t->w)
             t->w->due[TCP_T_DELACK] = ESTAB_NEVER;
@@ -218,7 +222,7 @@ static bool send_syn(struct tcb *t, struct tcp_frames *out)
         return false;
     t->owed.syn = false;
     begin(t, &o, t->snd.una, reply ? SEG_SYN | SEG_ACK : SEG_SYN);
-    o.g.flags |= tcp_ecn_syn_flags(t);
+    tcp_ecn_syn_put(t, &o.g);
     tcp_opt_offer(t, &o.g.opt, reply);
     n = tcp_fastopen_offer(t, &o.g.opt);
     if (seq_eq(t->snd.nxt, t->snd.una)) {
@@ -407,8 +411,10 @@ static uint32_t sendable(struct tcb *t, uint32_t unsent, uint32_t frames)
     const struct estab_port_caps *caps = &t->layer->ip->ports[t->path.port].caps;
     uint32_t mss = tcp_eff_mss(t), pipe = tcp_pipe(t), room;
     /* The urgent pointer counts from each segment's own number: no run of segments has one. A link
-     * that cuts up by itself may repeat CWR, and not repeat the IP options of a source route. */
-    bool alone = w->snd_urgent || t->routed || (t->ecn_cwr && caps->gso_max);
+     * that cuts up by itself may repeat CWR, and not repeat the IP options of a source route;
+     * whoever cuts has CWR on the first alone, also where it is a bit of ACE. */
+    bool alone =
+        w->snd_urgent || t->routed || (t->ecn_cwr && caps->gso_max) || (t->ecn_acc && t->r_cep & 2);
     uint32_t most = alone || unsent <= mss ? mss : run_max(caps, mss, frames);
     uint32_t n = unsent < most ? unsent : most;
     uint32_t usable = tcp_window_usable(t);
@@ -602,6 +608,8 @@ static bool send_ack(struct tcb *t, struct tcp_frames *out)
     if (t->owed.dup_acks > 0)
         t->owed.dup_acks--;
     begin(t, &o, empty_seq(t), SEG_ACK);
+    if (t->ecn_shake)
+        tcp_ecn_shake_put(t, &o.g);
     finish(t, &o, out);
     return true;
 }
@@ -652,6 +660,8 @@ static bool output(struct tcb *t, struct tcp_frames *out)
     if (!t->syn_acked) /* SYN-RECEIVED, or FIN-WAIT-1 by a CLOSE in it: the FIN waits for the SYN's
                           ACK; text does after an ordinary SYN */
         return send_syn(t, out) || (tcp_is_early(t) && send_new(t, out)) || send_ack(t, out);
+    if (t->ecn_shake && t->active && send_ack(t, out)) /* RFC 9768 section 3.2.2.1: before text */
+        return true;
     if (t->w && (send_ack_before(t, out) || send_tail_probe(t, out) || send_queue(t, out) ||
                  send_window_probe(t, out)))
         return true;

@@ -164,8 +164,9 @@ static void synq_fill(struct tcp_synq *q, const struct tcb *t, const struct seg 
                            .challenge_s = TCP_SECOND_NEVER,
                            .ws_ok = set->window_scale && (g->opt.has & OPT_WS),
                            .ts_ok = set->timestamps && (g->opt.has & OPT_TS),
-                           .sack_ok = set->sack && (g->opt.has & OPT_SACK_OK),
-                           .ecn_ok = t->ecn != ESTAB_ECN_OFF && tcp_ecn_asked(g)};
+                           .sack_ok = set->sack && (g->opt.has & OPT_SACK_OK)};
+    if (t->ecn != ESTAB_ECN_OFF)
+        tcp_ecn_grant(q, g);
     memcpy(q->peer, k->peer, 16);
     if (q->mss > own)
         q->mss = own;
@@ -322,9 +323,7 @@ struct tcb *synq_tcb(struct tcp_layer *l, const struct tcp_synq *q, const struct
     t->snd_wscale = q->snd_wscale;
     t->rcv_wscale = q->rcv_wscale;
     t->sack_ok = q->sack_ok;
-    t->ecn_ok = t->ecn_ect = q->ecn_ok;
-    if (t->ecn_ok)
-        rule_count(l->rules, RULE_ECN_SETUP);
+    tcp_ecn_take_over(t, q);
     t->ts_ok = q->ts_ok;
     t->ts_recent = q->ts_recent;
     t->ts_recent_s = (uint32_t)(l->env->now / 1000000000u);
@@ -411,10 +410,13 @@ void synq_segment_arrives(struct tcp_layer *l, uint32_t slot, struct seg *g)
     uint16_t wnd = synq_window(listener);
 
     /* Departs from RFC 9293 section 3.10.7.4, first: the SYN once more is not answered with an ACK
-     * but with the SYN,ACK again, which was lost (section 3.8.1).
-     * A SYN without ECN ends ECN (RFC 3168 section 6.1.1.1). */
+     * but with the SYN,ACK again, which was lost (section 3.8.1). */
     if ((g->flags & (SEG_SYN | SEG_ACK | SEG_RST)) == SEG_SYN && seq_eq(g->seq, q->irs)) {
-        q->ecn_ok &= tcp_ecn_asked(g);
+        if (!tcp_ecn_syn_again(q, g)) {
+            tcp_reply_rst(l, &q->path, q->peer, g, ESTAB_SYN_RECEIVED, RULE_ECN_MIXED);
+            synq_end(l, slot, ESTAB_LISTEN, ESTAB_BY_SEGMENT);
+            return;
+        }
         q->fo_give &= (g->opt.has & OPT_FO) != 0;
         if (g->route)
             (void)tcp_route_arrives(l, TCP_REF(TCP_REF_SYNQ, slot), &q->path, g->route);
@@ -510,7 +512,8 @@ static void emit_synack(struct tcp_layer *l, const struct tcp_synq *q, const str
     o.g.dport = q->pport;
     o.g.seq = q->iss;
     o.g.ack = seq_add(q->irs, 1);
-    o.g.flags = SEG_SYN | SEG_ACK | (q->ecn_ok ? SEG_ECE : 0);
+    o.g.flags = SEG_SYN | SEG_ACK;
+    tcp_ecn_synack(q, &o.g);
     o.g.opt.has = (uint8_t)(OPT_MSS | (q->ws_ok ? OPT_WS : 0) | (q->sack_ok ? OPT_SACK_OK : 0) |
                             (q->ts_ok ? OPT_TS : 0));
     o.g.opt.mss = tcp_mss_announce(l, &q->path, q->peer, listener->user_mss);
@@ -589,6 +592,7 @@ static void synack_timeout(struct tcp_layer *l, uint32_t slot)
     }
     slot_del(&l->synqs, &l->synq_by_retries[q->retries], slot, SYNQ_LINK);
     q->retries++;
+    tcp_ecn_synack_again(q);
     schedule(l, slot);
     if (q->acked && q->retries < deferred_for(l, listener_of(l, q)))
         return; /* there is nothing to ask for, yet */

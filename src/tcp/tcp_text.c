@@ -242,7 +242,8 @@ bool tcp_text(struct tcb *t, struct seg *g)
         return false;
     }
     tcp_buffer_text(t, g);
-    if (t->ecn_ok && g->text.len > 0) /* what is outside the window is gone [RFC3168-6.1.5-2] */
+    if (t->ecn_ok && !t->ecn_acc &&
+        g->text.len > 0) /* what is outside the window is gone [RFC3168-6.1.5-2] */
         tcp_ecn_text(t, g);
     if (!seq_eq(g->seq, t->rcv.nxt)) {
         if (!tcb_work(t)) {

@@ -118,6 +118,7 @@ static void syn_timeout(struct tcb *t)
 {
     const struct tcp_settings *set = &t->layer->set;
     struct tcp_work *w = t->w;
+    bool asked;
 
     if (tcp_user_deadline(t) <= t->layer->env->now) {
         give_up(t, RULE_USER_TIMEOUT);
@@ -128,11 +129,12 @@ static void syn_timeout(struct tcb *t)
         give_up(t, RULE_RETRIES);
         return;
     }
+    asked = t->state == ESTAB_SYN_SENT && tcp_ecn_asks(t);
     w->retries++;
     back_off(t);
-    if (!w->syn_lost && t->state == ESTAB_SYN_SENT && tcp_ecn_syn_flags(t) != 0)
-        rule_count(t->layer->rules, RULE_ECN_FALLBACK);
     w->syn_lost = true;
+    if (asked && !tcp_ecn_asks(t))
+        rule_count(t->layer->rules, RULE_ECN_FALLBACK);
     w->rtt_at = ESTAB_NEVER;
     t->rto_fired++;
     rule_count(t->layer->rules, RULE_SYN_AGAIN);
@@ -168,7 +170,7 @@ static void rexmt_timeout(struct tcb *t)
         tcp_undo_begin(t);
     tcp_frto_begin(t);
     tcp_cc(t)->on_rto(&t->cc, &w->cc, &s, w->retries == 0 && !seq_lt(t->snd.una, w->reduced));
-    t->ecn_cwr = t->ecn_ect;
+    tcp_ecn_reduced(t);
     if (w->retries < UINT8_MAX)
         w->retries++;
     reach_r1(t);

@@ -97,7 +97,7 @@ int tcp_open_active(struct tcb *t, const struct estab_addr *peer)
     t->rcv_mss = tcp_mss_announce(l, &t->path, t->peer, t->user_mss);
     t->mss_max = t->rcv_mss; /* until the peer's is known */
     tcp_mtu_begin(t);
-    t->rcv_wscale = l->set.window_scale ? tcp_wscale_for(t) : 0;
+    t->rcv_wscale = (l->set.window_scale ? tcp_wscale_for(t) : 0) & 0xfu;
     t->w->snd_up = t->w->small_end = t->snd.nxt;
     sent_clear(&t->w->sent, &t->layer->pool, t->snd.nxt);
     tcp_fastopen_open(t);

@@ -141,6 +141,10 @@
     X(ECN_SETUP, "ecn-setup", "RFC 3168 section 6.1.1: both ends use ECN")                         \
     X(ECN_MARKED, "ecn-marked", "RFC 3168 section 6.1.3: CE, echoed until CWR")                    \
     X(ECN_REDUCED, "ecn-reduced", "RFC 3168 section 6.1.3: CWR, the echo ends")                    \
+    X(ECN_ACCURATE, "ecn-accurate", "RFC 9768 section 3.1.1: both ends count marks")               \
+    X(ECN_MIXED, "ecn-mixed", "RFC 9768 section 3.1.5: one SYN asks for each kind: RST")           \
+    X(ECN_MANGLED, "ecn-mangled",                                                                  \
+      "RFC 9768 section 3.2.2.3, 3.2.2.4: the path, or the peer, rewrites it")                     \
     /* TCP: TIME-WAIT */                                                                           \
     X(TIME_WAIT_RST, "time-wait-rst", "RFC 1337 section 3: ignored")                               \
     X(TIME_WAIT_FIN, "time-wait-fin", "RFC 9293 section 3.10.7.4, eighth: ACK, restart 2 MSL")     \

@@ -24,7 +24,8 @@ enum { /* the flags octet; as ESTAB_FIN ... */
        SEG_ECE = 0x40,
        SEG_CWR = 0x80,
 };
-enum { /* struct tcp_opts.has */
+enum { SEG_AE = 0x1 }; /* of the reserved bits: RFC 9768 section 3.1 */
+enum {                 /* struct tcp_opts.has */
        OPT_MSS = 1,
        OPT_WS = 2,
        OPT_SACK_OK = 4,
@@ -54,7 +55,7 @@ struct seg {
     uint16_t up;
     uint16_t sport, dport;
     uint8_t flags;
-    uint8_t reserved; /* the four bits after the data offset; AE (RFC 9768) is 0x1 */
+    uint8_t reserved; /* the four bits after the data offset; SEG_AE is one of them */
     uint8_t tos;      /* of the IP header: ECN marks */
     bool syn_wnd;     /* the window came on a SYN: never scaled, RFC 7323 section 2.2 */
     uint16_t nsegs;   /* segments this stands for: 1, or what GRO or the link merged */

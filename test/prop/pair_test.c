@@ -65,7 +65,8 @@ static void host_of(struct lab *l, struct estab_config *c)
     c->timestamps = !lab_once_in(l, 3);
     c->window_scale = !lab_once_in(l, 3);
     c->sack = !lab_once_in(l, 3);
-    c->ecn = (uint8_t)PICK(l, ESTAB_ECN_OFF, ESTAB_ECN_PASSIVE, ESTAB_ECN_ACTIVE, ESTAB_ECN_ACTIVE);
+    c->ecn =
+        (uint8_t)PICK(l, ESTAB_ECN_OFF, ESTAB_ECN_PASSIVE, ESTAB_ECN_ACTIVE, ESTAB_ECN_ACCURATE);
     c->sndbuf = PICK(l, 2048, 4096, 16384, 65536, 512 << 10);
     c->rcvbuf = PICK(l, 2048, 4096, 16384, 65536, 512 << 10, 2 << 20);
     c->msl = ESTAB_S(31); /* longer than anything wanders, as RFC 9293 section 3.4.2 wants */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* ecn_test.c - explicit congestion notification, RFC 3168 section 6.1, packet by packet. */
+/* ecn_test.c - explicit congestion notification, RFC 3168 section 6.1 and RFC 9768, packet by
+ * packet. */
 #include "hostile.h"
 
 #define SETUP (SEG_ECE | SEG_CWR)
@@ -151,27 +152,12 @@ static struct host *host_of_window(uint8_t segments)
 /* [SHLD-8, RFC3168-6.1.1-1] */
 static void passive_grants_what_is_asked(void **state)
 {
-    static const uint8_t others[] = {0, SEG_ECE, SEG_CWR};
     struct host *h = *state;
     struct peer p = stranger(h, 1000);
 
     open_asking(&p, SETUP, SEG_ECE);
-    for (size_t i = 0; i < sizeof others; i++) {
-        p = stranger(h, (uint16_t)(1001 + i));
-        open_asking(&p, others[i], 0);
-    }
-}
-
-/* RFC 9293 section 3.1: what a later protocol says in the reserved bits is no reason to refuse; RFC
- * 9768 section 3.1.2 falls back to the answer of RFC 3168. */
-static void accurate_ecn_falls_back(void **state)
-{
-    struct peer p = stranger(*state, 1000);
-
-    send_seg(&p,
-             (struct sg){.flags = SEG_SYN | SETUP, .reserved = 1, .seq = p.seq++, .wnd = 60000});
-    assert_answer(&p, SEG_SYN | SEG_ACK | SEG_ECE);
-    assert_int_equal(the_answer(&p)->g.reserved, 0);
+    p = stranger(h, 1001);
+    open_asking(&p, 0, 0);
 }
 
 static void a_marked_syn_gets_no_ecn(void **state)
@@ -197,7 +183,7 @@ static void off_grants_nothing(void **state)
     open_asking(&p, SETUP, 0);
     assert_int_equal(estab_getopt(h->s, p.k, ESTAB_O_ECN, &val), 0);
     assert_int_equal(val, ESTAB_ECN_OFF);
-    assert_int_equal(estab_setopt(h->s, h->listener, ESTAB_O_ECN, 3), ESTAB_E_INVAL);
+    assert_int_equal(estab_setopt(h->s, h->listener, ESTAB_O_ECN, 4), ESTAB_E_INVAL);
     assert_int_equal(estab_setopt(h->s, p.k, ESTAB_O_ECN, ESTAB_ECN_ACTIVE), ESTAB_E_INVAL);
 }
 
@@ -730,13 +716,300 @@ static void dctcp_asks_and_counts(void **state)
     host_end(h);
 }
 
+/* ---- Accurate ECN, RFC 9768: ACE is AE, CWR and ECE as a number ---- */
+
+static uint8_t ace_of_answer(const struct answer *a)
+{
+    return (uint8_t)((a->g.reserved & SEG_AE) << 2 | (a->g.flags & SETUP) >> 6);
+}
+
+static struct sg with_ace(const struct peer *p, uint8_t flags, uint8_t ace)
+{
+    return (struct sg){.flags = (uint8_t)(flags | (ace & 3) << 6),
+                       .reserved = ace >> 2,
+                       .seq = p->seq,
+                       .ack = flags & SEG_ACK ? p->ack : 0,
+                       .wnd = 60000};
+}
+
+static uint32_t say_ace(struct peer *p, uint8_t ace, const void *text, size_t len, uint8_t tos)
+{
+    struct sg s = with_ace(p, SEG_ACK, ace);
+    uint32_t n;
+
+    s.text = text;
+    s.len = len;
+    n = send_marked(p, s, tos);
+    p->seq += (uint32_t)len;
+    return n;
+}
+
+/* The peer's SYN; then the ACK of the answer. */
+static struct peer open_accurate(struct host *h, uint16_t pport, uint8_t ace)
+{
+    static const uint8_t mss[] = {2, 4, MSS >> 8, MSS & 0xff};
+    struct peer p = stranger(h, pport);
+    struct sg s = with_ace(&p, SEG_SYN, 7);
+
+    s.opts = mss;
+    s.opts_len = sizeof mss;
+    send_seg(&p, s);
+    p.seq++;
+    assert_int_equal(ace_of_answer(the_answer(&p)), 2);
+    p.irs = the_answer(&p)->g.seq.n;
+    p.ack = p.una = p.irs + 1;
+    say_ace(&p, ace, NULL, 0, 0);
+    assert_int_equal(estab_accept(h->s, h->listener, &p.k, NULL), 0);
+    assert_true(info_of(&p).ecn_accurate);
+    return p;
+}
+
+/* Section 3.1.2, table 2, and section 3.1.3. */
+static void table_of_a_server(void **state)
+{
+    static const uint8_t shake[] = {2, [ECN_ECT1] = 3, [ECN_ECT0] = 4, [ECN_CE] = 6};
+    struct host *h = *state;
+    uint16_t pport = 1000;
+
+    for (uint8_t ace = 0; ace < 8; ace++)
+        for (uint8_t tos = 0; tos <= ECN_CE; tos++) {
+            struct peer p = stranger(h, pport++);
+            uint8_t granted = shake[tos];
+
+            if (ace == 0 || ace == 3) /* not asked; RFC 3168, whose SYN is never ECT */
+                granted = ace == 3 && tos == 0;
+            send_marked(&p, with_ace(&p, SEG_SYN, ace), tos);
+            assert_int_equal(ace_of_answer(the_answer(&p)), granted);
+            assert_int_equal(the_answer(&p)->ip.tos, 0);
+        }
+}
+
+static void table_of_a_client(void **state)
+{
+    static const struct {
+        bool ok, accurate, ect;
+    } mode[8] = {[1] = {true, false, true}, [2] = {true, true, true}, [3] = {true, true, false},
+                 [4] = {true, true, false}, [5] = {true, true, true}, [6] = {true, true, false}};
+    struct host *h = *state;
+
+    for (uint8_t ace = 0; ace < 8; ace++) {
+        struct peer p = stranger(h, (uint16_t)(1000 + ace));
+
+        assert_int_equal(ace_of_answer(connect_active(&p, ESTAB_ECN_ACCURATE)), 7);
+        assert_int_equal(the_answer(&p)->ip.tos, 0);
+        mark(h);
+        send_seg(&p, with_ace(&p, SEG_SYN | SEG_ACK, ace));
+        p.seq++;
+        assert_int_equal(info_of(&p).ecn_ok, mode[ace].ok);
+        assert_int_equal(info_of(&p).ecn_accurate, mode[ace].accurate);
+        assert_int_equal(counted(h, RULE_ECN_ACCURATE), mode[ace].accurate);
+        assert_int_equal(ace_of_answer(the_answer(&p)), mode[ace].accurate ? 2 : 0);
+        user_sends(&p, "text", 4);
+        drain(h);
+        assert_int_equal(the_answer(&p)->ip.tos, mode[ace].ect ? ECN_ECT0 : 0);
+        assert_int_equal(ace_of_answer(the_answer(&p)), mode[ace].accurate ? 5 : 0);
+        estab_abort(h->s, p.k);
+        drain(h);
+    }
+}
+
+/* Section 3.1.5: one SYN asks for each kind. */
+static void both_kinds_are_reset(void **state)
+{
+    struct host *h = *state;
+    static const uint8_t cases[][2] = {{3, 7}, {7, 3}};
+
+    for (size_t i = 0; i < 2; i++) {
+        struct peer p = stranger(h, (uint16_t)(1000 + i));
+
+        send_seg(&p, with_ace(&p, SEG_SYN, cases[i][0]));
+        mark(h);
+        send_seg(&p, with_ace(&p, SEG_SYN, cases[i][1]));
+        assert_int_equal(the_answer(&p)->g.flags, SEG_RST | SEG_ACK);
+        assert_int_equal(counted(h, RULE_ECN_MIXED), 1);
+        p.seq++;
+        p.ack = 1;
+        say(&p, SEG_ACK, NULL, 0);
+        assert_int_equal(estab_accept(h->s, h->listener, &p.k, NULL), ESTAB_E_AGAIN);
+    }
+}
+
+/* Section 3.1.2: each end has the mode that the other's SYN would have given it as a server. */
+static void accurate_simultaneous_open(void **state)
+{
+    static const uint8_t answer[8] = {0, 2, 2, 1, 2, 2, 2, 2};
+    struct host *h = *state;
+
+    for (uint8_t ace = 0; ace < 8; ace++) {
+        struct peer p = stranger(h, (uint16_t)(1000 + ace));
+        bool accurate = answer[ace] == 2;
+
+        connect_active(&p, ESTAB_ECN_ACCURATE);
+        send_seg(&p, with_ace(&p, SEG_SYN, ace));
+        assert_int_equal(ace_of_answer(the_answer(&p)), answer[ace]);
+        send_seg(&p, with_ace(&p, SEG_SYN | SEG_ACK, answer[ace]));
+        p.seq++;
+        assert_int_equal(state_of(&p), ESTAB_ESTABLISHED);
+        assert_int_equal(info_of(&p).ecn_ok, answer[ace] != 0);
+        assert_int_equal(info_of(&p).ecn_accurate, accurate);
+        assert_int_equal(ace_of_answer(the_answer(&p)), accurate ? 5 : 0);
+        estab_abort(h->s, p.k);
+        drain(h);
+    }
+}
+
+/* Section 3.2.2.5.1: where there is nothing to acknowledge, the third mark has an ACK. */
+static void marked_acks_are_told_of(void **state)
+{
+    struct peer p = open_accurate(*state, 1000, 2);
+
+    assert_int_equal(say_ace(&p, 5, NULL, 0, ECN_CE), 0);
+    assert_int_equal(say_ace(&p, 5, NULL, 0, ECN_CE), 0);
+    assert_int_equal(say_ace(&p, 5, NULL, 0, ECN_CE), 1);
+    assert_int_equal(ace_of_answer(the_answer(&p)), 0);
+    assert_int_equal(say_ace(&p, 5, NULL, 0, ECN_ECT0), 0);
+}
+
+/* What is not acceptable does not count; what comes out of order does. */
+static void what_counts(void **state)
+{
+    struct peer p = open_accurate(*state, 1000, 2);
+
+    p.seq += 1u << 20;
+    assert_int_equal(say_ace(&p, 5, "text", 4, ECN_CE), 1);
+    assert_int_equal(ace_of_answer(the_answer(&p)), 5);
+    p.seq -= (1u << 20);
+    say_ace(&p, 5, "text", 4, ECN_CE);
+    assert_int_equal(ace_of_answer(the_answer(&p)), 6);
+    p.seq += 4;
+    say_ace(&p, 5, "text", 4, ECN_CE);
+    assert_int_equal(ace_of_answer(the_answer(&p)), 7);
+}
+
+/* The window is halved once for all marks of a window; CWR is a bit of the count and nothing else.
+ */
+static void marks_halve_the_window_once(void **state)
+{
+    static uint8_t text[64 * MSS];
+    struct host *h = host_of_window(20);
+    struct peer p = open_accurate(h, 1000, 2);
+
+    (void)state;
+    user_sends(&p, text, 20 * MSS);
+    assert_int_equal(drain(h), 20);
+    for (uint32_t i = 0; i < 20; i++) {
+        assert_int_equal(ace_of_answer(&h->answers[i]), 5);
+        assert_int_equal(h->answers[i].ip.tos, ECN_ECT0);
+    }
+    p.ack += 4 * MSS;
+    say_ace(&p, 6, NULL, 0, 0);
+    assert_int_equal(info_of(&p).cwnd, 10 * MSS);
+    p.ack += 4 * MSS;
+    say_ace(&p, 0, NULL, 0, 0); /* two more, of the same window */
+    assert_int_equal(info_of(&p).cwnd, 10 * MSS);
+    p.ack += 12 * MSS;
+    say_ace(&p, 0, NULL, 0, 0);
+    user_sends(&p, text, 10 * MSS);
+    assert_in_range(drain(h), 10, 11);
+    assert_int_equal(h->answers[0].g.flags & SETUP, SEG_ECE); /* ACE is 5: no CWR */
+    p.ack += 10 * MSS;
+    say_ace(&p, 1, NULL, 0, 0);
+    assert_in_range(info_of(&p).cwnd, 5 * MSS, 6 * MSS);
+    host_end(h);
+}
+
+/* Section 3.2.2.2: an ACK that another has overtaken says nothing; one that stays says nothing. */
+static void old_counts_are_ignored(void **state)
+{
+    static uint8_t text[20 * MSS];
+    struct host *h = host_of_window(20);
+    struct peer p = open_accurate(h, 1000, 2);
+
+    (void)state;
+    user_sends(&p, text, sizeof text);
+    assert_int_equal(drain(h), 20);
+    p.ack += 16 * MSS; /* a long way: the count has not moved, so there was no mark */
+    say_ace(&p, 5, NULL, 0, 0);
+    assert_in_range(info_of(&p).cwnd, 20 * MSS, 40 * MSS);
+    p.ack -= 8 * MSS;
+    say_ace(&p, 6, NULL, 0, 0);
+    p.ack += 8 * MSS;
+    say_ace(&p, 4, "text", 4, 0);
+    p.ack += 1 * MSS;
+    say_ace(&p, 5, NULL, 0, 0);
+    assert_in_range(info_of(&p).cwnd, 20 * MSS, 40 * MSS);
+    host_end(h);
+}
+
+/* Table 4: the ACK of the SYN,ACK. */
+static void table_of_the_third_ack(void **state)
+{
+    static const bool ect[8] = {[1] = true, [2] = true, [5] = true, [7] = true};
+    struct host *h = *state;
+
+    for (uint8_t ace = 0; ace < 8; ace++) {
+        struct peer p = open_accurate(h, (uint16_t)(1000 + ace), ace);
+
+        user_sends(&p, "text", 4);
+        drain(h);
+        assert_int_equal(the_answer(&p)->ip.tos, ect[ace] ? ECN_ECT0 : 0);
+        assert_int_equal(ace_of_answer(the_answer(&p)), 5);
+    }
+}
+
+/* Section 3.2.2.4: a count that is zero from the first is none. */
+static void zeroed_counts_are_none(void **state)
+{
+    static uint8_t text[10 * MSS];
+    struct host *h = host_of_window(10);
+    struct peer p = open_accurate(h, 1000, 2);
+
+    (void)state;
+    user_sends(&p, text, sizeof text);
+    assert_int_equal(drain(h), 10);
+    p.ack += 5 * MSS;
+    say_ace(&p, 0, NULL, 0, 0);
+    assert_in_range(info_of(&p).cwnd, 10 * MSS, 20 * MSS);
+    assert_int_equal(counted(h, RULE_ECN_MANGLED), 1);
+    p.ack += 5 * MSS;
+    user_sends(&p, "text", 4);
+    drain(h);
+    assert_int_equal(the_answer(&p)->ip.tos, 0);
+    host_end(h);
+}
+
+/* Whoever cuts a long segment up leaves CWR on the first alone, but here it is a bit of the count.
+ */
+static void count_is_on_every_segment(void **state)
+{
+    static uint8_t text[4 * MSS];
+    struct host *h = *state;
+    struct peer p = open_accurate(h, 1000, 2);
+
+    say_ace(&p, 5, "text", 4, ECN_CE);
+    user_sends(&p, text, sizeof text);
+    assert_int_equal(drain(h), 4);
+    for (uint32_t i = 0; i < 4; i++)
+        assert_int_equal(ace_of_answer(&h->answers[i]), 6);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         hostile_test(passive_grants_what_is_asked),
         hostile_test(dctcp_echoes_mark_by_mark),
         hostile_test(dctcp_asks_and_counts),
-        hostile_test(accurate_ecn_falls_back),
+        hostile_test(table_of_a_server),
+        hostile_test(table_of_a_client),
+        hostile_test(table_of_the_third_ack),
+        hostile_test(both_kinds_are_reset),
+        hostile_test(accurate_simultaneous_open),
+        hostile_test(marked_acks_are_told_of),
+        hostile_test(what_counts),
+        cmocka_unit_test(marks_halve_the_window_once),
+        cmocka_unit_test(old_counts_are_ignored),
+        cmocka_unit_test(zeroed_counts_are_none),
+        hostile_test(count_is_on_every_segment),
         hostile_test(a_marked_syn_gets_no_ecn),
         hostile_test(off_grants_nothing),
         cmocka_unit_test(setting_is_every_sockets_default),

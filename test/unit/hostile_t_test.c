@@ -474,7 +474,7 @@ static void t4_urgent_syn(void **state)
  * must do to a connection of which everything is known.  RFC 5961 is part of it (the RFC demands
  * that), RFC 1337 and RFC 6191 for TIME-WAIT. */
 
-enum reply { NOTHING, ONE_ACK, SYN_ACK, SYN_ACK_ECN, RESET, ANYTHING };
+enum reply { NOTHING, ONE_ACK, SYN_ACK, SYN_ACK_ECN, SYN_ACK_ACCURATE, RESET, ANYTHING };
 
 struct outcome {
     enum estab_tcp_state st;
@@ -498,10 +498,18 @@ static struct outcome when_closed(const struct sg *s)
     return (struct outcome){ESTAB_CLOSED, s->flags & SEG_RST ? NOTHING : RESET};
 }
 
-/* RFC 3168 section 6.1.1: who asks for ECN gets it. */
+/* RFC 3168 section 6.1.1: who asks for ECN gets it; RFC 9768 section 3.1.3: one flag alone asks for
+ * Accurate ECN. */
 static enum reply syn_ack_to(const struct sg *s)
 {
-    return (s->flags & (SEG_ECE | SEG_CWR)) == (SEG_ECE | SEG_CWR) ? SYN_ACK_ECN : SYN_ACK;
+    switch (s->flags & (SEG_ECE | SEG_CWR)) {
+    case 0:
+        return SYN_ACK;
+    case SEG_ECE | SEG_CWR:
+        return SYN_ACK_ECN;
+    default:
+        return SYN_ACK_ACCURATE;
+    }
 }
 
 static struct outcome when_listening(const struct sg *s)
@@ -662,6 +670,8 @@ static bool reply_is(const struct peer *p, enum reply want, const struct sg *s)
         return g->flags == (SEG_SYN | SEG_ACK);
     case SYN_ACK_ECN:
         return g->flags == (SEG_SYN | SEG_ACK | SEG_ECE);
+    case SYN_ACK_ACCURATE:
+        return g->flags == (SEG_SYN | SEG_ACK | SEG_CWR);
     case RESET: /* section 3.10.7.1: numbers that the other end will believe */
         return acked ? g->flags == SEG_RST && g->seq.n == s->ack
                      : g->flags == (SEG_RST | SEG_ACK) && g->seq.n == 0 &&
@@ -866,7 +876,12 @@ static void t5_syn_with_ecn_and_reserved_bits(void **state)
                                      .reserved = reserved,
                                      .seq = p.seq++,
                                      .wnd = 1000});
-            assert_answer(&p, SEG_SYN | SEG_ACK | (ecn == 3 ? SEG_ECE : 0)); /* RFC 3168 */
+            /* RFC 9768 table 2, section 3.1.3 */
+            assert_answer(&p, SEG_SYN | SEG_ACK |
+                                  (reserved & SEG_AE ? SEG_CWR
+                                   : ecn == 3        ? SEG_ECE
+                                   : ecn != 0        ? SEG_CWR
+                                                     : 0));
             p.ack = h->answers[0].g.seq.n + 1;
             say(&p, (uint8_t)(SEG_ACK | ecn << 6), NULL, 0);
             assert_int_equal(estab_accept(h->s, h->listener, &p.k, NULL), 0);
