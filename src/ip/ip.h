@@ -263,7 +263,7 @@ static inline bool ip_has_output(const struct ip_layer *l, uint8_t port)
     return l->ports[port].queue_head != NULL;
 }
 /* What ip_pull() lent is free again: called at the beginning of every public call. */
-void ip_reap(struct ip_layer *l);
+RARE void ip_reap(struct ip_layer *l);
 static inline bool ip_has_lent(const struct ip_layer *l)
 {
     return l->pkt_lent || l->reass.lent;

@@ -506,10 +506,10 @@ struct tcb *tcb_new(struct tcp_layer *l); /* NULL: ceiling or no memory */
 bool tcp_ranges_need(struct tcp_layer *l, struct tcp_ranges **r);
 bool tcp_ranges_grow(struct tcp_layer *l, struct tcp_ranges *r);  /* to TCP_AHEAD_MAX, once */
 void tcp_ranges_free(struct tcp_layer *l, struct tcp_ranges **r); /* *r may be NULL */
-bool tcb_work(struct tcb *t);       /* makes sure t->w is there; false: no memory */
-void tcb_rest(struct tcb *t);       /* gives the work part back where nothing needs it */
-void tcb_release(struct tcb *t);    /* to the dead list; freed by tcp_reap() */
-void tcp_reap(struct tcp_layer *l); /* end of a public call */
+bool tcb_work(struct tcb *t);            /* makes sure t->w is there; false: no memory */
+void tcb_rest(struct tcb *t);            /* gives the work part back where nothing needs it */
+void tcb_release(struct tcb *t);         /* to the dead list; freed by tcp_reap() */
+RARE void tcp_reap(struct tcp_layer *l); /* end of a public call */
 static inline bool tcp_has_dead(const struct tcp_layer *l)
 {
     return l->dead.head != SLAB_NONE;
@@ -705,7 +705,7 @@ bool tcp_paws_ok(const struct tcb *t, const struct seg *g); /* tcp_opt.c */
 void tcp_ack_advance(struct tcb *t, const struct seg *g); /* tcp_ack.c */
 uint32_t tcp_pipe(const struct tcb *t);                   /* octets believed in the network */
 bool tcp_fin_acked(const struct tcb *t);
-void tcp_recover(struct tcb *t, uint32_t delivered); /* RACK says that something is lost */
+RARE void tcp_recover(struct tcb *t, uint32_t delivered); /* RACK says that something is lost */
 /* RFC 6298 (5.1) to (5.3) and the persist timer; restart: new octets were acknowledged. */
 void tcp_rexmt_arm(struct tcb *t, bool restart);
 void tcp_established(struct tcb *t);         /* first congestion window, RTO; EV_OUT */
@@ -722,7 +722,8 @@ void tcp_text_end(struct tcb *t);                /* FIN has had its turn: no tex
 void tcp_dsack(struct tcb *t, seq_t lo, seq_t hi);
 uint32_t tcp_sack_blocks(const struct tcb *t, struct range out[TCP_SACK_MAX], uint32_t max);
 /* tcp_sack.c; octets that are news */
-uint32_t tcp_sack_arrives(struct tcb *t, const struct seg *g, struct sent_news *news, bool *dsack);
+RARE uint32_t tcp_sack_arrives(struct tcb *t, const struct seg *g, struct sent_news *news,
+                               bool *dsack);
 void tcp_prr_begin(struct tcb *t, uint32_t delivered);
 /* An ACK in recovery; sets cwnd.  progress: SND.UNA has moved. */
 void tcp_prr_ack(struct tcb *t, uint32_t delivered, bool progress);
@@ -735,16 +736,16 @@ uint32_t tcp_rack_detect(struct tcb *t); /* octets that are lost now */
 bool tcp_tlp_may(const struct tcb *t);
 void tcp_tlp_arm(struct tcb *t);
 void tcp_tlp_sent(struct tcb *t, bool again);
-bool tcp_tlp_acked(struct tcb *t, const struct seg *g, bool dsack);
+RARE bool tcp_tlp_acked(struct tcb *t, const struct seg *g, bool dsack);
 
 /* ---- tcp_undo.c ---- */
 void tcp_undo_begin(struct tcb *t);
 void tcp_undo_resent(struct tcb *t, uint32_t n);
 void tcp_undo_dsack(struct tcb *t, seq_t lo, seq_t hi);
-bool tcp_undo_echo(struct tcb *t, const struct sent_news *news);
-void tcp_undo_expire(struct tcb *t);
+RARE bool tcp_undo_echo(struct tcb *t, const struct sent_news *news);
+RARE void tcp_undo_expire(struct tcb *t);
 void tcp_frto_begin(struct tcb *t);
-bool tcp_frto_ack(struct tcb *t, const struct sent_news *news, bool advances);
+RARE bool tcp_frto_ack(struct tcb *t, const struct sent_news *news, bool advances);
 
 /* ---- tcp_rate.c ---- */
 static inline uint32_t tcp_us(const struct tcp_layer *l) /* circular microseconds */
@@ -869,9 +870,9 @@ static inline uint32_t tcp_eff_mss(const struct tcb *t)
 /* ---- tcp_mtu.c ---- */
 void tcp_mtu_begin(struct tcb *t); /* mss_max is settled: snd_mss is what the path takes of it */
 void tcp_mtu_too_big(struct tcb *t, const struct ip_error *e); /* about something in flight */
-void tcp_mtu_timeout(struct tcb *t); /* all in flight has been declared lost */
-void tcp_mtu_acked(struct tcb *t);   /* something new, SND.UNA has moved */
-bool tcp_mtu_lost(struct tcb *t);    /* duplicate ACKs: true: of a probe, and it is dealt with */
+void tcp_mtu_timeout(struct tcb *t);    /* all in flight has been declared lost */
+RARE void tcp_mtu_acked(struct tcb *t); /* something new, SND.UNA has moved */
+bool tcp_mtu_lost(struct tcb *t);       /* duplicate ACKs: true: of a probe, and it is dealt with */
 void tcp_mtu_resent(struct tcb *t, seq_t lo, uint32_t n);
 /* Octets of new text that go as a probe now; 0: none do. */
 uint32_t tcp_mtu_seek(struct tcb *t, uint32_t unsent);

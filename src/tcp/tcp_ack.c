@@ -157,7 +157,7 @@ static bool reduce(struct tcb *t)
 }
 
 /* RFC 6582 section 3.2, step 2. [RFC5681-3.2-1, RFC6582-3.2-2] */
-static void fast_retransmit(struct tcb *t)
+static RARE void fast_retransmit(struct tcb *t)
 {
     struct tcp_work *w = t->w;
 
@@ -200,7 +200,7 @@ static bool is_duplicate(const struct tcb *t, const struct seg *g, bool sack_new
 }
 
 /* Where SACK blocks say what has arrived, RACK says what has not. [RFC5681-3.2-3] */
-static void duplicate_ack(struct tcb *t, uint32_t delivered)
+static RARE void duplicate_ack(struct tcb *t, uint32_t delivered)
 {
     struct tcp_work *w = t->w;
 
@@ -219,7 +219,7 @@ static void duplicate_ack(struct tcb *t, uint32_t delivered)
 }
 
 /* RFC 6582 section 3.2, step 3: what an ACK of new octets means in recovery. [RFC6582-3.2-1] */
-static void recovering_ack(struct tcb *t, uint32_t acked, uint32_t delivered)
+static RARE void recovering_ack(struct tcb *t, uint32_t acked, uint32_t delivered)
 {
     struct tcp_work *w = t->w;
     uint32_t mss = tcp_eff_mss(t), flight = seq_diff(t->snd.nxt, t->snd.una);

@@ -29,14 +29,12 @@ static void checksum(struct tcp_layer *l, const struct seg_out *o, uint32_t tcp_
 }
 
 /* One record a frame, whoever cuts the super-segment. */
-static void trace_frames(struct tcp_layer *l, const struct seg_out *o)
+static RARE void trace_frames(struct tcp_layer *l, const struct seg_out *o)
 {
     uint32_t mss = o->gso_size ? o->gso_size : o->text_len, left = o->text_len;
     struct seg_out part;
     uint8_t cwr = 0;
 
-    if (!l->env->trace)
-        return;
     part = *o;
     while (left > mss) {
         part.text_len = mss;
@@ -104,5 +102,6 @@ void tcp_emit(struct tcp_layer *l, const struct seg_out *o, struct tcp_frames *o
         gso_split(l->ip, o->path->port, &super, &out->f[out->n], &out->hdrs[out->n], n, &o->sums);
         out->n += n;
     }
-    trace_frames(l, o);
+    if (l->env->trace)
+        trace_frames(l, o);
 }

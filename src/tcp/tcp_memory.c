@@ -49,7 +49,7 @@ bool tcp_memory_refuses(struct tcp_layer *l)
 }
 
 /* Nothing is kept for later. */
-static void give_back(struct tcp_layer *l)
+static RARE void give_back(struct tcp_layer *l)
 {
     struct slab *all[] = {&l->tcbs,      &l->works,  &l->listeners, &l->synqs,
                           &l->timewaits, &l->extras, &l->ranges,    &l->sums};

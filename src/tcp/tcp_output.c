@@ -199,7 +199,7 @@ static seq_t empty_seq(const struct tcb *t)
     return seq_min(t->snd.nxt, seq_add(tcp_text_una(t), t->snd.wnd));
 }
 
-static bool send_rst(struct tcb *t, struct tcp_frames *out)
+static RARE bool send_rst(struct tcb *t, struct tcp_frames *out)
 {
     struct seg_out o;
 
@@ -312,7 +312,7 @@ static void send_again(struct tcb *t, seq_t seq, uint32_t n, bool fin, enum rule
  * big (RFC 4821 section 7.6.2) does not wait for what limited transmit has let out. [SHLD-16,
  * MAY-7]
  */
-static bool send_lost(struct tcb *t, struct tcp_frames *out)
+static RARE bool send_lost(struct tcb *t, struct tcp_frames *out)
 {
     struct tcp_work *w = t->w;
     uint32_t mss = tcp_eff_mss(t), pipe = tcp_pipe(t), n = 0;
@@ -483,13 +483,11 @@ static void send_next(struct tcb *t, uint32_t n, bool fin, enum rule why, struct
 
 /* RFC 8985 section 7.3: new text, whatever the congestion window; or else the last segment again.
  */
-static bool send_tail_probe(struct tcb *t, struct tcp_frames *out)
+static RARE bool send_tail_probe(struct tcb *t, struct tcp_frames *out)
 {
     uint32_t unsent = tcp_unsent(t), usable = tcp_window_usable(t), mss = tcp_eff_mss(t), n;
     bool fin = t->fin_queued && !t->fin_sent;
 
-    if (!t->owed.tail)
-        return false;
     t->owed.tail = false;
     if (!tcp_tlp_may(t) || seq_eq(t->snd.una, t->snd.nxt))
         return false;
@@ -554,14 +552,12 @@ static bool send_new(struct tcb *t, struct tcp_frames *out)
 
 /* RFC 9293 section 3.8.6.1 [MUST-36]: one octet of new text (or the FIN) beyond the closed window,
  * the same one until it is taken. */
-static bool send_window_probe(struct tcb *t, struct tcp_frames *out)
+static RARE bool send_window_probe(struct tcb *t, struct tcp_frames *out)
 {
     struct tcp_work *w = t->w;
     seq_t seq = t->snd.una;
     bool text;
 
-    if (!t->owed.probe)
-        return false;
     t->owed.probe = false;
     if (t->snd.wnd > 0 || !w)
         return false;
@@ -584,12 +580,10 @@ static bool send_window_probe(struct tcb *t, struct tcp_frames *out)
 
 /* RFC 9293 section 3.8.4: SEG.SEQ = SND.NXT - 1, no text [SHLD-12]: the peer must answer. [MAY-5]
  */
-static bool send_keepalive(struct tcb *t, struct tcp_frames *out)
+static RARE bool send_keepalive(struct tcb *t, struct tcp_frames *out)
 {
     struct seg_out o;
 
-    if (!t->owed.keepalive)
-        return false;
     t->owed.keepalive = false;
     rule_count(t->layer->rules, RULE_KEEPALIVE);
     begin(t, &o, seq_sub(t->snd.nxt, 1), SEG_ACK);
@@ -615,13 +609,11 @@ static bool send_ack(struct tcb *t, struct tcp_frames *out)
 }
 
 /* RFC 8257 section 3.2: what came before the marks began, or ended, is acknowledged by itself. */
-static bool send_ack_before(struct tcb *t, struct tcp_frames *out)
+static RARE bool send_ack_before(struct tcb *t, struct tcp_frames *out)
 {
     uint32_t wnd;
     struct seg_out o;
 
-    if (!t->owed.before)
-        return false;
     t->owed.before = false;
     begin(t, &o, empty_seq(t), SEG_ACK);
     o.g.flags ^= SEG_ECE;
@@ -640,7 +632,7 @@ static bool send_queue(struct tcb *t, struct tcp_frames *out)
         stop(t, ESTAB_WHY_PACING);
         return false;
     }
-    return send_lost(t, out) || send_new(t, out);
+    return (t->w->sent.lost > 0 && send_lost(t, out)) || send_new(t, out);
 }
 
 static bool output(struct tcb *t, struct tcp_frames *out)
@@ -662,10 +654,11 @@ static bool output(struct tcb *t, struct tcp_frames *out)
         return send_syn(t, out) || (tcp_is_early(t) && send_new(t, out)) || send_ack(t, out);
     if (t->ecn_shake && t->active && send_ack(t, out)) /* RFC 9768 section 3.2.2.1: before text */
         return true;
-    if (t->w && (send_ack_before(t, out) || send_tail_probe(t, out) || send_queue(t, out) ||
-                 send_window_probe(t, out)))
+    if (t->w &&
+        ((t->owed.before && send_ack_before(t, out)) || (t->owed.tail && send_tail_probe(t, out)) ||
+         send_queue(t, out) || (t->owed.probe && send_window_probe(t, out))))
         return true;
-    return send_keepalive(t, out) || send_ack(t, out);
+    return (t->owed.keepalive && send_keepalive(t, out)) || send_ack(t, out);
 }
 
 /* ---- whose turn it is ---- */
@@ -690,7 +683,7 @@ static void to_back(struct tcp_layer *l, struct tcp_port *p, struct tcb *t)
 }
 
 /* Until the next hop's address is known. */
-static void stall(struct tcp_layer *l, struct tcp_port *p, struct tcb *t)
+static RARE void stall(struct tcp_layer *l, struct tcp_port *p, struct tcb *t)
 {
     p->burst = 0;
     tcp_unlist(t);
@@ -701,7 +694,7 @@ static void stall(struct tcp_layer *l, struct tcp_port *p, struct tcb *t)
     tcp_why_note(t);
 }
 
-static void unstall(struct tcp_layer *l, uint8_t port)
+static RARE void unstall(struct tcp_layer *l, uint8_t port)
 {
     struct tcp_port *p = &l->ports[port];
 

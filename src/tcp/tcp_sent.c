@@ -87,7 +87,7 @@ uint32_t sent_find(const struct sent *s, seq_t seq)
 
 /* ---- room ---- */
 
-static bool sent_grow(struct sent *s, struct ring_pool *p)
+static RARE bool sent_grow(struct sent *s, struct ring_pool *p)
 {
     uint32_t cap = s->cap == SENT_OWN ? 8 * SENT_OWN : 4u * s->cap;
     struct run *v;
@@ -218,7 +218,7 @@ static void squeeze(struct sent *s)
 }
 
 /* Room for n records more, for what must be noted. */
-static void need_room(struct sent *s, struct ring_pool *p, uint32_t n)
+static RARE void need_room(struct sent *s, struct ring_pool *p, uint32_t n)
 {
     while (s->n + n > s->cap && !sent_grow(s, p))
         squeeze(s);

@@ -99,8 +99,8 @@ void sent_ack(struct sent *s, struct ring_pool *p, seq_t ack, struct sent_news *
 uint32_t sent_sack(struct sent *s, struct ring_pool *p, seq_t lo, seq_t hi, struct sent_news *news);
 /* [lo, hi) is lost, where it has not been reported; octets that had not been thought so. */
 uint32_t sent_lose(struct sent *s, struct ring_pool *p, seq_t lo, seq_t hi);
-void sent_found(struct sent *s);  /* nothing is lost */
-void sent_renege(struct sent *s); /* nothing has been reported */
+void sent_found(struct sent *s);       /* nothing is lost */
+RARE void sent_renege(struct sent *s); /* nothing has been reported */
 /* The next to be sent again: from the first octet that is lost to the next that is not. */
 bool sent_next_lost(struct sent *s, seq_t *lo, seq_t *hi);
 /* [lo, hi), which has not been reported, goes again now. */

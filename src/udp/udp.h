@@ -141,7 +141,7 @@ static inline bool udp_has_output(const struct udp_layer *l, uint8_t port)
     return l->send[port].head != SLAB_NONE;
 }
 void udp_unlist(struct udp_layer *l, struct udp_sock *u);
-void udp_reap(struct udp_layer *l); /* what was lent is no longer */
+RARE void udp_reap(struct udp_layer *l); /* what was lent is no longer */
 static inline bool udp_has_lent(const struct udp_layer *l)
 {
     return l->lends.head != SLAB_NONE;

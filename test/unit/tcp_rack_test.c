@@ -5,20 +5,25 @@
 
 #define RTT ESTAB_MS(100)
 
-/* A connection whose path takes 100 ms there and back, with segments of 1000 octets. */
-static void connects(struct peer *p, const struct pkt *answer)
+/* A connection whose path takes `rtt` there and back, with segments of 1000 octets. */
+static void connects_in(struct peer *p, estab_dur rtt, const struct pkt *answer)
 {
     struct pkt k = *answer;
 
     user_connects(p);
     (void)gets(p, SEG(.flags = SYN));
-    waits(p, RTT);
+    waits(p, rtt);
     k.flags = SYN | ACK;
     k.ack = 1;
     k.mss = 1000;
     sends(p, &k);
     p->ts = k.ts;
     (void)gets(p, SEG(.flags = ACK, .seq = 1, .ack = 1));
+}
+
+static void connects(struct peer *p, const struct pkt *answer)
+{
+    connects_in(p, RTT, answer);
 }
 
 static void segments_out(struct peer *p, uint32_t from, uint32_t n)
@@ -68,6 +73,22 @@ static void a_lost_tail_is_probed_before_the_timer(void **state)
     assert_int_equal(info_of(p).flight, 0);
     assert_int_equal(info_of(p).rto_fired, 0);
     assert_int_equal(info_of(p).retrans, 2);
+}
+
+/* Departs from RFC 8985 section 7.2: a timer of microseconds costs a driver that sleeps more than
+ * it gains. */
+static void a_tail_is_probed_no_sooner_than_in_ten_milliseconds(void **state)
+{
+    struct peer *p = *state;
+
+    connects_in(p, ESTAB_MS(1), SEG(.sack_ok = true));
+    segments_out(p, 1, 5);
+    waits(p, ESTAB_MS(9));
+    gets_nothing(p);
+    waits(p, ESTAB_MS(2));
+    gets_again(p, 4001);
+    gets_nothing(p);
+    assert_int_equal(info_of(p).rto_fired, 0);
 }
 
 /* With timestamps as well: behind a hole a report echoes what was in front of it (RFC 7323 section
@@ -466,6 +487,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         PEER_TEST(a_lost_tail_is_probed_before_the_timer),
+        PEER_TEST(a_tail_is_probed_no_sooner_than_in_ten_milliseconds),
         PEER_TEST(a_reported_probe_counts_with_an_old_echo),
         PEER_TEST(a_lost_probe_is_not_followed_by_another),
         PEER_TEST(a_probe_that_repairs_is_a_loss),
