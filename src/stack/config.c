@@ -68,6 +68,8 @@ static const struct bound bounds[] = {
     BOUND(max_timewait, 1, SLOTS),
     BOUND(sndbuf, 2048, 1u << 30),
     BOUND(rcvbuf, 2048, 1u << 30),
+    BOUND(sndbuf_init, 2048, 1u << 30),
+    BOUND(rcvbuf_init, 2048, 1u << 30),
     BOUND(sndbuf_init, 2048, UINT32_MAX),
     BOUND(rcvbuf_init, 2048, UINT32_MAX),
     BOUND(msl, 1, ESTAB_S(3600)),

@@ -66,6 +66,12 @@ static void what_is_wrong_is_named(void **state)
     c.rcvbuf = 100;
     assert_wrong(&c, "rcvbuf", "rcvbuf is 100, and must be 2048 to 1073741824");
     estab_config_init(&c);
+    c.sndbuf_init = 0;
+    assert_wrong(&c, "sndbuf_init", "sndbuf_init is 0, and must be 2048 to 1073741824");
+    estab_config_init(&c);
+    c.rcvbuf_init = 2047;
+    assert_wrong(&c, "rcvbuf_init", "rcvbuf_init is 2047, and must be 2048 to 1073741824");
+    estab_config_init(&c);
     c.rto_min = c.rto_max + 1;
     assert_wrong(&c, "rto_min", "rto_min is 120000000001, and must be 1 to 120000000000");
     estab_config_init(&c);
