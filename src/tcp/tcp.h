@@ -705,7 +705,6 @@ bool tcp_paws_ok(const struct tcb *t, const struct seg *g); /* tcp_opt.c */
 void tcp_ack_advance(struct tcb *t, const struct seg *g); /* tcp_ack.c */
 uint32_t tcp_pipe(const struct tcb *t);                   /* octets believed in the network */
 bool tcp_fin_acked(const struct tcb *t);
-RARE void tcp_recover(struct tcb *t, uint32_t delivered); /* RACK says that something is lost */
 /* RFC 6298 (5.1) to (5.3) and the persist timer; restart: new octets were acknowledged. */
 void tcp_rexmt_arm(struct tcb *t, bool restart);
 void tcp_established(struct tcb *t);         /* first congestion window, RTO; EV_OUT */
@@ -727,6 +726,12 @@ RARE uint32_t tcp_sack_arrives(struct tcb *t, const struct seg *g, struct sent_n
 void tcp_prr_begin(struct tcb *t, uint32_t delivered);
 /* An ACK in recovery; sets cwnd.  progress: SND.UNA has moved. */
 void tcp_prr_ack(struct tcb *t, uint32_t delivered, bool progress);
+
+/* ---- tcp_recover.c ---- */
+RARE void tcp_duplicate_ack(struct tcb *t, uint32_t delivered);
+RARE void tcp_recovering_ack(struct tcb *t, uint32_t acked, uint32_t delivered); /* of new octets */
+RARE void tcp_recover(struct tcb *t, uint32_t delivered); /* RACK says that something is lost */
+RARE void tcp_tail_lost(struct tcb *t); /* ... that a tail loss probe has repaired */
 
 /* ---- tcp_rack.c ---- */
 void tcp_rack_delivered(struct tcb *t, const struct sent_news *news);
@@ -865,6 +870,22 @@ static inline uint32_t tcp_eff_mss(const struct tcb *t)
     uint32_t mss = t->ts_ok ? t->snd_mss - TCP_TS_LEN : t->snd_mss;
 
     return t->routed ? mss - ip4_route_len(tcp_route(t)) : mss;
+}
+
+/* What the algorithm is told of an event: of it, and of how things stand. */
+static inline struct cc_sample tcp_sample(const struct tcb *t, uint32_t acked, uint32_t flight,
+                                          estab_dur rtt)
+{
+    return (struct cc_sample){.now = t->layer->env->now,
+                              .rtt = rtt,
+                              .srtt = ESTAB_US(t->rtt.srtt),
+                              .rtt_min = ESTAB_US(t->rtt.min),
+                              .una = t->snd.una,
+                              .nxt = t->snd.nxt,
+                              .acked = acked,
+                              .flight = flight,
+                              .mss = tcp_eff_mss(t),
+                              .cwnd_limited = t->w->cwnd_limited};
 }
 
 /* ---- tcp_mtu.c ---- */

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* tcp_ack.c - what an ACK does: the send queue, round-trip time, loss, congestion window.
  *
- * What is in flight is in w->sent (tcp_sent.h).  Fast retransmit and NewReno (RFC 5681, 6582) and
- * the RTO differ only in how much they declare lost: a segment, or everything.  tcp_output() sends
- * what is lost first. */
+ * What is in flight is in w->sent (tcp_sent.h).  Each ACK says what has been delivered; what that
+ * means is asked in the RFCs' order: is it a duplicate, was a loss none, is a recovery over, is
+ * something lost (tcp_recover.c), may more be in flight (tcp_cc.h). */
 #include "tcp/tcp.h"
 
 uint32_t tcp_pipe(const struct tcb *t)
@@ -104,21 +104,6 @@ void tcp_established(struct tcb *t)
     tcp_raise(t, ESTAB_EV_OUT);
 }
 
-static struct cc_sample sample_of(const struct tcb *t, uint32_t acked, uint32_t flight,
-                                  estab_dur rtt)
-{
-    return (struct cc_sample){.now = t->layer->env->now,
-                              .rtt = rtt,
-                              .srtt = ESTAB_US(t->rtt.srtt),
-                              .rtt_min = ESTAB_US(t->rtt.min),
-                              .una = t->snd.una,
-                              .nxt = t->snd.nxt,
-                              .acked = acked,
-                              .flight = flight,
-                              .mss = tcp_eff_mss(t),
-                              .cwnd_limited = t->w->cwnd_limited};
-}
-
 /* RFC 3465 section 2.3: after a timeout an ACK may be of what had arrived before: L is 1. */
 static uint32_t slow_start_limit(const struct tcb *t, uint32_t mss)
 {
@@ -129,124 +114,17 @@ static uint32_t slow_start_limit(const struct tcb *t, uint32_t mss)
     return (t->w->rto_recovering && segments > 1 ? 1 : segments) * mss;
 }
 
-static void lose_head(struct tcb *t)
-{
-    tcp_lose(t, t->snd.una, seq_min(seq_add(t->snd.una, tcp_eff_mss(t)), t->snd.nxt));
-    t->w->too_big = false;
-}
-
-/* Something is lost: the window is reduced, once for all of an episode.  false: it has been, or
- * what was lost is no sign of congestion. */
-static bool reduce(struct tcb *t)
-{
-    struct tcp_work *w = t->w;
-    struct cc_sample s = sample_of(t, 0, seq_diff(t->snd.nxt, t->snd.una), ESTAB_NEVER);
-
-    if (s.flight > t->cc.cwnd) /* without what limited transmit has sent. [RFC5681-3.2-2] */
-        s.flight = t->cc.cwnd;
-    if (tcp_mtu_lost(t))
-        return false;
-    if (!seq_lt(t->recover, t->snd.una)) /* RFC 6582 section 3.2, step 1: of an earlier episode, or
-                                            of what its RTO sent twice */
-        return false;
-    tcp_undo_begin(t);
-    if (!seq_lt(t->snd.una, w->reduced)) /* or a mark in the same window has done it, RFC 3168 */
-        tcp_cc(t)->on_loss(&t->cc, &t->w->cc, &s);
-    tcp_ecn_reduced(t);
-    return true;
-}
-
-/* RFC 6582 section 3.2, step 2. [RFC5681-3.2-1, RFC6582-3.2-2] */
-static RARE void fast_retransmit(struct tcb *t)
-{
-    struct tcp_work *w = t->w;
-
-    if (!reduce(t))
-        return;
-    w->recovering = true;
-    w->by_sack = false;
-    t->cc.cwnd += 3 * tcp_eff_mss(t);
-    t->recover = t->snd.nxt;
-    lose_head(t);
-    tcp_trace_cc(t, RULE_FAST_RETRANSMIT);
-}
-
-void tcp_recover(struct tcb *t, uint32_t delivered)
-{
-    struct tcp_work *w = t->w;
-
-    if (w->recovering || w->rto_recovering || !reduce(t))
-        return;
-    w->recovering = w->by_sack = true;
-    w->too_big = false;
-    t->recover = t->snd.nxt;
-    tcp_prr_begin(t, delivered);
-    tcp_trace_cc(t, RULE_FAST_RETRANSMIT);
-}
-
-/* RFC 5681 section 2: nothing new acknowledged, something outstanding, no text, SYN or FIN, the
- * same window; but where SACK blocks say what has arrived they decide (RFC 6675 section 2): peers
- * change their window with each segment, or send text of their own. */
-static bool is_duplicate(const struct tcb *t, const struct seg *g, bool sack_news)
-{
-    if (seq_eq(t->snd.una, t->snd.nxt) || !seq_eq(g->ack, t->snd.una))
-        return false;
-    if (t->sack_ok && g->opt.nsack > 0)
-        return sack_news;
-    /* RFC 9768 section 3.2.2.5.1: an ACK of ACKs that came marked has no SACK blocks. */
-    if (t->sack_ok && t->ecn_acc && tcp_cc(t)->counts_marks)
-        return false;
-    return g->len == 0 && tcp_seg_wnd(t, g) == t->snd.wnd && t->snd.wnd != 0;
-}
-
-/* Where SACK blocks say what has arrived, RACK says what has not. [RFC5681-3.2-3] */
-static RARE void duplicate_ack(struct tcb *t, uint32_t delivered)
-{
-    struct tcp_work *w = t->w;
-
-    t->dup_acks_in++;
-    if (w->dupacks < UINT8_MAX)
-        w->dupacks++;
-    if (w->sent.sacked > 0 || (w->recovering && w->by_sack)) {
-        if (tcp_rack_detect(t) > 0)
-            tcp_recover(t, delivered);
-        if (w->recovering && w->by_sack)
-            tcp_prr_ack(t, delivered, false);
-    } else if (w->recovering) /* step 3: a segment has left the network */
-        t->cc.cwnd += tcp_eff_mss(t);
-    else if (w->dupacks == 3)
-        fast_retransmit(t);
-}
-
-/* RFC 6582 section 3.2, step 3: what an ACK of new octets means in recovery. [RFC6582-3.2-1] */
-static RARE void recovering_ack(struct tcb *t, uint32_t acked, uint32_t delivered)
-{
-    struct tcp_work *w = t->w;
-    uint32_t mss = tcp_eff_mss(t), flight = seq_diff(t->snd.nxt, t->snd.una);
-
-    if (!seq_lt(t->snd.una, t->recover)) { /* full acknowledgment */
-        uint32_t level = (flight > mss ? flight : mss) + mss;
-
-        if (w->by_sack || t->cc.ssthresh < level)
-            t->cc.cwnd = t->cc.ssthresh;
-        else
-            t->cc.cwnd = level;
-        w->recovering = false;
-        w->dupacks = 0;
-        tcp_rack_recovered(t);
-        tcp_trace_cc(t, RULE_RECOVERED);
-        return;
-    }
-    rule_count(t->layer->rules, RULE_PARTIAL_ACK);
-    if (w->by_sack) {
-        tcp_prr_ack(t, delivered, tcp_rack_detect(t) == 0);
-        return;
-    }
-    lose_head(t);
-    t->cc.cwnd -= t->cc.cwnd > acked ? acked : t->cc.cwnd;
-    if (acked >= mss || t->cc.cwnd < mss)
-        t->cc.cwnd += mss;
-}
+struct ack { /* one that is being dealt with */
+    const struct seg *g;
+    struct sent_news news;
+    bool sack_news; /* its SACK blocks told something */
+    bool tail_lost; /* a tail loss probe has repaired a loss */
+    /* Of new octets: */
+    uint32_t acked;     /* so many, SYN and FIN too */
+    struct cc_sample s; /* for the algorithm */
+    bool marked;        /* it tells of a mark */
+    bool undone;        /* and that what was taken for lost was late */
+};
 
 static struct sent_news news_of(const struct tcb *t, const struct seg *g)
 {
@@ -265,93 +143,191 @@ static void tell(struct tcb *t, const struct sent_news *news, struct cc_sample *
     tcp_cc(t)->on_delivered(&t->cc, &t->w->cc, s);
 }
 
-/* [RFC3168-6.1.2-3] */
-void tcp_ack_advance(struct tcb *t, const struct seg *g)
+/* What has arrived, by SEG.ACK and by SACK blocks: RFC 6675 section 5, Update(); RFC 8985 section
+ * 6.2, steps 1 to 3, and section 7.4.2. */
+static void note_delivered(struct tcb *t, struct ack *a)
 {
     struct tcp_work *w = t->w;
-    uint32_t acked, text;
-    struct cc_sample s;
-    bool marked, undone, recovering;
-    bool sack_news = false, dsack = false, tail_lost;
-    struct sent_news news;
+    const struct seg *g = a->g;
+    bool dsack = false;
 
-    if (!w)
-        return;
-    news = news_of(t, g);
+    a->news = news_of(t, g);
     if (seq_lt(t->snd.una, g->ack))
-        sent_ack(&w->sent, &t->layer->pool, g->ack, &news);
-    if (g->opt.has & OPT_SACK)
-        sack_news = tcp_sack_arrives(t, g, &news, &dsack) > 0;
-    if (t->sack_ok && news.delivered > 0)
-        tcp_rack_delivered(t, &news);
-    tail_lost = w->tlp_out && tcp_tlp_acked(t, g, dsack);
-    if (!seq_lt(t->snd.una, g->ack)) {
-        if (w->frto && tcp_frto_ack(t, &news, false))
-            w->dupacks = 0;
-        else if (is_duplicate(t, g, sack_news))
-            duplicate_ack(t, news.delivered);
-        if (news.delivered > 0) {
-            s = sample_of(t, 0, seq_diff(t->snd.nxt, t->snd.una), ESTAB_NEVER);
-            tell(t, &news, &s);
-        }
-        return;
+        sent_ack(&w->sent, &t->layer->pool, g->ack, &a->news);
+    a->sack_news = (g->opt.has & OPT_SACK) && tcp_sack_arrives(t, g, &a->news, &dsack) > 0;
+    if (t->sack_ok && a->news.delivered > 0)
+        tcp_rack_delivered(t, &a->news);
+    a->tail_lost = w->tlp_out && tcp_tlp_acked(t, g, dsack);
+}
+
+/* RFC 5681 section 2: nothing new acknowledged, something outstanding, no text, SYN or FIN, the
+ * same window; but where SACK blocks say what has arrived they decide (RFC 6675 section 2): peers
+ * change their window with each segment, or send text of their own. */
+static bool is_duplicate(const struct tcb *t, const struct ack *a)
+{
+    const struct seg *g = a->g;
+
+    if (seq_eq(t->snd.una, t->snd.nxt) || !seq_eq(g->ack, t->snd.una))
+        return false;
+    if (t->sack_ok && g->opt.nsack > 0)
+        return a->sack_news;
+    /* RFC 9768 section 3.2.2.5.1: an ACK of ACKs that came marked has no SACK blocks. */
+    if (t->sack_ok && t->ecn_acc && tcp_cc(t)->counts_marks)
+        return false;
+    return g->len == 0 && tcp_seg_wnd(t, g) == t->snd.wnd && t->snd.wnd != 0;
+}
+
+/* SEG.ACK =< SND.UNA. */
+static void ack_of_nothing_new(struct tcb *t, struct ack *a)
+{
+    if (t->w->frto && tcp_frto_ack(t, &a->news, false))
+        t->w->dupacks = 0;
+    else if (is_duplicate(t, a))
+        tcp_duplicate_ack(t, a->news.delivered);
+    if (a->news.delivered > 0) {
+        a->s = tcp_sample(t, 0, seq_diff(t->snd.nxt, t->snd.una), ESTAB_NEVER);
+        tell(t, &a->news, &a->s);
     }
-    acked = seq_diff(g->ack, t->snd.una);
-    s = sample_of(t, acked, seq_diff(t->snd.nxt, t->snd.una), rtt_sample(t, g));
-    if (news.any && !(news.last.flags & RUN_RESENT)) /* of each ACK, not of an octet at a time */
-        s.rtt = ESTAB_US(tcp_us(t->layer) - news.last.sent_us);
-    marked = tcp_ecn_echoed(t, g, &s);
-    text = acked - (t->fin_sent && seq_eq(g->ack, t->snd.nxt) ? 1 : 0);
+}
+
+/* What the algorithm is told, before SND.UNA moves: of the round trip of each ACK, not of an octet
+ * at a time. */
+static void take_sample(struct tcb *t, struct ack *a)
+{
+    const struct run *last = &a->news.last;
+
+    a->acked = seq_diff(a->g->ack, t->snd.una);
+    a->s = tcp_sample(t, a->acked, seq_diff(t->snd.nxt, t->snd.una), rtt_sample(t, a->g));
+    if (a->news.any && !(last->flags & RUN_RESENT))
+        a->s.rtt = ESTAB_US(tcp_us(t->layer) - last->sent_us);
+    a->marked = tcp_ecn_echoed(t, a->g, &a->s);
+}
+
+/* RFC 9293 section 3.10.7.4, fifth: "SND.UNA is set to SEG.ACK.  Any segments on the retransmission
+ * queue that are thereby entirely acknowledged are removed." */
+static void advance_una(struct tcb *t, const struct ack *a)
+{
+    struct tcp_work *w = t->w;
+    uint32_t text = a->acked - (t->fin_sent && seq_eq(a->g->ack, t->snd.nxt) ? 1 : 0);
+
     ring_drop(&w->snd, &t->layer->pool, text, false);
-    t->snd.una = g->ack;
+    t->snd.una = a->g->ack;
     t->octets_acked += text;
     w->small_end = seq_max(w->small_end, t->snd.una);
     w->reduced = seq_max(w->reduced, t->snd.una);
-    w->retries = w->probes = 0;
-    w->stalled_at = seq_eq(t->snd.una, t->snd.nxt) ? ESTAB_NEVER : t->layer->env->now;
     if (w->snd_urgent && !seq_lt(t->snd.una, w->snd_up))
         w->snd_urgent = false;
-    t->soft_err = 0;
     if (w->mtu_failed || !seq_eq(w->probe_lo, w->probe_hi))
         tcp_mtu_acked(t);
     if (w->sent.n > 0 && sent_run(&w->sent, 0)->flags & RUN_SACKED) {
         sent_renege(&w->sent); /* RFC 2018 section 8: or it would be acknowledged */
         rule_count(t->layer->rules, RULE_SACK_RENEGED);
     }
-    undone = (w->frto && tcp_frto_ack(t, &news, true)) || (w->undo.on && tcp_undo_echo(t, &news));
+}
+
+/* The peer is there: what R1, R2 and the user timeout count begins anew. */
+static void end_patience(struct tcb *t)
+{
+    struct tcp_work *w = t->w;
+
+    w->retries = w->probes = 0;
+    w->stalled_at = seq_eq(t->snd.una, t->snd.nxt) ? ESTAB_NEVER : t->layer->env->now;
+    t->soft_err = 0;
+}
+
+/* RFC 5682, RFC 3522: what was taken for lost was late. */
+static bool undo_loss(struct tcb *t, const struct ack *a)
+{
+    struct tcp_work *w = t->w;
+    bool undone =
+        (w->frto && tcp_frto_ack(t, &a->news, true)) || (w->undo.on && tcp_undo_echo(t, &a->news));
+
     if (w->undo.on)
         tcp_undo_expire(t);
-    if (w->rto_recovering && !seq_lt(t->snd.una, t->recover)) {
-        w->rto_recovering = false;
+    return undone;
+}
+
+/* All that was in flight at the timeout is acknowledged. */
+static void end_rto_recovery(struct tcb *t)
+{
+    if (t->w->rto_recovering && !seq_lt(t->snd.una, t->recover)) {
+        t->w->rto_recovering = false;
         tcp_rack_recovered(t);
     }
     if (seq_lt(t->recover, t->snd.una))
         t->recover = seq_sub(t->snd.una, 1); /* or it would seem to lie ahead, 2 GiB later */
-    recovering = w->recovering;
-    if (recovering)
-        recovering_ack(t, acked, news.delivered);
-    /* The ACK that ends a recovery may show that something else is lost. */
-    if (!w->recovering && !undone && t->sack_ok && w->sent.n > 0 && tcp_rack_detect(t) > 0 &&
-        !w->rto_recovering) {
-        w->dupacks = 0;
-        tcp_recover(t, news.delivered);
-    } else if (!recovering) {
-        w->dupacks = 0;
-        s.una = t->snd.una;
-        s.slow_start = slow_start_limit(t, s.mss);
-        if (!marked || tcp_cc(t)->counts_marks)
-            tcp_cc(t)->on_ack(&t->cc, &w->cc, &s);
+}
+
+/* RFC 8985 section 6.2, step 5, after each ACK; also the one that ends a recovery may show that
+ * something else is lost. */
+static bool shows_loss(struct tcb *t, const struct ack *a)
+{
+    const struct tcp_work *w = t->w;
+
+    return !w->recovering && !a->undone && t->sack_ok && w->sent.n > 0 && tcp_rack_detect(t) > 0 &&
+           !w->rto_recovering;
+}
+
+/* RFC 5681 section 3.1: outside recovery; and where no mark came. [RFC3168-6.1.2-3] */
+static void grow_window(struct tcb *t, struct ack *a)
+{
+    a->s.una = t->snd.una;
+    a->s.slow_start = slow_start_limit(t, a->s.mss);
+    if (!a->marked || tcp_cc(t)->counts_marks)
+        tcp_cc(t)->on_ack(&t->cc, &t->w->cc, &a->s);
+}
+
+static void recover_or_grow(struct tcb *t, struct ack *a)
+{
+    bool in_recovery = t->w->recovering;
+
+    if (in_recovery)
+        tcp_recovering_ack(t, a->acked, a->news.delivered);
+    if (shows_loss(t, a)) {
+        t->w->dupacks = 0;
+        tcp_recover(t, a->news.delivered);
+    } else if (!in_recovery) {
+        t->w->dupacks = 0;
+        grow_window(t, a);
     }
-    if (tail_lost && !w->recovering && !w->rto_recovering && reduce(t)) {
-        w->undo.on = false;
-        t->recover = seq_sub(t->snd.una, 1);
-        tcp_trace_cc(t, RULE_TAIL_LOST);
-    }
-    tell(t, &news, &s);
-    tcp_buffer_acked(t);
+    if (a->tail_lost)
+        tcp_tail_lost(t);
+}
+
+/* RFC 6298 (5.2), (5.3), RFC 8985 section 7.2; the window is open. */
+static void arm_timers(struct tcb *t)
+{
     tcp_cancel(t, TCP_T_PERSIST);
     tcp_rexmt_arm(t, true);
-    if (t->sack_ok && w->sent.n > 0)
+    if (t->sack_ok && t->w->sent.n > 0)
         tcp_tlp_arm(t);
+}
+
+/* SND.UNA < SEG.ACK =< SND.NXT. */
+static void ack_of_something_new(struct tcb *t, struct ack *a)
+{
+    take_sample(t, a);
+    advance_una(t, a);
+    end_patience(t);
+    a->undone = undo_loss(t, a);
+    end_rto_recovery(t);
+    recover_or_grow(t, a);
+    tell(t, &a->news, &a->s);
+    tcp_buffer_acked(t);
+    arm_timers(t);
     (void)tcp_raise_room(t);
+}
+
+void tcp_ack_advance(struct tcb *t, const struct seg *g)
+{
+    struct ack a;
+
+    if (!t->w)
+        return;
+    a.g = g;
+    note_delivered(t, &a);
+    if (seq_lt(t->snd.una, g->ack))
+        ack_of_something_new(t, &a);
+    else
+        ack_of_nothing_new(t, &a);
 }
