@@ -116,7 +116,7 @@ struct tcp_work {
         uint32_t limited;   /* the user had no more to send until so much is delivered; 0: had */
     } rate;
     struct range dsack;       /* RFC 2883: what came twice; lo = hi: nothing */
-    estab_time stopped_at;    /* output() has been stopped since */
+    estab_time stopped_at;    /* tcp_output() has been stopped since */
     estab_time unread_at;     /* what is unread has been so, or the user last read some of it */
     seq_t before;             /* with owed.before */
     seq_t snd_up;             /* urgent pointer */
@@ -151,7 +151,7 @@ struct tcp_work {
     bool fo_exp : 1;       /* the peer's Fast Open option is the experimental one */
     bool syn_text : 1;     /* text of the SYN was not taken: sent again, but not lost */
     bool ecn_wait : 1;     /* marked at a window of one segment: nothing new before the timer */
-    uint8_t stopped;       /* enum estab_why: what stopped output(); ESTAB_WHY_NOTHING: nothing */
+    uint8_t stopped; /* enum estab_why: what stopped tcp_output(); ESTAB_WHY_NOTHING: nothing */
     uint32_t slot;
     struct sent sent; /* in flight */
 };
@@ -1002,7 +1002,7 @@ void tcp_sums_find(const struct tcb *t, seq_t seq, uint32_t n, struct gso_sums *
 void tcp_sums_sent(struct tcb *t, seq_t seq, uint32_t n); /* ... it has gone */
 void tcp_sums_free(struct tcp_layer *l, struct tcp_work *w);
 
-/* ---- tcp_output.c, tcp_emit.c ---- */
+/* ---- tcp_pull.c, tcp_output.c, tcp_segment.c, tcp_emit.c ---- */
 struct tcp_frames { /* room for frames to hand out, and for their headers; what has been filled */
     struct estab_frame *f;
     struct gso_hdr *hdrs;
@@ -1020,6 +1020,19 @@ static inline bool tcp_has_output(const struct tcp_layer *l, uint8_t port)
             (p->stalled.head != SLAB_NONE || l->synq_stalled[port].head != SLAB_NONE ||
              p->nheld > 0));
 }
+/* Sends what t owes, or a run of its text; false: nothing. */
+bool tcp_output(struct tcb *t, struct tcp_frames *out);
+void tcp_stop(struct tcb *t,
+              enum estab_why why); /* there is something to send, and it may not go */
+/* One segment each; true where there was something to send. */
+RARE bool tcp_send_rst(struct tcb *t, struct tcp_frames *out);
+bool tcp_send_syn(struct tcb *t, struct tcp_frames *out);
+/* Text [seq, seq + n), or a run of segments, and perhaps the FIN behind it. */
+void tcp_send_text(struct tcb *t, seq_t seq, uint32_t n, bool fin, enum rule why,
+                   struct tcp_frames *out);
+RARE bool tcp_send_keepalive(struct tcb *t, struct tcp_frames *out);
+bool tcp_send_ack(struct tcb *t, struct tcp_frames *out);
+RARE bool tcp_send_ack_before(struct tcb *t, struct tcp_frames *out); /* owed.before */
 struct seg_out {
     const struct ip_path *path;
     const uint8_t *peer;

@@ -10,8 +10,8 @@
  * one quantum.  A quantum is what goes at once: a millisecond's worth, at least two segments (so
  * that a receiver that delays its ACKs has two).
  *
- * What is due is looked at in one place, where output() has come to text.  A connection that is not
- * paced pays a test of one bit for it. */
+ * What is due is looked at in one place, where tcp_output() has come to text.  A connection that is
+ * not paced pays a test of one bit for it. */
 #include "tcp/tcp.h"
 
 #define QUANTUM    ESTAB_MS(1)

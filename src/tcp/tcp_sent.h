@@ -6,9 +6,10 @@
  *           at t9       at t1               at t1                 at t2
  *
  * [SND.UNA, SND.NXT) is cut into runs without gaps.  A run is what was sent at one instant and has
- * had one fate: the 64 KiB that one turn of output() hands out are one record, so a transfer that
- * loses nothing pays for a push each time it sends and a pop for each ACK.  What the peer reports,
- * what is taken for lost and what goes again cuts runs up; neighbours that are alike become one.
+ * had one fate: the 64 KiB that one turn of tcp_output() hands out are one record, so a transfer
+ * that loses nothing pays for a push each time it sends and a pop for each ACK.  What the peer
+ * reports, what is taken for lost and what goes again cuts runs up; neighbours that are alike
+ * become one.
  *
  * The records are bounded (SENT_MAX), whatever a peer reports.  Far below that, runs that were sent
  * at almost the same time are one; at the bound, or where there is no memory for more, neighbours

@@ -2,9 +2,9 @@
 /* tcp_why.c - why a connection does what it does, or nothing: RFC 9293 section 3.10.6's STATUS, for
  * people.
  *
- * Nothing is guessed.  output() records the branch that stopped it (w->stopped), the timers count
- * their tries, tcp_enter() notes the time; the rest is the state itself.  So the reason is a pure
- * function of the control block, and costs nothing until somebody asks.
+ * Nothing is guessed.  tcp_output() records the branch that stopped it (w->stopped), the timers
+ * count their tries, tcp_enter() notes the time; the rest is the state itself.  So the reason is a
+ * pure function of the control block, and costs nothing until somebody asks.
  *
  * Where estab_config.why_times is set, the time spent in each reason is kept behind the control
  * block, in the same slot of the slab: the reason can only change in an event, so it is looked at
