@@ -35,18 +35,23 @@ static inline uint64_t le64_at(const uint8_t *p)
            (uint64_t)p[7] << 56;
 }
 
-static inline void sip_round(uint64_t v[4])
+struct sip {
+    uint64_t v0, v1, v2, v3;
+};
+
+static inline struct sip sip_round(struct sip s)
 {
-    v[0] += v[1];
-    v[2] += v[3];
-    v[1] = rotl64(v[1], 13) ^ v[0];
-    v[3] = rotl64(v[3], 16) ^ v[2];
-    v[0] = rotl64(v[0], 32);
-    v[2] += v[1];
-    v[0] += v[3];
-    v[1] = rotl64(v[1], 17) ^ v[2];
-    v[3] = rotl64(v[3], 21) ^ v[0];
-    v[2] = rotl64(v[2], 32);
+    s.v0 += s.v1;
+    s.v2 += s.v3;
+    s.v1 = rotl64(s.v1, 13) ^ s.v0;
+    s.v3 = rotl64(s.v3, 16) ^ s.v2;
+    s.v0 = rotl64(s.v0, 32);
+    s.v2 += s.v1;
+    s.v0 += s.v3;
+    s.v1 = rotl64(s.v1, 17) ^ s.v2;
+    s.v3 = rotl64(s.v3, 21) ^ s.v0;
+    s.v2 = rotl64(s.v2, 32);
+    return s;
 }
 
 struct hash_key hash_key_of(const uint8_t octets[16])
@@ -54,40 +59,44 @@ struct hash_key hash_key_of(const uint8_t octets[16])
     return (struct hash_key){le64_at(octets), le64_at(octets + 8)};
 }
 
-/* c rounds for each 8 octets, d at the end. */
+/* c rounds for 8 octets. */
+static inline struct sip sip_take(struct sip s, uint64_t m, unsigned c)
+{
+    s.v3 ^= m;
+    for (unsigned i = 0; i < c; i++)
+        s = sip_round(s);
+    s.v0 ^= m;
+    return s;
+}
+
+/* ... and d at the end. */
 static inline uint64_t siphash(const struct hash_key *key, const void *data, size_t len, unsigned c,
                                unsigned d)
 {
     const uint8_t *p = (const uint8_t *)data;
-    uint64_t v[4] = {
-        key->k0 ^ 0x736f6d6570736575u,
-        key->k1 ^ 0x646f72616e646f6du,
-        key->k0 ^ 0x6c7967656e657261u,
-        key->k1 ^ 0x7465646279746573u,
-    };
+    struct sip s = {key->k0 ^ 0x736f6d6570736575u, key->k1 ^ 0x646f72616e646f6du,
+                    key->k0 ^ 0x6c7967656e657261u, key->k1 ^ 0x7465646279746573u};
     uint64_t m = (uint64_t)len << 56;
     unsigned shift, i;
 
-    for (; len >= 8; len -= 8, p += 8) {
-        v[3] ^= le64_at(p);
-        for (i = 0; i < c; i++)
-            sip_round(v);
-        v[0] ^= le64_at(p);
-    }
+    for (; len >= 8; len -= 8, p += 8)
+        s = sip_take(s, le64_at(p), c);
     for (shift = 0; len; len--, shift += 8)
         m |= (uint64_t)*p++ << shift;
-    v[3] ^= m;
-    for (i = 0; i < c; i++)
-        sip_round(v);
-    v[0] ^= m;
-    v[2] ^= 0xff;
+    s = sip_take(s, m, c);
+    s.v2 ^= 0xff;
     for (i = 0; i < d; i++)
-        sip_round(v);
-    return v[0] ^ v[1] ^ v[2] ^ v[3];
+        s = sip_round(s);
+    return s.v0 ^ s.v1 ^ s.v2 ^ s.v3;
 }
 
+/* Of a length that is known beforehand the rounds stand in a row. */
 uint64_t hash_sip13(const struct hash_key *key, const void *data, size_t len)
 {
+    if (len == 24)
+        return siphash(key, data, 24, 1, 3);
+    if (len == 40)
+        return siphash(key, data, 40, 1, 3);
     return siphash(key, data, len, 1, 3);
 }
 
@@ -156,7 +165,7 @@ static inline uint32_t dist_at(const struct circle *c, uint32_t pos)
 }
 
 /* The next reference with this tag at distance *dist of its home or further; leaves *dist there. */
-static uint32_t circle_next(const struct circle *c, uint32_t tag, uint32_t *dist)
+static inline uint32_t circle_next(const struct circle *c, uint32_t tag, uint32_t *dist)
 {
     uint32_t home = home_of(c, tag);
     uint32_t pos = c->mask - home >= *dist ? home + *dist : c->low + (*dist - (c->mask - home) - 1);
@@ -356,20 +365,27 @@ struct hash_probe hash_probe(const struct hash *h, uint32_t tag)
     return (struct hash_probe){tag, 0, false};
 }
 
-uint32_t hash_next(const struct hash *h, struct hash_probe *p)
+static RARE uint32_t next_in_old(const struct hash *h, struct hash_probe *p)
 {
-    struct circle c = p->in_old ? circle_old(h) : circle_tab(h);
+    struct circle c = circle_old(h);
     uint32_t ref;
 
-    if (!c.e)
-        return HASH_NONE;
-    ref = circle_next(&c, p->tag, &p->dist);
-    if (ref == HASH_NONE && !p->in_old && h->old) {
-        p->in_old = true;
+    if (!p->in_old)
         p->dist = 0;
-        c = circle_old(h);
-        ref = circle_next(&c, p->tag, &p->dist);
-    }
+    p->in_old = true;
+    ref = circle_next(&c, p->tag, &p->dist);
     p->dist++;
     return ref;
+}
+
+uint32_t hash_next(const struct hash *h, struct hash_probe *p)
+{
+    struct circle c = circle_tab(h);
+    uint32_t ref = HASH_NONE;
+
+    if (c.e && !p->in_old) {
+        ref = circle_next(&c, p->tag, &p->dist);
+        p->dist++;
+    }
+    return ref == HASH_NONE && h->old ? next_in_old(h, p) : ref;
 }

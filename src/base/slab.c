@@ -133,17 +133,20 @@ static bool slab_grow(struct slab *s)
 uint32_t slab_get(struct slab *s)
 {
     struct slab_chunk *c;
-    uint32_t slot;
+    uint32_t slot, i;
 
     if (s->used >= s->limit || (s->open == SLAB_NONE && !slab_grow(s)))
         return SLAB_NONE;
     c = &s->chunks[s->open];
     slot = c->free_head;
-    if (slot != SLAB_NONE)
-        memcpy(&c->free_head, slab_at(s, slot), sizeof(c->free_head));
-    else
-        slot = (s->open << s->shift) + c->fresh++;
-    ++*slab_gen_at(s, slot);
+    if (slot != SLAB_NONE) {
+        i = in_chunk(s, slot);
+        memcpy(&c->free_head, c->mem + (size_t)i * s->obj_size, sizeof(c->free_head));
+    } else {
+        i = c->fresh++;
+        slot = (s->open << s->shift) + i;
+    }
+    ++((uint32_t *)(void *)(c->mem + s->gen_off))[i];
     s->used++;
     if (c->used++ == 0)
         s->empty--;

@@ -71,6 +71,13 @@ struct ip_found { /* the path found last, and what for */
     int port_hint;
     bool has_src, good;
 };
+struct ip_seen {  /* the last TCP datagram whose addresses were looked at; version 0: none */
+    uint32_t gen; /* path_gen then */
+    uint16_t local;
+    uint8_t version, port;
+    uint8_t src[16], dst[16];
+    uint8_t link_len, link[IP_LINK_HDR_MAX];
+};
 struct ip_layer {
     struct env *env;
     struct rule_book *rules;
@@ -87,6 +94,7 @@ struct ip_layer {
     bool accept_redirects;
     bool source_routes; /* of TCP, over IPv4 */
     struct ip_found found;
+    struct ip_seen seen;
     uint32_t path_gen; /* changes when an address, a route or a gateway makes paths stale */
     uint32_t resolved; /* counts neighbours that became known or were given up: those who wait ask
                           again */

@@ -296,6 +296,8 @@ enum ip_verdict ip_recv(struct ip_layer *l, uint8_t port, const struct estab_fra
     enum rule r;
 
     frame_in(l, port, f, d);
+    if (ip_plain_in(l, port, f, d))
+        return IP_DELIVER;
     r = ip_frame_pieces(&d->payload, f) ? RULE_NONE : RULE_IP_LENGTH;
     if (r == RULE_NONE && !bare)
         r = link_in(l, d, &type, &link_group);
@@ -323,6 +325,8 @@ enum ip_verdict ip_recv(struct ip_layer *l, uint8_t port, const struct estab_fra
     }
     if (d->ip.has_frag && !fragment_in(l, d, version))
         return IP_DONE;
+    if (d->ip.proto == IPPROTO_TCP_ && d->local != IP_LOCAL_NONE)
+        ip_plain_learn(l, d);
     if (d->ip.proto == IPPROTO_TCP_ || d->ip.proto == IPPROTO_UDP_)
         return IP_DELIVER;
     return other_in(l, d, e);

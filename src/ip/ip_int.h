@@ -25,6 +25,14 @@ static inline bool ip_port_is_eth(const struct ip_layer *l, uint8_t port)
     return l->ports[port].caps.medium == ESTAB_MEDIUM_ETHERNET;
 }
 
+/* ---- the frame that most are, ip_plain.c ---- */
+
+/* d, of which frame_in() has filled in what concerns the frame, is a TCP segment for us; false: it
+ * has to be looked at. */
+bool ip_plain_in(const struct ip_layer *l, uint8_t port, const struct estab_frame *f,
+                 struct ip_dgram *d);
+void ip_plain_learn(struct ip_layer *l, const struct ip_dgram *d); /* it has been */
+
 /* ip_drop() where there is no datagram to show. */
 void ip_drop_of(struct ip_layer *l, const uint8_t src[16], const uint8_t dst[16], uint8_t port,
                 uint32_t len, enum rule r);

@@ -156,6 +156,16 @@ void estab_tap(estab_stack *s, void (*tap)(void *ctx, const struct estab_trace *
     s->env.trace_ctx = tap ? s : s->env.cb.ctx;
 }
 
+static RARE void stack_reap(estab_stack *s)
+{
+    if (ip_has_lent(&s->ip))
+        ip_reap(&s->ip);
+    if (udp_has_lent(&s->udp))
+        udp_reap(&s->udp);
+    if (tcp_has_dead(&s->tcp))
+        tcp_reap(&s->tcp);
+}
+
 void stack_enter(estab_stack *s)
 {
     estab_time now = s->env.cb.now(s->env.cb.ctx);
@@ -165,12 +175,8 @@ void stack_enter(estab_stack *s)
     if (now > s->env.now)
         s->env.now = now;
     s->udp.raised = s->tcp.raised = false;
-    if (ip_has_lent(&s->ip))
-        ip_reap(&s->ip);
-    if (udp_has_lent(&s->udp))
-        udp_reap(&s->udp);
-    if (tcp_has_dead(&s->tcp))
-        tcp_reap(&s->tcp);
+    if (stack_holds(s))
+        stack_reap(s);
 }
 
 void stack_leave(estab_stack *s)

@@ -37,6 +37,11 @@ struct estab_stack {
 
 /* Latches the clock; what was lent is no longer, so what died in estab_output() is freed. */
 void stack_enter(estab_stack *s);
+/* What was lent or has ended since, and can go when the next public call begins. */
+static inline bool stack_holds(const estab_stack *s)
+{
+    return ip_has_lent(&s->ip) || udp_has_lent(&s->udp) || tcp_has_dead(&s->tcp);
+}
 void stack_leave(estab_stack *s); /* frees the dead */
 void stack_recv(estab_stack *s, uint8_t port, const struct estab_frame *f);
 /* g, which came in d, was predicted: a run may begin with it. */

@@ -11,6 +11,8 @@ static bool tcp_checksum_ok(const struct ip_dgram *d)
     if (d->csum_ok)
         return true;
     sum = ip_pseudo(d->ip.src, d->ip.dst, IPPROTO_TCP_, d->ip.payload_len);
+    if (d->payload.len <= TCP_HDR_MAX && d->head_len == d->payload.len && d->head_len % 4 == 0)
+        return csum_fold(sum + ip_sum_words(d->head, d->head_len / 4)) == 0xffff; /* no text */
     return csum_fold(csum_pieces(sum, &d->payload)) == 0xffff;
 }
 
@@ -49,7 +51,7 @@ static uint8_t timewait_wscale(const struct tcp_layer *l, uint32_t slot)
 
 static void to_tcb(struct tcb *t, const struct tcp_tuple *k, struct seg *g)
 {
-    if (t->layer->env->trace)
+    if (tcp_traced(t->layer))
         tcp_trace_in(t->layer, k, tcb_handle(t), (enum estab_tcp_state)t->state, g, t->snd_wscale);
     tcp_segment_arrives(t, g);
 }
@@ -64,7 +66,8 @@ static void to_listener(struct tcp_layer *l, const struct tcp_tuple *k, struct s
         return;
     }
     t = tcp_demux_listener(l, k);
-    tcp_trace_in(l, k, 0, t ? ESTAB_LISTEN : ESTAB_CLOSED, g, 0);
+    if (tcp_traced(l))
+        tcp_trace_in(l, k, 0, t ? ESTAB_LISTEN : ESTAB_CLOSED, g, 0);
     if (t)
         tcp_arrive_listen(t, g, d, newer);
     else
@@ -92,7 +95,7 @@ static bool tcp_text_in(estab_stack *s, const struct ip_dgram *d, const struct t
     case TCP_STORED:
         break;
     }
-    if (s->env.trace)
+    if (tcp_traced(&s->tcp))
         tcp_trace_in(&s->tcp, k, tcb_handle(t), ESTAB_ESTABLISHED, g, t->snd_wscale);
     tcp_predicted_arrives(t, g);
     if (s->run.more)
@@ -128,11 +131,13 @@ static void tcp_in(estab_stack *s, const struct ip_dgram *d)
         to_tcb(tcb_at(l, TCP_REF_SLOT(ref)), &k, &g);
         break;
     case TCP_REF_SYNQ:
-        tcp_trace_in(l, &k, 0, ESTAB_SYN_RECEIVED, &g, synq_wscale(l, TCP_REF_SLOT(ref)));
+        if (tcp_traced(l))
+            tcp_trace_in(l, &k, 0, ESTAB_SYN_RECEIVED, &g, synq_wscale(l, TCP_REF_SLOT(ref)));
         synq_segment_arrives(l, TCP_REF_SLOT(ref), &g);
         break;
     case TCP_REF_TIMEWAIT:
-        tcp_trace_in(l, &k, 0, ESTAB_TIME_WAIT, &g, timewait_wscale(l, TCP_REF_SLOT(ref)));
+        if (tcp_traced(l))
+            tcp_trace_in(l, &k, 0, ESTAB_TIME_WAIT, &g, timewait_wscale(l, TCP_REF_SLOT(ref)));
         if (timewait_segment_arrives(l, TCP_REF_SLOT(ref), &g, &newer))
             to_listener(l, &k, &g, d, &newer);
         break;

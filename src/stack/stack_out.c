@@ -40,6 +40,14 @@ static void pull_both(estab_stack *s, uint8_t port, struct tcp_frames *out)
     pull_tcp(s, port, out, out->room);
 }
 
+static inline size_t pull_ip(estab_stack *s, uint8_t port, struct estab_frame *f, size_t i,
+                             size_t n)
+{
+    while (i < n && ip_has_output(&s->ip, port) && ip_pull(&s->ip, port, &f[i]))
+        i++;
+    return i;
+}
+
 /* Drivers ask until there is nothing, so every second answer is that. */
 static bool has_output(const estab_stack *s, uint8_t port)
 {
@@ -56,19 +64,17 @@ int estab_output(estab_stack *s, int port, struct estab_frame *f, size_t n)
         return ESTAB_E_INVAL;
     if (n > STACK_BATCH)
         n = STACK_BATCH;
-    stack_enter(s);
-    if (!has_output(s, (uint8_t)port)) {
-        s->inside = false;
+    if (!has_output(s, (uint8_t)port) && !stack_holds(s)) {
+        s->udp.raised = s->tcp.raised = false;
         return 0;
     }
-    while (i < n && ip_pull(&s->ip, (uint8_t)port, &f[i]))
-        i++;
+    stack_enter(s);
+    i = pull_ip(s, (uint8_t)port, f, i, n);
     out = (struct tcp_frames){.f = f, .hdrs = s->hdrs, .n = (uint32_t)i, .room = (uint32_t)n};
     pull_both(s, (uint8_t)port, &out);
     i = out.n;
     /* What they asked of the internet layer meanwhile: a neighbour's address. */
-    while (i < n && ip_pull(&s->ip, (uint8_t)port, &f[i]))
-        i++;
+    i = pull_ip(s, (uint8_t)port, f, i, n);
     s->frames_out += i;
     s->inside = false; /* not stack_leave(): the dead may own octets that are lent */
     return (int)i;

@@ -118,7 +118,7 @@ static void trace_run(struct stack_run *r)
     const struct tcb *t = r->t;
     struct tcp_tuple k = {t->peer, t->path.local, t->lport, t->pport};
 
-    if (t->layer->env->trace)
+    if (tcp_traced(t->layer))
         tcp_trace_in(t->layer, &k, tcb_handle(t), ESTAB_ESTABLISHED, &r->g, t->snd_wscale);
 }
 

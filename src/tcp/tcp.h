@@ -603,11 +603,19 @@ void tcp_enter_compact(struct tcp_layer *l, const struct tcp_tuple *k, enum esta
                        enum estab_tcp_state to, enum estab_cause by);
 
 /* ---- tcp_demux.c ---- */
-void tcp_tuple_of(const struct ip_dgram *d, const struct seg *g, struct tcp_tuple *k);
-uint32_t tcp_demux_find(struct tcp_layer *l,
-                        const struct tcp_tuple *k); /* a TCP_REF or HASH_NONE */
-/* The one found last, if k is its tuple; or NULL. */
-struct tcb *tcp_demux_hot(const struct tcp_layer *l, const struct tcp_tuple *k);
+uint32_t tcp_demux_look(struct tcp_layer *l, const struct tcp_tuple *k);
+static inline bool tcp_is_at(const struct tcb *t, const struct tcp_tuple *k)
+{
+    return t->pport == k->pport && t->lport == k->lport && t->path.local == k->local &&
+           memcmp(t->peer, k->peer, 16) == 0;
+}
+/* A TCP_REF or HASH_NONE; mostly the connection that was found last, or opened. */
+static inline uint32_t tcp_demux_find(struct tcp_layer *l, const struct tcp_tuple *k)
+{
+    if (l->hot != SLAB_NONE && tcp_is_at(tcb_at(l, l->hot), k))
+        return TCP_REF(TCP_REF_TCB, l->hot);
+    return tcp_demux_look(l, k);
+}
 /* The listener for a segment of k: the most particular one; of those that share, one by a hash. */
 struct tcb *tcp_demux_listener(struct tcp_layer *l, const struct tcp_tuple *k);
 uint32_t tcp_demux_tag(struct tcp_layer *l, const struct tcp_tuple *k);
@@ -621,7 +629,7 @@ void tcp_demux_del(struct tcb *t);
 int tcp_tuple_add(struct tcp_layer *l, const struct tcp_tuple *k, uint32_t tag, uint32_t ref);
 void tcp_tuple_del(struct tcp_layer *l, const struct tcp_tuple *k, uint32_t tag, uint32_t ref);
 /* As tcp_demux_find(), for those who only look. */
-uint32_t tcp_demux_peek(const struct tcp_layer *l, const struct tcp_tuple *k);
+uint32_t tcp_demux_peek(struct tcp_layer *l, const struct tcp_tuple *k);
 /* Whether two local addresses, either possibly TCP_ANY or TCP_ANY4, can name the same one. */
 bool tcp_locals_overlap(const struct tcp_layer *l, uint16_t a, bool a_v6_only, uint16_t b,
                         bool b_v6_only);
@@ -645,7 +653,7 @@ int tcp_port_choose(struct tcb *t);
 /* Whether frames of k are brought to this stack: estab_config.nshards. */
 bool tcp_comes_home(const struct tcp_layer *l, const struct tcp_tuple *k);
 /* estab_port_forecast() for a path and a peer. */
-void tcp_port_forecast(const struct tcp_layer *l, uint16_t local, const struct estab_addr *peer,
+void tcp_port_forecast(struct tcp_layer *l, uint16_t local, const struct estab_addr *peer,
                        struct estab_port_forecast *f);
 
 /* ---- tcp_isn.c ---- */
@@ -1064,6 +1072,10 @@ void tcp_refuse(struct tcp_layer *l, const struct seg *g, const struct ip_dgram 
 void tcp_drop(struct tcb *t, const struct seg *g, enum rule r);
 void tcp_drop_tuple(struct tcp_layer *l, const struct tcp_tuple *k, const struct seg *g,
                     enum estab_tcp_state st, enum rule r);
+static inline bool tcp_traced(const struct tcp_layer *l) /* or there is no need to say anything */
+{
+    return l->env->trace != NULL;
+}
 void tcp_trace_state(struct tcp_layer *l, estab_sock sock, const struct tcp_tuple *k,
                      enum estab_tcp_state from, enum estab_tcp_state to, enum estab_cause by);
 void tcp_trace_in(struct tcp_layer *l, const struct tcp_tuple *k, estab_sock sock,

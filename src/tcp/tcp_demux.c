@@ -11,12 +11,11 @@ static const uint8_t no_peer[16];
 
 static struct tcp_tag_key tag_key(const struct tcp_tuple *k)
 {
-    struct tcp_tag_key key = {{0}};
+    uint64_t tail = (uint64_t)k->local | (uint64_t)k->lport << 16 | (uint64_t)k->pport << 32;
+    struct tcp_tag_key key;
 
     memcpy(key.b, k->peer, 16);
-    be16_put(key.b + 16, k->local);
-    be16_put(key.b + 18, k->lport);
-    be16_put(key.b + 20, k->pport);
+    le64_put(key.b + 16, tail);
     return key;
 }
 
@@ -37,12 +36,6 @@ uint32_t tcp_demux_tag(struct tcp_layer *l, const struct tcp_tuple *k)
     return l->last_tag.tag;
 }
 
-static bool tcb_is(const struct tcb *t, const struct tcp_tuple *k)
-{
-    return t->pport == k->pport && t->lport == k->lport && t->path.local == k->local &&
-           memcmp(t->peer, k->peer, 16) == 0;
-}
-
 static bool ref_is(const struct tcp_layer *l, uint32_t ref, const struct tcp_tuple *k)
 {
     const struct tcp_synq *q;
@@ -50,7 +43,7 @@ static bool ref_is(const struct tcp_layer *l, uint32_t ref, const struct tcp_tup
 
     switch (TCP_REF_KIND(ref)) {
     case TCP_REF_TCB:
-        return tcb_is(tcb_at(l, TCP_REF_SLOT(ref)), k);
+        return tcp_is_at(tcb_at(l, TCP_REF_SLOT(ref)), k);
     case TCP_REF_SYNQ:
         q = slab_at(&l->synqs, TCP_REF_SLOT(ref));
         return q->pport == k->pport && q->lport == k->lport && q->path.local == k->local &&
@@ -74,27 +67,15 @@ static uint32_t find_at(const struct tcp_layer *l, const struct tcp_tuple *k, ui
     return HASH_NONE;
 }
 
-uint32_t tcp_demux_peek(const struct tcp_layer *l, const struct tcp_tuple *k)
+uint32_t tcp_demux_peek(struct tcp_layer *l, const struct tcp_tuple *k)
 {
-    struct tcp_tag_key key = tag_key(k);
-
-    return find_at(l, k, tag_of(l, &key));
+    return find_at(l, k, tcp_demux_tag(l, k));
 }
 
-struct tcb *tcp_demux_hot(const struct tcp_layer *l, const struct tcp_tuple *k)
+uint32_t tcp_demux_look(struct tcp_layer *l, const struct tcp_tuple *k)
 {
-    struct tcb *t = l->hot == SLAB_NONE ? NULL : tcb_at(l, l->hot);
+    uint32_t ref = find_at(l, k, tcp_demux_tag(l, k));
 
-    return t && tcb_is(t, k) ? t : NULL;
-}
-
-uint32_t tcp_demux_find(struct tcp_layer *l, const struct tcp_tuple *k)
-{
-    uint32_t ref;
-
-    if (tcp_demux_hot(l, k)) /* runs of segments of one connection */
-        return TCP_REF(TCP_REF_TCB, l->hot);
-    ref = find_at(l, k, tcp_demux_tag(l, k));
     if (ref != HASH_NONE && TCP_REF_KIND(ref) == TCP_REF_TCB)
         l->hot = TCP_REF_SLOT(ref);
     return ref;
@@ -214,6 +195,8 @@ int tcp_demux_add(struct tcb *t)
     if (err)
         return err;
     t->in_demux = true;
+    if (t->pport) /* who opens is who hears next */
+        t->layer->hot = t->slot;
     return 0;
 }
 

@@ -102,6 +102,6 @@ void tcp_emit(struct tcp_layer *l, const struct seg_out *o, struct tcp_frames *o
         gso_split(l->ip, o->path->port, &super, &out->f[out->n], &out->hdrs[out->n], n, &o->sums);
         out->n += n;
     }
-    if (l->env->trace)
+    if (tcp_traced(l))
         trace_frames(l, o);
 }

@@ -244,7 +244,7 @@ int tcp_port_lingers(struct tcb *t, uint16_t local, uint16_t lport)
 /* ---- the choice ---- */
 
 /* One port as seen by a socket that would connect. */
-static bool is_free(const struct tcp_layer *l, struct tcp_tuple *k, uint32_t at, uint32_t *ref)
+static bool is_free(struct tcp_layer *l, struct tcp_tuple *k, uint32_t at, uint32_t *ref)
 {
     k->lport = (uint16_t)(l->set.port_lo + at);
     *ref = HASH_NONE;
@@ -274,7 +274,7 @@ static uint32_t first_look(struct tcp_layer *l, const struct tcp_tuple *k)
 }
 
 /* The first free port of the map at or after `from`, going round. */
-static bool map_choose(const struct tcp_layer *l, const struct tcp_port_map *m, struct tcp_tuple *k,
+static bool map_choose(struct tcp_layer *l, const struct tcp_port_map *m, struct tcp_tuple *k,
                        uint32_t from)
 {
     uint32_t n = range_len(l), ref, at = from;
@@ -312,7 +312,7 @@ static estab_time free_at(const struct tcp_layer *l, uint32_t ref)
 }
 
 /* For want of memory for a map. */
-static bool scan_free(const struct tcp_layer *l, struct tcp_tuple *k, uint32_t from)
+static bool scan_free(struct tcp_layer *l, struct tcp_tuple *k, uint32_t from)
 {
     uint32_t n = range_len(l), ref;
 
@@ -323,7 +323,7 @@ static bool scan_free(const struct tcp_layer *l, struct tcp_tuple *k, uint32_t f
 }
 
 /* `soonest`: when one of those that are not yet will be reusable. */
-static bool scan_reusable(const struct tcp_layer *l, struct tcp_tuple *k, uint32_t from,
+static bool scan_reusable(struct tcp_layer *l, struct tcp_tuple *k, uint32_t from,
                           estab_time *soonest)
 {
     uint32_t n = range_len(l), ref;
@@ -426,7 +426,7 @@ static enum estab_tcp_state state_at(const struct tcp_layer *l, uint32_t ref)
     return ESTAB_TIME_WAIT;
 }
 
-void tcp_port_forecast(const struct tcp_layer *l, uint16_t local, const struct estab_addr *peer,
+void tcp_port_forecast(struct tcp_layer *l, uint16_t local, const struct estab_addr *peer,
                        struct estab_port_forecast *f)
 {
     struct tcp_tuple k = {peer->ip, local, 0, peer->port};

@@ -40,7 +40,7 @@ static void reply_unstall(struct tcp_layer *l, uint8_t port)
 }
 
 /* Answers for a connection go the way that its other segments do. [MUST-53] */
-static const struct ip4_route *reply_route(const struct tcp_layer *l, const struct tcp_reply *r)
+static const struct ip4_route *reply_route(struct tcp_layer *l, const struct tcp_reply *r)
 {
     struct tcp_tuple k = {r->peer, r->path.local, r->lport, r->pport};
     uint32_t ref = tcp_demux_peek(l, &k);

@@ -33,7 +33,7 @@ bool estab_edge_legal(enum estab_tcp_state from, enum estab_tcp_state to)
 void tcp_enter(struct tcb *t, enum estab_tcp_state to, enum estab_cause by)
 {
     enum estab_tcp_state from = (enum estab_tcp_state)t->state;
-    struct tcp_tuple k = tcb_tuple(t);
+    struct tcp_tuple k;
 
     assert(estab_edge_legal(from, to));
     t->state = (uint8_t)to;
@@ -42,6 +42,9 @@ void tcp_enter(struct tcb *t, enum estab_tcp_state to, enum estab_cause by)
     else
         t->since_ms = ms_of(t->layer->env->now);
     tcp_why_note(t);
+    if (!tcp_traced(t->layer))
+        return;
+    k = tcb_tuple(t);
     tcp_trace_state(t->layer, tcb_handle(t), &k, from, to, by);
 }
 
@@ -56,7 +59,8 @@ void tcp_enter_compact(struct tcp_layer *l, const struct tcp_tuple *k, enum esta
                        enum estab_tcp_state to, enum estab_cause by)
 {
     assert(estab_edge_legal(from, to));
-    tcp_trace_state(l, 0, k, from, to, by);
+    if (tcp_traced(l))
+        tcp_trace_state(l, 0, k, from, to, by);
 }
 
 static const char *const state_names[ESTAB_TCP_STATES] = {

@@ -584,7 +584,8 @@ static void synack_timeout(struct tcp_layer *l, uint32_t slot)
     struct tcp_synq *q = synq_at(l, slot);
     struct tcp_tuple k = synq_tuple(q);
 
-    tcp_trace_timer(l, &k, 0, ESTAB_SYN_RECEIVED, ESTAB_T_SYNACK);
+    if (tcp_traced(l))
+        tcp_trace_timer(l, &k, 0, ESTAB_SYN_RECEIVED, ESTAB_T_SYNACK);
     if (q->retries >= l->set.synack_retries) {
         rule_count(l->rules, RULE_RETRIES);
         synq_end(l, slot, ESTAB_CLOSED, ESTAB_BY_TIMEOUT);

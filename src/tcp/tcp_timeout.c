@@ -65,7 +65,8 @@ static void fired(struct tcb *t, enum estab_timer which)
 {
     struct tcp_tuple k = tcb_tuple(t);
 
-    tcp_trace_timer(t->layer, &k, tcb_handle(t), (enum estab_tcp_state)t->state, which);
+    if (tcp_traced(t->layer))
+        tcp_trace_timer(t->layer, &k, tcb_handle(t), (enum estab_tcp_state)t->state, which);
 }
 
 static void give_up(struct tcb *t, enum rule why)

@@ -294,7 +294,8 @@ int timewait_expire(struct tcp_layer *l)
            (int32_t)(ms_of(l->env->now) - timewait_at(l, l->timewait_due.head)->due) >= 0) {
         struct tcp_tuple k = timewait_tuple(timewait_at(l, l->timewait_due.head));
 
-        tcp_trace_timer(l, &k, 0, ESTAB_TIME_WAIT, ESTAB_T_2MSL);
+        if (tcp_traced(l))
+            tcp_trace_timer(l, &k, 0, ESTAB_TIME_WAIT, ESTAB_T_2MSL);
         timewait_end(l, l->timewait_due.head, ESTAB_BY_TIMEOUT);
         fired++;
     }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* tcp_trace.c - what happened, as records for whoever watches; nothing is computed when nobody
- * does. */
+/* tcp_trace.c - what happened, as records for whoever watches.  Who calls tcp_trace_*() has asked
+ * tcp_traced(): nothing is computed when nobody does. */
 #include "tcp/tcp.h"
 
 struct tcp_tuple tcb_tuple(const struct tcb *t)
@@ -38,8 +38,6 @@ void tcp_trace_state(struct tcp_layer *l, estab_sock sock, const struct tcp_tupl
     struct estab_trace r = {
         .kind = ESTAB_TR_STATE, .sock = sock, .cause = by, .from = from, .to = to};
 
-    if (!l->env->trace)
-        return;
     fill_tuple(l, &r, k);
     report(l, &r);
 }
@@ -49,8 +47,6 @@ void tcp_trace_in(struct tcp_layer *l, const struct tcp_tuple *k, estab_sock soc
 {
     struct estab_trace r = {.kind = ESTAB_TR_SEG_IN, .sock = sock, .from = st, .to = st};
 
-    if (!l->env->trace)
-        return;
     fill_tuple(l, &r, k);
     fill_seg(&r, g);
     r.wscale = g->flags & SEG_SYN ? 0 : wscale;
@@ -66,8 +62,6 @@ void tcp_trace_out(struct tcp_layer *l, const struct seg_out *o)
                             .rule = (uint16_t)o->rule};
     struct tcp_tuple k = {o->peer, o->path->local, o->g.sport, o->g.dport};
 
-    if (!l->env->trace)
-        return;
     fill_tuple(l, &r, &k);
     fill_seg(&r, &o->g);
     r.len = o->text_len;
@@ -81,7 +75,7 @@ void tcp_drop_tuple(struct tcp_layer *l, const struct tcp_tuple *k, const struct
     struct estab_trace r = {.kind = ESTAB_TR_DROP, .from = st, .to = st, .rule = (uint16_t)rule};
 
     rule_drop(l->rules, rule);
-    if (!l->env->trace)
+    if (!tcp_traced(l))
         return;
     fill_tuple(l, &r, k);
     fill_seg(&r, g);
@@ -95,7 +89,7 @@ void tcp_drop(struct tcb *t, const struct seg *g, enum rule rule)
     struct tcp_tuple k = tcb_tuple(t);
 
     rule_drop(t->layer->rules, rule);
-    if (!t->layer->env->trace)
+    if (!tcp_traced(t->layer))
         return;
     fill_tuple(t->layer, &r, &k);
     fill_seg(&r, g);
@@ -109,8 +103,6 @@ void tcp_trace_timer(struct tcp_layer *l, const struct tcp_tuple *k, estab_sock 
     struct estab_trace r = {
         .kind = ESTAB_TR_TIMER, .sock = sock, .from = st, .to = st, .timer = which};
 
-    if (!l->env->trace)
-        return;
     fill_tuple(l, &r, k);
     report(l, &r);
 }
@@ -122,7 +114,7 @@ void tcp_trace_cc(struct tcb *t, enum rule why)
     struct tcp_tuple k = tcb_tuple(t);
 
     rule_count(t->layer->rules, why);
-    if (!t->layer->env->trace)
+    if (!tcp_traced(t->layer))
         return;
     fill_tuple(t->layer, &r, &k);
     r.sock = tcb_handle(t);

@@ -70,39 +70,37 @@ uint16_t tcp_syn_window(const struct tcp_layer *l, uint32_t wnd, uint32_t mss)
     return (uint16_t)wnd;
 }
 
-static uint32_t room(const struct tcb *t)
+struct rcv_edge {      /* octets, all of them */
+    uint32_t bound;    /* RCV.BUFF */
+    uint32_t free;     /* ... less RCV.USER */
+    uint32_t promised; /* RCV.WND */
+    uint32_t worth;    /* min(RCV.BUFF / 2, Eff.snd.MSS) */
+    /* How far RCV.ADV could move now: as far as there is room, and as the field can say.  What was
+     * not said is not the peer's to send; accepting it would make every blind guess a better one.
+     */
+    uint32_t growth;
+};
+
+static inline struct rcv_edge rcv_edge_of(const struct tcb *t)
 {
-    uint32_t unread = tcp_unread(t);
+    uint32_t unread = tcp_unread(t), most = (uint32_t)UINT16_MAX << t->rcv_wscale;
+    struct rcv_edge e = {.bound = tcp_rcv_bound(t), .promised = tcp_rcv_wnd(t)};
 
-    uint32_t most = tcp_rcv_bound(t);
-
-    return most > unread ? most - unread : 0;
-}
-
-/* How far RCV.ADV could move now: as far as there is room, and as the field can say.  What was not
- * said is not the peer's to send; accepting it would make every blind guess a better one. */
-static uint32_t growth(const struct tcb *t)
-{
-    uint32_t most = (uint32_t)UINT16_MAX << t->rcv_wscale;
-    uint32_t free = room(t) < most ? room(t) : most;
-    uint32_t promised = tcp_rcv_wnd(t);
-
-    return free > promised ? free - promised : 0;
-}
-
-static uint32_t worth(const struct tcb *t)
-{
-    uint32_t half = tcp_rcv_bound(t) / 2;
-
-    return half < t->rcv_mss ? half : t->rcv_mss;
+    e.free = e.bound > unread ? e.bound - unread : 0;
+    if (most > e.free)
+        most = e.free;
+    e.growth = most > e.promised ? most - e.promised : 0;
+    e.worth = e.bound / 2 < t->rcv_mss ? e.bound / 2 : t->rcv_mss;
+    return e;
 }
 
 /* [MUST-39] */
 bool tcp_window_worth(const struct tcb *t)
 {
-    uint32_t g = growth(t);
+    struct rcv_edge e = rcv_edge_of(t);
 
-    return g >= 2 * worth(t) || g >= tcp_rcv_bound(t) / 2 || (tcp_rcv_wnd(t) == 0 && g >= worth(t));
+    return e.growth >= 2 * e.worth || e.growth >= e.bound / 2 ||
+           (e.promised == 0 && e.growth >= e.worth);
 }
 
 /* The field of the next segment.  Whether RCV.ADV moves is decided by the buffer (RFC 9293 section
@@ -113,10 +111,11 @@ bool tcp_window_worth(const struct tcb *t)
 uint16_t tcp_window_field(struct tcb *t, bool syn)
 {
     uint8_t s = syn ? 0 : t->rcv_wscale;
-    uint32_t g = growth(t), wnd, field;
+    struct rcv_edge e = rcv_edge_of(t);
+    uint32_t wnd, field;
 
-    if (room(t) >= tcp_rcv_wnd(t) + worth(t))
-        t->rcv.adv = seq_add(t->rcv.adv, g);
+    if (e.free >= e.promised + e.worth)
+        t->rcv.adv = seq_add(t->rcv.adv, e.growth);
     wnd = tcp_rcv_wnd(t);
     if (syn) {
         wnd = tcp_syn_window(t->layer, wnd, t->rcv_mss);

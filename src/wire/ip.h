@@ -151,6 +151,17 @@ static inline uint64_t ip_sum_words(const uint8_t *p, size_t nwords)
     return sum;
 }
 /* Unfolded sum of the pseudo-header (RFC 9293 section 3.1, RFC 8200 section 8.1). */
-uint64_t ip_pseudo(const uint8_t src[16], const uint8_t dst[16], uint8_t proto, uint32_t len);
+static inline uint64_t ip_pseudo(const uint8_t src[16], const uint8_t dst[16], uint8_t proto,
+                                 uint32_t len)
+{
+    uint8_t tail[4];
+    uint64_t sum;
+
+    be32_put(tail, len + proto); /* the words that they stand in are added anyway */
+    sum = ip_sum_words(tail, 1);
+    if (ip_is4(dst))
+        return sum + ip_sum_words(src + 12, 1) + ip_sum_words(dst + 12, 1);
+    return sum + ip_sum_words(src, 4) + ip_sum_words(dst, 4);
+}
 
 #endif

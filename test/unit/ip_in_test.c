@@ -547,6 +547,88 @@ static void test_other_mac_addresses(void **state)
     assert_int_equal(give(n, TAP, &k), IP_DELIVER);
 }
 
+/* ---- at a glance ---- */
+
+struct outcome {
+    enum ip_verdict verdict;
+    struct ip_dgram d;
+};
+
+static void outcome_of(struct net *n, uint8_t port, const struct packet *k, size_t cut,
+                       struct outcome *o)
+{
+    memset(&n->d, 0, sizeof n->d);
+    o->verdict = give_cut(n, port, k, cut, 0, 0);
+    o->d = n->d;
+}
+
+static void same_outcome(const struct outcome *a, const struct outcome *b)
+{
+    assert_int_equal(a->verdict, b->verdict);
+    if (a->verdict != IP_DELIVER)
+        return;
+    assert_memory_equal(&a->d.ip, &b->d.ip, sizeof a->d.ip);
+    assert_int_equal(a->d.local, b->d.local);
+    assert_int_equal(a->d.link_len, b->d.link_len);
+    assert_int_equal(a->d.csum_ok, b->d.csum_ok);
+    assert_int_equal(a->d.head_len, b->d.head_len);
+    assert_int_equal(a->d.payload.n, b->d.payload.n);
+    assert_int_equal(a->d.payload.len, b->d.payload.len);
+    for (uint32_t i = 0; i < a->d.payload.n; i++)
+        assert_int_equal(a->d.payload.v[i].len, b->d.payload.v[i].len);
+}
+
+static void repair_ip4(struct packet *k, size_t at)
+{
+    uint16_t sum;
+
+    memset(k->b + at + 10, 0, 2);
+    sum = csum_of(0, k->b + at, IP4_HDR_LEN);
+    memcpy(k->b + at + 10, &sum, 2);
+}
+
+/* Each bit of each header octet changed, after a frame that was good: what is made of it does not
+ * depend on that one. */
+static void glance_at_each(struct net *n, uint8_t port, const struct packet *good, size_t ip_at,
+                           bool v4, size_t cut)
+{
+    static struct outcome glance, close;
+
+    for (size_t bit = 0; bit < 8 * (ip_at + (v4 ? 20u : 40u) + 20u); bit++) {
+        for (int repaired = 0; repaired <= v4; repaired++) {
+            struct packet k = *good;
+
+            k.b[bit / 8] ^= (uint8_t)(1u << bit % 8);
+            if (repaired)
+                repair_ip4(&k, ip_at);
+            assert_int_equal(give_cut(n, port, good, cut, 0, 0), IP_DELIVER);
+            outcome_of(n, port, &k, cut, &glance);
+            n->l.seen.version = 0;
+            outcome_of(n, port, &k, cut, &close);
+            same_outcome(&glance, &close);
+        }
+    }
+}
+
+static void test_a_glance_takes_nothing_else_for_the_next_segment(void **state)
+{
+    struct net *n = *state;
+    struct packet k;
+
+    for (size_t cut = 0; cut <= 90; cut += 18) {
+        packet_tcp(&k, "10.0.0.2", "10.0.0.1", 60);
+        glance_at_each(n, TUN, &k, 0, true, cut);
+        packet_tcp(&k, "2001:db8::2", "2001:db8::1", 60);
+        glance_at_each(n, TUN, &k, 0, false, cut);
+        packet_tcp(&k, "10.0.1.2", "10.0.1.1", 60);
+        packet_link(&k, MAC_N(1), OUR_MAC);
+        glance_at_each(n, TAP, &k, ETH_HDR_LEN, true, cut);
+        packet_tcp(&k, "2001:db8:1::2", "2001:db8:1::1", 60);
+        packet_link(&k, MAC_N(1), OUR_MAC);
+        glance_at_each(n, TAP, &k, ETH_HDR_LEN, false, cut);
+    }
+}
+
 /* ---- P9 and offloads ---- */
 
 static void test_P9_header_checksum(void **state)
@@ -661,6 +743,7 @@ int main(void)
         T(test_link_local_on_each_port),
         T(test_groups_are_delivered_as_such),
         T(test_other_mac_addresses),
+        T(test_a_glance_takes_nothing_else_for_the_next_segment),
         T(test_P9_header_checksum),
         T(test_P9_offload_flags),
         T(test_super_segment),

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* stack_run_test.c - frames that come in one batch mean what they mean one by one, whatever is
- * wrong with one of them. */
+/* stack_run_test.c - frames that come in one batch, and are taken at a glance for what they mostly
+ * are, mean what they mean one by one and looked at closely, whatever is wrong with one of them. */
 #include "unit/peer.h"
 
 #define SEGMENTS 6
@@ -138,8 +138,11 @@ static void compare(struct peer p[2], const struct way *w, uint32_t at)
         }
         for (int j = 0; j < SEGMENTS; j++)
             f[j] = frame_of(b.packet[j], b.len[j], w->border);
-        for (int j = 0; j < SEGMENTS; j += i ? 1 : SEGMENTS)
+        for (int j = 0; j < SEGMENTS; j += i ? 1 : SEGMENTS) {
+            if (i)
+                p[i].s->ip.seen.version = 0; /* closely */
             assert_int_equal(estab_input(p[i].s, 0, &f[j], i ? 1 : SEGMENTS), 0);
+        }
     }
     must_agree(&p[0], &p[1], lent, w->room, at);
     for (int i = 0; i < 2; i++)
