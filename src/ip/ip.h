@@ -194,6 +194,9 @@ static inline const uint8_t *ip_local(const struct ip_layer *l, uint16_t local)
 {
     return l->addrs[local].addr;
 }
+/* Index of an address that packets arriving on `port` may name, tentative ones too; -1: none.  A
+ * link-local address belongs to its port only; port -1: any. */
+int ip_addr_find(const struct ip_layer *l, const uint8_t addr[16], int port);
 int ip_local_find(const struct ip_layer *l,
                   const uint8_t addr[16]); /* index, or -1: not ours (or tentative) */
 /* Of the first link: what is announced to peers (RFC 6691 section 2). */

@@ -33,9 +33,6 @@ void ip_drop_of(struct ip_layer *l, const uint8_t src[16], const uint8_t dst[16]
 
 bool ip_prefix_eq(const uint8_t a[16], const uint8_t b[16], uint32_t len);
 uint32_t ip_prefix_common(const uint8_t a[16], const uint8_t b[16]);
-/* Index of an address that packets arriving on `port` may name, tentative ones too; -1: none.  A
- * link-local address belongs to its port only; port -1: any. */
-int ip_addr_find(const struct ip_layer *l, const uint8_t addr[16], int port);
 /* The source address for a destination behind a port; -1: none there. */
 int ip_addr_pick(const struct ip_layer *l, uint8_t port, const uint8_t dst[16]);
 int ip_addr_link_local(const struct ip_layer *l, uint8_t port); /* not tentative, or -1 */

@@ -9,15 +9,18 @@
 
 #define STACK_BATCH 64 /* frames lent by one estab_output() */
 
+struct run_shape {            /* what the frames of a run have in common */
+    uint32_t tcp_at, text_at; /* where the TCP header and the text begin */
+    uint64_t pseudo;          /* the pseudo header's sum, without the length */
+    bool csum_ok, v4;
+};
 struct stack_run { /* a predicted segment, and what follows it in the same batch */
     struct tcb *t; /* NULL: none */
     bool more;     /* frames follow in the batch */
     const uint8_t *hdr;
-    uint32_t tcp_at, text_at; /* where the TCP header and the text begin */
-    uint64_t pseudo;          /* the pseudo header's sum, without the length */
+    struct run_shape is;
     struct seg g;
     uint8_t flags; /* of the frame's offload */
-    bool csum_ok, v4;
 };
 
 struct estab_stack {
@@ -39,8 +42,11 @@ struct estab_stack {
 void stack_enter(estab_stack *s);
 void stack_leave(estab_stack *s); /* frees the dead */
 void stack_recv(estab_stack *s, uint8_t port, const struct estab_frame *f);
-/* g, which came in d, was predicted: a run may begin with it. */
-void run_begin(struct stack_run *r, struct tcb *t, const struct ip_dgram *d, const struct seg *g);
+/* false: not what nearly every frame is, and nothing has happened. */
+bool stack_short(estab_stack *s, uint8_t port, const struct estab_frame *f);
+/* g, which came in f, was predicted: a run may begin with it. */
+void run_begin(struct stack_run *r, struct tcb *t, const struct estab_frame *f, const struct seg *g,
+               const struct run_shape *shape);
 /* The run's next segments: how many of the n frames, which have been dealt with.  r->t is not NULL.
  */
 size_t run_take(struct stack_run *r, const struct estab_frame *f, size_t n);

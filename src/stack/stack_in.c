@@ -95,8 +95,6 @@ static bool tcp_text_in(estab_stack *s, const struct ip_dgram *d, const struct t
     if (s->env.trace)
         tcp_trace_in(&s->tcp, k, tcb_handle(t), ESTAB_ESTABLISHED, g, t->snd_wscale);
     tcp_predicted_arrives(t, g);
-    if (s->run.more)
-        run_begin(&s->run, t, d, g);
     return true;
 }
 
@@ -171,7 +169,8 @@ int estab_input(estab_stack *s, int port, const struct estab_frame *f, size_t n)
     s->run.t = NULL;
     for (size_t i = 0; i < n; i++) {
         s->run.more = i + 1 < n;
-        stack_recv(s, (uint8_t)port, &f[i]);
+        if (!stack_short(s, (uint8_t)port, &f[i]))
+            stack_recv(s, (uint8_t)port, &f[i]);
         if (!s->run.t)
             continue;
         i += run_take(&s->run, f + i + 1, n - i - 1);

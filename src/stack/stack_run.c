@@ -9,26 +9,14 @@
 #include "base/csum.h"
 #include "stack/stack.h"
 
-void run_begin(struct stack_run *r, struct tcb *t, const struct ip_dgram *d, const struct seg *g)
+void run_begin(struct stack_run *r, struct tcb *t, const struct estab_frame *f, const struct seg *g,
+               const struct run_shape *shape)
 {
-    const struct estab_iov *v = &d->frame->iov[0];
-    uint32_t tcp_at = d->link_len + d->ip.hdr_len;
-
-    r->t = NULL;
-    if (d->frame->niov == 0 || d->head != (const uint8_t *)v->base + tcp_at ||
-        d->ip.hdr_len != (d->ip.version == 4 ? IP4_HDR_LEN : IP6_HDR_LEN) || d->gso_size)
-        return;
     r->t = t;
-    r->hdr = v->base;
-    r->tcp_at = tcp_at;
-    r->text_at = tcp_at + d->ip.payload_len - g->text.len;
-    r->flags = d->frame->off.flags;
-    r->csum_ok = d->csum_ok;
-    r->v4 = d->ip.version == 4;
+    r->hdr = f->iov[0].base;
+    r->is = *shape;
+    r->flags = f->off.flags;
     r->g = *g;
-    r->pseudo = r->csum_ok ? 0 : ip_pseudo(d->ip.src, d->ip.dst, IPPROTO_TCP_, 0);
-    if (v->len < r->text_at)
-        r->t = NULL;
 }
 
 /* Octets 0 to 39 of IPv4 and TCP without options: what the next segment has in common with the
@@ -74,15 +62,15 @@ static bool run_pieces(const struct stack_run *r, const struct estab_frame *f, s
 {
     size_t len;
 
-    if (f->niov == 2 && f->iov[0].len == r->text_at) { /* most are */
+    if (f->niov == 2 && f->iov[0].len == r->is.text_at) { /* most are */
         text->v[0] = f->iov[1];
         text->n = 1;
         len = f->iov[1].len;
     } else {
-        if (f->niov == 0 || f->niov > ESTAB_IOVS || f->iov[0].len < r->text_at)
+        if (f->niov == 0 || f->niov > ESTAB_IOVS || f->iov[0].len < r->is.text_at)
             return false;
-        len = f->iov[0].len - r->text_at;
-        text->v[0] = (struct estab_iov){(uint8_t *)f->iov[0].base + r->text_at, len};
+        len = f->iov[0].len - r->is.text_at;
+        text->v[0] = (struct estab_iov){(uint8_t *)f->iov[0].base + r->is.text_at, len};
         text->n = len > 0;
         for (uint32_t i = 1; i < f->niov; i++) {
             text->v[text->n++] = f->iov[i];
@@ -98,19 +86,20 @@ static bool run_pieces(const struct stack_run *r, const struct estab_frame *f, s
 /* The frame's headers are the last one's but for what may differ: its text is in *text then. */
 static bool run_text(const struct stack_run *r, const struct estab_frame *f, struct pieces *text)
 {
-    uint32_t ip_at = r->tcp_at - (r->v4 ? IP4_HDR_LEN : IP6_HDR_LEN);
-    uint32_t opts_at = r->tcp_at + TCP_HDR_LEN, len;
+    uint32_t ip_at = r->is.tcp_at - (r->is.v4 ? IP4_HDR_LEN : IP6_HDR_LEN);
+    uint32_t opts_at = r->is.tcp_at + TCP_HDR_LEN, len;
     const uint8_t *p;
 
     if (f->off.flags != r->flags || f->off.gso_type != ESTAB_GSO_NONE || !run_pieces(r, f, text))
         return false;
     p = f->iov[0].base;
-    len = r->text_at - ip_at + text->len;
+    len = r->is.text_at - ip_at + text->len;
     if ((ip_at > 0 && memcmp(p, r->hdr, ip_at) != 0) ||
-        (r->text_at > opts_at && memcmp(p + opts_at, r->hdr + opts_at, r->text_at - opts_at) != 0))
+        (r->is.text_at > opts_at &&
+         memcmp(p + opts_at, r->hdr + opts_at, r->is.text_at - opts_at) != 0))
         return false;
-    return r->v4 ? ip4_tcp_same(p + ip_at, r->hdr + ip_at, len)
-                 : ip6_tcp_same(p + ip_at, r->hdr + ip_at, len);
+    return r->is.v4 ? ip4_tcp_same(p + ip_at, r->hdr + ip_at, len)
+                    : ip6_tcp_same(p + ip_at, r->hdr + ip_at, len);
 }
 
 static void trace_run(struct stack_run *r)
@@ -127,20 +116,20 @@ static bool run_goes_on(struct stack_run *r, const struct estab_frame *f)
     struct tcb *t = r->t;
     struct seg *g = &r->g;
     const uint8_t *tcp;
-    struct csum_run sum = {r->pseudo, false};
+    struct csum_run sum = {r->is.pseudo, false};
 
     if (!run_text(r, f, &g->text))
         return false;
-    tcp = (const uint8_t *)f->iov[0].base + r->tcp_at;
+    tcp = (const uint8_t *)f->iov[0].base + r->is.tcp_at;
     g->seq = seq_of(be32_at(tcp + 4));
     g->flags = tcp[13];
     g->len = g->text.len;
     if (!tcp_predicted_more(t, g))
         return false;
-    if (!r->csum_ok)
-        sum.sum += csum_u32(ip_sum_words(tcp, (r->text_at - r->tcp_at) / 4),
-                            r->text_at - r->tcp_at + g->text.len);
-    if (tcp_text_store(t, g, r->csum_ok ? NULL : &sum) != TCP_STORED)
+    if (!r->is.csum_ok)
+        sum.sum += csum_u32(ip_sum_words(tcp, (r->is.text_at - r->is.tcp_at) / 4),
+                            r->is.text_at - r->is.tcp_at + g->text.len);
+    if (tcp_text_store(t, g, r->is.csum_ok ? NULL : &sum) != TCP_STORED)
         return false;
     r->hdr = f->iov[0].base;
     trace_run(r);
@@ -158,12 +147,12 @@ static void run_reserve(const struct stack_run *r, const struct estab_frame *f, 
     for (size_t i = 0; i < n && len < most; i++) {
         const uint8_t *p = f[i].iov[0].base;
 
-        if (f[i].niov == 0 || f[i].iov[0].len < r->text_at ||
-            be32_at(p + r->tcp_at + 4) != seq_add(t->rcv.nxt, len).n)
+        if (f[i].niov == 0 || f[i].iov[0].len < r->is.text_at ||
+            be32_at(p + r->is.tcp_at + 4) != seq_add(t->rcv.nxt, len).n)
             break;
         for (uint32_t k = 0; k < f[i].niov && k < ESTAB_IOVS; k++)
             len += (uint32_t)f[i].iov[k].len;
-        len -= r->text_at;
+        len -= r->is.text_at;
     }
     if (len > 0 && len <= most)
         (void)ring_reserve(&t->w->rcv, &t->layer->pool, len);

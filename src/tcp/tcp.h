@@ -484,6 +484,7 @@ struct tcp_layer {
     bool raised;           /* estab_output() has raised an event */
     estab_time refused_at; /* when a connection was last refused memory */
     bool tight;            /* tcp_memory.c: less than a quarter is left */
+    bool long_way;         /* tests: nothing takes the short way, tcp_short.c */
 };
 
 /* Local addresses of sockets that are bound to none in particular. */
@@ -703,7 +704,9 @@ bool tcp_paws_ok(const struct tcb *t, const struct seg *g); /* tcp_opt.c */
 
 /* ---- what an ACK, text, a window mean ---- */
 void tcp_ack_advance(struct tcb *t, const struct seg *g); /* tcp_ack.c */
-uint32_t tcp_pipe(const struct tcb *t);                   /* octets believed in the network */
+/* The round trip that an ACK of something new tells of, which has been counted; or ESTAB_NEVER. */
+estab_dur tcp_rtt_of_ack(struct tcb *t, const struct seg *g);
+uint32_t tcp_pipe(const struct tcb *t); /* octets believed in the network */
 bool tcp_fin_acked(const struct tcb *t);
 RARE void tcp_recover(struct tcb *t, uint32_t delivered); /* RACK says that something is lost */
 /* RFC 6298 (5.1) to (5.3) and the persist timer; restart: new octets were acknowledged. */
@@ -727,6 +730,14 @@ RARE uint32_t tcp_sack_arrives(struct tcb *t, const struct seg *g, struct sent_n
 void tcp_prr_begin(struct tcb *t, uint32_t delivered);
 /* An ACK in recovery; sets cwnd.  progress: SND.UNA has moved. */
 void tcp_prr_ack(struct tcb *t, uint32_t delivered, bool progress);
+
+/* ---- tcp_short.c ---- */
+/* An ACK, predicted, of all that is in flight, with nothing to it; false: nothing has happened. */
+bool tcp_short_ack(struct tcb *t, const struct seg *g);
+
+/* tcp_output() where all that is owed is text that goes in one segment, and perhaps an ACK; false:
+ * nothing has happened. */
+bool tcp_short_output(struct tcb *t, struct tcp_frames *out);
 
 /* ---- tcp_rack.c ---- */
 void tcp_rack_delivered(struct tcb *t, const struct sent_news *news);

@@ -55,7 +55,7 @@ void tcp_rexmt_arm(struct tcb *t, bool restart)
 
 /* RFC 6298 section 3 (Karn): an octet sent once is timed; else the timestamp's echo, where there is
  * one (RFC 7323 section 4). [MUST-18, RFC6298-3-1, RFC6298-3-2, RFC7323-4.1-1, RFC8961-4-2] */
-static estab_dur rtt_sample(struct tcb *t, const struct seg *g)
+estab_dur tcp_rtt_of_ack(struct tcb *t, const struct seg *g)
 {
     const estab_dur absurd = ESTAB_S(3600);
     struct tcp_work *w = t->w;
@@ -297,7 +297,7 @@ void tcp_ack_advance(struct tcb *t, const struct seg *g)
         return;
     }
     acked = seq_diff(g->ack, t->snd.una);
-    s = sample_of(t, acked, seq_diff(t->snd.nxt, t->snd.una), rtt_sample(t, g));
+    s = sample_of(t, acked, seq_diff(t->snd.nxt, t->snd.una), tcp_rtt_of_ack(t, g));
     if (news.any && !(news.last.flags & RUN_RESENT)) /* of each ACK, not of an octet at a time */
         s.rtt = ESTAB_US(tcp_us(t->layer) - news.last.sent_us);
     marked = tcp_ecn_echoed(t, g, &s);
