@@ -187,7 +187,7 @@ static enum rule group_in(const struct ip_layer *l, struct ip_dgram *d)
 
 /* RFC 1122 section 3.3.6: what came to everybody on the link must be meant for everybody.
  * [RFC1122-3.2.1.3-1] [RFC1122-3.3.6-1] */
-static enum rule addrs_in(const struct ip_layer *l, struct ip_dgram *d, bool link_group)
+enum rule ip_addrs_in(const struct ip_layer *l, struct ip_dgram *d, bool link_group)
 {
     const struct ip_hdr *h = &d->ip;
     const struct ip_addr_entry *a;
@@ -240,7 +240,7 @@ static void refuse_header(struct ip_layer *l, struct ip_dgram *d, enum rule r, b
     bool tell = d->ip.problem_code != 0xff;
 
     ip_drop(l, tell ? d : NULL, r);
-    if (tell && addrs_in(l, d, link_group) == RULE_NONE)
+    if (tell && ip_addrs_in(l, d, link_group) == RULE_NONE)
         ip_icmp_problem(l, d, d->ip.problem_code, d->ip.problem_at);
 }
 
@@ -318,7 +318,7 @@ enum ip_verdict ip_recv(struct ip_layer *l, uint8_t port, const struct estab_fra
         refuse_header(l, d, r, link_group);
         return IP_DONE;
     }
-    r = addrs_in(l, d, link_group);
+    r = ip_addrs_in(l, d, link_group);
     if (r != RULE_NONE) {
         ip_drop(l, d, r);
         return IP_DONE;

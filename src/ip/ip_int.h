@@ -29,9 +29,10 @@ static inline bool ip_port_is_eth(const struct ip_layer *l, uint8_t port)
 
 /* d, of which frame_in() has filled in what concerns the frame, is a TCP segment for us; false: it
  * has to be looked at. */
-bool ip_plain_in(const struct ip_layer *l, uint8_t port, const struct estab_frame *f,
-                 struct ip_dgram *d);
+bool ip_plain_in(struct ip_layer *l, uint8_t port, const struct estab_frame *f, struct ip_dgram *d);
 void ip_plain_learn(struct ip_layer *l, const struct ip_dgram *d); /* it has been */
+/* ip_in.c: whether such a source may send to such a destination, which is ours: d->local. */
+enum rule ip_addrs_in(const struct ip_layer *l, struct ip_dgram *d, bool link_group);
 
 /* ip_drop() where there is no datagram to show. */
 void ip_drop_of(struct ip_layer *l, const uint8_t src[16], const uint8_t dst[16], uint8_t port,

@@ -181,11 +181,11 @@ static uint32_t slow_start(struct cc *c, struct cc_run *r, const struct cc_sampl
 /* ---- the interface ---- */
 
 /* Section 5.8: time in which the application had nothing to send does not count. */
-static void skip_idle(struct cc_run *r, const struct cc_sample *s)
+static void cubic_on_spare(struct cc_run *r, estab_time now)
 {
     if (r->u.cubic.running)
-        r->u.cubic.epoch += s->now - r->u.cubic.last;
-    r->u.cubic.last = s->now;
+        r->u.cubic.epoch += now - r->u.cubic.last;
+    r->u.cubic.last = now;
 }
 
 static void cubic_on_ack(struct cc *c, struct cc_run *r, const struct cc_sample *s)
@@ -193,7 +193,7 @@ static void cubic_on_ack(struct cc *c, struct cc_run *r, const struct cc_sample 
     struct cc_sample rest = *s;
 
     if (!s->cwnd_limited) {
-        skip_idle(r, s);
+        cubic_on_spare(r, s->now);
         return;
     }
     if (c->cwnd < c->ssthresh) {
@@ -252,6 +252,7 @@ const struct cc_ops cc_cubic = {
     .id = 1,
     .slow_start = 8, /* RFC 9406 section 4.2: L, not paced */
     .on_ack = cubic_on_ack,
+    .on_spare = cubic_on_spare,
     .on_loss = cubic_on_loss,
     .on_ecn = cubic_on_ecn,
     .on_rto = cubic_on_rto,

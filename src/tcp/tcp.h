@@ -484,6 +484,7 @@ struct tcp_layer {
     bool raised;           /* estab_output() has raised an event */
     estab_time refused_at; /* when a connection was last refused memory */
     bool tight;            /* tcp_memory.c: less than a quarter is left */
+    bool long_way;         /* tests: nothing takes the short way, tcp_short.c */
 };
 
 /* Local addresses of sockets that are bound to none in particular. */
@@ -711,7 +712,9 @@ bool tcp_paws_ok(const struct tcb *t, const struct seg *g); /* tcp_opt.c */
 
 /* ---- what an ACK, text, a window mean ---- */
 void tcp_ack_advance(struct tcb *t, const struct seg *g); /* tcp_ack.c */
-uint32_t tcp_pipe(const struct tcb *t);                   /* octets believed in the network */
+/* The round trip that an ACK of something new tells of, which has been counted; or ESTAB_NEVER. */
+estab_dur tcp_rtt_of_ack(struct tcb *t, const struct seg *g);
+uint32_t tcp_pipe(const struct tcb *t); /* octets believed in the network */
 bool tcp_fin_acked(const struct tcb *t);
 /* RFC 6298 (5.1) to (5.3) and the persist timer; restart: new octets were acknowledged. */
 void tcp_rexmt_arm(struct tcb *t, bool restart);
@@ -740,6 +743,14 @@ RARE void tcp_duplicate_ack(struct tcb *t, uint32_t delivered);
 RARE void tcp_recovering_ack(struct tcb *t, uint32_t acked, uint32_t delivered); /* of new octets */
 RARE void tcp_recover(struct tcb *t, uint32_t delivered); /* RACK says that something is lost */
 RARE void tcp_tail_lost(struct tcb *t); /* ... that a tail loss probe has repaired */
+
+/* ---- tcp_short.c ---- */
+/* An ACK, predicted, of all that is in flight, with nothing to it; false: nothing has happened. */
+bool tcp_short_ack(struct tcb *t, const struct seg *g);
+
+/* tcp_output() where all that is owed is text that goes in one segment, and perhaps an ACK; false:
+ * nothing has happened. */
+bool tcp_short_output(struct tcb *t, struct tcp_frames *out);
 
 /* ---- tcp_rack.c ---- */
 void tcp_rack_delivered(struct tcb *t, const struct sent_news *news);

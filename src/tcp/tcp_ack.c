@@ -55,7 +55,7 @@ void tcp_rexmt_arm(struct tcb *t, bool restart)
 
 /* RFC 6298 section 3 (Karn): an octet sent once is timed; else the timestamp's echo, where there is
  * one (RFC 7323 section 4). [MUST-18, RFC6298-3-1, RFC6298-3-2, RFC7323-4.1-1, RFC8961-4-2] */
-static estab_dur rtt_sample(struct tcb *t, const struct seg *g)
+estab_dur tcp_rtt_of_ack(struct tcb *t, const struct seg *g)
 {
     const estab_dur absurd = ESTAB_S(3600);
     struct tcp_work *w = t->w;
@@ -197,7 +197,7 @@ static void take_sample(struct tcb *t, struct ack *a)
     const struct run *last = &a->news.last;
 
     a->acked = seq_diff(a->g->ack, t->snd.una);
-    a->s = tcp_sample(t, a->acked, seq_diff(t->snd.nxt, t->snd.una), rtt_sample(t, a->g));
+    a->s = tcp_sample(t, a->acked, seq_diff(t->snd.nxt, t->snd.una), tcp_rtt_of_ack(t, a->g));
     if (a->news.any && !(last->flags & RUN_RESENT))
         a->s.rtt = ESTAB_US(tcp_us(t->layer) - last->sent_us);
     a->marked = tcp_ecn_echoed(t, a->g, &a->s);

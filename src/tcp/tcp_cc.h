@@ -102,6 +102,8 @@ struct cc_ops {
     bool counts_marks;  /* RFC 8257: ECN is asked for, and the peer's marks echoed one by one */
     /* New octets acknowledged, outside recovery. */
     void (*on_ack)(struct cc *c, struct cc_run *r, const struct cc_sample *s);
+    /* NULL, or: what on_ack() comes to where the window did not limit what was sent. */
+    void (*on_spare)(struct cc_run *r, estab_time now);
     /* NULL, or: every ACK that tells of something delivered or lost, in recovery too, when the rest
      * has been done. */
     void (*on_delivered)(struct cc *c, struct cc_run *r, const struct cc_sample *s);

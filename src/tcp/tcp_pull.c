@@ -151,7 +151,7 @@ static void tcb_pull(struct tcp_layer *l, uint8_t port, struct tcp_frames *out)
             stall(l, p, t);
             continue;
         }
-        sent = tcp_output(t, out);
+        sent = tcp_short_output(t, out) || tcp_output(t, out);
         p->burst += out->n - before;
         if (!sent || !tcp_wants(t))
             turn_over(p, t);

@@ -93,6 +93,8 @@ enum rule tcp_opts_parse(struct tcp_opts *o, const uint8_t *p, size_t len);
 #define OPT_KIND_EXP     254 /* with FO_MAGIC: the Fast Open option of experiments */
 #define FO_MAGIC         0xf989
 size_t tcp_opts_emit(const struct tcp_opts *o, const uint8_t *kinds, uint8_t out[40]);
+/* NOP NOP TS 10: how RFC 7323 appendix A lays out timestamps, and nearly every segment has it. */
+#define TCP_TS_WORD 0x0101080au
 /* The timestamp alone, aligned as RFC 7323 appendix A has it. */
 void tcp_ts_emit(const struct tcp_opts *o, uint8_t out[12]);
 /* The fixed 20 octets with a zero checksum; opts_len is the multiple of 4 that follows. */

@@ -5,9 +5,6 @@
 
 enum { WS_MAX = 14 }; /* RFC 7323 section 2.3 */
 
-/* NOP NOP TS 10: how RFC 7323 appendix A lays out timestamps, and nearly every segment has it. */
-#define ALIGNED_TS 0x0101080au
-
 /* RFC 7413 section 4.1.1: none, or 4 to 16 octets, an even number; else "MUST be ignored".
  * [RFC7413-4.1.1-1] */
 static void take_fastopen(struct tcp_opts *o, const uint8_t *cookie, int len, bool experimental)
@@ -101,7 +98,7 @@ enum rule tcp_opts_parse(struct tcp_opts *o, const uint8_t *p, size_t len)
     o->ts_ecr = 0;
     o->fo_len = 0;
     o->fo_exp = false;
-    if (len == 12 && be32_at(p) == ALIGNED_TS) {
+    if (len == 12 && be32_at(p) == TCP_TS_WORD) {
         o->has = OPT_TS;
         o->ts_val = be32_at(p + 4);
         o->ts_ecr = be32_at(p + 8);
@@ -188,7 +185,7 @@ static void put_option(struct wr *w, const struct tcp_opts *o, uint8_t kind)
 
 void tcp_ts_emit(const struct tcp_opts *o, uint8_t out[12])
 {
-    be32_put(out, ALIGNED_TS);
+    be32_put(out, TCP_TS_WORD);
     be32_put(out + 4, o->ts_val);
     be32_put(out + 8, o->ts_ecr);
 }

@@ -70,6 +70,8 @@ struct lab {
     uint64_t records;
     /* The users of a host act: true if they did anything. */
     bool (*act)(struct lab *l, struct lab_host *h);
+    /* NULL, or: what a host hands out, before the network has it. */
+    void (*sends)(struct lab *l, struct lab_host *h, const struct estab_frame *f, size_t n);
     /* When a user wants to act by itself. */
     estab_time (*wake)(struct lab *l);
     bool (*done)(struct lab *l);
@@ -393,6 +395,8 @@ static inline bool lab_collect(struct lab *l, struct lab_host *h)
 
     for (int i = 0; i < n; i++)
         lab_check_size(l, h, &f[i]);
+    if (n > 0 && l->sends)
+        l->sends(l, h, f, (size_t)n);
     if (n > 0 && estab_link_send(h->link, f, (size_t)n) < 0)
         lab_fail(l, "%s", h->link->error);
     return n > 0;

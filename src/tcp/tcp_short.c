@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* tcp_short.c - the short way: what nearly every message of a conversation comes to.
+ *
+ * A request, its answer, the next request: each is one small segment, with nothing else in flight,
+ * lost, owed or waiting, and its ACK acknowledges all that the other end has sent.  The long way
+ * asks forty questions to find that out, one function at a time; here they are asked at once, and
+ * what they leave to do is done.  Whatever is not so at a glance takes the long way, which would
+ * have done the same: test/prop/short_test.c holds the two against each other. */
+#include "base/csum.h"
+#include "tcp/tcp.h"
+
+/* ---- an ACK of all that is in flight ---- */
+
+/* No recovery, probe or other episode of which the next ACK could be the end. */
+static bool is_quiet(const struct tcp_work *w)
+{
+    return !w->recovering && !w->rto_recovering && !w->tlp_out && !w->mtu_failed && !w->ecn_wait &&
+           !w->snd_urgent && !w->cwnd_limited && !w->undo.on && w->frto == 0 &&
+           seq_eq(w->probe_lo, w->probe_hi);
+}
+
+/* One run of new text, or none. */
+static bool is_flight_plain(const struct sent *s)
+{
+    return s->n == 1 && s->v == s->own &&
+           !(sent_run(s, 0)->flags & (RUN_SACKED | RUN_LOST | RUN_RESENT));
+}
+
+/* RFC 8985 section 6.2, steps 1 to 3, as tcp_rack_delivered() has them for one run. */
+static void rack_all(struct tcb *t, const struct run *r)
+{
+    struct tcp_work *w = t->w;
+
+    if (seq_lt(r->end, w->rack.fack))
+        t->reordered = true;
+    w->rack.fack = seq_max(w->rack.fack, r->end);
+    if (w->rack.valid && !sent_after(r->sent_us, r->end, w->rack.sent_us, w->rack.end))
+        return;
+    w->rack.valid = true;
+    w->rack.sent_us = r->sent_us;
+    w->rack.end = r->end;
+    w->rack.rtt_us = tcp_us(t->layer) - r->sent_us;
+}
+
+bool tcp_short_ack(struct tcb *t, const struct seg *g)
+{
+    const struct cc_ops *cc = tcp_cc(t);
+    struct tcp_work *w = t->w;
+    uint32_t acked = seq_diff(g->ack, t->snd.una);
+
+    if (!seq_eq(g->ack, t->snd.nxt) || acked == 0 || !is_flight_plain(&w->sent) || !is_quiet(w) ||
+        t->ecn_ok || t->ecn_acc || t->fin_sent || cc->on_delivered || t->layer->long_way)
+        return false;
+    if (t->sack_ok)
+        rack_all(t, sent_run(&w->sent, 0));
+    w->sent.head = (uint16_t)((w->sent.head + 1u) & (w->sent.cap - 1u));
+    w->sent.n = 0;
+    w->sent.lo = g->ack;
+    (void)tcp_rtt_of_ack(t, g);
+    ring_drop(&w->snd, &t->layer->pool, acked, false);
+    t->snd.una = g->ack;
+    t->octets_acked += acked;
+    w->small_end = seq_max(w->small_end, g->ack);
+    w->reduced = seq_max(w->reduced, g->ack);
+    w->retries = w->probes = w->dupacks = 0;
+    w->stalled_at = ESTAB_NEVER;
+    t->soft_err = 0;
+    if (seq_lt(t->recover, g->ack))
+        t->recover = seq_sub(g->ack, 1);
+    if (cc->on_spare)
+        cc->on_spare(&w->cc, t->layer->env->now);
+    w->due[TCP_T_PERSIST] = w->due[TCP_T_REXMT] = w->due[TCP_T_PTO] = w->due[TCP_T_REO] =
+        ESTAB_NEVER; /* RFC 6298 (5.2) */
+    if (t->want_out) {
+        tcp_buffer_acked(t);
+        (void)tcp_raise_room(t);
+    }
+    return true;
+}
+
+/* ---- text that is one segment ---- */
+
+static bool owes_nothing_else(const struct tcp_owed *o)
+{
+    return !o->probe && !o->keepalive && !o->syn && !o->rst && !o->tail && !o->before && !o->uto &&
+           o->dup_acks == 0;
+}
+
+static bool is_plain_conversation(const struct tcb *t)
+{
+    return (t->state == ESTAB_ESTABLISHED || t->state == ESTAB_CLOSE_WAIT) && t->syn_acked &&
+           !t->fin_queued && !t->ecn_ok && !t->ecn_acc && !t->ecn_ect && !t->ecn_shake &&
+           !t->ecn_echo && !t->routed && !t->corked && !t->paced && !t->has_extra &&
+           t->snd_mss >= t->mss_max;
+}
+
+/* RFC 5681 section 4.1: the window does not depend on how long nothing has been sent. */
+static bool is_window_fresh(const struct tcb *t, uint32_t flight)
+{
+    return flight > 0 || t->sent_ms == 0 ||
+           ESTAB_MS(ms_of(t->layer->env->now) - t->sent_ms) <= ESTAB_US(t->rtt.rto);
+}
+
+/* All that is unsent goes in one segment, whole: both windows have room, Nagle's algorithm has
+ * nothing to wait for; how many octets, or 0. */
+static uint32_t whole_text(const struct tcb *t)
+{
+    const struct tcp_work *w = t->w;
+    uint32_t flight = seq_diff(t->snd.nxt, t->snd.una), n = w->snd.len - flight;
+
+    if (w->snd.len <= flight || n >= tcp_eff_mss(t) || flight + n > t->snd.wnd ||
+        flight + n > t->cc.cwnd || !is_window_fresh(t, flight) ||
+        !(t->nodelay || seq_le(w->small_end, t->snd.una)))
+        return 0;
+    return n;
+}
+
+static bool is_work_plain(const struct tcp_work *w)
+{
+    return !w->recovering && !w->rto_recovering && !w->ecn_wait && !w->snd_urgent && !w->more &&
+           !w->ahead && !w->sums && w->dupacks == 0 && w->sent.lost == 0 && w->sent.sacked == 0 &&
+           w->dsack.lo.n == w->dsack.hi.n;
+}
+
+/* The pseudo header's sum, words in the order of the machine's arithmetic. */
+static uint64_t pseudo_words(const uint8_t *a, const uint8_t *b, uint32_t len)
+{
+    uint64_t sum = IPPROTO_TCP_ + len;
+
+    for (uint32_t i = ip_is4(b) ? 12 : 0; i < 16; i += 4)
+        sum += (uint64_t)be32_at(a + i) + be32_at(b + i);
+    return sum;
+}
+
+/* tcp_emit() of such a segment, summed as it is written: that and what follows from knowing all of
+ * its members is a third of what it costs. */
+static void emit_text(struct tcb *t, seq_t seq, const struct estab_iov *text, uint16_t wnd,
+                      struct tcp_frames *out)
+{
+    struct tcp_layer *l = t->layer;
+    const struct estab_port_caps *caps = &l->ip->ports[t->path.port].caps;
+    const struct ip_send how = {.proto = IPPROTO_TCP_, .tos = t->tos, .hop_limit = t->hop_limit};
+    struct estab_frame *f = &out->f[out->n];
+    uint8_t *hdr = out->hdrs[out->n].b;
+    uint32_t ip_len = ip_emit_len(l->ip, &t->path, t->peer);
+    uint32_t hdr_len = t->ts_ok ? TCP_HDR_LEN + TCP_TS_LEN : TCP_HDR_LEN;
+    uint32_t tcp_len = hdr_len + (uint32_t)text->len;
+    uint32_t word[8] = {(uint32_t)t->lport << 16 | t->pport, seq.n, t->rcv.nxt.n,
+                        hdr_len << 26 | (uint32_t)(SEG_ACK | SEG_PSH) << 16 | wnd, 0};
+    uint8_t *tcp = hdr + ip_len;
+    uint64_t sum = pseudo_words(ip_local(l->ip, t->path.local), t->peer, tcp_len);
+    uint16_t folded;
+
+    if (t->ts_ok) {
+        word[5] = TCP_TS_WORD;
+        word[6] = tcp_ts_now(l) + t->ts_offset;
+        word[7] = t->ts_recent;
+    }
+    ip_emit(l->ip, &t->path, t->peer, &how, tcp_len, hdr);
+    f->off = (struct estab_offload){0};
+    if (caps->tx_csum) {
+        f->off.flags = ESTAB_OFF_NEEDS_CSUM;
+        f->off.csum_start = (uint16_t)ip_len;
+        f->off.csum_offset = 16;
+        word[4] = (uint32_t)csum_fold(sum) << 16;
+    } else {
+        for (size_t i = 0; i < hdr_len / 4; i++)
+            sum += word[i];
+        folded = csum_fold(csum_add(0, text->base, text->len));
+        sum += be16_at((const uint8_t *)&folded);
+        word[4] = (uint32_t)(uint16_t)~csum_fold(sum) << 16;
+    }
+    for (size_t i = 0; i < hdr_len / 4; i++)
+        be32_put(tcp + 4 * i, word[i]);
+    f->iov[0] = (struct estab_iov){hdr, ip_len + hdr_len};
+    f->iov[1] = *text;
+    f->niov = 2;
+    out->n++;
+}
+
+static RARE void trace_text(struct tcb *t, seq_t seq, uint32_t n, uint16_t wnd)
+{
+    struct seg_out o = {.path = &t->path,
+                        .peer = t->peer,
+                        .g = {.sport = t->lport,
+                              .dport = t->pport,
+                              .seq = seq,
+                              .ack = t->rcv.nxt,
+                              .flags = SEG_ACK | SEG_PSH,
+                              .wnd = wnd},
+                        .text_len = n,
+                        .sock = tcb_handle(t),
+                        .state = t->state,
+                        .wscale = t->rcv_wscale};
+
+    tcp_trace_out(t->layer, &o);
+}
+
+bool tcp_short_output(struct tcb *t, struct tcp_frames *out)
+{
+    struct tcp_work *w = t->w;
+    const struct run_rate none = {0};
+    struct estab_iov text[3];
+    seq_t seq = t->snd.nxt;
+    uint16_t wnd;
+    uint32_t n;
+
+    if (!is_plain_conversation(t) || !w || !owes_nothing_else(&t->owed) || !is_work_plain(w) ||
+        tcp_cc(t)->on_delivered || t->layer->long_way)
+        return false;
+    n = whole_text(t);
+    if (n == 0 || ring_peek(&w->snd, w->snd.len - n, n, text) != 1)
+        return false;
+    w->cwnd_limited = w->sws_override = false;
+    w->stopped = ESTAB_WHY_NOTHING;
+    t->snd.nxt = seq_add(seq, n);
+    if (w->rtt_at == ESTAB_NEVER) {
+        w->rtt_at = t->layer->env->now;
+        w->rtt_seq = t->snd.nxt;
+    }
+    w->small_end = t->snd.nxt;
+    sent_push(&w->sent, &t->layer->pool, t->snd.nxt, tcp_us(t->layer),
+              w->rate.limited ? RUN_LIMITED : 0, &none);
+    w->due[TCP_T_SWS] = w->due[TCP_T_DELACK] = ESTAB_NEVER;
+    tcp_rexmt_arm(t, false);
+    if (t->sack_ok)
+        tcp_tlp_arm(t);
+    t->sent_ms = ms_of(t->layer->env->now);
+    wnd = tcp_window_field(t, false);
+    t->owed.ack_now = false;
+    t->ecn_owed = 0;
+    t->rcv.acked = t->rcv.nxt;
+    t->segs_out++;
+    emit_text(t, seq, text, wnd, out);
+    if (tcp_traced(t->layer))
+        trace_text(t, seq, n, wnd);
+    return true;
+}
