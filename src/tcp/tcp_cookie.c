@@ -117,7 +117,7 @@ static const struct tcp_secret *secret_now(struct tcp_layer *l)
 {
     const struct tcp_secret *c = &l->cookies[l->cookie_turn];
 
-    if (time_add(l->env->now, TURN) < c->until && c->used.used + c->used.old_used < USED_MAX)
+    if (time_add(l->env->now, TURN) < c->until && c->used.used < USED_MAX)
         return c;
     l->cookie_turn ^= 1;
     use_secret(&l->cookies[l->cookie_turn], l->env);
@@ -148,7 +148,7 @@ static bool has_come_back(const struct tcp_secret *s, uint64_t hash)
 {
     struct hash_probe p = hash_probe(&s->used, (uint32_t)(hash >> 32));
 
-    return hash_next(&s->used, &p) != HASH_NONE;
+    return hash_next(&p) != HASH_NONE;
 }
 
 /* Departs from RFC 9293 section 3.4.1: a cookie does not grow with the clock.  What TIME-WAIT still

@@ -68,7 +68,7 @@ static uint32_t find_at(const struct tcp_layer *l, const struct tcp_tuple *k, ui
     struct hash_probe p = hash_probe(&l->demux, tag);
     uint32_t ref;
 
-    while ((ref = hash_next(&l->demux, &p)) != HASH_NONE)
+    while ((ref = hash_next(&p)) != HASH_NONE)
         if (ref_is(l, ref, k))
             return ref;
     return HASH_NONE;
@@ -113,7 +113,7 @@ static struct tcb *next_unconnected(const struct tcp_layer *l, struct hash_probe
 {
     uint32_t ref;
 
-    while ((ref = hash_next(&l->demux, p)) != HASH_NONE)
+    while ((ref = hash_next(p)) != HASH_NONE)
         if (TCP_REF_KIND(ref) == TCP_REF_TCB && ref_is(l, ref, k))
             return tcb_at(l, TCP_REF_SLOT(ref));
     return NULL;
