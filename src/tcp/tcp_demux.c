@@ -45,20 +45,14 @@ static bool tcb_is(const struct tcb *t, const struct tcp_tuple *k)
 
 static bool ref_is(const struct tcp_layer *l, uint32_t ref, const struct tcp_tuple *k)
 {
-    const struct tcp_synq *q;
-    const struct tcp_timewait *w;
-
     switch (TCP_REF_KIND(ref)) {
     case TCP_REF_TCB:
         return tcb_is(tcb_at(l, TCP_REF_SLOT(ref)), k);
     case TCP_REF_SYNQ:
-        q = slab_at(&l->synqs, TCP_REF_SLOT(ref));
-        return q->pport == k->pport && q->lport == k->lport && q->path.local == k->local &&
-               memcmp(q->peer, k->peer, 16) == 0;
+        return tcp_far_is(l, &((struct tcp_synq *)slab_at(&l->synqs, TCP_REF_SLOT(ref)))->far, k);
     case TCP_REF_TIMEWAIT:
-        w = slab_at(&l->timewaits, TCP_REF_SLOT(ref));
-        return w->pport == k->pport && w->lport == k->lport && w->path.local == k->local &&
-               memcmp(w->peer, k->peer, 16) == 0;
+        return tcp_far_is(
+            l, &((struct tcp_timewait *)slab_at(&l->timewaits, TCP_REF_SLOT(ref)))->far, k);
     }
     return false;
 }
