@@ -214,13 +214,12 @@ static void far_end_of_tcb(const struct tcb *t, struct far_end *e)
 
 static void far_end_of_synq(const struct tcp_layer *l, const struct tcp_synq *q, struct far_end *e)
 {
-    struct tcp_tuple k = synq_tuple(q);
+    struct tcp_tuple k = tcp_far_tuple(l, &q->far, e->p.ip);
 
-    memcpy(e->p.ip, q->peer, 16);
-    memcpy(e->p.host_ip, ip_local(l->ip, q->path.local), 16);
-    e->p.port = q->path.port;
-    e->pport = q->pport;
-    e->lport = q->lport;
+    memcpy(e->p.host_ip, ip_local(l->ip, q->far.local), 16);
+    e->p.port = q->far.port;
+    e->pport = q->far.pport;
+    e->lport = q->far.lport;
     e->nxt = e->acked = q->irs.n + 1;
     e->adv = e->nxt + 2048;
     e->una = q->iss.n;
@@ -234,18 +233,19 @@ static void far_end_of_synq(const struct tcp_layer *l, const struct tcp_synq *q,
 static void far_end_of_timewait(const struct tcp_layer *l, const struct tcp_timewait *t,
                                 struct far_end *e)
 {
-    memcpy(e->p.ip, t->peer, 16);
-    memcpy(e->p.host_ip, ip_local(l->ip, t->path.local), 16);
-    e->p.port = t->path.port;
-    e->pport = t->pport;
-    e->lport = t->lport;
+    struct tcp_tuple k = tcp_far_tuple(l, &t->far, e->p.ip);
+
+    memcpy(e->p.host_ip, ip_local(l->ip, t->far.local), 16);
+    e->p.port = t->far.port;
+    e->pport = t->far.pport;
+    e->lport = t->far.lport;
     e->nxt = e->acked = t->rcv_nxt.n;
-    e->adv = e->nxt + t->wnd;
+    e->adv = e->nxt + t->far.wnd;
     e->una = e->snd_nxt = t->snd_nxt.n;
     e->iss = e->nxt;
     e->ts = t->ts_ok;
     e->ts_recent = t->ts_recent;
-    e->ts_offset = t->ts_offset;
+    e->ts_offset = tcp_ts_offset(l, &k);
 }
 
 /* The nth of everything that has a peer; false: there is none. */

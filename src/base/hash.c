@@ -1,27 +1,26 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* hash.c - SipHash-1-3 and the index from hash to reference.
  *
- * Linear probing with entries kept in the order of their home positions ("Robin Hood"): an entry
- * that would end up nearer to its home than the one in its way is moved on.  So a search ends at
- * the first entry that is nearer to its home than the searched one would be, and a table may be
- * seven eighths full.
+ * The index is a row of parts; the low bits of a tag say in which part it is.  Parts are split one
+ * after the other, from below, as entries come ("linear hashing"): a part holds some 2,000 entries
+ * to twice as many, and an insert never has to move more than that.
  *
- * Growth is spread over inserts, in two parts.  At 7/8 a table of twice the size is allocated, and
- * each insert clears a bit of it; it is ready before the old one has reached 15/16.  Then inserts
- * go to the new table, and each takes a few positions' entries along from the old one, from below.
+ * A part is its entries in the order of their tags, with gaps.  The home of a tag is its share of
+ * the part's positions; an entry lies at its home or, if others are in its way, as soon after it as
+ * the order lets it, so that between its home and itself nothing is empty.  What is empty has the
+ * largest tag: a search walks from the home to the first tag that is not smaller.  Positions beyond
+ * the homes take what the last homes push out; the very last is never used.
  *
- * The old table's emptied positions are treated as if they did not exist: what remains, from
- * `moved` up, is a circle of its own, in which an entry whose home is gone has its home at `moved`.
- * The order of homes, and with it every argument about probing and deleting, holds in the circle as
- * it did in the whole. */
+ * Because tags stay in order whatever the number of homes, a part is made larger by one pass over
+ * it.  It grows by an eighth: the index, all parts together, is about equally full at any size. */
 #include "base/hash.h"
 
 #include <assert.h>
 #include <string.h>
 
-#define HASH_MIN   16u
-#define CLEAR_STEP 32u /* positions cleared per insert */
-#define MOVE_STEP  16u /* positions moved per insert */
+#define HOMES_MIN 8u
+#define SPARE     8u    /* positions beyond the homes that are still free when a part is made */
+#define PART_MEAN 2048u /* entries a part, before one more is split */
 
 static inline uint64_t rotl64(uint64_t v, unsigned n)
 {
@@ -125,109 +124,161 @@ uint64_t hash_sip24(const struct hash_key *key, const void *data, size_t len)
     return siphash(key, data, len, 2, 4);
 }
 
-/* A table, or what is left of one: the positions from `low` to `mask`. */
-struct circle {
-    struct hash_entry *e;
-    uint32_t low, mask;
-};
-
-static inline struct circle circle_tab(const struct hash *h)
+static inline uint32_t part_of(const struct hash *h, uint32_t tag)
 {
-    return (struct circle){h->tab, 0, h->mask};
+    uint32_t i = tag & h->mask;
+
+    return i < h->nparts ? i : i & h->mask >> 1;
 }
 
-static inline struct circle circle_old(const struct hash *h)
+static inline uint32_t home_of(uint32_t homes, uint32_t tag)
 {
-    return (struct circle){h->old, h->moved, h->old_mask};
+    return (uint32_t)((uint64_t)tag * homes >> 32);
 }
 
-static inline uint32_t home_of(const struct circle *c, uint32_t tag)
+static inline bool is_empty(const struct hash_entry *e)
 {
-    uint32_t home = tag & c->mask;
-
-    return home < c->low ? c->low : home;
+    return e->ref == HASH_NONE;
 }
 
-static inline uint32_t pos_after(const struct circle *c, uint32_t pos)
+/* Where the first entry with this tag is, if there is one. */
+static inline struct hash_entry *part_find(const struct hash_part *p, uint32_t tag)
 {
-    return pos == c->mask ? c->low : pos + 1;
+    struct hash_entry *e = p->e + home_of(p->homes, tag);
+
+    while (e->tag < tag)
+        e++;
+    return e;
 }
 
-/* How far a position is from a home, going round. */
-static inline uint32_t dist_to(const struct circle *c, uint32_t home, uint32_t pos)
+static struct hash_entry *part_entry(const struct hash_part *p, uint32_t tag, uint32_t ref)
 {
-    return pos >= home ? pos - home : pos - c->low + (c->mask - home) + 1;
+    struct hash_entry *e = part_find(p, tag);
+
+    while (e->tag == tag && e->ref != ref && !is_empty(e))
+        e++;
+    assert(e->tag == tag && e->ref == ref);
+    return e;
 }
 
-static inline uint32_t dist_at(const struct circle *c, uint32_t pos)
+static void part_free(struct hash *h, struct hash_part *p)
 {
-    return dist_to(c, home_of(c, c->e[pos].tag), pos);
+    env_free(h->env, p->e, p->room * sizeof p->e[0], 64);
 }
 
-/* The next reference with this tag at distance *dist of its home or further; leaves *dist there. */
-static inline uint32_t circle_next(const struct circle *c, uint32_t tag, uint32_t *dist)
+/* Of `from`, those whose tag has these bits under the mask.  With to->e NULL: only counts them, and
+ * finds how many positions they take. */
+static void part_fill(struct hash_part *to, const struct hash_part *from, uint32_t mask,
+                      uint32_t bits)
 {
-    uint32_t home = home_of(c, tag);
-    uint32_t pos = c->mask - home >= *dist ? home + *dist : c->low + (*dist - (c->mask - home) - 1);
+    uint32_t end = 0;
 
-    for (;; ++*dist, pos = pos_after(c, pos)) {
-        if (c->e[pos].ref == HASH_NONE)
-            return HASH_NONE;
-        if (dist_at(c, pos) < *dist) /* also when the circle, full, has been gone round */
-            return HASH_NONE;
-        if (c->e[pos].tag == tag)
-            return c->e[pos].ref;
+    to->used = 0;
+    for (uint32_t i = 0; i < from->room; i++) {
+        const struct hash_entry *e = &from->e[i];
+        uint32_t home;
+
+        if (is_empty(e) || (e->tag & mask) != bits)
+            continue;
+        home = home_of(to->homes, e->tag);
+        if (end < home)
+            end = home;
+        if (to->e)
+            to->e[end] = *e;
+        end++;
+        to->used++;
     }
+    if (!to->e)
+        to->room = (end > to->homes ? end : to->homes) + SPARE + 1;
 }
 
-/* The position of an entry, or HASH_NONE. */
-static uint32_t circle_find(const struct circle *c, uint32_t tag, uint32_t ref)
+/* A part with the entries of another, or some of them; false: no memory. */
+static bool part_make(struct hash *h, struct hash_part *to, const struct hash_part *from,
+                      uint32_t homes, uint32_t mask, uint32_t bits)
 {
-    uint32_t pos = home_of(c, tag), dist;
+    *to = (struct hash_part){.homes = homes};
+    part_fill(to, from, mask, bits);
+    to->e = env_alloc(h->env, to->room * sizeof to->e[0], 64);
+    if (!to->e)
+        return false;
+    memset(to->e, 0xff, to->room * sizeof to->e[0]); /* empty is all ones */
+    part_fill(to, from, mask, bits);
+    return true;
+}
 
-    for (dist = 0; c->e[pos].ref != HASH_NONE; dist++, pos = pos_after(c, pos)) {
-        if (c->e[pos].tag == tag && c->e[pos].ref == ref)
-            return pos;
-        if (dist_at(c, pos) < dist)
-            break;
+/* Half of a part, as full as the whole is unless it got more than its share. */
+static bool part_half(struct hash *h, struct hash_part *to, const struct hash_part *from,
+                      uint32_t bits)
+{
+    uint32_t homes = from->homes / 2, least;
+
+    *to = (struct hash_part){.homes = homes};
+    part_fill(to, from, h->mask, bits);
+    least = to->used + to->used / 6 + HOMES_MIN;
+    return part_make(h, to, from, homes < least ? least : homes, h->mask, bits);
+}
+
+/* Room for one more part. */
+static bool directory_grow(struct hash *h)
+{
+    uint32_t cap = h->cap ? 2 * h->cap : 4;
+    struct hash_part *part;
+
+    if (h->nparts < h->cap)
+        return true;
+    part = env_alloc(h->env, cap * sizeof part[0], sizeof(void *));
+    if (!part)
+        return false;
+    memcpy(part, h->part, h->nparts * sizeof part[0]);
+    env_free(h->env, h->cap ? h->part : NULL, h->cap * sizeof part[0], sizeof(void *));
+    h->part = part;
+    h->cap = cap;
+    return true;
+}
+
+static bool first_part(struct hash *h)
+{
+    const struct hash_part none = {0};
+
+    if (!part_make(h, &h->one, &none, HOMES_MIN, 0, 0))
+        return false;
+    h->part = &h->one;
+    h->nparts = h->mask = 1;
+    return true;
+}
+
+/* The next part in turn becomes two; where memory is refused it stays as it is. */
+static void split_one(struct hash *h)
+{
+    uint32_t bit = (h->mask + 1) / 2, i = h->nparts - bit;
+    struct hash_part low, high, *from;
+
+    if (!directory_grow(h))
+        return;
+    from = &h->part[i];
+    if (!part_half(h, &low, from, i))
+        return;
+    if (!part_half(h, &high, from, i + bit)) {
+        part_free(h, &low);
+        return;
     }
-    return HASH_NONE;
+    part_free(h, from);
+    *from = low;
+    h->part[h->nparts++] = high;
+    if (h->nparts > h->mask)
+        h->mask = 2 * h->mask + 1;
 }
 
-/* There is an empty position. */
-static void circle_put(const struct circle *c, struct hash_entry entry)
+static void part_grow(struct hash *h, struct hash_part *p)
 {
-    uint32_t pos = home_of(c, entry.tag), dist = 0, there;
-    struct hash_entry displaced;
+    uint32_t more = p->homes / 8 < HOMES_MIN ? HOMES_MIN : p->homes / 8;
+    struct hash_part grown;
 
-    for (; c->e[pos].ref != HASH_NONE; dist++, pos = pos_after(c, pos)) {
-        there = dist_at(c, pos);
-        if (there < dist) {
-            displaced = c->e[pos];
-            c->e[pos] = entry;
-            entry = displaced;
-            dist = there;
-        }
-    }
-    c->e[pos] = entry;
-}
-
-/* Those behind it move up, until one that is at home. */
-static void circle_del(const struct circle *c, uint32_t pos)
-{
-    uint32_t next = pos_after(c, pos);
-
-    while (c->e[next].ref != HASH_NONE && dist_at(c, next) > 0) {
-        c->e[pos] = c->e[next];
-        pos = next;
-        next = pos_after(c, pos);
-    }
-    c->e[pos].ref = HASH_NONE;
-}
-
-static void table_free(struct hash *h, struct hash_entry *e, uint32_t mask)
-{
-    env_free(h->env, e, ((size_t)mask + 1) * sizeof(e[0]), 64);
+    if (!part_make(h, &grown, p, p->used < p->homes - p->homes / 8 ? p->homes : p->homes + more, 0,
+                   0))
+        return;
+    part_free(h, p);
+    *p = grown;
 }
 
 void hash_init(struct hash *h, struct env *env)
@@ -237,155 +288,78 @@ void hash_init(struct hash *h, struct env *env)
 
 void hash_fini(struct hash *h)
 {
-    table_free(h, h->tab, h->mask);
-    table_free(h, h->old, h->old_mask);
-    table_free(h, h->next, h->next_mask);
+    for (uint32_t i = 0; i < h->nparts; i++)
+        part_free(h, &h->part[i]);
+    env_free(h->env, h->cap ? h->part : NULL, h->cap * sizeof h->part[0], sizeof(void *));
     hash_init(h, h->env);
 }
 
-/* The larger table is ready: it takes over. */
-static void growth_begin_move(struct hash *h)
+/* Where an entry of this tag goes, behind others of it; *gap: the first empty position from there
+ * on. */
+static struct hash_entry *place_for(const struct hash_part *p, uint32_t tag,
+                                    struct hash_entry **gap)
 {
-    h->old = h->tab;
-    h->old_mask = h->mask;
-    h->old_used = h->used;
-    h->moved = 0;
-    h->tab = h->next;
-    h->mask = h->next_mask;
-    h->used = 0;
-    h->next = NULL;
-}
+    struct hash_entry *e = part_find(p, tag);
 
-static void growth_clear_some(struct hash *h)
-{
-    uint32_t left = h->next_mask - h->cleared + 1;
-    uint32_t n = left < CLEAR_STEP ? left : CLEAR_STEP;
-
-    memset(h->next + h->cleared, 0xff, n * sizeof(h->next[0])); /* HASH_NONE is all ones */
-    h->cleared += n;
-    if (n == left)
-        growth_begin_move(h);
-}
-
-static void growth_move_some(struct hash *h)
-{
-    const struct circle tab = circle_tab(h);
-    uint32_t n;
-
-    assert(tab.e);
-    for (n = 0; n < MOVE_STEP && h->old_used; n++, h->moved++) {
-        if (h->old[h->moved].ref == HASH_NONE)
-            continue;
-        circle_put(&tab, h->old[h->moved]);
-        h->used++;
-        h->old_used--;
-    }
-    if (!h->old_used) {
-        table_free(h, h->old, h->old_mask);
-        h->old = NULL;
-    }
-}
-
-/* Makes room for one more entry, if there is memory for it. */
-static bool hash_reserve(struct hash *h)
-{
-    uint64_t size = h->tab ? (uint64_t)h->mask + 1 : 0;
-    uint64_t next_size = size ? 2 * size : HASH_MIN;
-
-    if (h->old)
-        growth_move_some(h);
-    if (h->used < size - size / 8)
-        return true;
-    if (!h->next && next_size <= 1u << 31 && next_size <= SIZE_MAX / sizeof(h->next[0])) {
-        h->next = env_alloc(h->env, (size_t)next_size * sizeof(h->next[0]), 64);
-        h->next_mask = (uint32_t)next_size - 1;
-        h->cleared = 0;
-    }
-    if (!h->next)
-        return h->used < size - size / 16;
-    do { /* more than once only where memory was refused for long */
-        growth_clear_some(h);
-    } while (h->next && h->used >= size - size / 16);
-    return true;
+    while (e->tag == tag && !is_empty(e))
+        e++;
+    for (*gap = e; !is_empty(*gap); ++*gap)
+        ;
+    return e;
 }
 
 int hash_add(struct hash *h, uint32_t tag, uint32_t ref)
 {
-    struct circle c;
+    struct hash_entry *e, *gap;
+    struct hash_part *p;
 
     assert(ref != HASH_NONE);
-    if (!hash_reserve(h))
+    if (h->nparts == 0 && !first_part(h))
         return ESTAB_E_NOMEM;
-    c = circle_tab(h);
-    assert(c.e);
-    circle_put(&c, (struct hash_entry){tag, ref});
+    if (h->used >= h->nparts * PART_MEAN)
+        split_one(h);
+    p = &h->part[part_of(h, tag)];
+    if (p->used >= p->homes - p->homes / 8)
+        part_grow(h, p);
+    if (p->used >= p->homes - p->homes / 16) /* or searches would take long */
+        return ESTAB_E_NOMEM;
+    e = place_for(p, tag, &gap);
+    if (gap == p->e + p->room - 1) {
+        part_grow(h, p);
+        e = place_for(p, tag, &gap);
+        if (gap == p->e + p->room - 1)
+            return ESTAB_E_NOMEM;
+    }
+    memmove(e + 1, e, (size_t)(gap - e) * sizeof *e);
+    *e = (struct hash_entry){tag, ref};
+    p->used++;
     h->used++;
     return 0;
 }
 
+/* Those behind it move up, until one that is at home. */
 void hash_del(struct hash *h, uint32_t tag, uint32_t ref)
 {
-    struct circle c = circle_tab(h);
-    uint32_t pos = h->tab ? circle_find(&c, tag, ref) : HASH_NONE;
+    struct hash_part *p = &h->part[part_of(h, tag)];
+    struct hash_entry *e = part_entry(p, tag, ref), *end = e + 1;
 
-    if (pos != HASH_NONE) {
-        h->used--;
-        circle_del(&c, pos);
-        return;
-    }
-    assert(h->old);
-    c = circle_old(h);
-    pos = circle_find(&c, tag, ref);
-    assert(pos != HASH_NONE);
-    circle_del(&c, pos);
-    if (!--h->old_used) {
-        table_free(h, h->old, h->old_mask);
-        h->old = NULL;
-    }
+    while (!is_empty(end) && home_of(p->homes, end->tag) < end - p->e)
+        end++;
+    memmove(e, e + 1, (size_t)(end - 1 - e) * sizeof *e);
+    end[-1] = (struct hash_entry){UINT32_MAX, HASH_NONE};
+    p->used--;
+    h->used--;
 }
 
 void hash_set(struct hash *h, uint32_t tag, uint32_t ref, uint32_t to)
 {
-    struct circle c = circle_tab(h);
-    uint32_t pos = h->tab ? circle_find(&c, tag, ref) : HASH_NONE;
-
     assert(to != HASH_NONE);
-    if (pos == HASH_NONE) {
-        assert(h->old);
-        c = circle_old(h);
-        pos = circle_find(&c, tag, ref);
-        assert(pos != HASH_NONE);
-    }
-    c.e[pos].ref = to;
+    part_entry(&h->part[part_of(h, tag)], tag, ref)->ref = to;
 }
 
 struct hash_probe hash_probe(const struct hash *h, uint32_t tag)
 {
-    (void)h;
-    return (struct hash_probe){tag, 0, false};
-}
+    static const struct hash_entry none = {UINT32_MAX, HASH_NONE};
 
-static RARE uint32_t next_in_old(const struct hash *h, struct hash_probe *p)
-{
-    struct circle c = circle_old(h);
-    uint32_t ref;
-
-    if (!p->in_old)
-        p->dist = 0;
-    p->in_old = true;
-    ref = circle_next(&c, p->tag, &p->dist);
-    p->dist++;
-    return ref;
-}
-
-uint32_t hash_next(const struct hash *h, struct hash_probe *p)
-{
-    struct circle c = circle_tab(h);
-    uint32_t ref = HASH_NONE;
-
-    if (c.e && !p->in_old) {
-        ref = circle_next(&c, p->tag, &p->dist);
-        p->dist++;
-    }
-    return ref == HASH_NONE && h->old ? next_in_old(h, p) : ref;
+    return (struct hash_probe){h->nparts ? part_find(&h->part[part_of(h, tag)], tag) : &none, tag};
 }

@@ -3,9 +3,9 @@
  * 32-bit reference.
  *
  * An entry is 8 octets: the low 32 bits of the hash and the caller's reference; keys are the
- * caller's, who compares them.  Open addressing, linear probing; it grows incrementally: each
- * insert clears and moves a bounded number of entries, so that no insert is ever slow.  The
- * 32 hash bits give the home position, so moving and deleting never touch the objects. */
+ * caller's, who compares them.  The index is 7/9 to 7/8 full at every size, so that an entry costs
+ * some 10 octets, and it grows by pieces: no insert moves more than one of them.  Whatever moves
+ * goes by the 32 bits of the hash: nothing touches the objects. */
 #ifndef BASE_HASH_H
 #define BASE_HASH_H
 
@@ -26,15 +26,18 @@ struct hash_entry {
     uint32_t tag; /* low bits of the hash */
     uint32_t ref; /* HASH_NONE: empty */
 };
+struct hash_part {        /* a sorted piece of the index; hash.c */
+    struct hash_entry *e; /* `homes` and what lies beyond them, the last always empty */
+    uint32_t homes, room; /* room: entries in all */
+    uint32_t used;
+};
 struct hash {
     struct env *env;
-    struct hash_entry *tab;
-    struct hash_entry *old;             /* being emptied into tab, or NULL */
-    struct hash_entry *next;            /* the larger table, being cleared for use, or NULL */
-    uint32_t mask, old_mask, next_mask; /* sizes less one; powers of two */
-    uint32_t used, old_used;            /* entries in tab and in old */
-    uint32_t moved;                     /* positions of old below this one are empty */
-    uint32_t cleared;                   /* positions of next below this one are empty */
+    struct hash_part *part; /* a directory that doubles */
+    struct hash_part one;   /* ... before there is one */
+    uint32_t nparts, cap;   /* parts in use; room for them in the directory, 0: there is none */
+    uint32_t mask;          /* the least power of two above nparts, less one */
+    uint32_t used;
 };
 void hash_init(struct hash *h, struct env *env); /* allocates nothing yet */
 void hash_fini(struct hash *h);
@@ -45,14 +48,17 @@ void hash_del(struct hash *h, uint32_t tag, uint32_t ref);
 /* Changes the reference of an entry that must be there. */
 void hash_set(struct hash *h, uint32_t tag, uint32_t ref, uint32_t to);
 
-/* Iterates the references whose tag matches:
+/* Iterates the references whose tag matches, as long as nothing is added or deleted:
  *   struct hash_probe p = hash_probe(h, tag);
- *   while ((ref = hash_next(h, &p)) != HASH_NONE) if (key matches) ... */
+ *   while ((ref = hash_next(&p)) != HASH_NONE) if (key matches) ... */
 struct hash_probe {
-    uint32_t tag, dist; /* dist: from the tag's home position */
-    bool in_old;
+    const struct hash_entry *at;
+    uint32_t tag;
 };
 struct hash_probe hash_probe(const struct hash *h, uint32_t tag);
-uint32_t hash_next(const struct hash *h, struct hash_probe *p);
+static inline uint32_t hash_next(struct hash_probe *p) /* what is empty has no reference */
+{
+    return p->at->tag == p->tag ? (p->at++)->ref : HASH_NONE;
+}
 
 #endif

@@ -76,7 +76,7 @@ static uint32_t pmtu_lookup(const struct ip_layer *l, struct ip_pmtu_table *t, u
     struct hash_probe p = hash_probe(&t->index, tag);
     uint32_t slot;
 
-    while ((slot = hash_next(&t->index, &p)) != HASH_NONE) {
+    while ((slot = hash_next(&p)) != HASH_NONE) {
         const struct ip_pmtu *e = pmtu_at(t, slot);
 
         if (memcmp(e->dst, dst, 16) != 0 || e->scope != scope)

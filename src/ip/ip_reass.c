@@ -124,7 +124,7 @@ static uint32_t find_source(const struct ip_layer *l, const uint8_t addr[16], ui
     struct hash_probe p = hash_probe(&l->reass.by_source, tag);
     uint32_t slot;
 
-    while ((slot = hash_next(&l->reass.by_source, &p)) != HASH_NONE)
+    while ((slot = hash_next(&p)) != HASH_NONE)
         if (memcmp(source_at(l, slot)->addr, addr, 16) == 0)
             break;
     return slot;
@@ -135,7 +135,7 @@ static uint32_t find_datagram(const struct ip_layer *l, const uint8_t key[KEY_LE
     struct hash_probe p = hash_probe(&l->reass.by_key, tag);
     uint32_t slot;
 
-    while ((slot = hash_next(&l->reass.by_key, &p)) != HASH_NONE)
+    while ((slot = hash_next(&p)) != HASH_NONE)
         if (memcmp(reass_at(l, slot)->key, key, KEY_LEN) == 0)
             break;
     return slot;

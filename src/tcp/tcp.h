@@ -4,7 +4,7 @@
  *
  * A connection is three sizes of thing, by what it needs to remember:
  *
- *   half-open, TIME-WAIT   an entry of at most 64 octets, no tcb (tcp_synq.c, tcp_timewait.c)
+ *   half-open, TIME-WAIT   an entry of at most 48 octets, no tcb (tcp_synq.c, tcp_timewait.c)
  *   at rest                a struct tcb: numbers, windows, options, estimates, the user's pointer
  *   at work                a tcb with a struct tcp_work: queues, timers, recovery
  *
@@ -295,11 +295,21 @@ struct tcb {
 };
 _Static_assert(sizeof(struct tcb) <= 288, "an idle connection is small");
 
-struct tcp_synq { /* passive SYN-RECEIVED */
-    uint8_t peer[16];
-    struct ip_path path;
+struct tcp_far {   /* the ends of what has no control block, tcp_far.c */
+    uint32_t peer; /* its IPv4 address, or the slot of its other one */
     uint16_t lport, pport;
-    uint16_t mss; /* the SYN's */
+    uint8_t local;    /* index of the local address */
+    uint8_t port : 4; /* IP_PORTS_MAX */
+    bool ip6 : 1;
+    union {
+        uint16_t mss; /* SYN-RECEIVED: the SYN's */
+        uint16_t wnd; /* TIME-WAIT: the field last sent */
+    };
+};
+_Static_assert(IP_ADDRS_MAX <= 256 && IP_PORTS_MAX <= 16, "they fit into struct tcp_far");
+
+struct tcp_synq { /* passive SYN-RECEIVED */
+    struct tcp_far far;
     seq_t irs, iss;
     uint32_t ts_recent;
     uint32_t listener; /* slot; the entry ends with it at the latest */
@@ -318,23 +328,26 @@ struct tcp_synq { /* passive SYN-RECEIVED */
     struct link link;             /* among those with the same number of retries */
     uint32_t send_next;
 };
-_Static_assert(sizeof(struct tcp_synq) <= 64, "a half-open connection is an entry of 64 octets");
+_Static_assert(sizeof(struct tcp_synq) <= 48, "64 octets with its place in slab and index");
 
-struct tcp_timewait {
+struct tcp_syn { /* one with what tcp_far.c leaves out; q.far: ports and mss */
+    struct tcp_synq q;
     uint8_t peer[16];
     struct ip_path path;
-    uint16_t lport, pport;
+};
+
+struct tcp_timewait {
+    struct tcp_far far;
     seq_t snd_nxt, rcv_nxt;
-    uint32_t ts_recent, ts_offset;
+    uint32_t ts_recent;
     uint32_t due; /* ms, circular */
     struct link link;
     uint32_t owner;  /* slot of the tcb whose handle outlived it, or SLAB_NONE */
-    uint16_t wnd;    /* the field last sent */
     uint8_t wscales; /* for the trace: snd, rcv in four bits each */
     bool ts_ok : 1;
     uint8_t challenge_s : 7; /* tcp_second() of the last challenge ACK */
 };
-_Static_assert(sizeof(struct tcp_timewait) <= 64, "a TIME-WAIT is an entry of 64 octets");
+_Static_assert(sizeof(struct tcp_timewait) <= 48, "64 octets with its place in slab and index");
 
 /* A header-only segment that no tcb sends: RST, the ACK of TIME-WAIT, a challenge for an entry, a
  * SYN,ACK with a cookie. */
@@ -447,6 +460,7 @@ struct tcp_layer {
     struct rule_book *rules;
     struct tcp_settings set;
     struct slab tcbs, works, listeners, synqs, timewaits, ranges, sums, extras;
+    struct slab peers6;   /* IPv6 addresses of struct tcp_far */
     struct hash extra_of; /* from a tcb's slot to its struct tcp_extra */
     struct ring_pool pool;
     struct hash demux;  /* four-tuples and listeners */
@@ -697,13 +711,13 @@ bool timewait_segment_arrives(struct tcp_layer *l, uint32_t slot, struct seg *g,
  */
 bool tcp_cookie_arrives(struct tcb *t, struct seg *g, const struct ip_dgram *d); /* tcp_cookie.c */
 /* Answers a SYN of which q is all that is known (but for its ISS), and remembers nothing. */
-void tcp_cookie_offer(struct tcb *t, struct tcp_synq *q);
+void tcp_cookie_offer(struct tcb *t, struct tcp_syn *y);
 /* Makes the ISN of a half-open entry a cookie, unless that has made a connection before. */
-void tcp_cookie_number(struct tcb *t, struct tcp_synq *q);
+void tcp_cookie_number(struct tcb *t, struct tcp_syn *y);
 /* TSval of what such an entry sends, for ts. */
 uint32_t tcp_cookie_ts(const struct tcp_synq *q, uint32_t ts);
 /* The ACK has found its entry: no duplicate of it is taken for a cookie.  false: no memory. */
-bool tcp_cookie_spend(struct tcp_layer *l, const struct tcp_synq *q);
+bool tcp_cookie_spend(struct tcp_layer *l, const struct tcp_syn *y);
 void tcp_cookie_fini(struct tcp_layer *l);
 void tcp_icmp_arrives(struct tcp_layer *l, const struct ip_error *e);
 /* The connection ends: error to the user, queues gone, CLOSED.  rst: whether the peer is told. */
@@ -850,7 +864,7 @@ void tcp_fastopen_fini(struct tcp_layer *l);
 void tcp_fastopen_key(struct tcp_layer *l, const uint8_t key[16]); /* estab_fastopen_key() */
 /* A SYN with the Fast Open option, for a listener; true: a control block has taken it.  syn: as
  * synq_fill() leaves it, and says afterwards whether a cookie is to be given. */
-bool tcp_fastopen_syn(struct tcb *t, const struct seg *g, struct tcp_synq *syn, seq_t isn);
+bool tcp_fastopen_syn(struct tcb *t, const struct seg *g, struct tcp_syn *syn, seq_t isn);
 void tcp_fastopen_give(struct tcp_layer *l, const uint8_t *peer, const struct ip_path *p,
                        bool experimental, struct tcp_opts *o);
 void tcp_fastopen_settled(struct tcb *t, bool reset);
@@ -946,8 +960,8 @@ void synq_unstall(struct tcp_layer *l, uint8_t port); /* a next hop has become k
 int synq_expire(struct tcp_layer *l);
 estab_time synq_next(const struct tcp_layer *l);
 void synq_new(struct tcb *t, const struct seg *g, const struct ip_dgram *d, const seq_t *newer);
-/* A control block for what q describes, in no list yet; NULL: no room for one. */
-struct tcb *synq_tcb(struct tcp_layer *l, const struct tcp_synq *q, const struct tcb *listener);
+/* A control block for what y describes, in no list yet; NULL: no room for one. */
+struct tcb *synq_tcb(struct tcp_layer *l, const struct tcp_syn *y, const struct tcb *listener);
 /* Ends one of the listener's oldest half-open connections that can do without: it has not answered
  * for an RTO, or its ACK brings it back.  false: none is near at hand. */
 bool synq_recycle(struct tcb *t);
@@ -961,8 +975,17 @@ estab_time timewait_next(const struct tcp_layer *l);
 estab_time timewait_free_at(const struct tcp_layer *l, uint32_t slot);
 /* Ends it for an active OPEN; where the ISN must begin. */
 seq_t timewait_reuse(struct tcp_layer *l, uint32_t slot);
-struct tcp_tuple timewait_tuple(const struct tcp_timewait *w);
-struct tcp_tuple synq_tuple(const struct tcp_synq *q);
+/* ---- tcp_far.c ---- */
+/* Sets all but ports and mss; false: no memory. */
+bool tcp_far_put(struct tcp_layer *l, struct tcp_far *f, const uint8_t peer[16],
+                 const struct ip_path *p);
+void tcp_far_free(struct tcp_layer *l, const struct tcp_far *f);
+/* peer: room for the address, which the tuple refers to. */
+struct tcp_tuple tcp_far_tuple(const struct tcp_layer *l, const struct tcp_far *f,
+                               uint8_t peer[16]);
+bool tcp_far_is(const struct tcp_layer *l, const struct tcp_far *f, const struct tcp_tuple *k);
+/* The way to hop from its local address; if there is none, one that ip_path_ready() looks for. */
+struct ip_path tcp_far_path(const struct tcp_layer *l, const struct tcp_far *f, const uint8_t *hop);
 /* A compact entry sends at most one challenge ACK a second (RFC 5961 section 7): between two ends
  * out of step each would answer the other's for ever. */
 #define TCP_SECOND_NEVER 127

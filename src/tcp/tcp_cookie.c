@@ -70,7 +70,7 @@ static uint8_t ts_bits(const struct tcp_synq *q)
 static struct cookie pack(const struct tcp_synq *q, uint16_t own)
 {
     uint8_t shift = q->ws_ok ? q->snd_wscale : NO_SHIFT, i = q->ws_ok ? 7 : 0;
-    struct cookie c = {.octet = mss_bits(q->mss, q->ts_ok, own), .ts_bits = ts_bits(q)};
+    struct cookie c = {.octet = mss_bits(q->far.mss, q->ts_ok, own), .ts_bits = ts_bits(q)};
 
     if (q->ts_ok)
         return c;
@@ -84,20 +84,21 @@ static void unpack(struct tcp_synq *q, struct cookie c, uint16_t own)
 {
     uint8_t shift = q->ts_ok ? c.ts_bits & 0xfu : shifts[c.octet >> 3 & 7];
 
-    q->mss = mss_of(c.octet, q->ts_ok, own);
+    q->far.mss = mss_of(c.octet, q->ts_ok, own);
     q->sack_ok = q->ts_ok ? (c.ts_bits & 0x10) != 0 : (c.octet & 0x40) != 0;
     q->ws_ok = shift != NO_SHIFT;
     q->snd_wscale = (q->ws_ok ? shift : 0) & 0xfu;
 }
 
-static uint64_t cookie_hash(const struct tcp_layer *l, const struct tcp_synq *q, struct cookie c)
+static uint64_t cookie_hash(const struct tcp_layer *l, const struct tcp_syn *y, struct cookie c)
 {
+    const struct tcp_synq *q = &y->q;
     uint8_t b[48] = {0};
 
-    memcpy(b, ip_local(l->ip, q->path.local), 16);
-    memcpy(b + 16, q->peer, 16);
-    be16_put(b + 32, q->lport);
-    be16_put(b + 34, q->pport);
+    memcpy(b, ip_local(l->ip, y->path.local), 16);
+    memcpy(b + 16, y->peer, 16);
+    be16_put(b + 32, q->far.lport);
+    be16_put(b + 34, q->far.pport);
     be32_put(b + 36, q->irs.n);
     b[40] = c.octet;
     b[41] = c.ts_bits;
@@ -117,7 +118,7 @@ static const struct tcp_secret *secret_now(struct tcp_layer *l)
 {
     const struct tcp_secret *c = &l->cookies[l->cookie_turn];
 
-    if (time_add(l->env->now, TURN) < c->until && c->used.used + c->used.old_used < USED_MAX)
+    if (time_add(l->env->now, TURN) < c->until && c->used.used < USED_MAX)
         return c;
     l->cookie_turn ^= 1;
     use_secret(&l->cookies[l->cookie_turn], l->env);
@@ -148,29 +149,30 @@ static bool has_come_back(const struct tcp_secret *s, uint64_t hash)
 {
     struct hash_probe p = hash_probe(&s->used, (uint32_t)(hash >> 32));
 
-    return hash_next(&s->used, &p) != HASH_NONE;
+    return hash_next(&p) != HASH_NONE;
 }
 
 /* Departs from RFC 9293 section 3.4.1: a cookie does not grow with the clock.  What TIME-WAIT still
  * remembers gets another number (RFC 6191). */
-static uint64_t number(struct tcp_layer *l, struct tcp_synq *q, uint16_t own)
+static uint64_t number(struct tcp_layer *l, struct tcp_syn *y, uint16_t own)
 {
-    struct cookie c = pack(q, own);
+    struct cookie c = pack(&y->q, own);
     uint64_t hash;
 
     (void)secret_now(l);
     if (l->cookie_turn)
         c.octet |= ODD;
-    hash = cookie_hash(l, q, c);
-    q->iss = seq_of((uint32_t)hash << 8 | c.octet);
+    hash = cookie_hash(l, y, c);
+    y->q.iss = seq_of((uint32_t)hash << 8 | c.octet);
     return hash;
 }
 
-void tcp_cookie_number(struct tcb *t, struct tcp_synq *q)
+void tcp_cookie_number(struct tcb *t, struct tcp_syn *y)
 {
     struct tcp_layer *l = t->layer;
-    struct tcp_tuple k = synq_tuple(q);
-    uint64_t hash = number(l, q, tcp_mss_announce(l, &q->path, q->peer, t->user_mss));
+    struct tcp_synq *q = &y->q;
+    struct tcp_tuple k = {y->peer, y->path.local, q->far.lport, q->far.pport};
+    uint64_t hash = number(l, y, tcp_mss_announce(l, &y->path, y->peer, t->user_mss));
 
     q->cookie = !has_come_back(&l->cookies[l->cookie_turn], hash);
     if (q->cookie)
@@ -179,14 +181,15 @@ void tcp_cookie_number(struct tcb *t, struct tcp_synq *q)
         q->iss = tcp_isn(l, &k);
 }
 
-void tcp_cookie_offer(struct tcb *t, struct tcp_synq *q)
+void tcp_cookie_offer(struct tcb *t, struct tcp_syn *y)
 {
     struct tcp_layer *l = t->layer;
-    uint16_t own = tcp_mss_announce(l, &q->path, q->peer, t->user_mss);
-    struct tcp_tuple k = synq_tuple(q);
-    struct tcp_reply r = {.path = q->path,
-                          .lport = q->lport,
-                          .pport = q->pport,
+    const struct tcp_synq *q = &y->q;
+    uint16_t own = tcp_mss_announce(l, &y->path, y->peer, t->user_mss);
+    struct tcp_tuple k = {y->peer, y->path.local, q->far.lport, q->far.pport};
+    struct tcp_reply r = {.path = y->path,
+                          .lport = q->far.lport,
+                          .pport = q->far.pport,
                           .ack = seq_add(q->irs, 1),
                           .wnd = synq_window(t),
                           .mss = own,
@@ -201,40 +204,42 @@ void tcp_cookie_offer(struct tcb *t, struct tcp_synq *q)
                           .rule = RULE_COOKIE_SENT};
 
     t->l->cookies_until = secret_now(l)->until;
-    (void)number(l, q, own);
+    (void)number(l, y, own);
     r.seq = q->iss;
     r.ts_val = tcp_cookie_ts(q, tcp_ts_now(l) + tcp_ts_offset(l, &k));
-    memcpy(r.peer, q->peer, 16);
+    memcpy(r.peer, y->peer, 16);
     rule_count(l->rules, RULE_COOKIE_SENT);
-    tcp_reply(l, q->path.port, &r);
+    tcp_reply(l, y->path.port, &r);
 }
 
 /* ---- the ACK that brings it back ---- */
 
 /* As the SYN left it, if the ACK's numbers are the next after a cookie's. */
-static void reconstruct(struct tcp_synq *q, const struct tcb *t, const struct seg *g,
+static void reconstruct(struct tcp_syn *y, const struct tcb *t, const struct seg *g,
                         const struct ip_dgram *d, struct cookie *c)
 {
-    *q = (struct tcp_synq){.lport = g->dport,
-                           .pport = g->sport,
+    struct tcp_synq *q = &y->q;
+
+    *q = (struct tcp_synq){.far.lport = g->dport,
+                           .far.pport = g->sport,
                            .irs = seq_sub(g->seq, 1),
                            .iss = seq_sub(g->ack, 1),
                            .listener = t->slot,
                            .ts_ok = (g->opt.has & OPT_TS) != 0,
                            .ts_recent = g->opt.ts_val};
-    q->path.local = d->local;
-    memcpy(q->peer, d->ip.src, 16);
+    y->path.local = d->local;
+    memcpy(y->peer, d->ip.src, 16);
     c->octet = (uint8_t)q->iss.n;
     c->ts_bits = q->ts_ok ? g->opt.ts_ecr & TS_BITS : 0;
 }
 
-bool tcp_cookie_spend(struct tcp_layer *l, const struct tcp_synq *q)
+bool tcp_cookie_spend(struct tcp_layer *l, const struct tcp_syn *y)
 {
-    struct cookie c = {(uint8_t)q->iss.n, ts_bits(q)};
+    struct cookie c = {(uint8_t)y->q.iss.n, ts_bits(&y->q)};
     struct tcp_secret *s = &l->cookies[c.octet & ODD ? 1 : 0];
 
     return l->env->now >= s->until ||
-           hash_add(&s->used, (uint32_t)(cookie_hash(l, q, c) >> 32), 0) == 0;
+           hash_add(&s->used, (uint32_t)(cookie_hash(l, y, c) >> 32), 0) == 0;
 }
 
 /* Whether the echoed timestamp is one of ours that is not older than a cookie: our clock is not
@@ -271,17 +276,18 @@ static bool room_for_cookie(struct tcb *t)
     return true;
 }
 
-static struct tcb *cookie_tcb(struct tcb *t, struct tcp_synq *q, struct cookie c, int hint)
+static struct tcb *cookie_tcb(struct tcb *t, struct tcp_syn *y, struct cookie c, int hint)
 {
     struct tcp_layer *l = t->layer;
+    struct tcp_synq *q = &y->q;
     struct tcb *child;
 
-    if (ip_path_find(l->ip, q->peer, ip_local(l->ip, q->path.local), hint, &q->path) != 0)
+    if (ip_path_find(l->ip, y->peer, ip_local(l->ip, y->path.local), hint, &y->path) != 0)
         return NULL;
-    unpack(q, c, tcp_mss_announce(l, &q->path, q->peer, t->user_mss));
+    unpack(q, c, tcp_mss_announce(l, &y->path, y->peer, t->user_mss));
     if (q->ws_ok)
         q->rcv_wscale = tcp_wscale_for(t) & 0xfu;
-    child = synq_tcb(l, q, t);
+    child = synq_tcb(l, y, t);
     if (!child)
         return NULL;
     if (tcp_demux_add(child) == 0)
@@ -295,17 +301,17 @@ bool tcp_cookie_arrives(struct tcb *t, struct seg *g, const struct ip_dgram *d)
     struct tcp_layer *l = t->layer;
     struct tcp_tuple k = {d->ip.src, d->local, g->dport, g->sport};
     struct tcp_secret *s;
-    struct tcp_synq q;
+    struct tcp_syn y;
     struct cookie c;
     struct tcb *child;
     uint64_t hash;
 
     if (g->flags & SEG_SYN || l->env->now >= t->l->cookies_until)
         return false;
-    reconstruct(&q, t, g, d, &c);
+    reconstruct(&y, t, g, d, &c);
     s = &l->cookies[c.octet & ODD ? 1 : 0];
-    hash = cookie_hash(l, &q, c);
-    if (l->env->now >= s->until || ((uint32_t)hash << 8 | c.octet) != q.iss.n) {
+    hash = cookie_hash(l, &y, c);
+    if (l->env->now >= s->until || ((uint32_t)hash << 8 | c.octet) != y.q.iss.n) {
         cookie_wrong(t, g, d);
         return true;
     }
@@ -320,7 +326,7 @@ bool tcp_cookie_arrives(struct tcb *t, struct seg *g, const struct ip_dgram *d)
             tcp_drop_tuple(l, &k, g, ESTAB_LISTEN, RULE_BACKLOG_FULL);
         return true;
     }
-    child = tcp_memory_refuses(l) ? NULL : cookie_tcb(t, &q, c, d->port);
+    child = tcp_memory_refuses(l) ? NULL : cookie_tcb(t, &y, c, d->port);
     if (!child) {
         tcp_drop_tuple(l, &k, g, ESTAB_LISTEN, RULE_NO_MEMORY);
         return true;

@@ -38,20 +38,14 @@ uint32_t tcp_demux_tag(struct tcp_layer *l, const struct tcp_tuple *k)
 
 static bool ref_is(const struct tcp_layer *l, uint32_t ref, const struct tcp_tuple *k)
 {
-    const struct tcp_synq *q;
-    const struct tcp_timewait *w;
-
     switch (TCP_REF_KIND(ref)) {
     case TCP_REF_TCB:
         return tcp_is_at(tcb_at(l, TCP_REF_SLOT(ref)), k);
     case TCP_REF_SYNQ:
-        q = slab_at(&l->synqs, TCP_REF_SLOT(ref));
-        return q->pport == k->pport && q->lport == k->lport && q->path.local == k->local &&
-               memcmp(q->peer, k->peer, 16) == 0;
+        return tcp_far_is(l, &((struct tcp_synq *)slab_at(&l->synqs, TCP_REF_SLOT(ref)))->far, k);
     case TCP_REF_TIMEWAIT:
-        w = slab_at(&l->timewaits, TCP_REF_SLOT(ref));
-        return w->pport == k->pport && w->lport == k->lport && w->path.local == k->local &&
-               memcmp(w->peer, k->peer, 16) == 0;
+        return tcp_far_is(
+            l, &((struct tcp_timewait *)slab_at(&l->timewaits, TCP_REF_SLOT(ref)))->far, k);
     }
     return false;
 }
@@ -61,7 +55,7 @@ static uint32_t find_at(const struct tcp_layer *l, const struct tcp_tuple *k, ui
     struct hash_probe p = hash_probe(&l->demux, tag);
     uint32_t ref;
 
-    while ((ref = hash_next(&l->demux, &p)) != HASH_NONE)
+    while ((ref = hash_next(&p)) != HASH_NONE)
         if (ref_is(l, ref, k))
             return ref;
     return HASH_NONE;
@@ -94,7 +88,7 @@ static struct tcb *next_unconnected(const struct tcp_layer *l, struct hash_probe
 {
     uint32_t ref;
 
-    while ((ref = hash_next(&l->demux, p)) != HASH_NONE)
+    while ((ref = hash_next(p)) != HASH_NONE)
         if (TCP_REF_KIND(ref) == TCP_REF_TCB && ref_is(l, ref, k))
             return tcb_at(l, TCP_REF_SLOT(ref));
     return NULL;

@@ -14,7 +14,7 @@ static uint32_t extra_slot(const struct tcb *t)
     struct hash_probe p = hash_probe(&l->extra_of, extra_tag(t->slot));
     uint32_t ref;
 
-    while ((ref = hash_next(&l->extra_of, &p)) != HASH_NONE)
+    while ((ref = hash_next(&p)) != HASH_NONE)
         if (((const struct tcp_extra *)slab_at(&l->extras, ref))->owner == t->slot)
             return ref;
     return HASH_NONE;

@@ -103,7 +103,7 @@ void tcp_fastopen_give(struct tcp_layer *l, const uint8_t *peer, const struct ip
 }
 
 /* Which secret the cookie was made with; -1: none of ours. */
-static int cookie_turn(struct tcp_layer *l, const struct tcp_synq *syn, const struct tcp_opts *o)
+static int cookie_turn(struct tcp_layer *l, const struct tcp_syn *syn, const struct tcp_opts *o)
 {
     uint8_t good[COOKIE_LEN];
 
@@ -162,7 +162,7 @@ void tcp_fastopen_settled(struct tcb *t, bool reset)
 
 /* ---- a SYN with a cookie, section 4.2.2 ---- */
 
-static struct tcb *child_of(struct tcb *t, const struct tcp_synq *syn)
+static struct tcb *child_of(struct tcb *t, const struct tcp_syn *syn)
 {
     struct tcp_layer *l = t->layer;
     struct tcb *c = synq_tcb(l, syn, t);
@@ -203,7 +203,7 @@ static void begin_early(struct tcb *t, struct tcb *c, const struct seg *syn)
 }
 
 /* [RFC7413-4.2.2-1] */
-bool tcp_fastopen_syn(struct tcb *t, const struct seg *g, struct tcp_synq *syn, seq_t isn)
+bool tcp_fastopen_syn(struct tcb *t, const struct seg *g, struct tcp_syn *syn, seq_t isn)
 {
     struct tcp_layer *l = t->layer;
     struct tcb *c;
@@ -211,10 +211,10 @@ bool tcp_fastopen_syn(struct tcb *t, const struct seg *g, struct tcp_synq *syn, 
 
     if (!(g->opt.has & OPT_FO))
         return false;
-    syn->fo_exp = g->opt.fo_exp;
+    syn->q.fo_exp = g->opt.fo_exp;
     turn = cookie_turn(l, syn, &g->opt);
     if (turn < 0) {
-        syn->fo_give = true;
+        syn->q.fo_give = true;
         rule_count(l->rules, g->opt.fo_len ? RULE_FASTOPEN_COOKIE : RULE_FASTOPEN_ASKED);
         return false;
     }
@@ -222,7 +222,7 @@ bool tcp_fastopen_syn(struct tcb *t, const struct seg *g, struct tcp_synq *syn, 
         rule_count(l->rules, RULE_FASTOPEN_LIMIT);
         return false;
     }
-    syn->iss = isn;
+    syn->q.iss = isn;
     c = child_of(t, syn);
     if (!c) {
         rule_count(l->rules, RULE_NO_MEMORY);
@@ -230,7 +230,7 @@ bool tcp_fastopen_syn(struct tcb *t, const struct seg *g, struct tcp_synq *syn, 
     }
     rule_count(l->rules, RULE_FASTOPEN_ACCEPTED);
     c->w->fo = turn > 0 ? TCP_FO_GIVE : TCP_FO_NONE;
-    c->w->fo_exp = syn->fo_exp;
+    c->w->fo_exp = syn->q.fo_exp;
     begin_early(t, c, g);
     return true;
 }

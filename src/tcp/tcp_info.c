@@ -102,14 +102,15 @@ void tcp_info(const struct tcb *t, struct estab_tcp_info *i)
 void synq_info(const struct tcp_layer *l, uint32_t slot, struct estab_tcp_info *i)
 {
     const struct tcp_synq *q = slab_at(&l->synqs, slot);
-    struct tcp_tuple k = synq_tuple(q);
+    uint8_t peer[16];
+    struct tcp_tuple k = tcp_far_tuple(l, &q->far, peer);
 
     put_addrs(l, &k, i);
     i->state = ESTAB_SYN_RECEIVED;
     i->timer = ESTAB_T_SYNACK;
     i->timer_at = ms_to_time(l->env->now, q->due);
     i->retrans = q->retries;
-    i->snd_mss = q->mss;
+    i->snd_mss = q->far.mss;
     i->ts_ok = q->ts_ok;
     i->sack_ok = q->sack_ok;
     i->ecn_ok = q->ecn_ok || q->ecn_acc;
@@ -122,7 +123,8 @@ void synq_info(const struct tcp_layer *l, uint32_t slot, struct estab_tcp_info *
 void timewait_info(const struct tcp_layer *l, uint32_t slot, struct estab_tcp_info *i)
 {
     const struct tcp_timewait *w = slab_at(&l->timewaits, slot);
-    struct tcp_tuple k = timewait_tuple(w);
+    uint8_t peer[16];
+    struct tcp_tuple k = tcp_far_tuple(l, &w->far, peer);
 
     put_addrs(l, &k, i);
     i->state = ESTAB_TIME_WAIT;

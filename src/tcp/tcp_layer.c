@@ -20,8 +20,9 @@ int tcp_init(struct tcp_layer *l, struct env *env, struct ip_layer *ip, struct r
     slab_init(&l->tcbs, env, (uint32_t)(sizeof(struct tcb) + tcp_why_room(set)), 16, 6, max_conns);
     slab_init(&l->works, env, sizeof(struct tcp_work), 16, 6, max_conns);
     slab_init(&l->listeners, env, sizeof(struct tcp_listener), 8, 3, max_conns);
-    slab_init(&l->synqs, env, sizeof(struct tcp_synq), 8, 8, set->max_synq);
-    slab_init(&l->timewaits, env, sizeof(struct tcp_timewait), 8, 8, set->max_timewait);
+    slab_init(&l->synqs, env, sizeof(struct tcp_synq), 4, 8, set->max_synq);
+    slab_init(&l->timewaits, env, sizeof(struct tcp_timewait), 4, 8, set->max_timewait);
+    slab_init(&l->peers6, env, 16, 4, 8, UINT32_MAX);
     slab_init(&l->extras, env, sizeof(struct tcp_extra), 8, 5, max_conns);
     hash_init(&l->extra_of, env);
     tcp_routes_init(l, max_conns);
@@ -126,6 +127,7 @@ void tcp_fini(struct tcp_layer *l)
     slab_fini(&l->listeners);
     slab_fini(&l->synqs);
     slab_fini(&l->timewaits);
+    slab_fini(&l->peers6);
     slab_fini(&l->ranges);
     slab_fini(&l->sums);
     slab_fini(&l->extras);

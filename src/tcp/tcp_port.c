@@ -202,10 +202,10 @@ static bool conns_need(struct tcp_layer *l)
             conns_add(l, tcb_at(l, i)->lport);
     for (uint32_t i = slab_next(&l->synqs, 0); i != SLAB_NONE; i = slab_next(&l->synqs, i + 1))
         if (!((const struct tcp_synq *)slab_at(&l->synqs, i))->dead)
-            conns_add(l, ((const struct tcp_synq *)slab_at(&l->synqs, i))->lport);
+            conns_add(l, ((const struct tcp_synq *)slab_at(&l->synqs, i))->far.lport);
     for (uint32_t i = slab_next(&l->timewaits, 0); i != SLAB_NONE;
          i = slab_next(&l->timewaits, i + 1))
-        conns_add(l, ((const struct tcp_timewait *)slab_at(&l->timewaits, i))->lport);
+        conns_add(l, ((const struct tcp_timewait *)slab_at(&l->timewaits, i))->far.lport);
     return l->port_use.conns != NULL;
 }
 
@@ -227,7 +227,7 @@ static bool lingers(const struct tcb *t, uint16_t local, uint16_t lport)
          i = slab_next(&l->timewaits, i + 1)) {
         const struct tcp_timewait *w = slab_at(&l->timewaits, i);
 
-        if (w->lport == lport && tcp_locals_overlap(l, local, t->v6_only, w->path.local, false))
+        if (w->far.lport == lport && tcp_locals_overlap(l, local, t->v6_only, w->far.local, false))
             return true;
     }
     return false;

@@ -42,7 +42,7 @@ static uint32_t route_slot(const struct tcp_layer *l, uint32_t ref)
     if (l->nroutes == 0) /* mostly */
         return HASH_NONE;
     p = hash_probe(&l->route_of, route_tag(ref));
-    while ((slot = hash_next(&l->route_of, &p)) != HASH_NONE)
+    while ((slot = hash_next(&p)) != HASH_NONE)
         if (((const struct routed *)slab_at(&l->routes, slot))->ref == ref)
             return slot;
     return HASH_NONE;

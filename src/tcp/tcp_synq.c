@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* tcp_synq.c - SYN-RECEIVED after a passive open: an entry of 64 octets, no control block, no
+/* tcp_synq.c - SYN-RECEIVED after a passive open: an entry of 48 octets, no control block, no
  * buffer.
  *
  * The column SYN-RECEIVED of RFC 9293 section 3.10.7.4, under its eight headings.  Entries with the
@@ -14,11 +14,6 @@
 static struct tcp_synq *synq_at(const struct tcp_layer *l, uint32_t slot)
 {
     return slab_at(&l->synqs, slot);
-}
-
-struct tcp_tuple synq_tuple(const struct tcp_synq *q)
-{
-    return (struct tcp_tuple){q->peer, q->path.local, q->lport, q->pport};
 }
 
 static struct tcb *listener_of(const struct tcp_layer *l, const struct tcp_synq *q)
@@ -59,7 +54,7 @@ static void owe_synack(struct tcp_layer *l, uint32_t slot)
     if (q->in_send)
         return;
     q->in_send = true;
-    send_push(l, &l->synq_send[q->path.port], slot);
+    send_push(l, &l->synq_send[q->far.port], slot);
 }
 
 /* How many timeouts the listener's user waits for text: ESTAB_O_DEFER_ACCEPT, as Linux counts it.
@@ -88,6 +83,12 @@ static void schedule(struct tcp_layer *l, uint32_t slot)
     slot_push(&l->synqs, &l->synq_by_retries[q->retries], slot, SYNQ_LINK);
 }
 
+static void entry_put(struct tcp_layer *l, uint32_t slot)
+{
+    tcp_far_free(l, &synq_at(l, slot)->far);
+    slab_put(&l->synqs, slot);
+}
+
 /* Off the timer's list, out of the listener's count; the demux is the caller's. */
 static void synq_free(struct tcp_layer *l, uint32_t slot)
 {
@@ -99,14 +100,14 @@ static void synq_free(struct tcp_layer *l, uint32_t slot)
     if (q->in_send)
         q->dead = true;
     else
-        slab_put(&l->synqs, slot);
+        entry_put(l, slot);
 }
 
 static void synq_end(struct tcp_layer *l, uint32_t slot, enum estab_tcp_state to,
                      enum estab_cause by)
 {
-    struct tcp_synq *q = synq_at(l, slot);
-    struct tcp_tuple k = synq_tuple(q);
+    uint8_t peer[16];
+    struct tcp_tuple k = tcp_far_tuple(l, &synq_at(l, slot)->far, peer);
 
     tcp_enter_compact(l, &k, ESTAB_SYN_RECEIVED, to, by);
     tcp_tuple_del(l, &k, tcp_demux_tag(l, &k), TCP_REF(TCP_REF_SYNQ, slot));
@@ -149,16 +150,16 @@ bool synq_recycle(struct tcb *t)
 }
 
 /* What the SYN says, as far as it is kept. */
-static void synq_fill(struct tcp_synq *q, const struct tcb *t, const struct seg *g,
+static void synq_fill(struct tcp_syn *y, const struct tcb *t, const struct seg *g,
                       const struct tcp_tuple *k, const struct ip_path *path)
 {
     const struct tcp_settings *set = &t->layer->set;
+    struct tcp_synq *q = &y->q;
     uint16_t own = tcp_mss_announce(t->layer, path, k->peer, t->user_mss);
 
-    *q = (struct tcp_synq){.path = *path,
-                           .lport = k->lport,
-                           .pport = k->pport,
-                           .mss = tcp_mss_of(&g->opt, k->peer),
+    *q = (struct tcp_synq){.far.lport = k->lport,
+                           .far.pport = k->pport,
+                           .far.mss = tcp_mss_of(&g->opt, k->peer),
                            .irs = g->seq,
                            .listener = t->slot,
                            .challenge_s = TCP_SECOND_NEVER,
@@ -167,9 +168,10 @@ static void synq_fill(struct tcp_synq *q, const struct tcb *t, const struct seg 
                            .sack_ok = set->sack && (g->opt.has & OPT_SACK_OK)};
     if (t->ecn != ESTAB_ECN_OFF)
         tcp_ecn_grant(q, g);
-    memcpy(q->peer, k->peer, 16);
-    if (q->mss > own)
-        q->mss = own;
+    y->path = *path;
+    memcpy(y->peer, k->peer, 16);
+    if (q->far.mss > own)
+        q->far.mss = own;
     if (q->ws_ok) {
         q->snd_wscale = g->opt.ws & 0xfu;
         q->rcv_wscale = tcp_wscale_for(t) & 0xfu;
@@ -213,7 +215,7 @@ void synq_new(struct tcb *t, const struct seg *g, const struct ip_dgram *d, cons
     bool cookie = !route && cookie_wanted(t, newer); /* it could not remember the route */
     uint8_t hop[16];
     struct ip_path path;
-    struct tcp_synq *q, syn;
+    struct tcp_syn syn;
     uint32_t slot;
 
     if (tcp_memory_scarce(l)) {
@@ -244,21 +246,26 @@ void synq_new(struct tcb *t, const struct seg *g, const struct ip_dgram *d, cons
         tcp_drop_tuple(l, &k, g, ESTAB_LISTEN, RULE_SYNQ_FULL);
         return;
     }
-    if ((route && !tcp_route_set(l, TCP_REF(TCP_REF_SYNQ, slot), route, t->routed)) ||
-        tcp_tuple_add(l, &k, tcp_demux_tag(l, &k), TCP_REF(TCP_REF_SYNQ, slot)) != 0) {
-        tcp_route_del(l, TCP_REF(TCP_REF_SYNQ, slot));
+    if (!tcp_far_put(l, &syn.q.far, k.peer, &path)) {
         slab_put(&l->synqs, slot);
         tcp_drop_tuple(l, &k, g, ESTAB_LISTEN, RULE_NO_MEMORY);
         return;
     }
-    q = synq_at(l, slot);
-    *q = syn;
+    if ((route && !tcp_route_set(l, TCP_REF(TCP_REF_SYNQ, slot), route, t->routed)) ||
+        tcp_tuple_add(l, &k, tcp_demux_tag(l, &k), TCP_REF(TCP_REF_SYNQ, slot)) != 0) {
+        tcp_route_del(l, TCP_REF(TCP_REF_SYNQ, slot));
+        tcp_far_free(l, &syn.q.far);
+        slab_put(&l->synqs, slot);
+        tcp_drop_tuple(l, &k, g, ESTAB_LISTEN, RULE_NO_MEMORY);
+        return;
+    }
     if (newer)
-        q->iss = *newer;
+        syn.q.iss = *newer;
     else if (displaceable(t))
-        tcp_cookie_number(t, q);
+        tcp_cookie_number(t, &syn);
     else
-        q->iss = tcp_isn(l, &k);
+        syn.q.iss = tcp_isn(l, &k);
+    *synq_at(l, slot) = syn.q;
     t->l->nsynq++;
     rule_count(l->rules, RULE_LISTEN_SYN);
     tcp_enter_compact(l, &k, ESTAB_LISTEN, ESTAB_SYN_RECEIVED, ESTAB_BY_SEGMENT);
@@ -297,9 +304,10 @@ static bool inherit(struct tcb *t, const struct tcb *from)
     return tcp_extra_inherit(t, from);
 }
 
-struct tcb *synq_tcb(struct tcp_layer *l, const struct tcp_synq *q, const struct tcb *listener)
+struct tcb *synq_tcb(struct tcp_layer *l, const struct tcp_syn *y, const struct tcb *listener)
 {
-    struct tcp_tuple k = synq_tuple(q);
+    const struct tcp_synq *q = &y->q;
+    struct tcp_tuple k = {y->peer, y->path.local, q->far.lport, q->far.pport};
     struct tcb *t = tcb_new(l);
 
     if (!t)
@@ -308,16 +316,16 @@ struct tcb *synq_tcb(struct tcp_layer *l, const struct tcp_synq *q, const struct
         tcb_release(t);
         return NULL;
     }
-    t->path = q->path;
-    t->lport = q->lport;
-    t->pport = q->pport;
-    memcpy(t->peer, q->peer, 16);
+    t->path = y->path;
+    t->lport = k.lport;
+    t->pport = k.pport;
+    memcpy(t->peer, y->peer, 16);
     t->snd.una = q->iss;
     t->snd.nxt = seq_add(q->iss, 1);
     t->rcv.nxt = t->rcv.acked = seq_add(q->irs, 1);
     t->rcv.adv = seq_add(t->rcv.nxt, synq_window(listener));
-    t->rcv_mss = tcp_mss_announce(l, &q->path, q->peer, t->user_mss);
-    t->mss_max = q->mss;
+    t->rcv_mss = tcp_mss_announce(l, &y->path, y->peer, t->user_mss);
+    t->mss_max = q->far.mss;
     tcp_mtu_begin(t);
     t->ws_ok = q->ws_ok;
     t->snd_wscale = q->snd_wscale;
@@ -332,18 +340,29 @@ struct tcb *synq_tcb(struct tcp_layer *l, const struct tcp_synq *q, const struct
     return t;
 }
 
+static struct ip_path synq_path(const struct tcp_layer *l, uint32_t slot)
+{
+    const struct ip4_route *route = tcp_route_find(l, TCP_REF(TCP_REF_SYNQ, slot));
+    const struct tcp_far *far = &synq_at(l, slot)->far;
+    uint8_t peer[16], hop[16];
+
+    (void)tcp_far_tuple(l, far, peer);
+    return tcp_far_path(l, far, tcp_first_hop(route, peer, hop));
+}
+
 /* The third segment has come: a control block takes over.  NULL: no room for one; the entry stays,
  * and the peer hears of its SYN,ACK again. */
 static struct tcb *promote(struct tcp_layer *l, uint32_t slot, struct tcb *listener)
 {
-    struct tcp_synq *q = synq_at(l, slot);
-    struct tcp_tuple k = synq_tuple(q);
-    struct tcb *t = synq_tcb(l, q, listener);
+    const struct tcp_synq *q = synq_at(l, slot);
+    struct tcp_syn syn = {.q = *q, .path = synq_path(l, slot)};
+    struct tcp_tuple k = tcp_far_tuple(l, &q->far, syn.peer);
+    struct tcb *t = synq_tcb(l, &syn, listener);
     struct tcp_rtt first;
 
     if (!t)
         return NULL;
-    if (q->cookie && !tcp_cookie_spend(l, q)) {
+    if (q->cookie && !tcp_cookie_spend(l, &syn)) {
         tcb_release(t);
         return NULL;
     }
@@ -368,18 +387,20 @@ static struct tcb *promote(struct tcp_layer *l, uint32_t slot, struct tcb *liste
 
 static uint32_t synq_ts(const struct tcp_layer *l, const struct tcp_synq *q)
 {
-    struct tcp_tuple k = synq_tuple(q);
+    uint8_t peer[16];
+    struct tcp_tuple k = tcp_far_tuple(l, &q->far, peer);
     uint32_t ts = tcp_ts_now(l) + tcp_ts_offset(l, &k);
 
     return q->cookie ? tcp_cookie_ts(q, ts) : ts;
 }
 
-static void synq_challenge(struct tcp_layer *l, struct tcp_synq *q, enum rule why)
+static void synq_challenge(struct tcp_layer *l, uint32_t slot, enum rule why)
 {
+    struct tcp_synq *q = synq_at(l, slot);
     uint16_t wnd = synq_window(listener_of(l, q));
-    struct tcp_reply r = {.path = q->path,
-                          .lport = q->lport,
-                          .pport = q->pport,
+    struct tcp_reply r = {.path = synq_path(l, slot),
+                          .lport = q->far.lport,
+                          .pport = q->far.pport,
                           .seq = seq_add(q->iss, 1),
                           .ack = seq_add(q->irs, 1),
                           .opts = q->ts_ok ? OPT_TS : 0,
@@ -396,16 +417,18 @@ static void synq_challenge(struct tcp_layer *l, struct tcp_synq *q, enum rule wh
         return;
     }
     q->challenge_s = tcp_second(l) & 0x7fu;
-    memcpy(r.peer, q->peer, 16);
-    tcp_reply(l, q->path.port, &r);
+    (void)tcp_far_tuple(l, &q->far, r.peer);
+    tcp_reply(l, q->far.port, &r);
 }
 
 /* [MUST-11] */
 void synq_segment_arrives(struct tcp_layer *l, uint32_t slot, struct seg *g)
 {
     struct tcp_synq *q = synq_at(l, slot);
-    struct tcp_tuple k = synq_tuple(q);
+    uint8_t peer[16];
+    struct tcp_tuple k = tcp_far_tuple(l, &q->far, peer);
     struct tcb *listener = listener_of(l, q), *t;
+    struct ip_path path;
     seq_t nxt = seq_add(q->irs, 1);
     uint16_t wnd = synq_window(listener);
 
@@ -413,13 +436,16 @@ void synq_segment_arrives(struct tcp_layer *l, uint32_t slot, struct seg *g)
      * but with the SYN,ACK again, which was lost (section 3.8.1). */
     if ((g->flags & (SEG_SYN | SEG_ACK | SEG_RST)) == SEG_SYN && seq_eq(g->seq, q->irs)) {
         if (!tcp_ecn_syn_again(q, g)) {
-            tcp_reply_rst(l, &q->path, q->peer, g, ESTAB_SYN_RECEIVED, RULE_ECN_MIXED);
+            path = synq_path(l, slot);
+            tcp_reply_rst(l, &path, peer, g, ESTAB_SYN_RECEIVED, RULE_ECN_MIXED);
             synq_end(l, slot, ESTAB_LISTEN, ESTAB_BY_SEGMENT);
             return;
         }
         q->fo_give &= (g->opt.has & OPT_FO) != 0;
-        if (g->route)
-            (void)tcp_route_arrives(l, TCP_REF(TCP_REF_SYNQ, slot), &q->path, g->route);
+        if (g->route) {
+            path = synq_path(l, slot);
+            (void)tcp_route_arrives(l, TCP_REF(TCP_REF_SYNQ, slot), &path, g->route);
+        }
         owe_synack(l, slot);
         return;
     }
@@ -430,12 +456,12 @@ void synq_segment_arrives(struct tcp_layer *l, uint32_t slot, struct seg *g)
         return;
     }
     if (q->ts_ok && !(g->flags & SEG_RST) && (int32_t)(g->opt.ts_val - q->ts_recent) < 0) {
-        synq_challenge(l, q, RULE_PAWS);
+        synq_challenge(l, slot, RULE_PAWS);
         tcp_drop_tuple(l, &k, g, ESTAB_SYN_RECEIVED, RULE_PAWS);
         return;
     }
     if (!(g->flags & SEG_RST) && !tcp_acceptable(nxt, wnd, g)) {
-        synq_challenge(l, q, RULE_UNACCEPTABLE);
+        synq_challenge(l, slot, RULE_UNACCEPTABLE);
         tcp_drop_tuple(l, &k, g, ESTAB_SYN_RECEIVED, RULE_UNACCEPTABLE);
         return;
     }
@@ -448,7 +474,7 @@ void synq_segment_arrives(struct tcp_layer *l, uint32_t slot, struct seg *g)
             tcp_drop_tuple(l, &k, g, ESTAB_SYN_RECEIVED, RULE_RST_OUTSIDE);
         } else {
             if (!l->set.profile.syn_received_silent)
-                synq_challenge(l, q, RULE_BLIND_RST);
+                synq_challenge(l, slot, RULE_BLIND_RST);
             tcp_drop_tuple(l, &k, g, ESTAB_SYN_RECEIVED, RULE_BLIND_RST);
         }
         return;
@@ -459,7 +485,7 @@ void synq_segment_arrives(struct tcp_layer *l, uint32_t slot, struct seg *g)
      * answered as RFC 5961 section 4.2 has it for synchronized states, so that a forged SYN in the
      * window cannot end an opening; who has restarted resets it. */
     if (g->flags & SEG_SYN) {
-        synq_challenge(l, q, RULE_BLIND_SYN);
+        synq_challenge(l, slot, RULE_BLIND_SYN);
         tcp_drop_tuple(l, &k, g, ESTAB_SYN_RECEIVED, RULE_BLIND_SYN);
         return;
     }
@@ -469,7 +495,8 @@ void synq_segment_arrives(struct tcp_layer *l, uint32_t slot, struct seg *g)
         return;
     }
     if (!seq_eq(g->ack, seq_add(q->iss, 1))) {
-        tcp_reply_rst(l, &q->path, q->peer, g, ESTAB_SYN_RECEIVED, RULE_SYN_RECEIVED_ACK);
+        path = synq_path(l, slot);
+        tcp_reply_rst(l, &path, peer, g, ESTAB_SYN_RECEIVED, RULE_SYN_RECEIVED_ACK);
         return;
     }
     /* Section 3.10.7.4 enters ESTABLISHED here.  Whose user waits for text (ESTAB_O_DEFER_ACCEPT)
@@ -497,26 +524,28 @@ void synq_segment_arrives(struct tcp_layer *l, uint32_t slot, struct seg *g)
 /* ---- the SYN,ACK ---- */
 
 /* [RFC7323-3.2-3] */
-static void emit_synack(struct tcp_layer *l, const struct tcp_synq *q, const struct tcb *listener,
-                        const struct ip4_route *route, struct tcp_frames *out)
+static void emit_synack(struct tcp_layer *l, const struct tcp_synq *q, const uint8_t peer[16],
+                        const struct ip_path *path, const struct ip4_route *route,
+                        struct tcp_frames *out)
 {
-    struct seg_out o = {.path = &q->path,
-                        .peer = q->peer,
+    const struct tcb *listener = listener_of(l, q);
+    struct seg_out o = {.path = path,
+                        .peer = peer,
                         .hop_limit = listener->hop_limit,
                         .tos = listener->tos,
                         .route = route,
                         .rule = q->retries ? RULE_SYN_AGAIN : RULE_NONE,
                         .state = ESTAB_SYN_RECEIVED};
 
-    o.g.sport = q->lport;
-    o.g.dport = q->pport;
+    o.g.sport = q->far.lport;
+    o.g.dport = q->far.pport;
     o.g.seq = q->iss;
     o.g.ack = seq_add(q->irs, 1);
     o.g.flags = SEG_SYN | SEG_ACK;
     tcp_ecn_synack(q, &o.g);
     o.g.opt.has = (uint8_t)(OPT_MSS | (q->ws_ok ? OPT_WS : 0) | (q->sack_ok ? OPT_SACK_OK : 0) |
                             (q->ts_ok ? OPT_TS : 0));
-    o.g.opt.mss = tcp_mss_announce(l, &q->path, q->peer, listener->user_mss);
+    o.g.opt.mss = tcp_mss_announce(l, path, peer, listener->user_mss);
     o.g.wnd = tcp_syn_window(l, synq_window(listener), o.g.opt.mss - (q->ts_ok ? TCP_TS_LEN : 0u));
     if (listener->adv_uto) {
         o.g.opt.has |= OPT_UTO;
@@ -526,7 +555,7 @@ static void emit_synack(struct tcp_layer *l, const struct tcp_synq *q, const str
     o.g.opt.ts_val = synq_ts(l, q);
     o.g.opt.ts_ecr = q->ts_recent;
     if (q->fo_give && q->retries == 0)
-        tcp_fastopen_give(l, q->peer, &q->path, q->fo_exp, &o.g.opt);
+        tcp_fastopen_give(l, peer, path, q->fo_exp, &o.g.opt);
     tcp_emit(l, &o, out);
 }
 
@@ -544,22 +573,27 @@ void synq_pull(struct tcp_layer *l, uint8_t port, struct tcp_frames *out)
         uint32_t slot = send_pop(l, list);
         struct tcp_synq *q = synq_at(l, slot);
         const struct ip4_route *route = tcp_route_find(l, TCP_REF(TCP_REF_SYNQ, slot));
+        uint8_t peer[16], hop[16];
+        const uint8_t *to;
+        struct ip_path path;
         enum ip_ready ready;
-        uint8_t hop[16];
 
         q->in_send = false;
         if (q->dead) {
-            slab_put(&l->synqs, slot);
+            entry_put(l, slot);
             continue;
         }
-        ready = ip_path_ready(l->ip, &q->path, tcp_first_hop(route, q->peer, hop));
+        (void)tcp_far_tuple(l, &q->far, peer);
+        to = tcp_first_hop(route, peer, hop);
+        path = tcp_far_path(l, &q->far, to);
+        ready = ip_path_ready(l->ip, &path, to);
         if (ready == IP_WAIT) {
             q->in_send = true;
             send_push(l, &l->synq_stalled[port], slot);
         } else if (ready == IP_LOST) {
             rule_count(l->rules, RULE_NEIGHBOUR_UNKNOWN);
         } else {
-            emit_synack(l, q, listener_of(l, q), route, out);
+            emit_synack(l, q, peer, &path, route, out);
         }
     }
 }
@@ -582,7 +616,8 @@ estab_time synq_next(const struct tcp_layer *l)
 static void synack_timeout(struct tcp_layer *l, uint32_t slot)
 {
     struct tcp_synq *q = synq_at(l, slot);
-    struct tcp_tuple k = synq_tuple(q);
+    uint8_t peer[16];
+    struct tcp_tuple k = tcp_far_tuple(l, &q->far, peer);
 
     if (tcp_traced(l))
         tcp_trace_timer(l, &k, 0, ESTAB_SYN_RECEIVED, ESTAB_T_SYNACK);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* tcp_timewait.c - TIME-WAIT: an entry of 64 octets that answers for a connection until 2 MSL have
+/* tcp_timewait.c - TIME-WAIT: an entry of 44 octets that answers for a connection until 2 MSL have
  * passed.
  *
  * Kept is what it takes to acknowledge the peer's FIN again (RFC 9293 section 3.10.7.4), to ignore
@@ -16,11 +16,6 @@ static struct tcp_timewait *timewait_at(const struct tcp_layer *l, uint32_t slot
     return slab_at(&l->timewaits, slot);
 }
 
-struct tcp_tuple timewait_tuple(const struct tcp_timewait *w)
-{
-    return (struct tcp_tuple){w->peer, w->path.local, w->lport, w->pport};
-}
-
 /* [MUST-13] */
 static void start_2msl(struct tcp_layer *l, uint32_t slot)
 {
@@ -30,8 +25,9 @@ static void start_2msl(struct tcp_layer *l, uint32_t slot)
 
 static void timewait_end(struct tcp_layer *l, uint32_t slot, enum estab_cause by)
 {
-    struct tcp_timewait *w = timewait_at(l, slot);
-    struct tcp_tuple k = timewait_tuple(w);
+    const struct tcp_timewait *w = timewait_at(l, slot);
+    uint8_t peer[16];
+    struct tcp_tuple k = tcp_far_tuple(l, &w->far, peer);
     struct tcb *owner = w->owner == SLAB_NONE ? NULL : tcb_at(l, w->owner);
 
     tcp_tuple_del(l, &k, tcp_demux_tag(l, &k), TCP_REF(TCP_REF_TIMEWAIT, slot));
@@ -43,6 +39,7 @@ static void timewait_end(struct tcp_layer *l, uint32_t slot, enum estab_cause by
         tcp_enter_compact(l, &k, ESTAB_TIME_WAIT, ESTAB_CLOSED, by);
     }
     tcp_route_del(l, TCP_REF(TCP_REF_TIMEWAIT, slot));
+    tcp_far_free(l, &w->far);
     slab_put(&l->timewaits, slot);
 }
 
@@ -60,7 +57,37 @@ static uint32_t timewait_get(struct tcp_layer *l)
     return slab_get(&l->timewaits);
 }
 
-static void timewait_ack(struct tcp_layer *l, const struct tcp_timewait *w, enum rule why);
+static void ack_for(struct tcp_layer *l, const struct tcp_timewait *w, const uint8_t peer[16],
+                    const struct ip_path *path, uint32_t ts_offset, enum rule why)
+{
+    struct tcp_reply r = {.path = *path,
+                          .lport = w->far.lport,
+                          .pport = w->far.pport,
+                          .seq = w->snd_nxt,
+                          .ack = w->rcv_nxt,
+                          .opts = w->ts_ok ? OPT_TS : 0,
+                          .ts_val = tcp_ts_now(l) + ts_offset,
+                          .ts_ecr = w->ts_recent,
+                          .wnd = w->far.wnd,
+                          .flags = SEG_ACK,
+                          .state = ESTAB_TIME_WAIT,
+                          .wscale = w->wscales & 0xf,
+                          .rule = (uint16_t)why};
+
+    memcpy(r.peer, peer, 16);
+    tcp_reply(l, path->port, &r);
+}
+
+static void timewait_ack(struct tcp_layer *l, uint32_t slot, enum rule why)
+{
+    const struct ip4_route *route = tcp_route_find(l, TCP_REF(TCP_REF_TIMEWAIT, slot));
+    const struct tcp_timewait *w = timewait_at(l, slot);
+    uint8_t peer[16], hop[16];
+    struct tcp_tuple k = tcp_far_tuple(l, &w->far, peer);
+    struct ip_path path = tcp_far_path(l, &w->far, tcp_first_hop(route, peer, hop));
+
+    ack_for(l, w, peer, &path, tcp_ts_offset(l, &k), why);
+}
 
 /* The control block has nothing to do any more but to hand its user what is unread. */
 static void stop_work(struct tcb *t)
@@ -84,23 +111,24 @@ void timewait_enter(struct tcb *t)
     struct tcp_layer *l = t->layer;
     uint32_t slot = timewait_get(l);
     bool owes = t->owed.ack_now || t->owed.dup_acks;
-    struct tcp_timewait w = {.path = t->path,
-                             .lport = t->lport,
-                             .pport = t->pport,
+    struct tcp_timewait w = {.far.lport = t->lport,
+                             .far.pport = t->pport,
+                             .far.wnd = tcp_window_field(t, false),
                              .snd_nxt = t->snd.nxt,
                              .rcv_nxt = t->rcv.nxt,
                              .ts_recent = t->ts_recent,
-                             .ts_offset = t->ts_offset,
                              .ts_ok = t->ts_ok,
                              .challenge_s = TCP_SECOND_NEVER,
-                             .wnd = tcp_window_field(t, false),
                              .wscales = (uint8_t)(t->snd_wscale << 4 | t->rcv_wscale),
                              .owner = t->orphan ? SLAB_NONE : t->slot};
 
-    memcpy(w.peer, t->peer, 16);
+    if (slot != SLAB_NONE && !tcp_far_put(l, &w.far, t->peer, &t->path)) {
+        slab_put(&l->timewaits, slot);
+        slot = SLAB_NONE;
+    }
     tcp_enter(t, ESTAB_TIME_WAIT, ESTAB_BY_SEGMENT);
     if (owes)
-        timewait_ack(l, &w, RULE_NONE);
+        ack_for(l, &w, t->peer, &t->path, t->ts_offset, RULE_NONE);
     if (slot == SLAB_NONE) { /* no memory: the state is given up, not the memory contract */
         rule_count(l->rules, RULE_NO_MEMORY);
         tcp_fail(t, ESTAB_OK, ESTAB_BY_TIMEOUT, false);
@@ -123,34 +151,16 @@ void timewait_enter(struct tcb *t)
     tcp_raise(t, ESTAB_EV_HUP | ESTAB_EV_FLUSHED);
 }
 
-static void timewait_ack(struct tcp_layer *l, const struct tcp_timewait *w, enum rule why)
+static void timewait_challenge(struct tcp_layer *l, uint32_t slot, enum rule why)
 {
-    struct tcp_reply r = {.path = w->path,
-                          .lport = w->lport,
-                          .pport = w->pport,
-                          .seq = w->snd_nxt,
-                          .ack = w->rcv_nxt,
-                          .opts = w->ts_ok ? OPT_TS : 0,
-                          .ts_val = tcp_ts_now(l) + w->ts_offset,
-                          .ts_ecr = w->ts_recent,
-                          .wnd = w->wnd,
-                          .flags = SEG_ACK,
-                          .state = ESTAB_TIME_WAIT,
-                          .wscale = w->wscales & 0xf,
-                          .rule = (uint16_t)why};
+    struct tcp_timewait *w = timewait_at(l, slot);
 
-    memcpy(r.peer, w->peer, 16);
-    tcp_reply(l, w->path.port, &r);
-}
-
-static void timewait_challenge(struct tcp_layer *l, struct tcp_timewait *w, enum rule why)
-{
     if (w->challenge_s == tcp_second(l)) {
         rule_count(l->rules, RULE_CHALLENGE_LIMIT);
         return;
     }
     w->challenge_s = tcp_second(l) & 0x7fu;
-    timewait_ack(l, w, why);
+    timewait_ack(l, slot, why);
 }
 
 /* RFC 6191 section 2: timestamps decide if both incarnations have them; if only the new one has,
@@ -170,8 +180,9 @@ static bool syn_is_newer(const struct tcp_layer *l, const struct tcp_timewait *w
 bool timewait_segment_arrives(struct tcp_layer *l, uint32_t slot, struct seg *g, seq_t *newer)
 {
     struct tcp_timewait *w = timewait_at(l, slot);
-    struct tcp_tuple k = timewait_tuple(w);
-    bool acceptable = tcp_acceptable(w->rcv_nxt, (uint32_t)w->wnd << (w->wscales & 0xf), g);
+    uint8_t peer[16];
+    struct tcp_tuple k = tcp_far_tuple(l, &w->far, peer);
+    bool acceptable = tcp_acceptable(w->rcv_nxt, (uint32_t)w->far.wnd << (w->wscales & 0xf), g);
 
     /* Second, check the RST bit: RFC 1337 section 3 (fix F1), it is ignored.  (Before the first
      * check, which would only drop it as well.) */
@@ -185,7 +196,7 @@ bool timewait_segment_arrives(struct tcp_layer *l, uint32_t slot, struct seg *g,
         const struct tcb *listener = tcp_demux_listener(l, &k);
 
         if (!listener || !syn_is_newer(l, w, g)) {
-            timewait_challenge(l, w, RULE_BLIND_SYN);
+            timewait_challenge(l, slot, RULE_BLIND_SYN);
             tcp_drop_tuple(l, &k, g, ESTAB_TIME_WAIT, RULE_BLIND_SYN);
             return false;
         }
@@ -201,7 +212,7 @@ bool timewait_segment_arrives(struct tcp_layer *l, uint32_t slot, struct seg *g,
     /* Before the first check, the timestamp: RFC 7323 section 5.3, R1, has an acknowledgment for an
      * old one, and section 3.2 nothing for none: neither is the peer's FIN again. */
     if (w->ts_ok && (g->opt.has & OPT_TS) && (int32_t)(g->opt.ts_val - w->ts_recent) < 0) {
-        timewait_challenge(l, w, RULE_PAWS);
+        timewait_challenge(l, slot, RULE_PAWS);
         tcp_drop_tuple(l, &k, g, ESTAB_TIME_WAIT, RULE_PAWS);
         return false;
     }
@@ -215,7 +226,7 @@ bool timewait_segment_arrives(struct tcp_layer *l, uint32_t slot, struct seg *g,
         return false;
     }
     if (g->flags & SEG_SYN) { /* RFC 5961 section 4.2 */
-        timewait_challenge(l, w, RULE_BLIND_SYN);
+        timewait_challenge(l, slot, RULE_BLIND_SYN);
         tcp_drop_tuple(l, &k, g, ESTAB_TIME_WAIT, RULE_BLIND_SYN);
         return false;
     }
@@ -233,14 +244,14 @@ bool timewait_segment_arrives(struct tcp_layer *l, uint32_t slot, struct seg *g,
         seq_eq(seq_add(g->seq, g->len), w->rcv_nxt)) {
         slot_del(&l->timewaits, &l->timewait_due, slot, TIMEWAIT_LINK);
         start_2msl(l, slot);
-        timewait_ack(l, w, RULE_TIME_WAIT_FIN);
+        timewait_ack(l, slot, RULE_TIME_WAIT_FIN);
         rule_count(l->rules, RULE_TIME_WAIT_FIN);
         return false;
     }
     if (g->len > 0)
-        timewait_ack(l, w, RULE_TIME_WAIT_OTHER);
+        timewait_ack(l, slot, RULE_TIME_WAIT_OTHER);
     else if (!acceptable)
-        timewait_challenge(l, w, RULE_TIME_WAIT_OTHER);
+        timewait_challenge(l, slot, RULE_TIME_WAIT_OTHER);
     /* Departs from RFC 9293 section 3.10.7.4, fifth: an acceptable ACK without text is not answered
      * with another, or two ends in TIME-WAIT would never fall silent. */
     /* Sixth, URG; seventh, text: nothing to do. */
@@ -292,7 +303,8 @@ int timewait_expire(struct tcp_layer *l)
 
     while (l->timewait_due.head != SLAB_NONE &&
            (int32_t)(ms_of(l->env->now) - timewait_at(l, l->timewait_due.head)->due) >= 0) {
-        struct tcp_tuple k = timewait_tuple(timewait_at(l, l->timewait_due.head));
+        uint8_t peer[16];
+        struct tcp_tuple k = tcp_far_tuple(l, &timewait_at(l, l->timewait_due.head)->far, peer);
 
         if (tcp_traced(l))
             tcp_trace_timer(l, &k, 0, ESTAB_TIME_WAIT, ESTAB_T_2MSL);

@@ -383,8 +383,13 @@ void synq_why(const struct tcp_layer *l, uint32_t slot, struct estab_why_info *i
     i->since = synq_began(l, q, i->now);
     i->conns = l->nconns;
     i->max_conns = l->max_conns;
-    if (q->in_send) /* its SYN,ACK has not gone */
-        i->why = put_hop(l, &q->path, q->peer, false, i) ? ESTAB_WHY_NEIGHBOUR : ESTAB_WHY_DRIVER;
+    if (q->in_send) { /* its SYN,ACK has not gone */
+        uint8_t peer[16];
+        struct ip_path path = {.port = q->far.port};
+
+        (void)tcp_far_tuple(l, &q->far, peer);
+        i->why = put_hop(l, &path, peer, false, i) ? ESTAB_WHY_NEIGHBOUR : ESTAB_WHY_DRIVER;
+    }
 }
 
 void timewait_why(const struct tcp_layer *l, uint32_t slot, struct estab_why_info *i)

@@ -50,7 +50,7 @@ static struct udp_sock *nth_sharing(const struct udp_layer *l, const struct udp_
     uint32_t ref;
 
     *count = 0;
-    while ((ref = hash_next(&l->demux, &p)) != HASH_NONE) {
+    while ((ref = hash_next(&p)) != HASH_NONE) {
         struct udp_sock *u = udp_at(l, ref);
 
         if (sock_is(u, k, v4) && u->reuse_port && (*count)++ == n)
@@ -68,7 +68,7 @@ static struct udp_sock *udp_find_at(const struct udp_layer *l, const struct udp_
     struct udp_sock *best = NULL;
     uint32_t ref, n;
 
-    while ((ref = hash_next(&l->demux, &p)) != HASH_NONE) {
+    while ((ref = hash_next(&p)) != HASH_NONE) {
         struct udp_sock *u = udp_at(l, ref);
 
         if (sock_is(u, k, v4) && (!best || (int32_t)(u->born - best->born) > 0))
@@ -158,7 +158,7 @@ static bool is_taken(const struct udp_layer *l, const struct udp_sock *u, uint16
     struct hash_probe p = hash_probe(&l->by_port, port_tag(l, port));
     uint32_t ref;
 
-    while ((ref = hash_next(&l->by_port, &p)) != HASH_NONE) {
+    while ((ref = hash_next(&p)) != HASH_NONE) {
         const struct udp_sock *v = udp_at(l, ref);
         bool shared =
             share && ((u->reuse_addr && v->reuse_addr) || (u->reuse_port && v->reuse_port));

@@ -312,13 +312,12 @@ static inline void lab_check_empty(struct lab *l)
 
         if (t->nconns || t->tcbs.used || t->works.used || t->listeners.used || t->synqs.used ||
             t->timewaits.used || t->ranges.used || t->sums.used || t->wheel.count ||
-            t->demux.used || t->demux.old_used || t->dead.n || t->ready.n)
+            t->demux.used || t->dead.n || t->ready.n)
             lab_fail(l,
                      "host %c keeps %u tcbs %u works %u listeners %u synqs %u timewaits %u "
                      "ranges %u timers %u tuples",
                      'A' + i, t->tcbs.used, t->works.used, t->listeners.used, t->synqs.used,
-                     t->timewaits.used, t->ranges.used, t->wheel.count,
-                     t->demux.used + t->demux.old_used);
+                     t->timewaits.used, t->ranges.used, t->wheel.count, t->demux.used);
     }
 }
 
