@@ -62,10 +62,10 @@ extern const struct driver drive_estab;
 extern const struct driver drive_lwip;
 
 /* The application's buffers; a driver whose stack pushes text copies it to `in` as it comes. */
-extern uint8_t bench_out[2][BENCH_CHUNK], bench_in[2][BENCH_CHUNK];
+extern _Thread_local uint8_t bench_out[2][BENCH_CHUNK], bench_in[2][BENCH_CHUNK];
 
 struct result {
-    double seconds;    /* CPU time of the process */
+    double seconds;    /* CPU time of the thread */
     uint64_t octets;   /* of text delivered */
     uint64_t segments; /* frames from CLIENT to SERVER */
     uint64_t frames;   /* both ways */
