@@ -378,6 +378,56 @@ static void checksum(void)
     figure("csum_copy_1460_ns", r.copy);
 }
 
+/* Behind a steerer, on one core and on two. */
+static bool steered(bool bulk, const char *label, const char *name, double unit)
+{
+    double v[2][SHARD_RUNS], rate[2];
+    int runs = quick ? 1 : SHARD_RUNS;
+
+    for (int i = 0; i < runs; i++)
+        for (unsigned k = 0; k < 2; k++)
+            v[k][i] = run_steered(k + 1, bulk, RUN_TIME);
+    for (int k = 0; k < 2; k++) {
+        qsort(v[k], (size_t)runs, sizeof v[k][0], by_value);
+        rate[k] = v[k][runs / 2];
+        figure_of(k ? "shards_2_steered_%s" : "shards_1_steered_%s", name,
+                  rate[k] * (bulk ? unit : 1));
+    }
+    printf("  %-26s | %8.1f %8.1f | %5.2f\n", label, rate[0] * unit, rate[1] * unit,
+           rate[1] / rate[0]);
+    figure(bulk ? "shards_2_steered_ratio" : "shards_2_steered_conn_ratio", rate[1] / rate[0]);
+    return rate[0] > 0 && rate[1] > 0;
+}
+
+static int shards(void)
+{
+    static const struct {
+        const char *title, *rate, *one, *ratio;
+        double unit;
+    } row[] = {{"bulk, Gbit/s", "shards_2_gbps", "shards_1_gbps", "shards_2_ratio", 1e-9},
+               {"short connections, 1000/s", "shards_2_conn_per_s", "shards_1_conn_per_s",
+                "shards_2_conn_ratio", 1e-3},
+               {"exchanges, 1000/s", "shards_2_rr", "shards_1_rr", "shards_2_rr_ratio", 1e-3}};
+    struct shards_result r;
+
+    if (!run_shards(quick ? 1 : SHARD_RUNS, RUN_TIME, &r))
+        return 1;
+    printf("\nTwo threads with a shard each of one address, against one with all of it\n"
+           "  %-26s | %8s %8s | ratio\n",
+           "", "one", "two");
+    for (size_t k = 0; k < sizeof row / sizeof row[0]; k++) {
+        printf("  %-26s | %8.1f %8.1f | %5.2f\n", row[k].title, r.one[k] * row[k].unit,
+               r.two[k] * row[k].unit, r.two[k] / r.one[k]);
+        figure(row[k].one, r.one[k] * (k == 0 ? 1e-9 : 1));
+        figure(row[k].rate, r.two[k] * (k == 0 ? 1e-9 : 1));
+        figure(row[k].ratio, r.two[k] / r.one[k]);
+    }
+    return steered(true, "bulk, Gbit/s, steered", "gbps", 1e-9) &&
+                   steered(false, "connections, steered", "conn_per_s", 1e-3)
+               ? 0
+               : 1;
+}
+
 static int once(char **argv)
 {
     const struct driver *d = strcmp(argv[0], "lwip") ? &drive_estab : &drive_lwip;
@@ -443,13 +493,15 @@ static int tables(void)
     by_window();
     large_segments();
     checksum();
-    return 0;
+    return shards();
 }
 
 static int command(int argc, char **argv)
 {
     if (argc == 0)
         return tables();
+    if (strcmp(argv[0], "shards") == 0)
+        return argc == 1 ? shards() : wrong("shards takes no arguments", "");
     if (strcmp(argv[0], "connections") == 0)
         return argc == 2 ? connections(argv[1]) : wrong("connections takes a number", "");
     if (strcmp(argv[0], "once") == 0)
