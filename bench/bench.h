@@ -28,6 +28,8 @@ struct settings {
     bool timestamps;    /* RFC 7323 */
     uint32_t ports;     /* listeners; lwIP has BENCH_PORTS */
     uint32_t mtu;       /* of the link; lwIP's is 1500 */
+    uint16_t shard;     /* of both ends' addresses, of ... */
+    uint16_t nshards;   /* 0: 1 */
 };
 
 struct pair;
@@ -61,11 +63,12 @@ struct driver {
 extern const struct driver drive_estab;
 extern const struct driver drive_lwip;
 
-/* The application's buffers; a driver whose stack pushes text copies it to `in` as it comes. */
-extern uint8_t bench_out[2][BENCH_CHUNK], bench_in[2][BENCH_CHUNK];
+/* The application's buffers, of each thread; a driver whose stack pushes text copies it to `in` as
+ * it comes. */
+extern _Thread_local uint8_t bench_out[2][BENCH_CHUNK], bench_in[2][BENCH_CHUNK];
 
 struct result {
-    double seconds;    /* CPU time of the process */
+    double seconds;    /* CPU time of the thread */
     uint64_t octets;   /* of text delivered */
     uint64_t segments; /* frames from CLIENT to SERVER */
     uint64_t frames;   /* both ways */
@@ -87,6 +90,17 @@ bool make_conns(const struct driver *d, struct pair *p, size_t n, uint32_t ports
 size_t run_connections(const struct driver *d, struct pair *p, size_t n, uint32_t ports);
 
 double cpu_seconds(void);
+void pin_to(unsigned cpu); /* this thread */
+
+/* Bulk (bit/s), short connections, exchanges (a second): one thread with all, two with a shard. */
+enum { SHARD_RUNS = 15 };
+struct shards_result {
+    double one[3], two[3];
+};
+bool run_shards(unsigned runs, double seconds, struct shards_result *r);
+/* The same behind a steerer, clients that know nothing of shards: bit/s or short connections a
+ * second of all `cores` (1 or 2) together; 0: it failed. */
+double run_steered(unsigned cores, bool bulk, double seconds);
 
 /* The Internet checksum alone: 64-bit adds against a 16-bit loop, ns per 1460 octets. */
 struct csum_result {

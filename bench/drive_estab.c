@@ -100,6 +100,8 @@ static bool side_open(struct pair *p, enum end e, const struct settings *set)
     cfg.max_timewait = set->timewaits;
     cfg.sndbuf = cfg.rcvbuf = set->window;
     cfg.timestamps = set->timestamps;
+    cfg.shard = set->shard;
+    cfg.nshards = set->nshards ? set->nshards : 1;
     cfg.port_lo = 2048;
     cfg.port_hi = 65535;
     if (estab_stack_new(&side->s, &env, &cfg) < 0)

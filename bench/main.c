@@ -1,25 +1,21 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* main.c - estab-bench: the tables, estab and lwIP taking turns in one run.
+/* main.c - estab-bench, which `estab bench` runs: the tables, estab and lwIP taking turns.
  *
- *   estab-bench [FIGURES]                     every table; "name value" lines to FIGURES
- *   estab-bench once STACK WORKLOAD N COUNT   one measured run, for callgrind; prints its units,
- * and on standard error the CPU time of one, ns
- *
- *   estab-bench connections N [FIGURES]       N at the same time; each answers, all are closed
- *
- * A figure is the median of RUNS runs of the process's CPU time. */
+ * A figure is the median of RUNS runs of the thread's CPU time. */
 #include "bench.h"
 
+#include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define RUNS       7
-#define RUN_TIME   0.12 /* seconds a run should take */
-#define KIB        1024u
-#define MIB        (KIB * KIB)
-#define LWIP_CONNS 10000 /* more would take it minutes */
+#define RUNS        7
+#define RUN_TIME    (quick ? 0.002 : 0.12) /* seconds a run should take */
+#define KIB         1024u
+#define MIB         (KIB * KIB)
+#define LWIP_CONNS  10000 /* more would take it minutes */
+#define QUICK_CONNS 200
 /* TIME-WAITs kept while connections come and go.  lwIP, which scans them, is fastest with few. */
 #define ESTAB_TIMEWAITS 20000
 #define LWIP_TIMEWAITS  64
@@ -27,6 +23,7 @@
 enum workload { BULK, CRR, RR };
 static const char *const workload_name[] = {"bulk", "crr", "rr"};
 static FILE *figures;
+static bool quick;
 
 struct bed { /* a pair with n connections in its tables */
     const struct driver *d;
@@ -212,6 +209,12 @@ static const struct level {
               {10000, "10k"}, {100000, "100k"}, {1000000, "1m"}};
 #define LEVELS (sizeof levels / sizeof levels[0])
 
+/* A quick run has every row, and few connections. */
+static size_t size_of(const struct level *l)
+{
+    return quick && l->n > QUICK_CONNS ? QUICK_CONNS : l->n;
+}
+
 static const char *const title[] = {
     "Bulk, one direction, MTU 1500, checksums on, 64 KiB window, by connections in the table",
     "Connect, 64 bytes, 64 bytes, close in four segments, by connections in the table",
@@ -243,15 +246,15 @@ static void by_connections(void)
     double idle[2] = {0, 0}, timewait = 0;
 
     for (size_t i = 0; i < LEVELS; i++) {
-        struct bed bed[2] = {bed_open(&drive_estab, 64 * KIB, levels[i].n),
-                             bed_open(&drive_lwip, 64 * KIB, levels[i].n)};
+        struct bed bed[2] = {bed_open(&drive_estab, 64 * KIB, size_of(&levels[i])),
+                             bed_open(&drive_lwip, 64 * KIB, size_of(&levels[i]))};
         size_t used[2] = {0, 0};
 
         for (int k = 0; k < 2; k++) {
             if (!bed[k].p)
                 continue;
             used[k] = bed[k].d->memory(bed[k].p, CLIENT);
-            idle[k] = (double)(used[k] - bed[k].before) / (double)levels[i].n;
+            idle[k] = (double)(used[k] - bed[k].before) / (double)bed[k].n;
         }
         fprintf(stderr, "... %s connections\n", levels[i].label);
         measure(bed, BULK, score[BULK][i]);
@@ -327,7 +330,8 @@ static void lwip_with_timewaits(void)
     struct bed b = bed_open(&drive_lwip, 64 * KIB, 1);
     struct result r;
 
-    if (b.p && run_crr(b.d, b.p, 9000, &r) && run_crr(b.d, b.p, 1000, &r)) {
+    if (b.p && run_crr(b.d, b.p, quick ? 90 : 9000, &r) &&
+        run_crr(b.d, b.p, quick ? 10 : 1000, &r)) {
         printf("  lwIP with 10,000 TIME-WAITs in its list: %.1f thousand connections a second\n",
                rate(CRR, &r) * 1e-3);
         figure("conn_per_s_lwip_10k_time_wait", rate(CRR, &r));
@@ -374,6 +378,56 @@ static void checksum(void)
     figure("csum_copy_1460_ns", r.copy);
 }
 
+/* Behind a steerer, on one core and on two. */
+static bool steered(bool bulk, const char *label, const char *name, double unit)
+{
+    double v[2][SHARD_RUNS], rate[2];
+    int runs = quick ? 1 : SHARD_RUNS;
+
+    for (int i = 0; i < runs; i++)
+        for (unsigned k = 0; k < 2; k++)
+            v[k][i] = run_steered(k + 1, bulk, RUN_TIME);
+    for (int k = 0; k < 2; k++) {
+        qsort(v[k], (size_t)runs, sizeof v[k][0], by_value);
+        rate[k] = v[k][runs / 2];
+        figure_of(k ? "shards_2_steered_%s" : "shards_1_steered_%s", name,
+                  rate[k] * (bulk ? unit : 1));
+    }
+    printf("  %-26s | %8.1f %8.1f | %5.2f\n", label, rate[0] * unit, rate[1] * unit,
+           rate[1] / rate[0]);
+    figure(bulk ? "shards_2_steered_ratio" : "shards_2_steered_conn_ratio", rate[1] / rate[0]);
+    return rate[0] > 0 && rate[1] > 0;
+}
+
+static int shards(void)
+{
+    static const struct {
+        const char *title, *rate, *one, *ratio;
+        double unit;
+    } row[] = {{"bulk, Gbit/s", "shards_2_gbps", "shards_1_gbps", "shards_2_ratio", 1e-9},
+               {"short connections, 1000/s", "shards_2_conn_per_s", "shards_1_conn_per_s",
+                "shards_2_conn_ratio", 1e-3},
+               {"exchanges, 1000/s", "shards_2_rr", "shards_1_rr", "shards_2_rr_ratio", 1e-3}};
+    struct shards_result r;
+
+    if (!run_shards(quick ? 1 : SHARD_RUNS, RUN_TIME, &r))
+        return 1;
+    printf("\nTwo threads with a shard each of one address, against one with all of it\n"
+           "  %-26s | %8s %8s | ratio\n",
+           "", "one", "two");
+    for (size_t k = 0; k < sizeof row / sizeof row[0]; k++) {
+        printf("  %-26s | %8.1f %8.1f | %5.2f\n", row[k].title, r.one[k] * row[k].unit,
+               r.two[k] * row[k].unit, r.two[k] / r.one[k]);
+        figure(row[k].one, r.one[k] * (k == 0 ? 1e-9 : 1));
+        figure(row[k].rate, r.two[k] * (k == 0 ? 1e-9 : 1));
+        figure(row[k].ratio, r.two[k] / r.one[k]);
+    }
+    return steered(true, "bulk, Gbit/s, steered", "gbps", 1e-9) &&
+                   steered(false, "connections, steered", "conn_per_s", 1e-3)
+               ? 0
+               : 1;
+}
+
 static int once(char **argv)
 {
     const struct driver *d = strcmp(argv[0], "lwip") ? &drive_estab : &drive_lwip;
@@ -381,37 +435,49 @@ static int once(char **argv)
     uint64_t count = strtoull(argv[3], NULL, 10);
     struct bed b = bed_open(d, 64 * KIB, n);
     struct result r;
+    int status = 1;
 
     for (enum workload w = BULK; b.p && w <= RR; w++) {
         if (strcmp(argv[1], workload_name[w]) == 0 && run(&b, w, count, &r)) {
             printf("%" PRIu64 "\n", r.units);
             fprintf(stderr, "%.1f ns\n", 1e9 * r.seconds / (double)r.units);
-            bed_close(&b);
-            return 0;
+            status = 0;
         }
     }
-    return 1;
+    bed_close(&b);
+    return status;
 }
 
-/* 10M is 10,000,000. */
+/* 10M is 10,000,000; 0: no number. */
 static size_t count_of(const char *arg)
 {
     char *end;
-    size_t n = strtoul(arg, &end, 10);
+    size_t n = strtoul(arg, &end, 10), unit = *end == 'M' ? 1000000 : *end == 'k' ? 1000 : 1;
 
-    return *end == 'M' ? n * 1000000 : *end == 'k' ? n * 1000 : n;
+    return *arg < '0' || *arg > '9' || end[unit > 1] || n > SIZE_MAX / unit ? 0 : n * unit;
 }
 
-static int connections(size_t n)
+static int wrong(const char *what, const char *arg)
 {
+    fprintf(stderr, "estab bench: %s%s\ntry 'estab bench --help'\n", what, arg);
+    return 2;
+}
+
+static int connections(const char *arg)
+{
+    enum { EACH = 40000 }; /* to a port of the listener's */
+    size_t n = count_of(arg), most;
     struct settings set = {.window = 64 * KIB,
                            .conns = (uint32_t)n + 1000,
                            .timewaits = ESTAB_TIMEWAITS,
-                           .ports = (uint32_t)(n / 40000 + 1),
+                           .ports = (uint32_t)(n / EACH + 1),
                            .mtu = 1500};
-    struct pair *p = set.ports <= BENCH_PORTS_MAX ? drive_estab.open(&set) : NULL;
-    size_t most = p ? run_connections(&drive_estab, p, n, set.ports) : 0;
+    struct pair *p;
 
+    if (n == 0 || n / EACH >= BENCH_PORTS_MAX)
+        return wrong("connections: a number from 1 to 20M, not ", arg);
+    p = drive_estab.open(&set);
+    most = p ? run_connections(&drive_estab, p, n, set.ports) : 0;
     if (p)
         drive_estab.close(p);
     figure("connections_max", (double)most);
@@ -419,26 +485,52 @@ static int connections(size_t n)
     return most == n ? 0 : 1;
 }
 
-int main(int argc, char **argv)
+static int tables(void)
 {
-    bool many = argc > 2 && strcmp(argv[1], "connections") == 0;
-    int status = 0, at = many ? 3 : 1;
+    by_connections();
+    half_open();
+    lwip_with_timewaits();
+    by_window();
+    large_segments();
+    checksum();
+    return shards();
+}
 
-    if (argc == 6 && strcmp(argv[1], "once") == 0)
-        return once(argv + 2);
-    if (argc > at && !(figures = fopen(argv[at], many ? "a" : "w"))) {
-        perror(argv[at]);
-        return 1;
+static int command(int argc, char **argv)
+{
+    if (argc == 0)
+        return tables();
+    if (strcmp(argv[0], "shards") == 0)
+        return argc == 1 ? shards() : wrong("shards takes no arguments", "");
+    if (strcmp(argv[0], "connections") == 0)
+        return argc == 2 ? connections(argv[1]) : wrong("connections takes a number", "");
+    if (strcmp(argv[0], "once") == 0)
+        return argc == 5 ? once(argv + 1) : wrong("once takes four arguments", "");
+    return wrong("there is nothing called ", argv[0]);
+}
+
+int main(int argc, char *argv[])
+{
+    static const struct option options[] = {
+        {"figures", required_argument, NULL, 'f'}, {"quick", no_argument, NULL, 'q'}, {0}};
+    int c, status;
+
+    while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
+        switch (c) {
+        case 'f':
+            figures = fopen(optarg, "a");
+            if (!figures) {
+                perror(optarg);
+                return 1;
+            }
+            break;
+        case 'q':
+            quick = true;
+            break;
+        default:
+            return wrong("not like this", "");
+        }
     }
-    if (many) {
-        status = connections(count_of(argv[2]));
-    } else {
-        by_connections();
-        half_open();
-        lwip_with_timewaits();
-        by_window();
-        large_segments();
-        checksum();
-    }
+    status = command(argc - optind, argv + optind);
     return figures && fclose(figures) ? 1 : status;
 }

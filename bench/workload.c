@@ -9,17 +9,18 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #define MESSAGE 64
-#define TURN_NS 1000
+#define TURN_NS UINT64_C(1000)
 
-uint8_t bench_out[2][BENCH_CHUNK], bench_in[2][BENCH_CHUNK];
+_Thread_local uint8_t bench_out[2][BENCH_CHUNK], bench_in[2][BENCH_CHUNK];
 
 double cpu_seconds(void)
 {
     struct timespec t;
 
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
@@ -234,12 +235,19 @@ bool run_rr(const struct driver *d, struct pair *p, const conn *client, const co
 
 /* ---- very many ---- */
 
+/* On a terminal one line that changes, else ten. */
 static void progress(const char *what, size_t at, size_t n, double start)
 {
-    if (at % (n / 10 ? n / 10 : 1) == 0 || at == n)
-        fprintf(stderr, "\r%s %zu of %zu, %.0f s ", what, at, n, cpu_seconds() - start);
-    if (at == n)
-        fputc('\n', stderr);
+    size_t often = n < 200 ? 1 : n / 200;
+    bool terminal;
+
+    if (at != n && at % often != 0)
+        return;
+    terminal = isatty(STDERR_FILENO);
+    if (!terminal && at != n && at % (20 * often) != 0)
+        return;
+    fprintf(stderr, "%s%s %zu of %zu, %.0f s%s", terminal ? "\r" : "", what, at, n,
+            cpu_seconds() - start, terminal && at != n ? " " : "\n");
 }
 
 static bool shut_one(const struct driver *d, struct pair *p, conn client, conn server)

@@ -12,7 +12,7 @@ struct command {
 
 extern const struct command command_demo, command_serve, command_get, command_ss, command_check,
     command_script, command_sim, command_channel, command_impair, command_why, command_kill,
-    command_trace, command_doctor;
+    command_trace, command_doctor, command_bench;
 
 enum {
     EXIT_USAGE = 2,

@@ -12,7 +12,7 @@
 static const struct command *const commands[] = {
     &command_demo,    &command_serve,  &command_get,    &command_ss,    &command_why,
     &command_trace,   &command_kill,   &command_script, &command_check, &command_sim,
-    &command_channel, &command_impair, &command_doctor};
+    &command_channel, &command_impair, &command_doctor, &command_bench};
 enum { NCOMMANDS = sizeof commands / sizeof commands[0] };
 
 static const struct command *find(const char *name)

@@ -65,6 +65,9 @@ install(FILES ${CMAKE_BINARY_DIR}/estab.pc ${CMAKE_BINARY_DIR}/estab-channel.pc
 if(TARGET estab_cli)
   install(TARGETS estab_cli RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 endif()
+if(TARGET estab-bench) # what `estab bench` runs
+  install(TARGETS estab-bench RUNTIME DESTINATION libexec/estab)
+endif()
 foreach(section 1 3 5 7 8)
   file(GLOB pages CONFIGURE_DEPENDS man/*.${section})
   if(pages)

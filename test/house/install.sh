@@ -90,4 +90,5 @@ cmake --build "$tmp/app/build" >/dev/null
 "$tmp/app/build/posix"
 cc -o "$tmp/posix" "$tmp/app/posix.c" $(PKG_CONFIG_PATH="$libdir" pkg-config --cflags --libs estab-posix)
 "$tmp/posix"
+[ ! -x "$tmp/usr/libexec/estab/estab-bench" ] || "$tmp/usr/bin/estab" bench connections 10 2>/dev/null | grep -qx 'connections at the same time: 10'
 echo "installed: $version"
