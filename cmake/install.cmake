@@ -55,6 +55,7 @@ install(FILES ${CMAKE_BINARY_DIR}/estabConfig.cmake ${CMAKE_BINARY_DIR}/estabCon
   DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/estab)
 
 # The prefix is where the file is found, so the tree may be moved or packed.
+string(JOIN " " estab_xdp_flags ${estab_xdp_libs})
 file(RELATIVE_PATH estab_up /${CMAKE_INSTALL_LIBDIR}/pkgconfig /)
 configure_file(cmake/estab.pc.in estab.pc @ONLY)
 configure_file(cmake/estab-channel.pc.in estab-channel.pc @ONLY)

@@ -158,6 +158,24 @@ static int open_packet(estab_link **io, char *args, char *err)
     return 0;
 }
 
+static int open_xdp(estab_link **io, char *args, char *err)
+{
+    struct estab_xdp how = {.size = sizeof how};
+    struct link_words w;
+
+    if (link_words_parse(&w, "xdp", WORD_MTU | WORD_MAC | WORD_BUSY | WORD_QUEUE, args, err))
+        return -1;
+    how.dev = w.name;
+    how.mtu = w.mtu;
+    how.mac = w.mac_given ? w.mac : NULL;
+    how.queue_given = w.queue_given;
+    how.queue = w.queue;
+    if (estab_link_xdp(io, &how, err))
+        return -1;
+    link_words_settle(&w, *io);
+    return 0;
+}
+
 static int check_fault(const char *args, char *err)
 {
     struct estab_fault f;
@@ -218,11 +236,9 @@ struct kind {
     int (*open)(estab_link **io, char *args, char *err);
 };
 static const struct kind kinds[] = {
-    {"tun", true, NULL, open_tun},
-    {"tap", true, NULL, open_tap},
-    {"packet", true, NULL, open_packet},
-    {"shm", true, NULL, open_shm},
-    {"fault", false, check_fault, open_fault},
+    {"tun", true, NULL, open_tun},          {"tap", true, NULL, open_tap},
+    {"packet", true, NULL, open_packet},    {"xdp", true, NULL, open_xdp},
+    {"shm", true, NULL, open_shm},          {"fault", false, check_fault, open_fault},
     {"pcap", false, check_pcap, open_pcap},
 };
 struct stage {
@@ -242,8 +258,8 @@ static int parse_stage(struct stage *s, char *text, bool innermost, char *err)
     if (!s->kind) {
         link_say(err,
                  "\"%.40s\": no such kind of link; there is tun:NAME, tap:NAME, packet:DEVICE, "
-                 "shm:PATH, "
-                 "and in front of them with a | pcap:FILE and fault:loss=1%%,...",
+                 "xdp:DEVICE, shm:PATH, and in front of them with a | pcap:FILE and "
+                 "fault:loss=1%%,...",
                  text);
         return -1;
     }

@@ -7,10 +7,9 @@
  * 3 hands over whole blocks, and a lone ACK waits for its block's timer, of a millisecond at least;
  * of 64 KiB frames version 2 carries a third more.
  *
- * The kernel must not answer for us: it takes what is for its own MACs, ours is another, and the
- * device is promiscuous while we are there, which ends with the socket.  Addresses of the stack are
- * not to be configured on this machine.  The machine itself cannot be reached this way: what it
- * sends on the device is not received on it. */
+ * The machine itself cannot be reached this way: what it sends on the device is not received on
+ * it. */
+#include "link_device.h"
 #include "vnet.h"
 
 #include <arpa/inet.h>
@@ -19,13 +18,10 @@
 #include <linux/if_packet.h>
 #include <net/ethernet.h>
 #include <net/if.h>
-#include <net/if_arp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/random.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -39,8 +35,7 @@ enum {
 
 struct packet {
     estab_link link;
-    int fd;
-    char dev[IFNAMSIZ];
+    struct link_device dev;
     uint32_t hdr_len; /* VNET_HDR_LEN or 0 */
     uint8_t *ring;
     uint32_t next;  /* frame of the ring */
@@ -84,11 +79,10 @@ static int look_at_device(struct packet *p)
     int error = 0;
     socklen_t len = sizeof error;
 
-    if (getsockopt(p->fd, SOL_SOCKET, SO_ERROR, &error, &len) || error == 0 ||
-        if_nametoindex(p->dev))
+    if (getsockopt(p->dev.fd, SOL_SOCKET, SO_ERROR, &error, &len) || error == 0 ||
+        link_device_there(&p->dev))
         return 0; /* or it is down, and may come up again */
-    return link_say(p->link.error, "%s: the device is gone: it was deleted, or moved elsewhere",
-                    p->link.name);
+    return link_device_say_gone(&p->link);
 }
 
 static int packet_recv(estab_link *l, struct estab_frame *f, size_t n)
@@ -148,7 +142,7 @@ static int packet_send(estab_link *l, const struct estab_frame *f, size_t n)
         batch = n - at < LINK_BATCH ? n - at : LINK_BATCH;
         fill_batch(p, &b, f + at, batch);
         while (sent < batch) {
-            int k = sendmmsg(p->fd, b.m + sent, (unsigned)(batch - sent), MSG_DONTWAIT);
+            int k = sendmmsg(p->dev.fd, b.m + sent, (unsigned)(batch - sent), MSG_DONTWAIT);
 
             if (k < 0 && errno == EINTR)
                 continue;
@@ -164,7 +158,7 @@ static int packet_send(estab_link *l, const struct estab_frame *f, size_t n)
 
 static int packet_fd(const estab_link *l)
 {
-    return ((const struct packet *)l)->fd;
+    return ((const struct packet *)l)->dev.fd;
 }
 
 static estab_time packet_deadline(const estab_link *l)
@@ -179,8 +173,7 @@ static void packet_close(estab_link *l)
 
     if (p->ring)
         munmap(p->ring, (size_t)RING_BLOCK * RING_BLOCKS);
-    if (p->fd >= 0)
-        close(p->fd);
+    link_device_close(&p->dev);
     free(p);
 }
 
@@ -193,47 +186,9 @@ static const struct estab_link_ops packet_ops = {
     .close = packet_close,
 };
 
-static int say_errno(const struct packet *p, const char *doing, char *err)
-{
-    return link_say(err, "%s: %s: %s%s", p->link.name, doing, strerror(errno),
-                    errno == EPERM ? ": needs CAP_NET_RAW; run as root" : "");
-}
-
-/* What the device is, and that it will do. */
-static int ask_device(struct packet *p, uint32_t mtu, int *index, char *err)
-{
-    struct ifreq ifr = {0};
-
-    memcpy(ifr.ifr_name, p->dev, IFNAMSIZ);
-    if (ioctl(p->fd, SIOCGIFINDEX, &ifr))
-        return say_errno(p, "finding the device", err);
-    *index = ifr.ifr_ifindex;
-    if (ioctl(p->fd, SIOCGIFHWADDR, &ifr))
-        return say_errno(p, "asking for its kind", err);
-    if (ifr.ifr_hwaddr.sa_family != ARPHRD_ETHER)
-        return link_say(err,
-                        "%s: is no Ethernet device (its kind is %u); name one end of a veth "
-                        "pair, or a network card",
-                        p->link.name, ifr.ifr_hwaddr.sa_family);
-    if (ioctl(p->fd, SIOCGIFFLAGS, &ifr) == 0 && !(ifr.ifr_flags & IFF_UP))
-        return link_say(err, "%s: is down; set it up with `ip link set %s up`", p->link.name,
-                        p->dev);
-    if (ioctl(p->fd, SIOCGIFMTU, &ifr))
-        return say_errno(p, "asking for its MTU", err);
-    p->link.caps.mtu = mtu ? mtu : (uint32_t)ifr.ifr_mtu;
-    if (p->link.caps.mtu > UINT16_MAX)
-        p->link.caps.mtu = UINT16_MAX;
-    if (mtu > (uint32_t)ifr.ifr_mtu)
-        return link_say(err,
-                        "%s: mtu=%u is more than the device's %d; raise that with `ip link "
-                        "set %s mtu %u`, or leave mtu= out",
-                        p->link.name, (unsigned)mtu, ifr.ifr_mtu, p->dev, (unsigned)mtu);
-    return 0;
-}
-
 static int set_option(const struct packet *p, int option, int value)
 {
-    return setsockopt(p->fd, SOL_PACKET, option, &value, sizeof value);
+    return setsockopt(p->dev.fd, SOL_PACKET, option, &value, sizeof value);
 }
 
 static int set_offloads(struct packet *p, enum estab_use vnet, char *err)
@@ -246,7 +201,7 @@ static int set_offloads(struct packet *p, enum estab_use vnet, char *err)
         p->link.caps.tx_csum = true;
         return 0;
     }
-    return vnet == ESTAB_USE_ON ? say_errno(p, "vnet=on: virtio-net headers", err) : 0;
+    return vnet == ESTAB_USE_ON ? link_device_say(&p->link, "vnet=on: virtio-net headers", err) : 0;
 }
 
 static int map_ring(struct packet *p, char *err)
@@ -258,28 +213,26 @@ static int map_ring(struct packet *p, char *err)
     void *m;
 
     if (set_option(p, PACKET_VERSION, TPACKET_V2) ||
-        setsockopt(p->fd, SOL_PACKET, PACKET_RX_RING, &req, sizeof req))
-        return say_errno(p, "a ring of 8 MiB", err);
-    m = mmap(NULL, (size_t)RING_BLOCK * RING_BLOCKS, PROT_READ | PROT_WRITE, MAP_SHARED, p->fd, 0);
+        setsockopt(p->dev.fd, SOL_PACKET, PACKET_RX_RING, &req, sizeof req))
+        return link_device_say(&p->link, "a ring of 8 MiB", err);
+    m = mmap(NULL, (size_t)RING_BLOCK * RING_BLOCKS, PROT_READ | PROT_WRITE, MAP_SHARED, p->dev.fd,
+             0);
     if (m == MAP_FAILED)
-        return say_errno(p, "mapping the ring", err);
+        return link_device_say(&p->link, "mapping the ring", err);
     p->ring = m;
     return 0;
 }
 
-static int join_wire(const struct packet *p, int index, char *err)
+static int join_wire(const struct packet *p, char *err)
 {
     struct sockaddr_ll a = {
-        .sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ALL), .sll_ifindex = index};
-    struct packet_mreq m = {.mr_ifindex = index, .mr_type = PACKET_MR_PROMISC};
+        .sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ALL), .sll_ifindex = p->dev.index};
 
     /* Since Linux 4.20; before, the kernel's own frames cost their way through the stack. */
     (void)set_option(p, PACKET_IGNORE_OUTGOING, 1);
     (void)set_option(p, PACKET_QDISC_BYPASS, 1);
-    if (bind(p->fd, (struct sockaddr *)&a, sizeof a))
-        return say_errno(p, "attaching to it", err);
-    if (setsockopt(p->fd, SOL_PACKET, PACKET_ADD_MEMBERSHIP, &m, sizeof m))
-        return say_errno(p, "receiving what is for other stations", err);
+    if (bind(p->dev.fd, (struct sockaddr *)&a, sizeof a))
+        return link_device_say(&p->link, "attaching to it", err);
     return 0;
 }
 
@@ -287,37 +240,19 @@ int estab_link_packet(estab_link **out, const char *dev, uint32_t mtu, enum esta
                       char *err)
 {
     struct packet *p = calloc(1, sizeof *p);
-    int index = 0;
 
     if (!p)
         return link_say(err, "packet:%.40s: out of memory", dev);
     p->link.ops = &packet_ops;
     p->link.caps.medium = ESTAB_MEDIUM_ETHERNET;
     snprintf(p->link.name, sizeof p->link.name, "packet:%.40s", dev);
-    p->fd = -1;
-    if (!*dev || strlen(dev) >= IFNAMSIZ) {
-        link_say(err, "%s: the name of a device has 1 to %d characters", p->link.name,
-                 IFNAMSIZ - 1);
-        goto out;
+    if (link_device_open(&p->dev, dev, &p->link, err) ||
+        link_device_mtu(&p->dev, mtu, &p->link, err) || set_offloads(p, vnet, err) ||
+        map_ring(p, err) || join_wire(p, err) ||
+        link_device_station(&p->dev, NULL, &p->link, err)) {
+        packet_close(&p->link);
+        return -1;
     }
-    memcpy(p->dev, dev, strlen(dev));
-    p->fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0); /* 0: nothing yet */
-    if (p->fd < 0) {
-        say_errno(p, "a packet socket", err);
-        goto out;
-    }
-    if (ask_device(p, mtu, &index, err) || set_offloads(p, vnet, err) || map_ring(p, err) ||
-        join_wire(p, index, err))
-        goto out;
-    if (getrandom(p->link.caps.mac, 6, 0) != 6) {
-        say_errno(p, "no randomness for a MAC", err);
-        goto out;
-    }
-    /* IEEE 802: locally administered (bit 1 of the first octet), no group. */
-    p->link.caps.mac[0] = (uint8_t)((p->link.caps.mac[0] & 0xfc) | 0x02);
     *out = &p->link;
     return 0;
-out:
-    packet_close(&p->link);
-    return -1;
 }

@@ -77,6 +77,21 @@ static int read_vnet(struct link_words *w, const char *text)
     return read_use(&w->vnet, text);
 }
 
+static int read_queue(struct link_words *w, const char *text)
+{
+    char *end;
+    unsigned long v;
+
+    if (*text < '0' || *text > '9')
+        return -1;
+    v = strtoul(text, &end, 10);
+    if (*end || v > UINT16_MAX)
+        return -1;
+    w->queue = (uint32_t)v;
+    w->queue_given = true;
+    return 0;
+}
+
 static const struct word {
     unsigned bit;
     const char *name, *shape, *must;
@@ -87,6 +102,7 @@ static const struct word {
      "six octets like 02:00:00:00:00:01, and no group address", read_mac},
     {WORD_BUSY, "busy", "TIME", "a time like 50us", read_busy},
     {WORD_VNET, "vnet", "on|off|auto", "on, off or auto", read_vnet},
+    {WORD_QUEUE, "queue", "N", "the number of a queue, from 0", read_queue},
 };
 enum { WORDS = sizeof words / sizeof *words };
 

@@ -12,13 +12,15 @@ enum { /* which words a kind of link takes */
        WORD_MAC = 2,
        WORD_BUSY = 4,
        WORD_VNET = 8,
+       WORD_QUEUE = 16,
 };
 struct link_words {
     const char *kind;
     char *name;
     uint32_t mtu; /* 0: not given */
     uint8_t mac[6];
-    bool mac_given;
+    bool mac_given, queue_given;
+    uint32_t queue;
     estab_dur busy;
     enum estab_use vnet;
 };

@@ -2,7 +2,7 @@
 /* main.c - estab-bench-links: links against the kernel, in a network namespace of their own.
  *
  *   estab-bench-links [FIGURES]     every table; "name value" lines are added to FIGURES
- *   estab-bench-links once out|in|bare-out|bare-in|short|shm
+ *   estab-bench-links once out|in|bare-out|bare-in|short|shm|stations
  *
  * Whoever is compared takes turns in one run; a figure is the median of RUNS.  What shares one core
  * has it alone, by a real-time priority. */
@@ -250,6 +250,116 @@ static double once_short(unsigned inflight)
     return r;
 }
 
+/* ---- a station beside the kernel on a wire: AF_PACKET, AF_XDP ---- */
+
+#define STATION "10.56.0.3/24"
+#define WORDS   "ebv0,mac=02:00:00:00:00:55"
+
+static bool is_there(const char *spec)
+{
+    char err[ESTAB_ERRLEN];
+    estab_link *l;
+
+    if (estab_link_open(&l, spec, err)) {
+        printf("  not measured: %s\n", err);
+        return false;
+    }
+    estab_link_close(l);
+    return true;
+}
+
+static double once_station(const char *spec, bool out, const struct peer *p)
+{
+    struct ours *o = ours_open(spec, STATION, BUFFERS);
+    double r = out ? ours_out(o, VPEER, p, RUN_TIME) : ours_in(o, VPEER, RUN_TIME);
+
+    ours_close(o);
+    return r;
+}
+
+static double once_station_rr(const char *spec, double *p99)
+{
+    struct ours *o = ours_open(spec, STATION, MIB);
+    double r = ours_rr(o, VPEER, EXCHANGES, p99);
+
+    ours_close(o);
+    return r;
+}
+
+static void station_goodput(int cpu)
+{
+    static const char *const spec[] = {"packet:" WORDS, "xdp:" WORDS};
+    double v[5][RUNS] = {{0}};
+    struct peer p;
+    bool xdp;
+
+    pin(0);
+    p = peer_start(cpu, false, true);
+    veth_to(&p);
+    xdp = is_there(spec[1]);
+    for (int i = 0; i < RUNS; i++) {
+        for (int k = 0; k < (xdp ? 2 : 1); k++) {
+            v[2 * k][i] = once_station(spec[k], true, &p);
+            v[2 * k + 1][i] = once_station(spec[k], false, &p);
+        }
+        v[4][i] = theirs_out(VPEER, &p, RUN_TIME);
+    }
+    sh("ip link del ebv0");
+    peer_stop(&p);
+    for (int k = 0; k < 5; k++)
+        v[k][0] = median(v[k], RUNS) * 1e-9;
+    printf("  bulk, Gbit/s, %s: AF_PACKET out %.2f, in %.2f; AF_XDP out %.2f, in %.2f; kernel to "
+           "kernel %.2f\n",
+           cpu ? "two cores" : "one core", v[0][0], v[1][0], v[2][0], v[3][0], v[4][0]);
+    if (cpu)
+        return;
+    figure("packet_out_gbps", v[0][0]);
+    figure("packet_in_gbps", v[1][0]);
+    figure("xdp_out_gbps", v[2][0]);
+    figure("xdp_in_gbps", v[3][0]);
+    figure("station_gbps_veth", v[4][0]);
+}
+
+static void station_exchanges(bool spin, int cpu)
+{
+    static const char *const spec[2][2] = {{"packet:" WORDS, "xdp:" WORDS},
+                                           {"packet:" WORDS ",busy=1s", "xdp:" WORDS ",busy=1s"}};
+    double v[3][RUNS] = {{0}}, p99;
+    struct peer p;
+    bool xdp;
+
+    pin(0);
+    p = peer_start(cpu, spin, true);
+    veth_to(&p);
+    xdp = is_there(spec[0][1]);
+    for (int i = 0; i < RUNS; i++) {
+        for (int k = 0; k < (xdp ? 2 : 1); k++)
+            v[k][i] = once_station_rr(spec[spin][k], &p99) * 1e6;
+        v[2][i] = theirs_rr(VPEER, spin, EXCHANGES, &p99) * 1e6;
+    }
+    sh("ip link del ebv0");
+    peer_stop(&p);
+    for (int k = 0; k < 3; k++)
+        v[k][0] = median(v[k], RUNS);
+    printf("  64 octets and back, us, %s, %s: AF_PACKET %.1f, AF_XDP %.1f, kernel to kernel %.1f\n",
+           spin ? "busy-polling" : "sleeping", cpu ? "two cores" : "one core", v[0][0], v[1][0],
+           v[2][0]);
+    if (!spin && cpu)
+        return;
+    figure(spin ? "packet_rr_us" : "packet_rr_sleeping_us", v[0][0]);
+    figure(spin ? "xdp_rr_us" : "xdp_rr_sleeping_us", v[1][0]);
+}
+
+static void stations(void)
+{
+    printf("\nA station beside the kernel on a veth pair, MTU 1500\n");
+    station_goodput(0);
+    station_goodput(1);
+    station_exchanges(true, 1);
+    station_exchanges(false, 0);
+    station_exchanges(false, 1);
+}
+
 /* ---- shared memory ---- */
 
 /* A stack in another process, at the other end of the ring: takes what comes and counts it, or
@@ -369,6 +479,8 @@ int main(int argc, char **argv)
     undisturbed();
     if (one && strcmp(argv[2], "shm") == 0)
         shared_memory();
+    else if (one && strcmp(argv[2], "stations") == 0)
+        stations();
     else if (one)
         return once(argv[2]);
     if (one)
@@ -383,6 +495,7 @@ int main(int argc, char **argv)
     short_connections(1, 0);
     short_connections(32, 0);
     short_connections(32, 1);
+    stations();
     shared_memory();
     return figures && fclose(figures) ? 1 : 0;
 }

@@ -121,6 +121,19 @@ int estab_link_tuntap_open(estab_link **out, const struct estab_tuntap *how, cha
 int estab_link_packet(estab_link **out, const char *dev, uint32_t mtu, enum estab_use vnet,
                       char *err);
 
+/* The same by AF_XDP, where this was built with libxdp: frames come and go through rings that the
+ * kernel shares, without a copy where its driver can, and without offloads.  Frames for the stack's
+ * MAC and for groups are the stack's, the rest is the kernel's. */
+struct estab_xdp { /* append-only: set size; all else 0: the device's MTU, a random MAC */
+    size_t size;
+    const char *dev;
+    uint32_t mtu;
+    bool queue_given; /* or the device must have one */
+    uint32_t queue;   /* of the device's, from 0: by which frames come and go */
+    const uint8_t *mac;
+};
+int estab_link_xdp(estab_link **out, const struct estab_xdp *how, char *err);
+
 /* A link to another process of this machine and user, through shared memory (IP packets and
  * super-segments); the two find each other at a UNIX socket.  Who comes first makes it, and waits
  * there (what it sends until the other comes is lost); nobody has to trust the other with more than
