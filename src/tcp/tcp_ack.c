@@ -116,6 +116,7 @@ static struct cc_sample sample_of(const struct tcb *t, uint32_t acked, uint32_t 
                               .acked = acked,
                               .flight = flight,
                               .mss = tcp_eff_mss(t),
+                              .paced = t->paced,
                               .cwnd_limited = t->w->cwnd_limited};
 }
 
