@@ -108,11 +108,22 @@ static void avoid_congestion(struct cc *c, struct cc_run *r, const struct cc_sam
     c->cwnd = cc_grow(c->cwnd, now);
 }
 
-/* ---- HyStart++, RFC 9406 section 4.2 ---- */
+/* ---- HyStart++, RFC 9406 section 4.2 ----
+ *
+ * Departs from RFC 9406 section 4.2: a train of ACKs begins Conservative Slow Start as well.  A
+ * window of twice what the path holds is on its way before the first round-trip time of it comes
+ * back, so the delay tells late, when a queue of one path's worth has overflowed.  But ACKs come at
+ * the pace of the narrowest link: when those of one round follow each other for longer than half of
+ * the least round trip, the window that they let out fills the path (Ha and Rhee, "Taming the
+ * elephants: new TCP slow start", 2011, whose other half RFC 9406 is).  They end slow start there
+ * and then; here it goes on at a quarter of its speed, as a train may be long for other reasons.
+ * That the delay has not risen means nothing in this case, so nothing resumes slow start. */
 
 #define N_RTT_SAMPLE       8u
 #define CSS_GROWTH_DIVISOR 4u
 #define CSS_ROUNDS         5u
+#define TRAIN_WINDOW_MIN   16u /* segments: fewer are no train */
+#define TRAIN_GAP_DIVISOR  8u  /* of the least round trip: a longer gap ends a train */
 
 static uint32_t rtt_threshold(uint32_t last) /* us */
 {
@@ -123,18 +134,26 @@ static uint32_t rtt_threshold(uint32_t last) /* us */
     return t < 16000 ? t : 16000; /* MAX_RTT_THRESH */
 }
 
-/* A round ends when what was in flight at its beginning is acknowledged.  true: slow start is over.
- */
+/* A round ends with the first ACK of something that was sent after it began.  true: slow start is
+ * over. */
 static bool hystart_round(struct cc_run *r, const struct cc_sample *s)
 {
-    if (r->u.cubic.started && seq_lt(s->una, r->u.cubic.window_end))
+    if (r->u.cubic.started && seq_le(s->una, r->u.cubic.window_end))
         return false;
     r->u.cubic.started = true;
     r->u.cubic.window_end = s->nxt;
+    r->u.cubic.round_at = r->u.cubic.train_at = s->now;
     r->u.cubic.rtt_last = r->u.cubic.rtt_now;
     r->u.cubic.rtt_now = 0;
     r->u.cubic.samples = 0;
     return r->u.cubic.css && ++r->u.cubic.css_rounds >= CSS_ROUNDS;
+}
+
+static void begin_css(struct cc_run *r, uint32_t rtt_base)
+{
+    r->u.cubic.rtt_base = rtt_base;
+    r->u.cubic.css = true;
+    r->u.cubic.css_rounds = 0;
 }
 
 static void hystart_rtt(struct cc_run *r, estab_dur rtt)
@@ -152,10 +171,20 @@ static void hystart_rtt(struct cc_run *r, estab_dur rtt)
             r->u.cubic.css = false;
     } else if (r->u.cubic.rtt_last &&
                r->u.cubic.rtt_now >= r->u.cubic.rtt_last + rtt_threshold(r->u.cubic.rtt_last)) {
-        r->u.cubic.rtt_base = r->u.cubic.rtt_now;
-        r->u.cubic.css = true;
-        r->u.cubic.css_rounds = 0;
+        begin_css(r, r->u.cubic.rtt_now);
     }
+}
+
+/* Where text is paced, at twice the window in a round trip, half a round trip is what the sender
+ * takes. */
+static void hystart_train(const struct cc *c, struct cc_run *r, const struct cc_sample *s)
+{
+    if (!r->u.cubic.started || r->u.cubic.css || c->cwnd < TRAIN_WINDOW_MIN * s->mss ||
+        s->now - r->u.cubic.train_at > s->rtt_min / TRAIN_GAP_DIVISOR)
+        return;
+    r->u.cubic.train_at = s->now;
+    if (s->now - r->u.cubic.round_at > (s->paced ? s->rtt_min : s->rtt_min / 2))
+        begin_css(r, 0);
 }
 
 /* Octets that slow start does not use, and congestion avoidance may. */
@@ -166,6 +195,8 @@ static uint32_t slow_start(struct cc *c, struct cc_run *r, const struct cc_sampl
 
     if (first && s->rtt != ESTAB_NEVER)
         hystart_rtt(r, s->rtt);
+    if (first)
+        hystart_train(c, r, s);
     if (s->slow_start && by > s->slow_start)
         by = s->slow_start;
     if (first && r->u.cubic.css)

@@ -918,6 +918,7 @@ static inline struct cc_sample tcp_sample(const struct tcb *t, uint32_t acked, u
                               .acked = acked,
                               .flight = flight,
                               .mss = tcp_eff_mss(t),
+                              .paced = t->paced,
                               .cwnd_limited = t->w->cwnd_limited};
 }
 

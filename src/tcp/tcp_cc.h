@@ -18,6 +18,7 @@ struct cc_sample { /* one per event; filled by tcp_ack.c and the timers */
     seq_t una, nxt;              /* una: after this ACK */
     uint32_t marked;             /* of `acked`, as the peer reports it: octets that were marked */
     uint32_t slow_start;         /* octets that it may add in slow start; 0: no limit */
+    bool paced;                  /* text is spread over the round trip */
     bool cwnd_limited;           /* the window, not the application, bounded what was sent */
     /* For algorithms that model the path; octets, of this ACK ... */
     uint32_t delivered; /* acknowledged or reported for the first time */
@@ -84,6 +85,7 @@ struct cc_run { /* while there is work */
             bool started, css;
             uint8_t samples, css_rounds;
             seq_t window_end;
+            estab_time round_at, train_at;        /* when the round began; its last ACK in a row */
             uint32_t rtt_last, rtt_now, rtt_base; /* us; 0: none */
         } cubic;
         struct {          /* cc_dctcp.c */

@@ -93,6 +93,8 @@ static RARE bool sent_grow(struct sent *s, struct ring_pool *p)
     struct run *v;
 
     if (cap > SENT_MAX)
+        cap = SENT_MAX;
+    if (cap == s->cap)
         return false;
     v = ring_pool_get(p, piece_shift(cap));
     if (!v)

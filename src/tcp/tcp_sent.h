@@ -21,8 +21,8 @@
 #include "base/ring.h"
 #include "base/seq.h"
 
-#define SENT_OWN 4u   /* records beside the control block; a power of two */
-#define SENT_MAX 512u /* ... and at most; a power of two */
+#define SENT_OWN 4u    /* records beside the control block; a power of two */
+#define SENT_MAX 1024u /* ... and at most; a power of two */
 
 enum run_flags {
     RUN_SACKED = 1,  /* the peer has reported it */

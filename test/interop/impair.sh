@@ -55,12 +55,19 @@ expect_in "the table" "^$a>$b" "$tmp/out"
     ip netns exec $a timeout 1 python3 "$tmp/echo.py" ask >"$tmp/out" 2>/dev/null
 python3 - "$tmp/out" "$a>$b" "$b>$a" <<'PY' || fail "the figures of a way back that loses all"
 import json, sys
-out = [json.loads(line) for line in open(sys.argv[1]) if line.startswith("[")][0]
-there, back = out
+lines = [json.loads(line) for line in open(sys.argv[1]) if line[0] in "[{"]
+there, back = lines[0]
+assert 0 < lines[1]["behind_p99_s"] <= 2 * lines[1]["behind_max_s"], lines[1]
 assert (there["name"], back["name"]) == (sys.argv[2], sys.argv[3])
 assert there["delivered"] > 0 and there["lost"] == 0, there
 assert back["offered"] > 0 and back["delivered"] == 0, back
 PY
+
+# Nobody but who was asked to sends anything.
+# shellcheck disable=SC2086
+"$estab" impair --for 500ms $ends >"$tmp/out" 2>&1
+expect_in "a quiet link" "^$a>$b *0 " "$tmp/out"
+expect_in "how late it was" '^handed over no later than 0.000 ms' "$tmp/out"
 
 # A signal ends it, and it takes its namespaces away; devices that are there already are joined.
 # shellcheck disable=SC2086

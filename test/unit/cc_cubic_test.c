@@ -248,6 +248,53 @@ static void hystart_ends_slow_start(void **state)
     assert_true(segments(&f) > 300);
 }
 
+/* A round trip of 40 ms whose ACKs come within `span`. */
+static void train(struct flow *f, estab_dur span, bool paced)
+{
+    uint32_t n = f->c.cwnd / MSS;
+    estab_time end = f->now + f->rtt;
+
+    for (uint32_t i = 0; i < n; i++) {
+        struct cc_sample s;
+
+        f->una += MSS;
+        s = sample(f, MSS);
+        s.rtt_min = ESTAB_MS(40);
+        s.paced = paced;
+        cc()->on_ack(&f->c, &f->r, &s);
+        f->now += span / n;
+    }
+    f->now = end;
+}
+
+/* ACKs that come one after the other for more than half of a round trip are of a window that fills
+ * the path, though nothing has waited yet; those of a burst are not, nor those of a sender that
+ * spreads its text over as much. */
+static void a_long_train_of_acks_ends_slow_start(void **state)
+{
+    static const struct {
+        estab_dur span;
+        bool paced, ends;
+    } cases[] = {{ESTAB_MS(30), false, true},
+                 {ESTAB_MS(39), false, true},
+                 {ESTAB_MS(15), false, false},
+                 {ESTAB_MS(30), true, false}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct flow f;
+
+        begin(&f, 10, ESTAB_MS(40));
+        for (int k = 0; k < 9; k++)
+            train(&f, cases[i].span, cases[i].paced);
+        assert_int_equal(f.c.ssthresh != CC_SSTHRESH_MAX, cases[i].ends);
+        if (cases[i].ends)
+            assert_in_range(f.c.cwnd, SEG(40), SEG(200)); /* 1.25^5 times what it was then */
+        else
+            assert_true(f.c.cwnd > SEG(2000));
+    }
+}
+
 /* An ACK of a whole window, as a peer with receive offload sends it, adds L = 8 segments. */
 static void a_stretched_ack_adds_eight_segments(void **state)
 {
@@ -272,6 +319,7 @@ int main(void)
         cmocka_unit_test(after_a_timeout_there_is_no_plateau),
         cmocka_unit_test(w_max_outlives_the_work_part),
         cmocka_unit_test(hystart_ends_slow_start),
+        cmocka_unit_test(a_long_train_of_acks_ends_slow_start),
         cmocka_unit_test(a_stretched_ack_adds_eight_segments),
     };
 
