@@ -12,7 +12,7 @@ demo:     ## build, then watch connections with the kernel live and die
 	@scripts/deps demo && scripts/build release && build/release/estab demo
 test:     ## build with assertions and warnings as errors, then run every test
 	@scripts/deps test && scripts/build test && ctest --test-dir build/test --output-on-failure --output-junit junit.xml -j$(JOBS)
-bench:    ## measure, beside lwIP in the same run; writes bench/results.json
+bench:    ## measure, beside lwIP and the kernel in the same run (ten minutes); writes bench/results.json
 	@scripts/deps bench && scripts/build bench && bench/run build/bench
 fuzz:     ## run each fuzz target for SECONDS_EACH (60)
 	@scripts/deps test lint && scripts/build fuzz && scripts/fuzz build/fuzz $(SECONDS_EACH)

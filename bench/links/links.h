@@ -49,6 +49,10 @@ double bare_out(const char *dev, const char *us, const char *ip, const struct pe
                 double seconds);
 double bare_in(const char *dev, const char *us, const char *ip, double seconds);
 
+/* The kernel where estab-bench measures the stacks: a run takes so many seconds, and so many
+ * connections are idle.  The stacks' figures come from the file, unless it is NULL. */
+void kernel_table(const char *figures, double seconds, unsigned conns);
+
 void figure(const char *name, double value);
 
 #endif

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* main.c - estab-bench-links: links against the kernel, in a network namespace of their own.
+/* main.c - estab-bench-links: links against the kernel, in a network namespace of their own, which
+ * has no name and ends with it.
  *
- *   estab-bench-links [FIGURES]     every table; "name value" lines are added to FIGURES
+ *   estab-bench-links [--quick] [FIGURES]          every table; "name value" lines are added to
+ *                                                  FIGURES
+ *   estab-bench-links [--quick] kernel [FIGURES]   the kernel beside the stacks of estab-bench
  *   estab-bench-links once out|in|bare-out|bare-in|short|shm|stations
  *
  * Whoever is compared takes turns in one run; a figure is the median of RUNS.  What shares one core
@@ -17,12 +20,14 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { RUNS = 5, EXCHANGES = 20000 };
-#define RUN_TIME 0.4
-#define MIB      (1u << 20)
-#define BUFFERS  (512u << 10)
+enum { RUNS = 5 };
+#define EXCHANGES (quick ? 200u : 20000u)
+#define RUN_TIME  (quick ? 0.02 : 0.4)
+#define MIB       (1u << 20)
+#define BUFFERS   (512u << 10)
 
 static FILE *figures;
+static bool quick;
 
 void figure(const char *name, double value)
 {
@@ -394,10 +399,13 @@ static double once_shm(const char *spec, bool echoes, double *p99)
 
 static void shared_memory(void)
 {
-    static const char *const spec[2] = {"shm:/tmp/estab-bench-shm,busy=1s",
-                                        "shm:/tmp/estab-bench-shm"};
+    const char *tmp = getenv("TMPDIR");
+    char spec[2][128];
     double v[4][RUNS], rr[5][RUNS], p99;
 
+    for (int k = 0; k < 2; k++)
+        snprintf(spec[k], sizeof spec[k], "shm:%.80s/estab-bench-%d%s", tmp ? tmp : "/tmp",
+                 (int)getpid(), k ? "" : ",busy=1s");
     pin(0);
     for (int i = 0; i < RUNS; i++) {
         struct peer spinning, sleeping, same;
@@ -463,9 +471,16 @@ static int once(const char *what)
 
 int main(int argc, char **argv)
 {
-    bool one = argc == 3 && strcmp(argv[1], "once") == 0;
+    bool one, kernel;
 
     setvbuf(stdout, NULL, _IOLBF, 0);
+    quick = argc > 1 && strcmp(argv[1], "--quick") == 0;
+    argc -= quick;
+    argv += quick;
+    one = argc == 3 && strcmp(argv[1], "once") == 0;
+    kernel = argc > 1 && strcmp(argv[1], "kernel") == 0;
+    argc -= kernel;
+    argv += kernel;
     if (argc > 1 && !one && !(figures = fopen(argv[1], "a"))) {
         perror(argv[1]);
         return 1;
@@ -476,7 +491,12 @@ int main(int argc, char **argv)
         return 0;
     }
     sh("ip link set lo up");
-    undisturbed();
+    if (!quick)
+        undisturbed();
+    if (kernel) {
+        kernel_table(argc > 1 ? argv[1] : NULL, RUN_TIME / 2, quick ? 200 : 4000);
+        return figures && fclose(figures) ? 1 : 0;
+    }
     if (one && strcmp(argv[2], "shm") == 0)
         shared_memory();
     else if (one && strcmp(argv[2], "stations") == 0)
