@@ -32,6 +32,9 @@ void link_whole_frames(estab_link *l);
 /* Puts the checksum that ESTAB_OFF_NEEDS_CSUM leaves open into a frame that lies in one piece. */
 void link_complete_csum(uint8_t *frame, size_t len, const struct estab_offload *off);
 
+/* From now on this AF_PACKET link shares what comes with all of its group; *group 0: a new one. */
+int link_packet_share(estab_link *l, uint16_t *group, char *err);
+
 /* 0, or -1 and err: which setting is impossible. */
 int fault_check(const struct estab_fault *f, char *err);
 

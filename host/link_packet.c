@@ -236,6 +236,23 @@ static int join_wire(const struct packet *p, char *err)
     return 0;
 }
 
+/* Frames of a flow come to one of the group, by a hash that is the same both ways. */
+int link_packet_share(estab_link *l, uint16_t *group, char *err)
+{
+    const struct packet *p = (struct packet *)l;
+    enum { IGNORE_OUTGOING = 0x4000 }; /* newer than most headers; older kernels pass over it */
+    int way = PACKET_FANOUT_HASH | IGNORE_OUTGOING, joined;
+    socklen_t len = sizeof joined;
+
+    if (*group == 0)
+        way |= PACKET_FANOUT_FLAG_UNIQUEID;
+    if (set_option(p, PACKET_FANOUT, (int)((unsigned)way << 16 | *group)) ||
+        getsockopt(p->dev.fd, SOL_PACKET, PACKET_FANOUT, &joined, &len))
+        return link_device_say(l, "sharing it between shards", err);
+    *group = (uint16_t)joined;
+    return 0;
+}
+
 int estab_link_packet(estab_link **out, const char *dev, uint32_t mtu, enum estab_use vnet,
                       char *err)
 {

@@ -37,6 +37,7 @@ struct tuntap {
     estab_link link;
     int fd;
     uint32_t hdr_len; /* of what is in front of each frame: VNET_HDR_LEN or 0 */
+    bool shared;      /* others are attached, too */
     uint8_t *bufs;    /* LINK_BATCH of TUNTAP_BUF; a frame begins at TUNTAP_HDR_ROOM */
 };
 
@@ -151,7 +152,7 @@ static void tuntap_close(estab_link *l)
     struct tuntap *t = (struct tuntap *)l;
 
     if (t->fd >= 0) {
-        if (t->hdr_len)
+        if (t->hdr_len && !t->shared)
             ioctl(t->fd, TUNSETOFFLOAD, 0);
         close(t->fd);
     }
@@ -181,15 +182,16 @@ static int say_no_node(const char *name, int error, char *err)
                         : "");
 }
 
-static int say_not_attached(const char *name, const char *ifname, bool tap, int error, char *err)
+static int say_not_attached(const struct tuntap *t, const char *ifname, int error, char *err)
 {
-    const char *mode = tap ? "tap" : "tun";
+    const char *mode = t->link.caps.medium == ESTAB_MEDIUM_ETHERNET ? "tap" : "tun";
+    const char *name = t->link.name, *queues = t->shared ? " multi_queue" : "";
 
     if (error == EPERM || error == EACCES)
         return link_say(err,
                         "%s: attaching: %s: needs CAP_NET_ADMIN, or a device made for this user: "
-                        "`ip tuntap add mode %s user $USER name %s`",
-                        name, strerror(error), mode, *ifname ? ifname : "NAME");
+                        "`ip tuntap add mode %s user $USER name %s%s`",
+                        name, strerror(error), mode, *ifname ? ifname : "NAME", queues);
     if (error == EBUSY)
         return link_say(err,
                         "%s: attaching: %s: another process is attached to it; end that one "
@@ -197,9 +199,9 @@ static int say_not_attached(const char *name, const char *ifname, bool tap, int 
                         name, strerror(error));
     if (error == EINVAL && if_nametoindex(ifname))
         return link_say(err,
-                        "%s: attaching: %s: a device of that name exists and is no single-queue %s "
+                        "%s: attaching: %s: a device of that name exists and is no %s-queue %s "
                         "device; take another name, or delete it with `ip link del %s`",
-                        name, strerror(error), mode, ifname);
+                        name, strerror(error), t->shared ? "multi" : "single", mode, ifname);
     return link_say(err, "%s: attaching: %s", name, strerror(error));
 }
 
@@ -258,16 +260,17 @@ static int set_offloads(struct tuntap *t)
 }
 
 /* Attaches, with virtio-net headers where they are wanted and there. */
-static int attach_device(struct tuntap *t, struct ifreq *ifr, bool tap, enum estab_use vnet,
-                         char *err)
+static int attach_device(struct tuntap *t, struct ifreq *ifr, enum estab_use vnet, char *err)
 {
+    bool tap = t->link.caps.medium == ESTAB_MEDIUM_ETHERNET;
     unsigned has = 0;
     bool can = vnet != ESTAB_USE_OFF && ioctl(t->fd, TUNGETFEATURES, &has) == 0 &&
                (has & IFF_VNET_HDR) != 0;
 
-    ifr->ifr_flags = (short)((tap ? IFF_TAP : IFF_TUN) | IFF_NO_PI | (can ? IFF_VNET_HDR : 0));
+    ifr->ifr_flags = (short)((tap ? IFF_TAP : IFF_TUN) | IFF_NO_PI | (can ? IFF_VNET_HDR : 0) |
+                             (t->shared ? IFF_MULTI_QUEUE : 0));
     if (ioctl(t->fd, TUNSETIFF, ifr))
-        return say_not_attached(t->link.name, ifr->ifr_name, tap, errno, err);
+        return say_not_attached(t, ifr->ifr_name, errno, err);
     if (!can)
         ioctl(t->fd, TUNSETOFFLOAD, 0); /* refused where they were never on */
     else if (set_offloads(t) == 0)
@@ -295,6 +298,7 @@ int estab_link_tuntap_open(estab_link **out, const struct estab_tuntap *how, cha
         return link_say(err, "%s:%s: out of memory", tap ? "tap" : "tun", name);
     t->link.ops = &tuntap_ops;
     t->link.caps.medium = how->medium;
+    t->shared = how->size >= sizeof *how && how->multi_queue;
     snprintf(t->link.name, sizeof t->link.name, "%s:%s", tap ? "tap" : "tun", name);
     t->fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
     if (t->fd < 0) {
@@ -302,7 +306,7 @@ int estab_link_tuntap_open(estab_link **out, const struct estab_tuntap *how, cha
         goto out;
     }
     memcpy(ifr.ifr_name, name, strlen(name));
-    if (attach_device(t, &ifr, tap, how->vnet, err))
+    if (attach_device(t, &ifr, how->vnet, err))
         goto out;
     snprintf(t->link.name, sizeof t->link.name, "%s:%.*s", tap ? "tap" : "tun", IFNAMSIZ - 1,
              ifr.ifr_name);

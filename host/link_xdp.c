@@ -89,7 +89,7 @@ static int look_for_device(struct xdp *x)
 static int xdp_recv(estab_link *l, struct estab_frame *f, size_t n)
 {
     struct xdp *x = (struct xdp *)l;
-    uint32_t at, got;
+    uint32_t at = 0, got;
 
     give_places_back(x);
     got = xsk_ring_cons__peek(&x->rx, n < LINK_BATCH ? (uint32_t)n : LINK_BATCH, &at);
@@ -112,7 +112,7 @@ static int xdp_recv(estab_link *l, struct estab_frame *f, size_t n)
 
 static void take_sent(struct xdp *x)
 {
-    uint32_t at, n = xsk_ring_cons__peek(&x->done, XDP_RING, &at);
+    uint32_t at = 0, n = xsk_ring_cons__peek(&x->done, XDP_RING, &at);
 
     for (uint32_t i = 0; i < n; i++)
         x->idle[x->nidle++] = *xsk_ring_cons__comp_addr(&x->done, at + i);

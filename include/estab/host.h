@@ -61,10 +61,12 @@ struct estab_link {
     const struct estab_link_ops *ops;
     struct estab_port_caps caps; /* hand to estab_port_add */
     uint64_t frames_in, octets_in, frames_out, octets_out;
-    uint64_t lost_out;        /* not taken by what is below */
-    uint64_t lost_in;         /* arrived, and of no use: a header of the link that cannot be */
-    estab_dur busy;           /* how long a loop looks for frames before it sleeps; 0: not at all */
-    char name[64];            /* "tun:estab0" */
+    uint64_t lost_out;  /* not taken by what is below */
+    uint64_t lost_in;   /* arrived, and of no use (a header of the link that cannot be), or no room
+                           in the way to the shard that it was for */
+    uint64_t handed_on; /* arrived here, for another shard: estab_link_shards() */
+    estab_dur busy;     /* how long a loop looks for frames before it sleeps; 0: not at all */
+    char name[64];      /* "tun:estab0" */
     char error[ESTAB_ERRLEN]; /* empty while all is well */
 };
 static inline int estab_link_recv(estab_link *l, struct estab_frame *f, size_t n)
@@ -112,6 +114,7 @@ struct estab_tuntap { /* append-only: set size; all else 0: as estab_link_tuntap
     uint32_t mtu;
     enum estab_use vnet; /* virtio-net headers: checksums left to the other side, super-segments of
                             up to 64 KiB, both ways */
+    bool multi_queue;    /* one of several links to this device: estab_link_shards() */
 };
 int estab_link_tuntap_open(estab_link **out, const struct estab_tuntap *how, char *err);
 
@@ -139,6 +142,12 @@ int estab_link_xdp(estab_link **out, const struct estab_xdp *how, char *err);
  * there (what it sends until the other comes is lost); nobody has to trust the other with more than
  * the frames.  mtu 0: 1500. */
 int estab_link_shm(estab_link **out, const char *path, uint32_t mtu, char *err);
+
+/* n links to one device, tun:, tap: or packet: with their words, for n stacks with one address
+ * (estab_config.shard: out[i] is for i), each run in a thread of its own: whichever way the device
+ * hands a frame over, it reaches the stack that it is for.  A link and its stack are one thread's;
+ * they may be closed in any order.  n: 1 to 16.  0 or -1 and err. */
+int estab_link_shards(estab_link **out, uint16_t n, const char *spec, char *err);
 
 /* Two ends in memory.  What one sends the other receives at once (copied); each end holds at most
  * `queue` frames (0: 1024), the rest is lost and counted.  Both have caps, but on Ethernet the

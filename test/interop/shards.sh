@@ -1,0 +1,49 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-2-Clause
+# shards.sh - two stacks with one address, a thread each, on one device with two queues, against the
+# kernel's sockets, in a namespace of its own.  Usage: shards.sh KIND FAMILY
+# Exit status: 0 well, 1 not, 77 may not be tried here (the reason is printed).
+# case: tun v4
+# case: tun v6
+# case: tap v4
+# case: tap v6
+# case: packet v4
+# case: packet v6
+set -u
+
+skip()
+{
+    echo "SKIP: $*"
+    exit 77
+}
+
+[ -n "${ESTAB_BUILD:-}" ] || { echo "ESTAB_BUILD: name the build folder"; exit 1; }
+[ $# -eq 2 ] || { echo "usage: $0 KIND FAMILY"; exit 1; }
+if [ "${ESTAB_IN_NAMESPACE:-}" != yes ]; then
+    command -v ip >/dev/null || skip "there is no ip(8) (Debian: iproute2)"
+    export ESTAB_IN_NAMESPACE=yes # which ends with its last process
+    unshare --net true 2>/dev/null && exec unshare --net "$0" "$@"
+    unshare --user --map-root-user --net true 2>/dev/null &&
+        exec unshare --user --map-root-user --net "$0" "$@"
+    skip "may make neither a network namespace nor a user namespace"
+fi
+ip link set lo up
+case $1 in
+tun | tap)
+    sh -c 'exec 3<>/dev/net/tun' 2>/dev/null || skip "/dev/net/tun may not be opened here"
+    ip tuntap add mode "$1" multi_queue name esh0 2>/dev/null ||
+        skip "no TUN device with several queues may be made here"
+    device=esh0
+    ;;
+packet)
+    ip link add esh0 type veth peer name esh1 2>/dev/null || skip "no veth pair may be made here"
+    ip link set esh1 up
+    device=esh1
+    ;;
+esac
+ip link set esh0 up
+case $2 in
+v4) ip addr add 10.96.0.1/24 dev esh0 ;;
+v6) ip addr add fd96::1/64 dev esh0 nodad ;;
+esac
+exec "$ESTAB_BUILD/test/interop_shards" "$1:$device" "$2"
