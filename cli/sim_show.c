@@ -101,8 +101,19 @@ void sim_show_head(const char *const *names, const int *widths, size_t n, FILE *
 {
     for (size_t i = 0; i < n; i++)
         fprintf(out, "%-*s ", widths[i], names[i]);
-    fprintf(out, "%-10s %9s %7s %5s %5s %10s %10s %9s\n", "flow", "Mbit/s", "again", "rtos", "fail",
-            "p50 ms", "p99 ms", "queue ms");
+    fprintf(out, "%-10s %9s %7s %5s %5s %10s %10s %9s %5s\n", "flow", "Mbit/s", "again", "rtos",
+            "fail", "p50 ms", "p99 ms", "queue ms", "Jain");
+}
+
+/* Of all bulk flows, at each of them; "-": fewer than two, or another kind. */
+static const char *jain(const estab_sim *s, const struct estab_sim_flow *f, char buf[SAY_LEN])
+{
+    double index = estab_sim_report(s)->fairness;
+
+    if (index <= 0 || strcmp(f->kind, "bulk") != 0)
+        return "-";
+    snprintf(buf, SAY_LEN, "%.3f", index);
+    return buf;
 }
 
 /* The queue is that of the link where frames waited longest. */
@@ -121,7 +132,7 @@ static estab_dur longest_wait(const estab_sim *s)
 void sim_show_row(const estab_sim *s, const char *const *values, const int *widths, size_t n,
                   FILE *out)
 {
-    char goodput[SAY_LEN], p50[SAY_LEN], p99[SAY_LEN], wait[SAY_LEN];
+    char goodput[SAY_LEN], p50[SAY_LEN], p99[SAY_LEN], wait[SAY_LEN], index[SAY_LEN];
     const struct estab_sim_report *r = estab_sim_report(s);
     const struct estab_sim_flow *f;
     size_t nflows;
@@ -130,12 +141,12 @@ void sim_show_row(const estab_sim *s, const char *const *values, const int *widt
     for (size_t i = 0; i < nflows; i++) {
         for (size_t k = 0; k < n; k++)
             fprintf(out, "%-*s ", widths[k], values[k]);
-        fprintf(out, "%-10s %9s %6.2f%% %5llu %5llu %10s %10s %9s\n", f[i].name,
+        fprintf(out, "%-10s %9s %6.2f%% %5llu %5llu %10s %10s %9s %5s\n", f[i].name,
                 megabits(f[i].goodput, goodput), percent(f[i].retrans, f[i].segs_out),
                 (unsigned long long)f[i].rtos, (unsigned long long)f[i].failed,
                 f[i].ntimes ? milliseconds(f[i].time_p50, p50) : "-",
                 f[i].ntimes ? milliseconds(f[i].time_p99, p99) : "-",
-                milliseconds(longest_wait(s), wait));
+                milliseconds(longest_wait(s), wait), jain(s, &f[i], index));
     }
     if (r->verdict == ESTAB_SIM_BROKEN)
         fprintf(out, "BROKEN at %.6f s: %s: %s\n", (double)r->at / 1e9,

@@ -116,8 +116,9 @@ static void avoid_congestion(struct cc *c, struct cc_run *r, const struct cc_sam
  * the pace of the narrowest link: when those of one round follow each other for longer than half of
  * the least round trip, the window that they let out fills the path (Ha and Rhee, "Taming the
  * elephants: new TCP slow start", 2011, whose other half RFC 9406 is).  They end slow start there
- * and then; here it goes on at a quarter of its speed, as a train may be long for other reasons.
- * That the delay has not risen means nothing in this case, so nothing resumes slow start. */
+ * and then; here it goes on at a quarter of its speed, as a train may be long for other reasons,
+ * and ends when the delay rises as well, or after as many rounds as ever.  That the delay has not
+ * risen means nothing in this case, so nothing resumes slow start. */
 
 #define N_RTT_SAMPLE       8u
 #define CSS_GROWTH_DIVISOR 4u
@@ -159,6 +160,7 @@ static void begin_css(struct cc_run *r, uint32_t rtt_base)
 static void hystart_rtt(struct cc_run *r, estab_dur rtt)
 {
     uint32_t us = rtt / 1000u < UINT32_MAX ? (uint32_t)(rtt / 1000u) + 1 : UINT32_MAX;
+    bool risen;
 
     if (!r->u.cubic.rtt_now || us < r->u.cubic.rtt_now)
         r->u.cubic.rtt_now = us;
@@ -166,12 +168,15 @@ static void hystart_rtt(struct cc_run *r, estab_dur rtt)
         r->u.cubic.samples++;
     if (r->u.cubic.samples < N_RTT_SAMPLE)
         return;
-    if (r->u.cubic.css) { /* it was noise: back to slow start */
-        if (r->u.cubic.rtt_now < r->u.cubic.rtt_base)
-            r->u.cubic.css = false;
-    } else if (r->u.cubic.rtt_last &&
-               r->u.cubic.rtt_now >= r->u.cubic.rtt_last + rtt_threshold(r->u.cubic.rtt_last)) {
-        begin_css(r, r->u.cubic.rtt_now);
+    risen = r->u.cubic.rtt_last &&
+            r->u.cubic.rtt_now >= r->u.cubic.rtt_last + rtt_threshold(r->u.cubic.rtt_last);
+    if (!r->u.cubic.css) {
+        if (risen)
+            begin_css(r, r->u.cubic.rtt_now);
+    } else if (r->u.cubic.rtt_now < r->u.cubic.rtt_base) { /* it was noise: back to slow start */
+        r->u.cubic.css = false;
+    } else if (risen && r->u.cubic.rtt_base == 0) { /* the train was right */
+        r->u.cubic.css_rounds = CSS_ROUNDS;
     }
 }
 
@@ -204,7 +209,7 @@ static uint32_t slow_start(struct cc *c, struct cc_run *r, const struct cc_sampl
     if (by > room)
         by = room;
     c->cwnd = cc_grow(c->cwnd, by);
-    if (first && hystart_round(r, s))
+    if (first && (hystart_round(r, s) || (r->u.cubic.css && r->u.cubic.css_rounds >= CSS_ROUNDS)))
         c->ssthresh = c->cwnd;
     return by < room ? 0 : s->acked - by;
 }
@@ -281,7 +286,10 @@ static void cubic_on_idle(struct cc *c, struct cc_run *r, uint32_t restart)
 const struct cc_ops cc_cubic = {
     .name = "cubic",
     .id = 1,
-    .slow_start = 8, /* RFC 9406 section 4.2: L, not paced */
+    /* Departs from RFC 9406 section 4.2, which recommends L = 8 to who does not pace: a receiver of
+     * 1 Gbit/s acknowledges what has come together, up to 64 KiB, and with 8 the window does not
+     * double any more.  No other stack that fills such paths has a limit. */
+    .slow_start = 45,
     .on_ack = cubic_on_ack,
     .on_spare = cubic_on_spare,
     .on_loss = cubic_on_loss,
