@@ -181,11 +181,11 @@ static uint32_t slow_start(struct cc *c, struct cc_run *r, const struct cc_sampl
 /* ---- the interface ---- */
 
 /* Section 5.8: time in which the application had nothing to send does not count. */
-static void skip_idle(struct cc_run *r, const struct cc_sample *s)
+static void cubic_on_idle(struct cc_run *r, estab_time now)
 {
     if (r->u.cubic.running)
-        r->u.cubic.epoch += s->now - r->u.cubic.last;
-    r->u.cubic.last = s->now;
+        r->u.cubic.epoch += now - r->u.cubic.last;
+    r->u.cubic.last = now;
 }
 
 static void cubic_on_ack(struct cc *c, struct cc_run *r, const struct cc_sample *s)
@@ -193,7 +193,7 @@ static void cubic_on_ack(struct cc *c, struct cc_run *r, const struct cc_sample 
     struct cc_sample rest = *s;
 
     if (!s->cwnd_limited) {
-        skip_idle(r, s);
+        cubic_on_idle(r, s->now);
         return;
     }
     if (c->cwnd < c->ssthresh) {
@@ -237,13 +237,6 @@ static void cubic_on_rto(struct cc *c, struct cc_run *r, const struct cc_sample 
         decrease(c, r, s);
     c->kept = 0;
     c->cwnd = s->mss;
-    r->u.cubic.running = false;
-}
-
-static void cubic_on_idle(struct cc *c, struct cc_run *r, uint32_t restart)
-{
-    if (c->cwnd > restart)
-        c->cwnd = restart;
     r->u.cubic.running = false;
 }
 
