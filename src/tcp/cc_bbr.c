@@ -622,10 +622,9 @@ static void bbr_on_rto(struct cc *c, struct cc_run *r, const struct cc_sample *s
 }
 
 /* Section 5.4.1: the window stays, and the pace. */
-static void bbr_on_idle(struct cc *c, struct cc_run *r, uint32_t restart)
+static void bbr_on_idle(struct cc_run *r, estab_time now)
 {
-    (void)c;
-    (void)restart;
+    (void)now;
     r->u.bbr.idle_restart = true;
 }
 

@@ -276,13 +276,6 @@ static void cubic_on_rto(struct cc *c, struct cc_run *r, const struct cc_sample 
     r->u.cubic.running = false;
 }
 
-static void cubic_on_idle(struct cc *c, struct cc_run *r, uint32_t restart)
-{
-    if (c->cwnd > restart)
-        c->cwnd = restart;
-    r->u.cubic.running = false;
-}
-
 const struct cc_ops cc_cubic = {
     .name = "cubic",
     .id = 1,
@@ -295,5 +288,5 @@ const struct cc_ops cc_cubic = {
     .on_loss = cubic_on_loss,
     .on_ecn = cubic_on_ecn,
     .on_rto = cubic_on_rto,
-    .on_idle = cubic_on_idle,
+    .on_idle = cubic_on_spare,
 };

@@ -81,13 +81,6 @@ static void dctcp_on_rto(struct cc *c, struct cc_run *r, const struct cc_sample 
     c->cwnd = s->mss;
 }
 
-static void dctcp_on_idle(struct cc *c, struct cc_run *r, uint32_t restart)
-{
-    (void)r;
-    if (c->cwnd > restart)
-        c->cwnd = restart;
-}
-
 const struct cc_ops cc_dctcp = {
     .name = "dctcp",
     .id = 2,
@@ -98,5 +91,4 @@ const struct cc_ops cc_dctcp = {
     .on_loss = dctcp_on_loss,
     .on_ecn = dctcp_on_ecn,
     .on_rto = dctcp_on_rto,
-    .on_idle = dctcp_on_idle,
 };

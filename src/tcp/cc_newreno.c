@@ -4,7 +4,7 @@
  * cc.kept: octets acknowledged since cwnd last grew in congestion avoidance. */
 #include "tcp/tcp_cc.h"
 
-/* [MUST-19, RFC5681-3.1-3, RFC5681-3.1-4] */
+/* [MUST-19, RFC5681-3.1-3, RFC5681-3.1-4, RFC7661-4.4-3] */
 static void newreno_on_ack(struct cc *c, struct cc_run *r, const struct cc_sample *s)
 {
     (void)r;
@@ -46,14 +46,6 @@ static void newreno_on_rto(struct cc *c, struct cc_run *r, const struct cc_sampl
     c->kept = 0;
 }
 
-/* [RFC5681-4.1-1] */
-static void newreno_on_idle(struct cc *c, struct cc_run *r, uint32_t restart)
-{
-    (void)r;
-    if (c->cwnd > restart)
-        c->cwnd = restart;
-}
-
 const struct cc_ops cc_newreno = {
     .name = "newreno",
     .id = 0,
@@ -62,5 +54,4 @@ const struct cc_ops cc_newreno = {
     .on_loss = newreno_on_loss,
     .on_ecn = newreno_on_ecn,
     .on_rto = newreno_on_rto,
-    .on_idle = newreno_on_idle,
 };

@@ -94,6 +94,11 @@ struct tcp_work {
     struct {
         uint32_t flight, delivered, out;
     } prr;
+    struct {             /* tcp_cwv.c */
+        seq_t from, end; /* the round trip that is measured; equal: it begins with the next ACK */
+        uint32_t ms;     /* when pipeACK was */
+        uint32_t used, lost; /* a loss in a nonvalidated window: of which so much was in use, and */
+    } pipe;                  /* ... w->rate.lost before it */
     struct { /* RFC 8985 section 5.2 and 5.4, by its names; of what arrived and was sent last: */
         uint32_t sent_us, rtt_us;
         seq_t end;
@@ -262,7 +267,9 @@ struct tcb {
         uint32_t timewait; /* TIME-WAIT: its entry, where a handle outlived the connection */
         uint32_t since_ms; /* other states: when it was entered */
     };
-    uint32_t sent_ms; /* when text was last sent: RFC 5681 section 4.1 */
+    uint32_t sent_ms; /* when text was last sent */
+    uint32_t pipe_ack,
+        cwv_ms; /* RFC 7661: pipeACK, octets, and when it was, or `nonvalidated` began */
     struct wheel_node node;
     struct cc cc;
     struct tcp_rtt rtt;
@@ -282,18 +289,20 @@ struct tcb {
     uint8_t quick_next; /* how many, after the next delayed ACK that was waited for */
     uint8_t backoff;    /* doublings of the RTO since it was last measured */
     uint8_t keep_probes;
-    bool read_round : 1;  /* the round trip of read_ms is over */
-    bool ecn_first : 1;   /* ecn_acc: no counter has come yet */
-    bool ecn_deaf : 1;    /* ... and what comes is none */
-    uint8_t ecn_owed : 3; /* ... marks since the last ACK, at most 7 */
-    uint16_t peer_uto;    /* ... its REMOTE_UTO */
-    uint16_t mss_max;     /* what the peer and the first link take: snd_mss where the path does */
+    bool read_round : 1;   /* the round trip of read_ms is over */
+    bool ecn_first : 1;    /* ecn_acc: no counter has come yet */
+    bool ecn_deaf : 1;     /* ... and what comes is none */
+    uint8_t ecn_owed : 3;  /* ... marks since the last ACK, at most 7 */
+    bool nonvalidated : 1; /* the window is, since cwv_ms: tcp_cwv.c */
+    bool spread : 1;       /* ... and more waits than may go in a burst */
+    uint16_t peer_uto;     /* ... its REMOTE_UTO */
+    uint16_t mss_max;      /* what the peer and the first link take: snd_mss where the path does */
     uint32_t user_timeout_ms; /* the user's or adopted; 0: the layer's; UINT32_MAX: none */
     uint32_t segs_in, segs_out, retrans, rto_fired, dup_acks_in;
     estab_time idle_at; /* keepalive, or the end of an orphan's FIN-WAIT-2 */
     uint64_t octets_acked, octets_received;
 };
-_Static_assert(sizeof(struct tcb) <= 288, "an idle connection is small");
+_Static_assert(sizeof(struct tcb) <= 296, "an idle connection is small");
 
 struct tcp_far {   /* the ends of what has no control block, tcp_far.c */
     uint32_t peer; /* its IPv4 address, or the slot of its other one */
@@ -825,6 +834,27 @@ void tcp_pace_settle(struct tcb *t);         /* whether it is, as stack, user an
 bool tcp_pace_waits(struct tcb *t);
 uint32_t tcp_pace_most(const struct tcb *t, uint32_t most); /* octets to go at once */
 void tcp_pace_sent(struct tcb *t, uint32_t n);
+
+/* ---- tcp_cwv.c: all with t->w ---- */
+void tcp_cwv_begin(struct tcb *t); /* nothing is known of the path, or no longer */
+void tcp_cwv_round(struct tcb *t);
+#define TCP_CWV_LEAST 14600u /* octets, RFC 6928 section 2: no burst to speak of */
+static inline void tcp_cwv_acked(struct tcb *t) /* something new, outside recovery */
+{
+    if (t->cc.cwnd <= TCP_CWV_LEAST && !t->nonvalidated) {
+        t->w->pipe.from = t->w->pipe.end = t->snd.una;
+        return;
+    }
+    if (seq_eq(t->w->pipe.from, t->w->pipe.end))
+        t->w->pipe.end = t->snd.nxt;
+    if (!seq_lt(t->snd.una, t->w->pipe.end))
+        tcp_cwv_round(t);
+}
+void tcp_cwv_restart(struct tcb *t);
+void tcp_cwv_burst(struct tcb *t, uint32_t unsent); /* so much is to go */
+/* Before a reduction; LossFlightSize, of what is in flight.  And at the end of it. */
+uint32_t tcp_cwv_lost(struct tcb *t, uint32_t flight);
+void tcp_cwv_recovered(struct tcb *t);
 
 /* ---- tcp_buffer.c ---- */
 uint32_t tcp_rcvbuf_most(const struct tcb *t); /* how large it may become */

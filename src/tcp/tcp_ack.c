@@ -92,6 +92,7 @@ void tcp_established(struct tcb *t)
         w->stalled_at = ESTAB_NEVER;
         sent_ack(&w->sent, &t->layer->pool, t->snd.una, NULL);
         w->reduced = t->snd.una;
+        tcp_cwv_begin(t);
         if (w->syn_text)
             tcp_fastopen_rest(t);
         if (lost)
@@ -252,6 +253,7 @@ static void end_rto_recovery(struct tcb *t)
 {
     if (t->w->rto_recovering && !seq_lt(t->snd.una, t->recover)) {
         t->w->rto_recovering = false;
+        tcp_cwv_begin(t);
         tcp_rack_recovered(t);
     }
     if (seq_lt(t->recover, t->snd.una))
@@ -289,6 +291,8 @@ static void recover_or_grow(struct tcb *t, struct ack *a)
     } else if (!in_recovery) {
         t->w->dupacks = 0;
         grow_window(t, a);
+        if (!t->w->rto_recovering)
+            tcp_cwv_acked(t);
     }
     if (a->tail_lost)
         tcp_tail_lost(t);

@@ -117,8 +117,8 @@ struct cc_ops {
     void (*on_rto)(struct cc *c, struct cc_run *r, const struct cc_sample *s, bool first);
     /* NULL: as it was.  The last loss, or timeout, was none; before: as it was then. */
     void (*undo)(struct cc *c, struct cc_run *r, const struct cc *before);
-    /* RFC 5681 section 4.1: restart window, octets. */
-    void (*on_idle)(struct cc *c, struct cc_run *r, uint32_t restart);
+    /* NULL, or: text goes after more than an RTO of silence; tcp_cwv.c sees to the window. */
+    void (*on_idle)(struct cc_run *r, estab_time now);
     /* Octets a second at which text goes, 0: no rate yet; NULL: paced only where that is asked for,
      * at a rate that follows from the window. */
     uint64_t (*pacing_rate)(const struct cc *c, const struct cc_run *r);

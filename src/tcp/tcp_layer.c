@@ -176,6 +176,7 @@ void tcp_set_cc(struct tcb *t, const struct cc_ops *cc)
         return;
     t->cc_id = cc->id & 7u;
     t->cc.kept = 0;
+    t->nonvalidated = t->spread = false;
     if (t->w && t->state != ESTAB_LISTEN) {
         t->w->cc = (struct cc_run){0};
         t->w->rate.first_us = t->w->rate.delivered_us = tcp_us(t->layer);
@@ -206,7 +207,8 @@ bool tcb_work(struct tcb *t)
     sent_init(&w->sent, t->snd.nxt);
     w->reduced = w->rack.fack = t->snd.una;
     w->rack.reo_mult = 1;
-    w->limited_to = t->snd.una;
+    w->limited_to = w->pipe.from = w->pipe.end = t->snd.una;
+    w->pipe.ms = t->cwv_ms;
     w->snd_up = w->small_end = t->snd.una;
     t->w = w;
     return true;

@@ -80,8 +80,7 @@ static RARE bool send_lost(struct tcb *t, struct tcp_frames *out)
     return true;
 }
 
-/* RFC 5681 section 4.1: after an RTO without sending, the window says nothing about the path any
- * more. [RFC5681-4.1-1] */
+/* After an RTO without sending, the window says less about the path than it did. */
 static void restart_after_idle(struct tcb *t)
 {
     uint32_t idle_ms = ms_of(t->layer->env->now) - t->sent_ms;
@@ -89,10 +88,9 @@ static void restart_after_idle(struct tcb *t)
     if (t->sent_ms == 0 || !seq_eq(t->snd.una, t->snd.nxt) ||
         ESTAB_MS(idle_ms) <= ESTAB_US(t->rtt.rto))
         return;
-    if (t->cc.cwnd > cc_initial_window(t->layer->set.initial_window, tcp_eff_mss(t)))
-        tcp_trace_cc(t, RULE_IDLE_RESTART);
-    tcp_cc(t)->on_idle(&t->cc, &t->w->cc,
-                       cc_initial_window(t->layer->set.initial_window, tcp_eff_mss(t)));
+    tcp_cwv_restart(t);
+    if (tcp_cc(t)->on_idle)
+        tcp_cc(t)->on_idle(&t->w->cc, t->layer->env->now);
 }
 
 /* RFC 9293 section 3.8.6.2.1 and 3.7.4: whether n octets of D unsent, less than (1) Eff.snd.MSS,
@@ -152,6 +150,8 @@ static uint32_t sendable(struct tcb *t, uint32_t unsent, uint32_t frames)
     uint32_t n = unsent < most ? unsent : most;
     uint32_t usable = tcp_window_usable(t);
 
+    if (t->nonvalidated && unsent > mss)
+        tcp_cwv_burst(t, unsent);
     if (t->paced)
         n = tcp_pace_most(t, n);
     room = t->cc.cwnd + limited_transmit(t);

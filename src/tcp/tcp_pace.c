@@ -7,8 +7,9 @@
  *
  * What has gone at this rate must have left before the next may go: w->pace_at.  Timers are late by
  * up to a tick of the wheel, and a driver may be later: what was missed is made up for, as far as
- * one quantum.  A quantum is what goes at once: a millisecond's worth, at least two segments (so
- * that a receiver that delays its ACKs has two).
+ * one quantum, or after a pause (tcp_cwv.c) as far as the initial window.  A quantum is what goes
+ * at once: a millisecond's worth, at least two segments (so that a receiver that delays its ACKs
+ * has two).
  *
  * What is due is looked at in one place, where tcp_output() has come to text.  A connection that is
  * not paced pays a test of one bit for it. */
@@ -43,9 +44,15 @@ uint64_t tcp_pace_rate(const struct tcb *t)
     return most && most < NO_BOUND && (rate == 0 || most < rate) ? most : rate;
 }
 
+/* As stack, user or algorithm say. */
+static bool wants_pace(const struct tcb *t)
+{
+    return t->layer->set.pacing || tcp_extra(t)->pacing_rate || tcp_cc(t)->pacing_rate;
+}
+
 void tcp_pace_settle(struct tcb *t)
 {
-    t->paced = t->layer->set.pacing || tcp_extra(t)->pacing_rate || tcp_cc(t)->pacing_rate;
+    t->paced = t->spread || wants_pace(t);
 }
 
 static uint32_t quantum(const struct tcb *t, uint64_t rate)
@@ -91,13 +98,28 @@ uint32_t tcp_pace_most(const struct tcb *t, uint32_t most)
     return n < most ? n : most;
 }
 
+/* How long what was missed is made up for.  Who has only paused may begin as if the connection were
+ * new. */
+static estab_dur arrears(const struct tcb *t, uint64_t rate)
+{
+    uint32_t mss = tcp_eff_mss(t);
+    uint64_t iw;
+
+    if (wants_pace(t))
+        return QUANTUM;
+    iw = cc_initial_window(t->layer->set.initial_window, mss);
+    iw = (iw - mss) * SECOND / rate; /* what has left by now; and a segment */
+    return iw > QUANTUM ? iw : QUANTUM;
+}
+
 void tcp_pace_sent(struct tcb *t, uint32_t n)
 {
     uint64_t rate = tcp_pace_rate(t);
-    estab_time now = t->layer->env->now, missed = now > QUANTUM ? now - QUANTUM : 0;
+    estab_time now = t->layer->env->now, missed;
 
     if (rate == 0)
         return;
+    missed = now - (now < arrears(t, rate) ? now : arrears(t, rate));
     if (t->w->pace_at < missed)
         t->w->pace_at = missed;
     t->w->pace_at = time_add(t->w->pace_at, (uint64_t)n * SECOND / rate);

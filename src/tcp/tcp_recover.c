@@ -28,8 +28,10 @@ static bool reduce(struct tcb *t)
                                             of what its RTO sent twice */
         return false;
     tcp_undo_begin(t);
-    if (!seq_lt(t->snd.una, w->reduced)) /* or a mark in the same window has done it, RFC 3168 */
+    if (!seq_lt(t->snd.una, w->reduced)) { /* or a mark in the same window has done it, RFC 3168 */
+        s.flight = tcp_cwv_lost(t, s.flight);
         tcp_cc(t)->on_loss(&t->cc, &t->w->cc, &s);
+    }
     tcp_ecn_reduced(t);
     return true;
 }
@@ -94,6 +96,7 @@ void tcp_recovering_ack(struct tcb *t, uint32_t acked, uint32_t delivered)
             t->cc.cwnd = t->cc.ssthresh;
         else
             t->cc.cwnd = level;
+        tcp_cwv_recovered(t);
         w->recovering = false;
         w->dupacks = 0;
         tcp_rack_recovered(t);
@@ -116,6 +119,7 @@ void tcp_tail_lost(struct tcb *t)
 {
     if (t->w->recovering || t->w->rto_recovering || !reduce(t))
         return;
+    tcp_cwv_recovered(t);
     t->w->undo.on = false;
     t->recover = seq_sub(t->snd.una, 1);
     tcp_trace_cc(t, RULE_TAIL_LOST);

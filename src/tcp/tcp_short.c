@@ -69,6 +69,7 @@ bool tcp_short_ack(struct tcb *t, const struct seg *g)
         t->recover = seq_sub(g->ack, 1);
     if (cc->on_spare)
         cc->on_spare(&w->cc, t->layer->env->now);
+    tcp_cwv_acked(t);
     w->due[TCP_T_PERSIST] = w->due[TCP_T_REXMT] = w->due[TCP_T_PTO] = w->due[TCP_T_REO] =
         ESTAB_NEVER; /* RFC 6298 (5.2) */
     if (t->want_out) {

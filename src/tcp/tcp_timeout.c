@@ -172,6 +172,7 @@ static void rexmt_timeout(struct tcb *t)
     tcp_frto_begin(t);
     tcp_cc(t)->on_rto(&t->cc, &w->cc, &s, w->retries == 0 && !seq_lt(t->snd.una, w->reduced));
     tcp_ecn_reduced(t);
+    tcp_cwv_begin(t);
     if (w->retries < UINT8_MAX)
         w->retries++;
     reach_r1(t);

@@ -58,6 +58,7 @@ static void undo(struct tcb *t, enum rule why)
         t->cc.kept = was->kept;
     }
     t->ecn_cwr = false;
+    w->pipe.from = w->pipe.end = t->snd.una;
     tcp_trace_cc(t, why);
 }
 

@@ -173,7 +173,7 @@
     X(UNDO_FRTO, "undo-frto", "RFC 5682 section 3, RFC 4015: it was only late")                    \
     X(ECN_ECHO, "ecn-echo", "RFC 3168 section 6.1.2: the window is reduced, once")                 \
     X(ECN_FALLBACK, "ecn-fallback", "RFC 3168 section 6.1.1.1: SYN again without ECN")             \
-    X(IDLE_RESTART, "idle-restart", "RFC 5681 section 4.1")                                        \
+    X(WINDOW_STALE, "window-stale", "RFC 7661 section 4.4.3")                                      \
     X(ZERO_WINDOW_PROBE, "zero-window-probe", "RFC 9293 section 3.8.6.1 [MUST-36]")                \
     X(KEEPALIVE, "keepalive", "RFC 9293 section 3.8.4")                                            \
     X(SYN_AGAIN, "syn-again", "RFC 9293 section 3.8.3")                                            \

@@ -183,19 +183,6 @@ static void a_timeout_begins_with_one_segment(void **state)
     assert_int_equal(c.ssthresh, 10 * MSS);
 }
 
-/* Section 4.1: min (IW, cwnd). */
-static void silence_never_widens(void **state)
-{
-    struct cc c = begun(20 * MSS);
-
-    (void)state;
-    cc()->on_idle(&c, &run, 10 * MSS);
-    assert_int_equal(c.cwnd, 10 * MSS);
-    c.cwnd = 3 * MSS;
-    cc()->on_idle(&c, &run, 10 * MSS);
-    assert_int_equal(c.cwnd, 3 * MSS);
-}
-
 static void it_does_not_wrap(void **state)
 {
     struct cc c = begun(UINT32_MAX / 2 - 10);
@@ -219,7 +206,6 @@ int main(void)
         cmocka_unit_test(what_was_not_tried_does_not_grow),
         cmocka_unit_test(a_loss_halves_the_flight),
         cmocka_unit_test(a_timeout_begins_with_one_segment),
-        cmocka_unit_test(silence_never_widens),
         cmocka_unit_test(it_does_not_wrap),
     };
 
