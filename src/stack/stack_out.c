@@ -61,13 +61,13 @@ int estab_output(estab_stack *s, int port, struct estab_frame *f, size_t n)
         s->inside = false;
         return 0;
     }
-    while (i < n && ip_pull(&s->ip, (uint8_t)port, &f[i]))
+    while (i < n && ip_has_output(&s->ip, (uint8_t)port) && ip_pull(&s->ip, (uint8_t)port, &f[i]))
         i++;
     out = (struct tcp_frames){.f = f, .hdrs = s->hdrs, .n = (uint32_t)i, .room = (uint32_t)n};
     pull_both(s, (uint8_t)port, &out);
     i = out.n;
     /* What they asked of the internet layer meanwhile: a neighbour's address. */
-    while (i < n && ip_pull(&s->ip, (uint8_t)port, &f[i]))
+    while (i < n && ip_has_output(&s->ip, (uint8_t)port) && ip_pull(&s->ip, (uint8_t)port, &f[i]))
         i++;
     s->frames_out += i;
     s->inside = false; /* not stack_leave(): the dead may own octets that are lent */

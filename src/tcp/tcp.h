@@ -732,7 +732,8 @@ void tcp_prr_begin(struct tcb *t, uint32_t delivered);
 void tcp_prr_ack(struct tcb *t, uint32_t delivered, bool progress);
 
 /* ---- tcp_short.c ---- */
-/* An ACK, predicted, of all that is in flight, with nothing to it; false: nothing has happened. */
+/* An ACK, predicted, of all that is in flight, with nothing to it, and its window; false: nothing
+ * has happened. */
 bool tcp_short_ack(struct tcb *t, const struct seg *g);
 
 /* tcp_output() where all that is owed is text that goes in one segment, and perhaps an ACK; false:
@@ -977,7 +978,12 @@ uint16_t tcp_uto_field(estab_dur d); /* rounded up; as long as can be, if it is 
 estab_dur tcp_uto_dur(uint16_t field);
 
 /* ---- tcp_timeout.c ---- */
-void tcp_arm(struct tcb *t, enum tcp_timer which, estab_time at);
+static inline void tcp_arm(struct tcb *t, enum tcp_timer which, estab_time at)
+{
+    t->w->due[which] = at;
+    if (!t->node.armed || wheel_due(&t->node) > at)
+        wheel_add(&t->layer->wheel, t->slot, at);
+}
 void tcp_cancel(struct tcb *t, enum tcp_timer which);
 void tcp_idle_arm(struct tcb *t); /* keepalive or FIN-WAIT-2 */
 int tcp_expire(struct tcp_layer *l);

@@ -401,9 +401,10 @@ void tcp_predicted_arrives(struct tcb *t, struct seg *g)
         tcp_ecn_feedback(t, g);
     if (news) {
         t->w->unanswered = 0;
-        if (!tcp_short_ack(t, g))
+        if (!tcp_short_ack(t, g)) {
             tcp_ack_advance(t, g);
-        tcp_window_update(t, g);
+            tcp_window_update(t, g);
+        }
     } else {
         t->snd.wl1 = g->seq;
         t->snd.wl2 = g->ack;

@@ -75,15 +75,24 @@ bool tcp_short_ack(struct tcb *t, const struct seg *g)
         tcp_buffer_acked(t);
         (void)tcp_raise_room(t);
     }
+    if (seq_lt(t->snd.wl1, g->seq) || (seq_eq(t->snd.wl1, g->seq) && seq_le(t->snd.wl2, g->ack))) {
+        t->snd.wl1 = g->seq;
+        t->snd.wl2 = g->ack;
+        t->snd.wnd = tcp_seg_wnd(t, g);
+        if (t->snd.wnd > t->snd.wnd_max)
+            t->snd.wnd_max = t->snd.wnd;
+    }
     return true;
 }
 
 /* ---- text that is one segment ---- */
 
-static bool owes_nothing_else(const struct tcp_owed *o)
+static bool owes_nothing_else(struct tcp_owed o)
 {
-    return !o->probe && !o->keepalive && !o->syn && !o->rst && !o->tail && !o->before && !o->uto &&
-           o->dup_acks == 0;
+    static const struct tcp_owed nothing;
+
+    o.ack_now = false;
+    return memcmp(&o, &nothing, sizeof o) == 0;
 }
 
 static bool is_plain_conversation(const struct tcb *t)
@@ -125,57 +134,76 @@ static bool is_work_plain(const struct tcp_work *w)
 /* The pseudo header's sum, words in the order of the machine's arithmetic. */
 static uint64_t pseudo_words(const uint8_t *a, const uint8_t *b, uint32_t len)
 {
-    uint64_t sum = IPPROTO_TCP_ + len;
+    uint64_t sum = (uint64_t)IPPROTO_TCP_ + len + be32_at(a + 12) + be32_at(b + 12);
 
-    for (uint32_t i = ip_is4(b) ? 12 : 0; i < 16; i += 4)
+    if (ip_is4(b))
+        return sum;
+    for (uint32_t i = 0; i < 12; i += 4)
         sum += (uint64_t)be32_at(a + i) + be32_at(b + i);
     return sum;
 }
 
-/* tcp_emit() of such a segment, summed as it is written: that and what follows from knowing all of
- * its members is a third of what it costs. */
+static void ip_header(const struct tcb *t, uint32_t tcp_len, uint8_t *hdr)
+{
+    struct ip_layer *l = t->layer->ip;
+    const uint8_t *src = ip_local(l, t->path.local);
+
+    if (l->ports[t->path.port].caps.medium == ESTAB_MEDIUM_IP && ip_is4(t->peer)) {
+        ip4_emit_plain(src + 12, t->peer + 12, IPPROTO_TCP_, t->tos,
+                       t->hop_limit ? t->hop_limit : l->hop_limit, tcp_len, hdr);
+    } else {
+        const struct ip_send how = {
+            .proto = IPPROTO_TCP_, .tos = t->tos, .hop_limit = t->hop_limit};
+
+        ip_emit(l, &t->path, t->peer, &how, tcp_len, hdr);
+    }
+}
+
+/* tcp_emit() of such a segment, summed as it is written. */
 static void emit_text(struct tcb *t, seq_t seq, const struct estab_iov *text, uint16_t wnd,
                       struct tcp_frames *out)
 {
     struct tcp_layer *l = t->layer;
-    const struct estab_port_caps *caps = &l->ip->ports[t->path.port].caps;
-    const struct ip_send how = {.proto = IPPROTO_TCP_, .tos = t->tos, .hop_limit = t->hop_limit};
     struct estab_frame *f = &out->f[out->n];
     uint8_t *hdr = out->hdrs[out->n].b;
     uint32_t ip_len = ip_emit_len(l->ip, &t->path, t->peer);
     uint32_t hdr_len = t->ts_ok ? TCP_HDR_LEN + TCP_TS_LEN : TCP_HDR_LEN;
     uint32_t tcp_len = hdr_len + (uint32_t)text->len;
-    uint32_t word[8] = {(uint32_t)t->lport << 16 | t->pport, seq.n, t->rcv.nxt.n,
-                        hdr_len << 26 | (uint32_t)(SEG_ACK | SEG_PSH) << 16 | wnd, 0};
+    uint32_t ports = (uint32_t)t->lport << 16 | t->pport;
+    uint32_t fourth = hdr_len << 26 | (uint32_t)(SEG_ACK | SEG_PSH) << 16 | wnd;
     uint8_t *tcp = hdr + ip_len;
     uint64_t sum = pseudo_words(ip_local(l->ip, t->path.local), t->peer, tcp_len);
+    uint64_t words = (uint64_t)ports + seq.n + t->rcv.nxt.n + fourth;
     uint16_t folded;
 
-    if (t->ts_ok) {
-        word[5] = TCP_TS_WORD;
-        word[6] = tcp_ts_now(l) + t->ts_offset;
-        word[7] = t->ts_recent;
-    }
-    ip_emit(l->ip, &t->path, t->peer, &how, tcp_len, hdr);
-    f->off = (struct estab_offload){0};
-    if (caps->tx_csum) {
-        f->off.flags = ESTAB_OFF_NEEDS_CSUM;
-        f->off.csum_start = (uint16_t)ip_len;
-        f->off.csum_offset = 16;
-        word[4] = (uint32_t)csum_fold(sum) << 16;
-    } else {
-        for (size_t i = 0; i < hdr_len / 4; i++)
-            sum += word[i];
-        folded = csum_fold(csum_add(0, text->base, text->len));
-        sum += be16_at((const uint8_t *)&folded);
-        word[4] = (uint32_t)(uint16_t)~csum_fold(sum) << 16;
-    }
-    for (size_t i = 0; i < hdr_len / 4; i++)
-        be32_put(tcp + 4 * i, word[i]);
+    ip_header(t, tcp_len, hdr);
+    be32_put(tcp, ports);
+    be32_put(tcp + 4, seq.n);
+    be32_put(tcp + 8, t->rcv.nxt.n);
+    be32_put(tcp + 12, fourth);
     f->iov[0] = (struct estab_iov){hdr, ip_len + hdr_len};
     f->iov[1] = *text;
     f->niov = 2;
+    f->off = (struct estab_offload){0};
     out->n++;
+    if (t->ts_ok) {
+        uint32_t ts_val = tcp_ts_now(l) + t->ts_offset;
+
+        be32_put(tcp + TCP_HDR_LEN, TCP_TS_WORD);
+        be32_put(tcp + 24, ts_val);
+        be32_put(tcp + 28, t->ts_recent);
+        words += (uint64_t)TCP_TS_WORD + ts_val + t->ts_recent;
+    }
+    if (l->ip->ports[t->path.port].caps.tx_csum) {
+        f->off.flags = ESTAB_OFF_NEEDS_CSUM;
+        f->off.csum_start = (uint16_t)ip_len;
+        f->off.csum_offset = 16;
+        be32_put(tcp + 16, (uint32_t)csum_fold(sum) << 16);
+        return;
+    }
+    folded = csum_fold(csum_add(0, text->base, text->len));
+    sum += words + be16_at((const uint8_t *)&folded);
+    be32_put(tcp + 16, (uint32_t)(uint16_t)~csum_fold(sum) << 16);
 }
 
 static RARE void trace_text(struct tcb *t, seq_t seq, uint32_t n, uint16_t wnd)
@@ -200,16 +228,19 @@ bool tcp_short_output(struct tcb *t, struct tcp_frames *out)
 {
     struct tcp_work *w = t->w;
     const struct run_rate none = {0};
-    struct estab_iov text[3];
+    struct estab_iov text;
     seq_t seq = t->snd.nxt;
     uint16_t wnd;
     uint32_t n;
 
-    if (!is_plain_conversation(t) || !w || !owes_nothing_else(&t->owed) || !is_work_plain(w) ||
+    if (!is_plain_conversation(t) || !w || !owes_nothing_else(t->owed) || !is_work_plain(w) ||
         tcp_cc(t)->on_delivered || t->layer->long_way)
         return false;
     n = whole_text(t);
-    if (n == 0 || ring_peek(&w->snd, w->snd.len - n, n, text) != 1)
+    if (n == 0)
+        return false;
+    text = (struct estab_iov){ring_run(&w->snd, w->snd.len - n, n), n};
+    if (!text.base)
         return false;
     w->cwnd_limited = w->sws_override = false;
     w->stopped = ESTAB_WHY_NOTHING;
@@ -231,7 +262,7 @@ bool tcp_short_output(struct tcb *t, struct tcp_frames *out)
     t->ecn_owed = 0;
     t->rcv.acked = t->rcv.nxt;
     t->segs_out++;
-    emit_text(t, seq, text, wnd, out);
+    emit_text(t, seq, &text, wnd, out);
     if (t->layer->env->trace)
         trace_text(t, seq, n, wnd);
     return true;

@@ -70,39 +70,35 @@ uint16_t tcp_syn_window(const struct tcp_layer *l, uint32_t wnd, uint32_t mss)
     return (uint16_t)wnd;
 }
 
-static uint32_t room(const struct tcb *t)
+static uint32_t room(const struct tcb *t, uint32_t bound)
 {
     uint32_t unread = tcp_unread(t);
 
-    uint32_t most = tcp_rcv_bound(t);
-
-    return most > unread ? most - unread : 0;
+    return bound > unread ? bound - unread : 0;
 }
 
 /* How far RCV.ADV could move now: as far as there is room, and as the field can say.  What was not
  * said is not the peer's to send; accepting it would make every blind guess a better one. */
-static uint32_t growth(const struct tcb *t)
+static uint32_t growth(const struct tcb *t, uint32_t free)
 {
-    uint32_t most = (uint32_t)UINT16_MAX << t->rcv_wscale;
-    uint32_t free = room(t) < most ? room(t) : most;
-    uint32_t promised = tcp_rcv_wnd(t);
+    uint32_t most = (uint32_t)UINT16_MAX << t->rcv_wscale, promised = tcp_rcv_wnd(t);
 
+    if (free > most)
+        free = most;
     return free > promised ? free - promised : 0;
 }
 
-static uint32_t worth(const struct tcb *t)
+static uint32_t worth(const struct tcb *t, uint32_t bound)
 {
-    uint32_t half = tcp_rcv_bound(t) / 2;
-
-    return half < t->rcv_mss ? half : t->rcv_mss;
+    return bound / 2 < t->rcv_mss ? bound / 2 : t->rcv_mss;
 }
 
 /* [MUST-39] */
 bool tcp_window_worth(const struct tcb *t)
 {
-    uint32_t g = growth(t);
+    uint32_t bound = tcp_rcv_bound(t), g = growth(t, room(t, bound)), least = worth(t, bound);
 
-    return g >= 2 * worth(t) || g >= tcp_rcv_bound(t) / 2 || (tcp_rcv_wnd(t) == 0 && g >= worth(t));
+    return g >= 2 * least || g >= bound / 2 || (tcp_rcv_wnd(t) == 0 && g >= least);
 }
 
 /* The field of the next segment.  Whether RCV.ADV moves is decided by the buffer (RFC 9293 section
@@ -113,10 +109,10 @@ bool tcp_window_worth(const struct tcb *t)
 uint16_t tcp_window_field(struct tcb *t, bool syn)
 {
     uint8_t s = syn ? 0 : t->rcv_wscale;
-    uint32_t g = growth(t), wnd, field;
+    uint32_t bound = tcp_rcv_bound(t), free = room(t, bound), wnd, field;
 
-    if (room(t) >= tcp_rcv_wnd(t) + worth(t))
-        t->rcv.adv = seq_add(t->rcv.adv, g);
+    if (free >= tcp_rcv_wnd(t) + worth(t, bound))
+        t->rcv.adv = seq_add(t->rcv.adv, growth(t, free));
     wnd = tcp_rcv_wnd(t);
     if (syn) {
         wnd = tcp_syn_window(t->layer, wnd, t->rcv_mss);
