@@ -69,24 +69,10 @@ enum tcp_fo { /* Fast Open: what a SYN, or SYN,ACK, has to say */
               TCP_FO_SEND, /* ... is given one, and text */
               TCP_FO_GIVE, /* the client is given a new one */
 };
-/* What a connection has only while octets are in flight, unsent, unread or out of order. */
+/* What a connection has only while octets are in flight, unsent, unread or out of order.  What a
+ * message needs lies together, behind what only losses, marks and rare calls do: of ten thousand
+ * connections that take turns each finds its own nowhere near. */
 struct tcp_work {
-    struct ring snd; /* from SND.UNA on: in flight, then unsent */
-    struct cc_run cc;
-    struct ring rcv; /* unread; what is out of order already lies in its place */
-    struct {         /* the user's buffer, estab_recv_lend(); to NULL: none, and room 0 */
-        uint8_t *to;
-        uint32_t room, got;
-    } lent;
-    estab_time due[TCP_TIMERS];
-    seq_t reduced;            /* RFC 3168: SND.NXT when the window was last reduced for a mark */
-    uint32_t marks;           /* RFC 9768: segments, as reported, not yet answered */
-    seq_t small_end;          /* end of the last segment smaller than the MSS */
-    seq_t rtt_seq;            /* the octet being timed, where there are no timestamps */
-    estab_time rtt_at;        /* ... since; ESTAB_NEVER: none is */
-    estab_time stalled_at;    /* what is in flight, or behind a closed window, has waited since */
-    struct tcp_ranges *ahead; /* received out of order; NULL: none */
-    struct tcp_sums *sums;    /* NULL: none */
     seq_t
         recent[3]; /* where the latest out-of-order text went, newest first (RFC 2018 section 4) */
     /* RFC 9937: what was in flight when the recovery began, what has been delivered since, and what
@@ -94,19 +80,23 @@ struct tcp_work {
     struct {
         uint32_t flight, delivered, out;
     } prr;
-    struct { /* RFC 8985 section 5.2 and 5.4, by its names; of what arrived and was sent last: */
-        uint32_t sent_us, rtt_us;
-        seq_t end;
-        seq_t fack, round; /* RACK.fack; RACK.dsack_round, if in_round */
-        uint8_t reo_mult, reo_persist;
-        bool valid, in_round;
-    } rack;
-    seq_t tlp_end;      /* TLP.end_seq, if tlp_out */
-    struct {            /* tcp_undo.c, if on */
-        struct cc cc;   /* as it was */
-        seq_t una, end; /* the episode's */
-        uint32_t again; /* octets that went again, and have not come twice */
-        uint32_t ts;    /* of the first that did, if begun */
+    uint32_t marks;        /* RFC 9768: segments, as reported, not yet answered */
+    seq_t tlp_end;         /* TLP.end_seq, if tlp_out */
+    estab_time stopped_at; /* tcp_output() has been stopped since */
+    seq_t before;          /* with owed.before */
+    seq_t snd_up;          /* urgent pointer */
+    seq_t fin_at;          /* fin_ahead: its number */
+    seq_t limited_to;      /* SND.NXT when the congestion window last was what stopped text */
+    estab_time mtu_at;     /* no other is tried before */
+    estab_time pace_at;    /* paced: text goes no sooner */
+    estab_sock listener;   /* a Fast Open connection's, until its SYN is acknowledged; or 0 */
+    uint16_t mtu_next;     /* its size, if a router has named it; else 0 */
+    uint8_t fo;            /* enum tcp_fo */
+    struct {               /* tcp_undo.c, if on */
+        struct cc cc;      /* as it was */
+        seq_t una, end;    /* the episode's */
+        uint32_t again;    /* octets that went again, and have not come twice */
+        uint32_t ts;       /* of the first that did, if begun */
         bool on, begun;
     } undo;
     /* draft-ietf-ccwg-bbr section 4.1; as struct run_rate has it. */
@@ -115,19 +105,10 @@ struct tcp_work {
         uint32_t lost_told; /* ... of which the algorithm knows */
         uint32_t limited;   /* the user had no more to send until so much is delivered; 0: had */
     } rate;
-    struct range dsack;       /* RFC 2883: what came twice; lo = hi: nothing */
-    estab_time stopped_at;    /* tcp_output() has been stopped since */
-    estab_time unread_at;     /* what is unread has been so, or the user last read some of it */
-    seq_t before;             /* with owed.before */
-    seq_t snd_up;             /* urgent pointer */
-    seq_t fin_at;             /* fin_ahead: its number */
+
+    /* every message */
     seq_t probe_lo, probe_hi; /* a larger segment is tried (RFC 4821); equal: none is */
-    estab_time mtu_at;        /* no other is tried before */
-    estab_time pace_at;       /* paced: text goes no sooner */
-    seq_t limited_to;         /* SND.NXT when the congestion window last was what stopped text */
-    uint16_t mtu_next;        /* its size, if a router has named it; else 0 */
-    estab_sock listener;      /* a Fast Open connection's, until its SYN is acknowledged; or 0 */
-    uint8_t fo;               /* enum tcp_fo */
+    struct range dsack;       /* RFC 2883: what came twice; lo = hi: nothing */
     uint8_t dupacks;          /* in a row */
     uint8_t retries;          /* expiries since something new was acknowledged: against R2 */
     uint8_t frto;             /* RFC 5682: the step that the next ACK decides; 0: none */
@@ -153,6 +134,29 @@ struct tcp_work {
     bool ecn_wait : 1;     /* marked at a window of one segment: nothing new before the timer */
     uint8_t stopped; /* enum estab_why: what stopped tcp_output(); ESTAB_WHY_NOTHING: nothing */
     uint32_t slot;
+    struct ring snd; /* from SND.UNA on: in flight, then unsent */
+    struct ring rcv; /* unread; what is out of order already lies in its place */
+    struct {         /* the user's buffer, estab_recv_lend(); to NULL: none, and room 0 */
+        uint8_t *to;
+        uint32_t room, got;
+    } lent;
+    estab_time due[TCP_TIMERS];
+    seq_t reduced;            /* RFC 3168: SND.NXT when the window was last reduced for a mark */
+    seq_t small_end;          /* end of the last segment smaller than the MSS */
+    estab_time rtt_at;        /* an octet is timed since; ESTAB_NEVER: none is */
+    seq_t rtt_seq;            /* ... this one, where there are no timestamps */
+    estab_time stalled_at;    /* what is in flight, or behind a closed window, has waited since */
+    estab_time unread_at;     /* what is unread has been so, or the user last read some of it */
+    struct tcp_ranges *ahead; /* received out of order; NULL: none */
+    struct tcp_sums *sums;    /* NULL: none */
+    struct { /* RFC 8985 section 5.2 and 5.4, by its names; of what arrived and was sent last: */
+        uint32_t sent_us, rtt_us;
+        seq_t end;
+        seq_t fack, round; /* RACK.fack; RACK.dsack_round, if in_round */
+        uint8_t reo_mult, reo_persist;
+        bool valid, in_round;
+    } rack;
+    struct cc_run cc;
     struct sent sent; /* in flight */
 };
 
@@ -523,6 +527,15 @@ static inline struct tcb *tcb_at(const struct tcp_layer *l, uint32_t slot)
 static inline const struct cc_ops *tcp_cc(const struct tcb *t)
 {
     return cc_at(t->cc_id);
+}
+/* What a message needs of a connection that has had none for long. */
+static inline void tcb_warm(const struct tcb *t)
+{
+    const size_t from = offsetof(struct tcp_work, probe_lo);
+
+    warm(t, sizeof *t);
+    if (t->w && t->state != ESTAB_LISTEN)
+        warm((const uint8_t *)t->w + from, offsetof(struct tcp_work, sent.own[1]) - from);
 }
 void tcp_set_cc(struct tcb *t, const struct cc_ops *cc);
 void tcp_owe(struct tcb *t);         /* onto its port's send list, once */

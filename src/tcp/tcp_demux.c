@@ -95,8 +95,10 @@ uint32_t tcp_demux_find(struct tcp_layer *l, const struct tcp_tuple *k)
     if (tcp_demux_hot(l, k)) /* runs of segments of one connection */
         return TCP_REF(TCP_REF_TCB, l->hot);
     ref = find_at(l, k, tcp_demux_tag(l, k));
-    if (ref != HASH_NONE && TCP_REF_KIND(ref) == TCP_REF_TCB)
+    if (ref != HASH_NONE && TCP_REF_KIND(ref) == TCP_REF_TCB) {
         l->hot = TCP_REF_SLOT(ref);
+        tcb_warm(tcb_at(l, l->hot));
+    }
     return ref;
 }
 
