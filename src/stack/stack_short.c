@@ -153,34 +153,64 @@ static bool segment_of(const struct glance *q, const struct estab_frame *f, stru
     return true;
 }
 
+static void trace_in(const struct tcb *t, const struct seg *g)
+{
+    struct tcp_tuple k;
+
+    if (!t->layer->env->trace)
+        return;
+    k = tcb_tuple(t);
+    tcp_trace_in(t->layer, &k, tcb_handle(t), ESTAB_ESTABLISHED, g, t->snd_wscale);
+}
+
+/* The TCP header's sum, with the pseudo header's. */
+static uint64_t header_sum(const struct glance *q, uint32_t hdr_len)
+{
+    return csum_u32(q->pseudo + ip_sum_words(q->tcp, hdr_len / 4), q->len + IPPROTO_TCP_);
+}
+
+static bool ack_in(struct tcb *t, const struct glance *q, const struct seg *g)
+{
+    if (!tcp_ack_predicted(t, g) || (!q->csum_ok && csum_fold(header_sum(q, q->len)) != 0xffff))
+        return false;
+    trace_in(t, g);
+    tcp_predicted_ack_arrives(t, g);
+    return true;
+}
+
+static bool text_in(struct tcb *t, const struct glance *q, struct seg *g)
+{
+    struct csum_run sum;
+
+    if (!tcp_predicted(t, g))
+        return false;
+    sum = (struct csum_run){header_sum(q, q->len - g->len), false};
+    if (tcp_text_store(t, g, q->csum_ok ? NULL : &sum) != TCP_STORED)
+        return false;
+    trace_in(t, g);
+    tcp_predicted_arrives(t, g);
+    return true;
+}
+
 bool stack_short(estab_stack *s, uint8_t port, const struct estab_frame *f)
 {
     struct glance q;
     struct seg g;
     struct tcb *t;
-    uint32_t hdr_len;
-    struct csum_run sum;
 
     if (s->tcp.long_way || !glance_at(&s->ip, port, f, &q) || !segment_of(&q, f, &g))
         return false;
     t = connection_of(&s->tcp, port, &q);
-    if (!t || !tcp_predicted(t, &g))
+    if (!t)
         return false;
-    hdr_len = q.len - g.len;
-    sum = (struct csum_run){
-        csum_u32(q.pseudo + ip_sum_words(q.tcp, hdr_len / 4), q.len + IPPROTO_TCP_), false};
-    if (tcp_text_store(t, &g, q.csum_ok ? NULL : &sum) != TCP_STORED)
+    if (g.len == 0)
+        return ack_in(t, &q, &g);
+    if (!text_in(t, &q, &g))
         return false;
-    if (s->env.trace) {
-        struct tcp_tuple k = tcb_tuple(t);
-
-        tcp_trace_in(&s->tcp, &k, tcb_handle(t), ESTAB_ESTABLISHED, &g, t->snd_wscale);
-    }
-    tcp_predicted_arrives(t, &g);
     if (s->run.more)
         run_begin(&s->run, t, f, &g,
                   &(struct run_shape){.tcp_at = q.tcp_at,
-                                      .text_at = q.tcp_at + hdr_len,
+                                      .text_at = q.tcp_at + q.len - g.len,
                                       .pseudo = csum_u32(q.pseudo, IPPROTO_TCP_),
                                       .csum_ok = q.csum_ok,
                                       .v4 = q.v4});

@@ -511,7 +511,11 @@ struct tcb *tcb_new(struct tcp_layer *l); /* NULL: ceiling or no memory */
 bool tcp_ranges_need(struct tcp_layer *l, struct tcp_ranges **r);
 bool tcp_ranges_grow(struct tcp_layer *l, struct tcp_ranges *r);  /* to TCP_AHEAD_MAX, once */
 void tcp_ranges_free(struct tcp_layer *l, struct tcp_ranges **r); /* *r may be NULL */
-bool tcb_work(struct tcb *t);            /* makes sure t->w is there; false: no memory */
+bool tcb_work_new(struct tcb *t);
+static inline bool tcb_work(struct tcb *t) /* makes sure t->w is there; false: no memory */
+{
+    return t->w || tcb_work_new(t);
+}
 void tcb_rest(struct tcb *t);            /* gives the work part back where nothing needs it */
 void tcb_release(struct tcb *t);         /* to the dead list; freed by tcp_reap() */
 RARE void tcp_reap(struct tcp_layer *l); /* end of a public call */
@@ -678,6 +682,9 @@ void tcp_segment_arrives(struct tcb *t, struct seg *g);
 bool tcp_predicted(const struct tcb *t, const struct seg *g);
 /* ... then, once its text has been stored, instead of tcp_segment_arrives(). */
 void tcp_predicted_arrives(struct tcb *t, struct seg *g);
+/* The same of a segment without text or options, that acknowledges something. */
+bool tcp_ack_predicted(const struct tcb *t, const struct seg *g);
+void tcp_predicted_ack_arrives(struct tcb *t, const struct seg *g);
 /* A segment that has all but its number, its text and PSH in common with one that has just been
  * predicted, and can only mean that its text follows; once that is stored, it arrives.  When a run
  * of such segments is over, it ends. */
@@ -749,7 +756,7 @@ void tcp_prr_ack(struct tcb *t, uint32_t delivered, bool progress);
  * has happened. */
 bool tcp_short_ack(struct tcb *t, const struct seg *g);
 
-/* tcp_output() where all that is owed is text that goes in one segment, and perhaps an ACK; false:
+/* tcp_output() where all that is owed is text that goes in one segment, or an ACK, or both; false:
  * nothing has happened. */
 bool tcp_short_output(struct tcb *t, struct tcp_frames *out);
 

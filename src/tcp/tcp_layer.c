@@ -181,14 +181,12 @@ void tcp_set_cc(struct tcb *t, const struct cc_ops *cc)
     tcp_pace_settle(t);
 }
 
-bool tcb_work(struct tcb *t)
+bool tcb_work_new(struct tcb *t)
 {
     struct tcp_layer *l = t->layer;
     struct tcp_work *w;
     uint32_t slot;
 
-    if (t->w)
-        return true;
     slot = slab_get(&l->works);
     if (slot == SLAB_NONE)
         return false;

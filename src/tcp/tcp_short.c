@@ -158,10 +158,11 @@ static void ip_header(const struct tcb *t, uint32_t tcp_len, uint8_t *hdr)
     }
 }
 
-/* tcp_emit() of such a segment, summed as it is written. */
-static void emit_text(struct tcb *t, seq_t seq, const struct estab_iov *text, uint16_t wnd,
-                      struct tcp_frames *out)
+/* tcp_emit() of such a segment, summed as it is written; text->len 0: a bare ACK. */
+static void emit(struct tcb *t, seq_t seq, const struct estab_iov *text, uint16_t wnd,
+                 struct tcp_frames *out)
 {
+    uint8_t flags = text->len > 0 ? SEG_ACK | SEG_PSH : SEG_ACK;
     struct tcp_layer *l = t->layer;
     struct estab_frame *f = &out->f[out->n];
     uint8_t *hdr = out->hdrs[out->n].b;
@@ -169,7 +170,7 @@ static void emit_text(struct tcb *t, seq_t seq, const struct estab_iov *text, ui
     uint32_t hdr_len = t->ts_ok ? TCP_HDR_LEN + TCP_TS_LEN : TCP_HDR_LEN;
     uint32_t tcp_len = hdr_len + (uint32_t)text->len;
     uint32_t ports = (uint32_t)t->lport << 16 | t->pport;
-    uint32_t fourth = hdr_len << 26 | (uint32_t)(SEG_ACK | SEG_PSH) << 16 | wnd;
+    uint32_t fourth = hdr_len << 26 | (uint32_t)flags << 16 | wnd;
     uint8_t *tcp = hdr + ip_len;
     uint64_t sum = pseudo_words(ip_local(l->ip, t->path.local), t->peer, tcp_len);
     uint64_t words = (uint64_t)ports + seq.n + t->rcv.nxt.n + fourth;
@@ -182,7 +183,7 @@ static void emit_text(struct tcb *t, seq_t seq, const struct estab_iov *text, ui
     be32_put(tcp + 12, fourth);
     f->iov[0] = (struct estab_iov){hdr, ip_len + hdr_len};
     f->iov[1] = *text;
-    f->niov = 2;
+    f->niov = text->len > 0 ? 2 : 1;
     f->off = (struct estab_offload){0};
     out->n++;
     if (t->ts_ok) {
@@ -205,7 +206,7 @@ static void emit_text(struct tcb *t, seq_t seq, const struct estab_iov *text, ui
     be32_put(tcp + 16, (uint32_t)(uint16_t)~csum_fold(sum) << 16);
 }
 
-static RARE void trace_text(struct tcb *t, seq_t seq, uint32_t n, uint16_t wnd)
+static RARE void trace_out(struct tcb *t, seq_t seq, uint32_t n, uint16_t wnd)
 {
     struct seg_out o = {.path = &t->path,
                         .peer = t->peer,
@@ -213,7 +214,7 @@ static RARE void trace_text(struct tcb *t, seq_t seq, uint32_t n, uint16_t wnd)
                               .dport = t->pport,
                               .seq = seq,
                               .ack = t->rcv.nxt,
-                              .flags = SEG_ACK | SEG_PSH,
+                              .flags = n > 0 ? SEG_ACK | SEG_PSH : SEG_ACK,
                               .wnd = wnd},
                         .text_len = n,
                         .sock = tcb_handle(t),
@@ -223,20 +224,32 @@ static RARE void trace_text(struct tcb *t, seq_t seq, uint32_t n, uint16_t wnd)
     tcp_trace_out(t->layer, &o);
 }
 
-bool tcp_short_output(struct tcb *t, struct tcp_frames *out)
+/* Every segment acknowledges all, and announces the window. */
+static void send_segment(struct tcb *t, seq_t seq, const struct estab_iov *text,
+                         struct tcp_frames *out)
+{
+    uint16_t wnd = tcp_window_field(t, false);
+
+    t->owed.ack_now = false;
+    t->ecn_owed = 0;
+    t->rcv.acked = t->rcv.nxt;
+    t->segs_out++;
+    if (t->w)
+        t->w->due[TCP_T_DELACK] = ESTAB_NEVER;
+    emit(t, seq, text, wnd, out);
+    if (t->layer->env->trace)
+        trace_out(t, seq, (uint32_t)text->len, wnd);
+}
+
+static bool short_text(struct tcb *t, struct tcp_frames *out)
 {
     struct tcp_work *w = t->w;
     const struct run_rate none = {0};
     struct estab_iov text;
     seq_t seq = t->snd.nxt;
-    uint16_t wnd;
-    uint32_t n;
+    uint32_t n = whole_text(t);
 
-    if (!is_plain_conversation(t) || !w || !owes_nothing_else(t->owed) || !is_work_plain(w) ||
-        tcp_cc(t)->on_delivered || t->layer->long_way)
-        return false;
-    n = whole_text(t);
-    if (n == 0)
+    if (n == 0 || tcp_cc(t)->on_delivered)
         return false;
     text = (struct estab_iov){ring_run(&w->snd, w->snd.len - n, n), n};
     if (!text.base)
@@ -251,18 +264,33 @@ bool tcp_short_output(struct tcb *t, struct tcp_frames *out)
     w->small_end = t->snd.nxt;
     sent_push(&w->sent, &t->layer->pool, t->snd.nxt, tcp_us(t->layer),
               w->rate.limited ? RUN_LIMITED : 0, &none);
-    w->due[TCP_T_SWS] = w->due[TCP_T_DELACK] = ESTAB_NEVER;
+    w->due[TCP_T_SWS] = ESTAB_NEVER;
     tcp_rexmt_arm(t, false);
     if (t->sack_ok)
         tcp_tlp_arm(t);
     t->sent_ms = ms_of(t->layer->env->now);
-    wnd = tcp_window_field(t, false);
-    t->owed.ack_now = false;
-    t->ecn_owed = 0;
-    t->rcv.acked = t->rcv.nxt;
-    t->segs_out++;
-    emit_text(t, seq, &text, wnd, out);
-    if (t->layer->env->trace)
-        trace_text(t, seq, n, wnd);
+    send_segment(t, seq, &text, out);
     return true;
+}
+
+static bool short_ack(struct tcb *t, struct tcp_frames *out)
+{
+    const struct estab_iov none = {NULL, 0};
+
+    if (!t->owed.ack_now || seq_diff(t->snd.nxt, t->snd.una) > t->snd.wnd)
+        return false;
+    send_segment(t, t->snd.nxt, &none, out);
+    return true;
+}
+
+bool tcp_short_output(struct tcb *t, struct tcp_frames *out)
+{
+    const struct tcp_work *w = t->w;
+
+    if (!is_plain_conversation(t) || !owes_nothing_else(t->owed) || (w && !is_work_plain(w)) ||
+        t->layer->long_way)
+        return false;
+    if (!w || w->snd.len == seq_diff(t->snd.nxt, t->snd.una))
+        return short_ack(t, out);
+    return short_text(t, out);
 }
