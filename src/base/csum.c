@@ -126,7 +126,7 @@ static inline uint64_t sum_long(uint8_t *dst, const uint8_t *src, size_t len)
         sum += s.all[i];
     return sum;
 }
-#define LONG (2 * VEC)
+#define LONG (4 * VEC)
 #else
 #define BLOCK 64u
 #define LONG  BLOCK

@@ -15,6 +15,18 @@
 #define RARE
 #endif
 
+/* Asks for the lines of [p, p + len) that are soon read, all at once, where each would be waited
+ * for in its turn. */
+static inline void warm(const void *p, size_t len)
+{
+#ifdef __GNUC__
+    for (size_t at = 0; at < len; at += 64)
+        __builtin_prefetch((const uint8_t *)p + at);
+#else
+    (void)p, (void)len;
+#endif
+}
+
 struct env {
     struct estab_env cb;
     void (*trace)(void *ctx, const struct estab_trace *t); /* cb's, or that of a tap beside it */

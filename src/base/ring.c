@@ -332,12 +332,6 @@ static int ring_grow(struct ring *r, struct ring_pool *p, uint32_t off, uint32_t
     assert(off <= UINT32_MAX / 2 && end >= off && end <= UINT32_MAX / 2);
     if (off == end || room_is_there(r, off, end))
         return 0;
-    if (!r->shift && !is_large(r) && end <= 1u << RING_MIN_SHIFT && p->free[0]) { /* messages */
-        r->u.one = ring_pool_get(p, RING_MIN_SHIFT);
-        r->shift = RING_MIN_SHIFT;
-        r->head = 0;
-        return 0;
-    }
     if (is_large(r))
         return grow_large(r, p, off, end);
     return end > CHUNK ? small_to_large(r, p, off, end) : grow_small(r, p, end);
@@ -401,7 +395,7 @@ uint32_t ring_peek(const struct ring *r, uint32_t off, uint32_t n, struct estab_
     return i;
 }
 
-void ring_copy(const struct ring *r, uint32_t off, void *dst, uint32_t n)
+void ring_copy_runs(const struct ring *r, uint32_t off, void *dst, uint32_t n)
 {
     uint8_t *to = (uint8_t *)dst;
     const uint8_t *from;
@@ -417,7 +411,7 @@ void ring_copy(const struct ring *r, uint32_t off, void *dst, uint32_t n)
     }
 }
 
-void ring_drop(struct ring *r, struct ring_pool *p, uint32_t n, bool ahead)
+void ring_drop_some(struct ring *r, struct ring_pool *p, uint32_t n, bool ahead)
 {
     uint8_t **c;
 

@@ -41,6 +41,30 @@ struct ring {
     uint8_t shift;       /* small: log2 of the piece; 0: nothing allocated */
     uint8_t table_shift; /* large: log2 of the table's entries; 0: small */
 };
+/* A message lies in one run of a small queue that had been empty: what is asked of it is answered
+ * without a call, which of a 64-octet request and its answer saves a tenth. */
+
+/* [off, off + n), which is not empty, where it is one run of a small queue; else NULL. */
+static inline uint8_t *ring_run(const struct ring *r, uint32_t off, uint32_t n)
+{
+    uint32_t size = 1u << r->shift, at = (r->head + off) & (size - 1);
+
+    return r->shift && off + n <= size && n <= size - at ? r->u.one + at : NULL;
+}
+/* The same, of room behind the queue's end, which is made if the queue has no memory yet. */
+static inline uint8_t *ring_room(struct ring *r, struct ring_pool *p, uint32_t n)
+{
+    void *piece = p->free[0];
+
+    if (r->shift || r->table_shift || !piece || n > 1u << RING_MIN_SHIFT)
+        return ring_run(r, r->len, n);
+    memcpy(&p->free[0], piece, sizeof piece);
+    p->nfree[0]--;
+    r->u.one = piece;
+    r->shift = RING_MIN_SHIFT;
+    r->head = 0;
+    return piece;
+}
 void ring_init(struct ring *r);
 void ring_fini(struct ring *r, struct ring_pool *p);
 /* Stores t at offset off (anywhere, also beyond len), without changing len.  0 or ESTAB_E_NOMEM,
@@ -60,10 +84,32 @@ int ring_write(struct ring *r, struct ring_pool *p, const struct pieces *t);
 /* Lends [off, off + n) of what is stored as at most 3 pieces into v; returns how many pieces.  64
  * KiB always fit; of more than that, three pieces may be only the beginning.  off + n <= len. */
 uint32_t ring_peek(const struct ring *r, uint32_t off, uint32_t n, struct estab_iov v[3]);
-void ring_copy(const struct ring *r, uint32_t off, void *dst, uint32_t n); /* off + n <= len */
+void ring_copy_runs(const struct ring *r, uint32_t off, void *dst, uint32_t n);
+static inline void ring_copy(const struct ring *r, uint32_t off, void *dst,
+                             uint32_t n) /* off + n <= len */
+{
+    const uint8_t *from = ring_run(r, off, n);
+
+    if (from)
+        memcpy(dst, from, n);
+    else
+        ring_copy_runs(r, off, dst, n);
+}
 /* Drops n octets from the head.  `ahead`: whether octets stored beyond len must be kept.  Frees
  * what is no longer needed; an empty queue with nothing ahead holds no memory. */
-void ring_drop(struct ring *r, struct ring_pool *p, uint32_t n, bool ahead);
+void ring_drop_some(struct ring *r, struct ring_pool *p, uint32_t n, bool ahead);
+static inline void ring_drop(struct ring *r, struct ring_pool *p, uint32_t n, bool ahead)
+{
+    if (n != r->len || ahead || r->shift != RING_MIN_SHIFT || p->nfree[0] >= p->keep ||
+        env_pressure(p->env) != ENV_EASY) {
+        ring_drop_some(r, p, n, ahead);
+        return;
+    }
+    memcpy(r->u.one, &p->free[0], sizeof p->free[0]);
+    p->free[0] = r->u.one;
+    p->nfree[0]++;
+    *r = (struct ring){.u.one = NULL};
+}
 /* Takes n octets off the end (they were never wanted). */
 void ring_unwrite(struct ring *r, struct ring_pool *p, uint32_t n);
 size_t ring_mem(const struct ring *r); /* octets held */

@@ -14,6 +14,23 @@ struct slot_list {
     uint32_t head, tail, n;
 };
 void slot_list_init(struct slot_list *q);
+/* A list that is empty becomes k, in that slot, alone; one that is k alone becomes empty.  Where
+ * nobody else waits, which is mostly, there is no slot to be found. */
+static inline bool slot_push_alone(struct slot_list *q, uint32_t slot, struct link *k)
+{
+    if (q->n > 0)
+        return false;
+    *k = (struct link){SLAB_NONE, SLAB_NONE};
+    *q = (struct slot_list){slot, slot, 1};
+    return true;
+}
+static inline bool slot_del_alone(struct slot_list *q)
+{
+    if (q->n > 1)
+        return false;
+    *q = (struct slot_list){SLAB_NONE, SLAB_NONE, 0};
+    return true;
+}
 void slot_push(const struct slab *s, struct slot_list *q, uint32_t slot, size_t link_off);
 void slot_del(const struct slab *s, struct slot_list *q, uint32_t slot, size_t link_off);
 /* Appends all of `from` to q; from is empty afterwards. */

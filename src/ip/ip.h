@@ -184,6 +184,12 @@ enum ip_ready {
     IP_LOST, /* the neighbour did not answer, or there is no way any more: the datagram would be
                 lost */
 };
+/* Nothing has changed since it was found, and no neighbour is to be known: ready. */
+static inline bool ip_path_is_plain(const struct ip_layer *l, const struct ip_path *p)
+{
+    return p->gen8 == (uint8_t)l->path_gen &&
+           l->ports[p->port].caps.medium != ESTAB_MEDIUM_ETHERNET;
+}
 /* Revalidates a stale path in place, starts resolution where needed. */
 enum ip_ready ip_path_ready(struct ip_layer *l, struct ip_path *p, const uint8_t dst[16]);
 struct ip_doubt { /* what is known of a next hop that is not there */

@@ -111,6 +111,8 @@ ptrdiff_t estab_sendto(estab_stack *s, estab_sock k, const struct estab_iov *iov
 
     if (!t && !u)
         return ESTAB_E_BADF;
+    if (t && t->slot != s->tcp.hot)
+        tcb_warm(t);
     stack_enter(s);
     n = t ? tcp_send(t, iov, niov, flags) : udp_send(&s->udp, u, iov, niov, flags, to);
     stack_leave(s);

@@ -103,6 +103,25 @@ static bool tcp_text_in(estab_stack *s, const struct ip_dgram *d, const struct t
     return true;
 }
 
+/* The ACK of what is in flight, and nothing else.  true: the segment has been dealt with. */
+static bool tcp_bare_ack_in(estab_stack *s, const struct ip_dgram *d, const struct tcp_tuple *k,
+                            struct tcb *t, const struct seg *g)
+{
+    if (!tcp_ack_predicted(t, g) || !tcp_checksum_ok(d))
+        return false;
+    if (tcp_traced(&s->tcp))
+        tcp_trace_in(&s->tcp, k, tcb_handle(t), ESTAB_ESTABLISHED, g, t->snd_wscale);
+    tcp_predicted_ack_arrives(t, g);
+    return true;
+}
+
+/* What most segments are; true: it has been dealt with. */
+static bool tcp_expected_in(estab_stack *s, const struct ip_dgram *d, const struct tcp_tuple *k,
+                            struct tcb *t, struct seg *g)
+{
+    return g->len > 0 ? tcp_text_in(s, d, k, t, g) : tcp_bare_ack_in(s, d, k, t, g);
+}
+
 static void tcp_in(estab_stack *s, const struct ip_dgram *d)
 {
     struct tcp_layer *l = &s->tcp;
@@ -116,7 +135,7 @@ static void tcp_in(estab_stack *s, const struct ip_dgram *d)
     k = (struct tcp_tuple){d->ip.src, d->local, g.dport, g.sport};
     ref = tcp_demux_find(l, &k);
     if (ref != HASH_NONE && TCP_REF_KIND(ref) == TCP_REF_TCB &&
-        tcp_text_in(s, d, &k, tcb_at(l, TCP_REF_SLOT(ref)), &g))
+        tcp_expected_in(s, d, &k, tcb_at(l, TCP_REF_SLOT(ref)), &g))
         return;
     if (!tcp_checksum_ok(d)) {
         ip_drop(&s->ip, d, RULE_TCP_CSUM);

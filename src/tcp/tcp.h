@@ -69,24 +69,10 @@ enum tcp_fo { /* Fast Open: what a SYN, or SYN,ACK, has to say */
               TCP_FO_SEND, /* ... is given one, and text */
               TCP_FO_GIVE, /* the client is given a new one */
 };
-/* What a connection has only while octets are in flight, unsent, unread or out of order. */
+/* What a connection has only while octets are in flight, unsent, unread or out of order.  What a
+ * message needs lies together, behind what only losses, marks and rare calls do: of ten thousand
+ * connections that take turns each finds its own nowhere near. */
 struct tcp_work {
-    struct ring snd; /* from SND.UNA on: in flight, then unsent */
-    struct cc_run cc;
-    struct ring rcv; /* unread; what is out of order already lies in its place */
-    struct {         /* the user's buffer, estab_recv_lend(); to NULL: none, and room 0 */
-        uint8_t *to;
-        uint32_t room, got;
-    } lent;
-    estab_time due[TCP_TIMERS];
-    seq_t reduced;            /* RFC 3168: SND.NXT when the window was last reduced for a mark */
-    uint32_t marks;           /* RFC 9768: segments, as reported, not yet answered */
-    seq_t small_end;          /* end of the last segment smaller than the MSS */
-    seq_t rtt_seq;            /* the octet being timed, where there are no timestamps */
-    estab_time rtt_at;        /* ... since; ESTAB_NEVER: none is */
-    estab_time stalled_at;    /* what is in flight, or behind a closed window, has waited since */
-    struct tcp_ranges *ahead; /* received out of order; NULL: none */
-    struct tcp_sums *sums;    /* NULL: none */
     seq_t
         recent[3]; /* where the latest out-of-order text went, newest first (RFC 2018 section 4) */
     /* RFC 9937: what was in flight when the recovery began, what has been delivered since, and what
@@ -94,24 +80,23 @@ struct tcp_work {
     struct {
         uint32_t flight, delivered, out;
     } prr;
-    struct {             /* tcp_cwv.c */
-        seq_t from, end; /* the round trip that is measured; equal: it begins with the next ACK */
-        uint32_t ms;     /* when pipeACK was */
-        uint32_t used, lost; /* a loss in a nonvalidated window: of which so much was in use, and */
-    } pipe;                  /* ... w->rate.lost before it */
-    struct { /* RFC 8985 section 5.2 and 5.4, by its names; of what arrived and was sent last: */
-        uint32_t sent_us, rtt_us;
-        seq_t end;
-        seq_t fack, round; /* RACK.fack; RACK.dsack_round, if in_round */
-        uint8_t reo_mult, reo_persist;
-        bool valid, in_round;
-    } rack;
-    seq_t tlp_end;      /* TLP.end_seq, if tlp_out */
-    struct {            /* tcp_undo.c, if on */
-        struct cc cc;   /* as it was */
-        seq_t una, end; /* the episode's */
-        uint32_t again; /* octets that went again, and have not come twice */
-        uint32_t ts;    /* of the first that did, if begun */
+    uint32_t marks;        /* RFC 9768: segments, as reported, not yet answered */
+    seq_t tlp_end;         /* TLP.end_seq, if tlp_out */
+    estab_time stopped_at; /* tcp_output() has been stopped since */
+    seq_t before;          /* with owed.before */
+    seq_t snd_up;          /* urgent pointer */
+    seq_t fin_at;          /* fin_ahead: its number */
+    seq_t limited_to;      /* SND.NXT when the congestion window last was what stopped text */
+    estab_time mtu_at;     /* no other is tried before */
+    estab_time pace_at;    /* paced: text goes no sooner */
+    estab_sock listener;   /* a Fast Open connection's, until its SYN is acknowledged; or 0 */
+    uint16_t mtu_next;     /* its size, if a router has named it; else 0 */
+    uint8_t fo;            /* enum tcp_fo */
+    struct {               /* tcp_undo.c, if on */
+        struct cc cc;      /* as it was */
+        seq_t una, end;    /* the episode's */
+        uint32_t again;    /* octets that went again, and have not come twice */
+        uint32_t ts;       /* of the first that did, if begun */
         bool on, begun;
     } undo;
     /* draft-ietf-ccwg-bbr section 4.1; as struct run_rate has it. */
@@ -120,19 +105,15 @@ struct tcp_work {
         uint32_t lost_told; /* ... of which the algorithm knows */
         uint32_t limited;   /* the user had no more to send until so much is delivered; 0: had */
     } rate;
-    struct range dsack;       /* RFC 2883: what came twice; lo = hi: nothing */
-    estab_time stopped_at;    /* tcp_output() has been stopped since */
-    estab_time unread_at;     /* what is unread has been so, or the user last read some of it */
-    seq_t before;             /* with owed.before */
-    seq_t snd_up;             /* urgent pointer */
-    seq_t fin_at;             /* fin_ahead: its number */
+
+    /* every message */
+    struct {             /* tcp_cwv.c */
+        seq_t from, end; /* the round trip that is measured; equal: it begins with the next ACK */
+        uint32_t ms;     /* when pipeACK was */
+        uint32_t used, lost; /* a loss in a nonvalidated window: of which so much was in use, and */
+    } pipe;                  /* ... w->rate.lost before it */
     seq_t probe_lo, probe_hi; /* a larger segment is tried (RFC 4821); equal: none is */
-    estab_time mtu_at;        /* no other is tried before */
-    estab_time pace_at;       /* paced: text goes no sooner */
-    seq_t limited_to;         /* SND.NXT when the congestion window last was what stopped text */
-    uint16_t mtu_next;        /* its size, if a router has named it; else 0 */
-    estab_sock listener;      /* a Fast Open connection's, until its SYN is acknowledged; or 0 */
-    uint8_t fo;               /* enum tcp_fo */
+    struct range dsack;       /* RFC 2883: what came twice; lo = hi: nothing */
     uint8_t dupacks;          /* in a row */
     uint8_t retries;          /* expiries since something new was acknowledged: against R2 */
     uint8_t frto;             /* RFC 5682: the step that the next ACK decides; 0: none */
@@ -158,6 +139,29 @@ struct tcp_work {
     bool ecn_wait : 1;     /* marked at a window of one segment: nothing new before the timer */
     uint8_t stopped; /* enum estab_why: what stopped tcp_output(); ESTAB_WHY_NOTHING: nothing */
     uint32_t slot;
+    struct ring snd; /* from SND.UNA on: in flight, then unsent */
+    struct ring rcv; /* unread; what is out of order already lies in its place */
+    struct {         /* the user's buffer, estab_recv_lend(); to NULL: none, and room 0 */
+        uint8_t *to;
+        uint32_t room, got;
+    } lent;
+    estab_time due[TCP_TIMERS];
+    seq_t reduced;            /* RFC 3168: SND.NXT when the window was last reduced for a mark */
+    seq_t small_end;          /* end of the last segment smaller than the MSS */
+    estab_time rtt_at;        /* an octet is timed since; ESTAB_NEVER: none is */
+    seq_t rtt_seq;            /* ... this one, where there are no timestamps */
+    estab_time stalled_at;    /* what is in flight, or behind a closed window, has waited since */
+    estab_time unread_at;     /* what is unread has been so, or the user last read some of it */
+    struct tcp_ranges *ahead; /* received out of order; NULL: none */
+    struct tcp_sums *sums;    /* NULL: none */
+    struct { /* RFC 8985 section 5.2 and 5.4, by its names; of what arrived and was sent last: */
+        uint32_t sent_us, rtt_us;
+        seq_t end;
+        seq_t fack, round; /* RACK.fack; RACK.dsack_round, if in_round */
+        uint8_t reo_mult, reo_persist;
+        bool valid, in_round;
+    } rack;
+    struct cc_run cc;
     struct sent sent; /* in flight */
 };
 
@@ -530,7 +534,11 @@ struct tcb *tcb_new(struct tcp_layer *l); /* NULL: ceiling or no memory */
 bool tcp_ranges_need(struct tcp_layer *l, struct tcp_ranges **r);
 bool tcp_ranges_grow(struct tcp_layer *l, struct tcp_ranges *r);  /* to TCP_AHEAD_MAX, once */
 void tcp_ranges_free(struct tcp_layer *l, struct tcp_ranges **r); /* *r may be NULL */
-bool tcb_work(struct tcb *t);            /* makes sure t->w is there; false: no memory */
+bool tcb_work_new(struct tcb *t);
+static inline bool tcb_work(struct tcb *t) /* makes sure t->w is there; false: no memory */
+{
+    return t->w || tcb_work_new(t);
+}
 void tcb_rest(struct tcb *t);            /* gives the work part back where nothing needs it */
 void tcb_release(struct tcb *t);         /* to the dead list; freed by tcp_reap() */
 RARE void tcp_reap(struct tcp_layer *l); /* end of a public call */
@@ -546,6 +554,15 @@ static inline struct tcb *tcb_at(const struct tcp_layer *l, uint32_t slot)
 static inline const struct cc_ops *tcp_cc(const struct tcb *t)
 {
     return cc_at(t->cc_id);
+}
+/* What a message needs of a connection that has had none for long. */
+static inline void tcb_warm(const struct tcb *t)
+{
+    const size_t from = offsetof(struct tcp_work, probe_lo);
+
+    warm(t, sizeof *t);
+    if (t->w && t->state != ESTAB_LISTEN)
+        warm((const uint8_t *)t->w + from, offsetof(struct tcp_work, sent.own[1]) - from);
 }
 void tcp_set_cc(struct tcb *t, const struct cc_ops *cc);
 void tcp_owe(struct tcb *t);         /* onto its port's send list, once */
@@ -696,6 +713,9 @@ void tcp_segment_arrives(struct tcb *t, struct seg *g);
 bool tcp_predicted(const struct tcb *t, const struct seg *g);
 /* ... then, once its text has been stored, instead of tcp_segment_arrives(). */
 void tcp_predicted_arrives(struct tcb *t, struct seg *g);
+/* The same of a segment without text or options, that acknowledges something. */
+bool tcp_ack_predicted(const struct tcb *t, const struct seg *g);
+void tcp_predicted_ack_arrives(struct tcb *t, const struct seg *g);
 /* A segment that has all but its number, its text and PSH in common with one that has just been
  * predicted, and can only mean that its text follows; once that is stored, it arrives.  When a run
  * of such segments is over, it ends. */
@@ -768,10 +788,11 @@ RARE void tcp_recover(struct tcb *t, uint32_t delivered); /* RACK says that some
 RARE void tcp_tail_lost(struct tcb *t); /* ... that a tail loss probe has repaired */
 
 /* ---- tcp_short.c ---- */
-/* An ACK, predicted, of all that is in flight, with nothing to it; false: nothing has happened. */
+/* An ACK, predicted, of all that is in flight, with nothing to it, and its window; false: nothing
+ * has happened. */
 bool tcp_short_ack(struct tcb *t, const struct seg *g);
 
-/* tcp_output() where all that is owed is text that goes in one segment, and perhaps an ACK; false:
+/* tcp_output() where all that is owed is text that goes in one segment, or an ACK, or both; false:
  * nothing has happened. */
 bool tcp_short_output(struct tcb *t, struct tcp_frames *out);
 
@@ -1060,7 +1081,12 @@ uint16_t tcp_uto_field(estab_dur d); /* rounded up; as long as can be, if it is 
 estab_dur tcp_uto_dur(uint16_t field);
 
 /* ---- tcp_timeout.c ---- */
-void tcp_arm(struct tcb *t, enum tcp_timer which, estab_time at);
+static inline void tcp_arm(struct tcb *t, enum tcp_timer which, estab_time at)
+{
+    t->w->due[which] = at;
+    if (!t->node.armed || wheel_due(&t->node) > at)
+        wheel_add(&t->layer->wheel, t->slot, at);
+}
 void tcp_cancel(struct tcb *t, enum tcp_timer which);
 void tcp_idle_arm(struct tcb *t); /* keepalive or FIN-WAIT-2 */
 int tcp_expire(struct tcp_layer *l);

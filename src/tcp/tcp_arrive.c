@@ -374,8 +374,8 @@ bool tcp_predicted(const struct tcb *t, const struct seg *g)
 
     return t->state == ESTAB_ESTABLISHED && (g->flags & ~(SEG_PSH | ace)) == SEG_ACK &&
            seq_eq(g->seq, t->rcv.nxt) && seq_le(t->snd.una, g->ack) && seq_le(g->ack, t->snd.nxt) &&
-           t->w && !t->w->ahead && !t->w->fin_ahead && g->len > 0 && g->len <= tcp_rcv_wnd(t) &&
-           g->wnd > 0 && t->snd.wnd > 0 && !t->orphan && !t->rd_shut &&
+           (!t->w || (!t->w->ahead && !t->w->fin_ahead)) && g->len > 0 &&
+           g->len <= tcp_rcv_wnd(t) && g->wnd > 0 && t->snd.wnd > 0 && !t->orphan && !t->rd_shut &&
            (g->opt.has & ~OPT_TS) == 0 && !g->route &&
            (!t->ts_ok || ((g->opt.has & OPT_TS) && (int32_t)(g->opt.ts_val - t->ts_recent) >= 0));
 }
@@ -401,9 +401,10 @@ void tcp_predicted_arrives(struct tcb *t, struct seg *g)
         tcp_ecn_feedback(t, g);
     if (news) {
         t->w->unanswered = 0;
-        if (!tcp_short_ack(t, g))
+        if (!tcp_short_ack(t, g)) {
             tcp_ack_advance(t, g);
-        tcp_window_update(t, g);
+            tcp_window_update(t, g);
+        }
     } else {
         t->snd.wl1 = g->seq;
         t->snd.wl2 = g->ack;
@@ -415,6 +416,30 @@ void tcp_predicted_arrives(struct tcb *t, struct seg *g)
     if (news && tcp_wants(t))
         tcp_owe(t);
     predicted_end(t);
+}
+
+/* ... or that something sent has arrived. */
+bool tcp_ack_predicted(const struct tcb *t, const struct seg *g)
+{
+    return t->state == ESTAB_ESTABLISHED && g->flags == SEG_ACK && g->len == 0 && t->w &&
+           seq_eq(g->seq, t->rcv.nxt) && seq_lt(t->snd.una, g->ack) && seq_le(g->ack, t->snd.nxt) &&
+           g->wnd > 0 && t->snd.wnd > 0 && !t->ecn_acc && !t->fin_sent && !t->orphan &&
+           (g->opt.has & ~OPT_TS) == 0 && !g->route &&
+           (!t->ts_ok || ((g->opt.has & OPT_TS) && (int32_t)(g->opt.ts_val - t->ts_recent) >= 0));
+}
+
+void tcp_predicted_ack_arrives(struct tcb *t, const struct seg *g)
+{
+    t->segs_in += g->nsegs;
+    t->keep_probes = 0;
+    remember_ts(t, g);
+    t->w->unanswered = 0;
+    if (!tcp_short_ack(t, g)) {
+        tcp_ack_advance(t, g);
+        tcp_window_update(t, g);
+    }
+    tcp_idle_arm(t);
+    tcp_settle(t);
 }
 
 bool tcp_predicted_more(const struct tcb *t, const struct seg *g)

@@ -70,8 +70,10 @@ uint32_t tcp_demux_look(struct tcp_layer *l, const struct tcp_tuple *k)
 {
     uint32_t ref = find_at(l, k, tcp_demux_tag(l, k));
 
-    if (ref != HASH_NONE && TCP_REF_KIND(ref) == TCP_REF_TCB)
+    if (ref != HASH_NONE && TCP_REF_KIND(ref) == TCP_REF_TCB) {
         l->hot = TCP_REF_SLOT(ref);
+        tcb_warm(tcb_at(l, l->hot));
+    }
     return ref;
 }
 

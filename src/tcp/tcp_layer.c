@@ -184,14 +184,12 @@ void tcp_set_cc(struct tcb *t, const struct cc_ops *cc)
     tcp_pace_settle(t);
 }
 
-bool tcb_work(struct tcb *t)
+bool tcb_work_new(struct tcb *t)
 {
     struct tcp_layer *l = t->layer;
     struct tcp_work *w;
     uint32_t slot;
 
-    if (t->w)
-        return true;
     slot = slab_get(&l->works);
     if (slot == SLAB_NONE)
         return false;
@@ -232,8 +230,8 @@ static bool at_rest(const struct tcb *t)
     default:
         return false;
     }
-    return seq_eq(t->snd.una, t->snd.nxt) && !w->ahead && !w->recovering && !w->rto_recovering &&
-           !w->fin_ahead && !w->ecn_wait && w->due[TCP_T_DELACK] == ESTAB_NEVER &&
+    return w->due[TCP_T_DELACK] == ESTAB_NEVER && seq_eq(t->snd.una, t->snd.nxt) && !w->ahead &&
+           !w->recovering && !w->rto_recovering && !w->fin_ahead && !w->ecn_wait &&
            w->due[TCP_T_PERSIST] == ESTAB_NEVER && !t->in_send && !t->in_stalled &&
            !(t->fin_queued && !t->fin_sent);
 }
@@ -296,7 +294,8 @@ void tcp_owe(struct tcb *t)
     if (t->in_send || t->in_stalled || t->dead)
         return;
     t->in_send = true;
-    slot_push(&t->layer->tcbs, &p->send, t->slot, SEND_LINK);
+    if (!slot_push_alone(&p->send, t->slot, &t->send))
+        slot_push(&t->layer->tcbs, &p->send, t->slot, SEND_LINK);
 }
 
 void tcp_unlist(struct tcb *t)

@@ -90,6 +90,18 @@ static void reply_pull(struct tcp_layer *l, uint8_t port, struct tcp_frames *out
 
 /* ---- whose turn it is ---- */
 
+/* A message has gone, and there is nothing else. */
+static void message_over(struct tcp_port *p, struct tcb *t)
+{
+    p->burst = 0;
+    t->in_send = false;
+    if (!slot_del_alone(&p->send))
+        slot_del(&t->layer->tcbs, &p->send, t->slot, SEND_LINK);
+    if (t->w && t->w->snd.len == 0)
+        tcb_rest(t);
+    tcp_why_note(t);
+}
+
 /* Off the send list; a connection that only owed an RST ends here. */
 static void turn_over(struct tcp_port *p, struct tcb *t)
 {
@@ -141,17 +153,21 @@ static void tcb_pull(struct tcp_layer *l, uint8_t port, struct tcp_frames *out)
 
     while (out->n < out->room && p->send.head != SLAB_NONE) {
         struct tcb *t = tcb_at(l, p->send.head);
-        uint8_t hop[16];
-        enum ip_ready ready =
-            ip_path_ready(l->ip, &t->path, tcp_first_hop(tcp_route(t), t->peer, hop));
         uint32_t before = out->n;
-        bool sent;
+        bool plain = ip_path_is_plain(l->ip, &t->path), sent;
+        enum ip_ready ready;
+        uint8_t hop[16];
 
+        if (plain && tcp_short_output(t, out)) {
+            message_over(p, t);
+            continue;
+        }
+        ready = ip_path_ready(l->ip, &t->path, tcp_first_hop(tcp_route(t), t->peer, hop));
         if (ready == IP_WAIT) {
             stall(l, p, t);
             continue;
         }
-        sent = tcp_short_output(t, out) || tcp_output(t, out);
+        sent = (!plain && tcp_short_output(t, out)) || tcp_output(t, out);
         p->burst += out->n - before;
         if (!sent || !tcp_wants(t))
             turn_over(p, t);
@@ -167,7 +183,7 @@ static void tcb_pull(struct tcp_layer *l, uint8_t port, struct tcp_frames *out)
     }
 }
 
-static void answer_pull(struct tcp_layer *l, uint8_t port, struct tcp_frames *out)
+static RARE void answer_pull(struct tcp_layer *l, uint8_t port, struct tcp_frames *out)
 {
     if (l->ports[port].reply_head != l->ports[port].reply_tail)
         reply_pull(l, port, out);
@@ -196,6 +212,7 @@ void tcp_pull(struct tcp_layer *l, uint8_t port, struct tcp_frames *out)
         pull[p->turn](l, port, out);
         return;
     }
-    answer_pull(l, port, out);
+    if (p->reply_head != p->reply_tail || synq_has_output(l, port))
+        answer_pull(l, port, out);
     tcb_pull(l, port, out);
 }

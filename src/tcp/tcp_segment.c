@@ -12,7 +12,7 @@ static void begin(struct tcb *t, struct seg_out *o, seq_t seq, uint8_t flags)
     o->hop_limit = t->hop_limit;
     o->tos = t->tos;
     o->route = tcp_route(t);
-    o->sock = t->layer->env->trace ? tcb_handle(t) : 0;
+    o->sock = tcp_traced(t->layer) ? tcb_handle(t) : 0;
     o->state = t->state;
     o->wscale = t->rcv_wscale;
     o->rule = RULE_NONE;

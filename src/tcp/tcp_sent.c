@@ -356,7 +356,10 @@ void sent_ack(struct sent *s, struct ring_pool *p, seq_t ack, struct sent_news *
         s->head = (uint16_t)((s->head + 1u) & (s->cap - 1u));
         s->n--;
     }
-    if (s->n == 0 && s->v != s->own)
+    if (s->n > 0)
+        return;
+    s->head = 0; /* the first record is warm */
+    if (s->v != s->own)
         sent_clear(s, p, s->lo);
 }
 

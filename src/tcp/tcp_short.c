@@ -53,8 +53,7 @@ bool tcp_short_ack(struct tcb *t, const struct seg *g)
         return false;
     if (t->sack_ok)
         rack_all(t, sent_run(&w->sent, 0));
-    w->sent.head = (uint16_t)((w->sent.head + 1u) & (w->sent.cap - 1u));
-    w->sent.n = 0;
+    w->sent.head = w->sent.n = 0;
     w->sent.lo = g->ack;
     (void)tcp_rtt_of_ack(t, g);
     ring_drop(&w->snd, &t->layer->pool, acked, false);
@@ -76,15 +75,24 @@ bool tcp_short_ack(struct tcb *t, const struct seg *g)
         tcp_buffer_acked(t);
         (void)tcp_raise_room(t);
     }
+    if (seq_lt(t->snd.wl1, g->seq) || (seq_eq(t->snd.wl1, g->seq) && seq_le(t->snd.wl2, g->ack))) {
+        t->snd.wl1 = g->seq;
+        t->snd.wl2 = g->ack;
+        t->snd.wnd = tcp_seg_wnd(t, g);
+        if (t->snd.wnd > t->snd.wnd_max)
+            t->snd.wnd_max = t->snd.wnd;
+    }
     return true;
 }
 
 /* ---- text that is one segment ---- */
 
-static bool owes_nothing_else(const struct tcp_owed *o)
+static bool owes_nothing_else(struct tcp_owed o)
 {
-    return !o->probe && !o->keepalive && !o->syn && !o->rst && !o->tail && !o->before && !o->uto &&
-           o->dup_acks == 0;
+    static const struct tcp_owed nothing;
+
+    o.ack_now = false;
+    return memcmp(&o, &nothing, sizeof o) == 0;
 }
 
 static bool is_plain_conversation(const struct tcb *t)
@@ -126,60 +134,80 @@ static bool is_work_plain(const struct tcp_work *w)
 /* The pseudo header's sum, words in the order of the machine's arithmetic. */
 static uint64_t pseudo_words(const uint8_t *a, const uint8_t *b, uint32_t len)
 {
-    uint64_t sum = IPPROTO_TCP_ + len;
+    uint64_t sum = (uint64_t)IPPROTO_TCP_ + len + be32_at(a + 12) + be32_at(b + 12);
 
-    for (uint32_t i = ip_is4(b) ? 12 : 0; i < 16; i += 4)
+    if (ip_is4(b))
+        return sum;
+    for (uint32_t i = 0; i < 12; i += 4)
         sum += (uint64_t)be32_at(a + i) + be32_at(b + i);
     return sum;
 }
 
-/* tcp_emit() of such a segment, summed as it is written: that and what follows from knowing all of
- * its members is a third of what it costs. */
-static void emit_text(struct tcb *t, seq_t seq, const struct estab_iov *text, uint16_t wnd,
-                      struct tcp_frames *out)
+static void ip_header(const struct tcb *t, uint32_t tcp_len, uint8_t *hdr)
 {
+    struct ip_layer *l = t->layer->ip;
+    const uint8_t *src = ip_local(l, t->path.local);
+
+    if (l->ports[t->path.port].caps.medium == ESTAB_MEDIUM_IP && ip_is4(t->peer)) {
+        ip4_emit_plain(src + 12, t->peer + 12, IPPROTO_TCP_, t->tos,
+                       t->hop_limit ? t->hop_limit : l->hop_limit, tcp_len, hdr);
+    } else {
+        const struct ip_send how = {
+            .proto = IPPROTO_TCP_, .tos = t->tos, .hop_limit = t->hop_limit};
+
+        ip_emit(l, &t->path, t->peer, &how, tcp_len, hdr);
+    }
+}
+
+/* tcp_emit() of such a segment, summed as it is written; text->len 0: a bare ACK. */
+static void emit(struct tcb *t, seq_t seq, const struct estab_iov *text, uint16_t wnd,
+                 struct tcp_frames *out)
+{
+    uint8_t flags = text->len > 0 ? SEG_ACK | SEG_PSH : SEG_ACK;
     struct tcp_layer *l = t->layer;
-    const struct estab_port_caps *caps = &l->ip->ports[t->path.port].caps;
-    const struct ip_send how = {.proto = IPPROTO_TCP_, .tos = t->tos, .hop_limit = t->hop_limit};
     struct estab_frame *f = &out->f[out->n];
     uint8_t *hdr = out->hdrs[out->n].b;
     uint32_t ip_len = ip_emit_len(l->ip, &t->path, t->peer);
     uint32_t hdr_len = t->ts_ok ? TCP_HDR_LEN + TCP_TS_LEN : TCP_HDR_LEN;
     uint32_t tcp_len = hdr_len + (uint32_t)text->len;
-    uint32_t word[8] = {(uint32_t)t->lport << 16 | t->pport, seq.n, t->rcv.nxt.n,
-                        hdr_len << 26 | (uint32_t)(SEG_ACK | SEG_PSH) << 16 | wnd, 0};
+    uint32_t ports = (uint32_t)t->lport << 16 | t->pport;
+    uint32_t fourth = hdr_len << 26 | (uint32_t)flags << 16 | wnd;
     uint8_t *tcp = hdr + ip_len;
     uint64_t sum = pseudo_words(ip_local(l->ip, t->path.local), t->peer, tcp_len);
+    uint64_t words = (uint64_t)ports + seq.n + t->rcv.nxt.n + fourth;
     uint16_t folded;
 
-    if (t->ts_ok) {
-        word[5] = TCP_TS_WORD;
-        word[6] = tcp_ts_now(l) + t->ts_offset;
-        word[7] = t->ts_recent;
-    }
-    ip_emit(l->ip, &t->path, t->peer, &how, tcp_len, hdr);
+    ip_header(t, tcp_len, hdr);
+    be32_put(tcp, ports);
+    be32_put(tcp + 4, seq.n);
+    be32_put(tcp + 8, t->rcv.nxt.n);
+    be32_put(tcp + 12, fourth);
+    f->iov[0] = (struct estab_iov){hdr, ip_len + hdr_len};
+    f->iov[1] = *text;
+    f->niov = text->len > 0 ? 2 : 1;
     f->off = (struct estab_offload){0};
-    if (caps->tx_csum) {
+    out->n++;
+    if (t->ts_ok) {
+        uint32_t ts_val = tcp_ts_now(l) + t->ts_offset;
+
+        be32_put(tcp + TCP_HDR_LEN, TCP_TS_WORD);
+        be32_put(tcp + 24, ts_val);
+        be32_put(tcp + 28, t->ts_recent);
+        words += (uint64_t)TCP_TS_WORD + ts_val + t->ts_recent;
+    }
+    if (l->ip->ports[t->path.port].caps.tx_csum) {
         f->off.flags = ESTAB_OFF_NEEDS_CSUM;
         f->off.csum_start = (uint16_t)ip_len;
         f->off.csum_offset = 16;
-        word[4] = (uint32_t)csum_fold(sum) << 16;
-    } else {
-        for (size_t i = 0; i < hdr_len / 4; i++)
-            sum += word[i];
-        folded = csum_fold(csum_add(0, text->base, text->len));
-        sum += be16_at((const uint8_t *)&folded);
-        word[4] = (uint32_t)(uint16_t)~csum_fold(sum) << 16;
+        be32_put(tcp + 16, (uint32_t)csum_fold(sum) << 16);
+        return;
     }
-    for (size_t i = 0; i < hdr_len / 4; i++)
-        be32_put(tcp + 4 * i, word[i]);
-    f->iov[0] = (struct estab_iov){hdr, ip_len + hdr_len};
-    f->iov[1] = *text;
-    f->niov = 2;
-    out->n++;
+    folded = csum_fold(csum_add(0, text->base, text->len));
+    sum += words + be16_at((const uint8_t *)&folded);
+    be32_put(tcp + 16, (uint32_t)(uint16_t)~csum_fold(sum) << 16);
 }
 
-static RARE void trace_text(struct tcb *t, seq_t seq, uint32_t n, uint16_t wnd)
+static RARE void trace_out(struct tcb *t, seq_t seq, uint32_t n, uint16_t wnd)
 {
     struct seg_out o = {.path = &t->path,
                         .peer = t->peer,
@@ -187,7 +215,7 @@ static RARE void trace_text(struct tcb *t, seq_t seq, uint32_t n, uint16_t wnd)
                               .dport = t->pport,
                               .seq = seq,
                               .ack = t->rcv.nxt,
-                              .flags = SEG_ACK | SEG_PSH,
+                              .flags = n > 0 ? SEG_ACK | SEG_PSH : SEG_ACK,
                               .wnd = wnd},
                         .text_len = n,
                         .sock = tcb_handle(t),
@@ -197,20 +225,35 @@ static RARE void trace_text(struct tcb *t, seq_t seq, uint32_t n, uint16_t wnd)
     tcp_trace_out(t->layer, &o);
 }
 
-bool tcp_short_output(struct tcb *t, struct tcp_frames *out)
+/* Every segment acknowledges all, and announces the window. */
+static void send_segment(struct tcb *t, seq_t seq, const struct estab_iov *text,
+                         struct tcp_frames *out)
+{
+    uint16_t wnd = tcp_window_field(t, false);
+
+    t->owed.ack_now = false;
+    t->ecn_owed = 0;
+    t->rcv.acked = t->rcv.nxt;
+    t->segs_out++;
+    if (t->w)
+        t->w->due[TCP_T_DELACK] = ESTAB_NEVER;
+    emit(t, seq, text, wnd, out);
+    if (tcp_traced(t->layer))
+        trace_out(t, seq, (uint32_t)text->len, wnd);
+}
+
+static bool short_text(struct tcb *t, struct tcp_frames *out)
 {
     struct tcp_work *w = t->w;
     const struct run_rate none = {0};
-    struct estab_iov text[3];
+    struct estab_iov text;
     seq_t seq = t->snd.nxt;
-    uint16_t wnd;
-    uint32_t n;
+    uint32_t n = whole_text(t);
 
-    if (!is_plain_conversation(t) || !w || !owes_nothing_else(&t->owed) || !is_work_plain(w) ||
-        tcp_cc(t)->on_delivered || t->layer->long_way)
+    if (n == 0 || tcp_cc(t)->on_delivered)
         return false;
-    n = whole_text(t);
-    if (n == 0 || ring_peek(&w->snd, w->snd.len - n, n, text) != 1)
+    text = (struct estab_iov){ring_run(&w->snd, w->snd.len - n, n), n};
+    if (!text.base)
         return false;
     w->cwnd_limited = w->sws_override = false;
     w->stopped = ESTAB_WHY_NOTHING;
@@ -222,18 +265,33 @@ bool tcp_short_output(struct tcb *t, struct tcp_frames *out)
     w->small_end = t->snd.nxt;
     sent_push(&w->sent, &t->layer->pool, t->snd.nxt, tcp_us(t->layer),
               w->rate.limited ? RUN_LIMITED : 0, &none);
-    w->due[TCP_T_SWS] = w->due[TCP_T_DELACK] = ESTAB_NEVER;
+    w->due[TCP_T_SWS] = ESTAB_NEVER;
     tcp_rexmt_arm(t, false);
     if (t->sack_ok)
         tcp_tlp_arm(t);
     t->sent_ms = ms_of(t->layer->env->now);
-    wnd = tcp_window_field(t, false);
-    t->owed.ack_now = false;
-    t->ecn_owed = 0;
-    t->rcv.acked = t->rcv.nxt;
-    t->segs_out++;
-    emit_text(t, seq, text, wnd, out);
-    if (tcp_traced(t->layer))
-        trace_text(t, seq, n, wnd);
+    send_segment(t, seq, &text, out);
     return true;
+}
+
+static bool short_ack(struct tcb *t, struct tcp_frames *out)
+{
+    const struct estab_iov none = {NULL, 0};
+
+    if (!t->owed.ack_now || seq_diff(t->snd.nxt, t->snd.una) > t->snd.wnd)
+        return false;
+    send_segment(t, t->snd.nxt, &none, out);
+    return true;
+}
+
+bool tcp_short_output(struct tcb *t, struct tcp_frames *out)
+{
+    const struct tcp_work *w = t->w;
+
+    if (!is_plain_conversation(t) || !owes_nothing_else(t->owed) || (w && !is_work_plain(w)) ||
+        t->layer->long_way)
+        return false;
+    if (!w || w->snd.len == seq_diff(t->snd.nxt, t->snd.una))
+        return short_ack(t, out);
+    return short_text(t, out);
 }

@@ -82,8 +82,17 @@ int tcp_sums_write(struct tcb *t, const uint8_t *from, uint32_t n)
 {
     struct ring_pool *pool = &t->layer->pool;
     struct ring *q = &t->w->snd;
-    struct tcp_sums *s = sums_for(t, n);
+    struct tcp_sums *s;
+    uint8_t *to = NULL;
 
+    if (!t->w->sums && n < tcp_eff_mss(t)) /* as sums_for() would find */
+        to = ring_room(q, pool, n);
+    if (to) {
+        memcpy(to, from, n);
+        ring_extend(q, n);
+        return 0;
+    }
+    s = sums_for(t, n);
     if (ring_reserve(q, pool, n) != 0)
         return ESTAB_E_NOMEM;
     while (n > 0) {

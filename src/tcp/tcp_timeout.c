@@ -6,13 +6,6 @@
  * an ACK that restarts the retransmission timer costs no wheel operation. */
 #include "tcp/tcp.h"
 
-void tcp_arm(struct tcb *t, enum tcp_timer which, estab_time at)
-{
-    t->w->due[which] = at;
-    if (!t->node.armed || wheel_due(&t->node) > at)
-        wheel_add(&t->layer->wheel, t->slot, at);
-}
-
 void tcp_cancel(struct tcb *t, enum tcp_timer which)
 {
     if (t->w)

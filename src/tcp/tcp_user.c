@@ -187,7 +187,7 @@ ptrdiff_t tcp_send(struct tcb *t, const struct estab_iov *iov, size_t niov, uint
     }
     room = send_room(t);
     n = room ? enqueue(t, iov, niov, room) : ESTAB_E_AGAIN;
-    if (n < 0 || (size_t)n < wanted || !tcp_has_room(t))
+    if (n < 0 || (size_t)n < wanted || (t->has_extra ? !tcp_has_room(t) : n == (ptrdiff_t)room))
         t->want_out = true;
     if (n == ESTAB_E_NOMEM)
         tcp_no_memory(t);
@@ -203,8 +203,9 @@ ptrdiff_t tcp_send(struct tcb *t, const struct estab_iov *iov, size_t niov, uint
             tcp_fastopen_go(t);
         else if (t->syn_acked || tcp_is_early(t))
             tcp_owe(t);
+    } else {
+        tcb_rest(t);
     }
-    tcb_rest(t);
     tcp_why_note(t);
     return n;
 }
