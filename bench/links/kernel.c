@@ -453,12 +453,12 @@ void kernel_table(const char *figures, double seconds, unsigned conns)
             enter(near);
         }
         listen_at(&site[i]);
-        e[i] = measure(&site[i], seconds);
-        if (i == 0) {
-            scales = scaling(&site[i], seconds);
+        if (i == 0) { /* before there are as many TIME-WAITs as may be */
             idle_and_time_wait(&site[i], conns, &m);
             half_open(conns < 2000 ? conns : 2000, &m);
+            scales = scaling(&site[i], seconds);
         }
+        e[i] = measure(&site[i], seconds);
         stop_listening(&site[i]);
     }
     kill(far, SIGKILL);
