@@ -4,7 +4,12 @@
  * A turn: hand out what is ready; wait for a frame, a deadline or a watched descriptor; take frames
  * in; run the timers; hand out again.  Nothing starves: in one turn each link gives at most
  * LINK_BATCH frames and takes at most OUT_BATCHES batches, and a turn that left something does not
- * wait.  Waits end a nanosecond late rather than early, so that nothing is polled until it is due.
+ * wait.  Waits end late rather than early, so that nothing is polled until it is due.
+ *
+ * The time to wait is a timer of its own in the epoll set, and not an argument of each wait: a
+ * deadline is mostly that of the wait before, or a later one, and a timer that goes off too early
+ * once costs less than one that is set and taken back around each frame (0.35 of 8.1 us for an
+ * exchange of 64 octets).
  *
  * The stack must live in the loop's time, the monotonic clock (estab_host_env). */
 #include "link.h"
@@ -13,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -20,6 +26,7 @@ enum {
     OUT_BATCHES = 8,
     EVENTS = 16,
     WATCHED = INT32_MAX, /* epoll's data for what is no link: links have their index */
+    TIMER = INT32_MAX - 1,
 };
 
 struct looped {
@@ -31,12 +38,20 @@ struct looped {
 struct estab_loop {
     estab_stack *stack;
     struct estab_env clock;
-    int epoll;
-    bool busy;    /* the stack had more to hand out than one flush takes */
-    bool watches; /* descriptors that are no links */
+    int epoll, timer;
+    estab_time rings; /* when the timer goes off, ESTAB_NEVER, or 0: it has */
+    bool busy;        /* the stack had more to hand out than one flush takes */
+    bool watches;     /* descriptors that are no links */
     struct looped *links;
     uint32_t nlinks;
 };
+
+static int watch(estab_loop *l, int fd, uint32_t what)
+{
+    struct epoll_event e = {.events = EPOLLIN, .data.u32 = what};
+
+    return epoll_ctl(l->epoll, EPOLL_CTL_ADD, fd, &e);
+}
 
 int estab_loop_new(estab_loop **out, estab_stack *s, char *err)
 {
@@ -44,14 +59,16 @@ int estab_loop_new(estab_loop **out, estab_stack *s, char *err)
 
     if (!l)
         return link_say(err, "loop: out of memory");
+    l->stack = s;
+    l->rings = ESTAB_NEVER;
+    estab_host_env(&l->clock);
     l->epoll = epoll_create1(EPOLL_CLOEXEC);
-    if (l->epoll < 0) {
-        link_say(err, "loop: epoll_create1: %s", strerror(errno));
-        free(l);
+    l->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+    if (l->epoll < 0 || l->timer < 0 || watch(l, l->timer, TIMER)) {
+        link_say(err, "loop: an epoll set with a timer: %s", strerror(errno));
+        estab_loop_free(l);
         return -1;
     }
-    l->stack = s;
-    estab_host_env(&l->clock);
     *out = l;
     return 0;
 }
@@ -62,16 +79,12 @@ void estab_loop_free(estab_loop *l)
         return;
     for (uint32_t i = 0; i < l->nlinks; i++)
         estab_link_close(l->links[i].link);
-    close(l->epoll);
+    if (l->timer >= 0)
+        close(l->timer);
+    if (l->epoll >= 0)
+        close(l->epoll);
     free(l->links);
     free(l);
-}
-
-static int watch(estab_loop *l, int fd, uint32_t what)
-{
-    struct epoll_event e = {.events = EPOLLIN, .data.u32 = what};
-
-    return epoll_ctl(l->epoll, EPOLL_CTL_ADD, fd, &e);
 }
 
 int estab_loop_watch_fd(estab_loop *l, int fd)
@@ -175,17 +188,45 @@ static estab_dur until_due(const estab_loop *l, estab_time now, estab_dur max_wa
     return due == ESTAB_NEVER || due - now > max_wait ? max_wait : due - now;
 }
 
-/* A day is as long as any wait need be, and fits every type.  Linux before 5.11 has no
- * epoll_pwait2: there the wait is rounded up to a millisecond. */
-static int wait_for(int epoll, struct epoll_event *e, estab_dur wait)
+static void set_timer(estab_loop *l, estab_time at)
 {
-    estab_dur most = wait < ESTAB_S(86400) ? wait : ESTAB_S(86400);
-    struct timespec t = {(time_t)(most / ESTAB_S(1)), (long)(most % ESTAB_S(1))};
-    bool forever = wait == ESTAB_NEVER;
-    int n = epoll_pwait2(epoll, e, EVENTS, forever ? NULL : &t, NULL);
+    struct itimerspec t = {0};
 
-    if (n < 0 && errno == ENOSYS)
-        n = epoll_wait(epoll, e, EVENTS, forever ? -1 : (int)((most + 999999) / 1000000));
+    if (at != ESTAB_NEVER)
+        t.it_value = (struct timespec){(time_t)(at / ESTAB_S(1)), (long)(at % ESTAB_S(1))};
+    timerfd_settime(l->timer, TFD_TIMER_ABSTIME, &t, NULL);
+    l->rings = at;
+}
+
+/* What there is, or comes at all, but for the timer's going off. */
+static int sleep_on(estab_loop *l, struct epoll_event *e, bool forever)
+{
+    int n = epoll_wait(l->epoll, e, EVENTS, forever ? -1 : 0);
+
+    for (int i = 0; i < n; i++) {
+        if (e[i].data.u32 == TIMER) {
+            l->rings = 0;
+            e[i] = e[--n];
+        }
+    }
+    return n;
+}
+
+/* A day is as long as any wait need be, and fits every type. */
+static int wait_for(estab_loop *l, struct epoll_event *e, estab_time now, estab_dur wait)
+{
+    estab_time until = wait == ESTAB_NEVER     ? ESTAB_NEVER
+                       : wait < ESTAB_S(86400) ? now + wait
+                                               : now + ESTAB_S(86400);
+    int n;
+
+    if (wait == 0)
+        return sleep_on(l, e, false);
+    do {
+        if (until < l->rings || l->rings == 0)
+            set_timer(l, until);
+        n = sleep_on(l, e, true);
+    } while (n == 0 && l->clock.now(l->clock.ctx) < until);
     return n;
 }
 
@@ -220,7 +261,7 @@ static bool look(estab_loop *l, estab_time now, estab_dur wait)
     enum { LOOKS = 16 };
     estab_dur busy = busy_time(l);
     estab_time until = now + (wait < busy ? wait : busy);
-    struct epoll_event e;
+    struct epoll_event e[EVENTS];
     unsigned looks = 0;
     bool came = false;
 
@@ -232,7 +273,7 @@ static bool look(estab_loop *l, estab_time now, estab_dur wait)
             return came;
         if (++looks % LOOKS == 0) {
             now = l->clock.now(l->clock.ctx);
-            if (l->watches && epoll_wait(l->epoll, &e, 1, 0) != 0)
+            if (l->watches && sleep_on(l, e, false) != 0)
                 return false;
         }
     }
@@ -255,7 +296,7 @@ static int await(estab_loop *l, struct epoll_event *e, estab_dur max_wait)
         then = l->clock.now(l->clock.ctx);
         max_wait = came || max_wait <= then - now ? 0 : max_wait - (then - now);
     }
-    return wait_for(l->epoll, e, max_wait ? until_due(l, then, max_wait) : 0);
+    return wait_for(l, e, then, max_wait ? until_due(l, then, max_wait) : 0);
 }
 
 /* A link that is looked at has been, and is not told that anyone sleeps. */

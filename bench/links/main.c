@@ -5,7 +5,7 @@
  *   estab-bench-links [--quick] [FIGURES]          every table; "name value" lines are added to
  *                                                  FIGURES
  *   estab-bench-links [--quick] kernel [FIGURES]   the kernel beside the stacks of estab-bench
- *   estab-bench-links once out|in|bare-out|bare-in|short|shm|stations
+ *   estab-bench-links once out|in|bare-out|bare-in|short|rr|shm|stations
  *
  * Whoever is compared takes turns in one run; a figure is the median of RUNS.  What shares one core
  * has it alone, by a real-time priority. */
@@ -501,6 +501,8 @@ int main(int argc, char **argv)
         shared_memory();
     else if (one && strcmp(argv[2], "stations") == 0)
         stations();
+    else if (one && strcmp(argv[2], "rr") == 0)
+        exchanges(false, 0);
     else if (one)
         return once(argv[2]);
     if (one)
