@@ -53,24 +53,36 @@ void tcp_rexmt_arm(struct tcb *t, bool restart)
         arm_in(t, TCP_T_REXMT, rto_now(t));
 }
 
-/* RFC 6298 section 3 (Karn): an octet sent once is timed; else the timestamp's echo, where there is
- * one (RFC 7323 section 4). [MUST-18, RFC6298-3-1, RFC6298-3-2, RFC7323-4.1-1, RFC8961-4-2] */
-estab_dur tcp_rtt_of_ack(struct tcb *t, const struct seg *g)
+/* RFC 6298 section 3 (Karn): an octet sent once is timed.  Where none is, because something goes
+ * again: what the ACK is of, if all that was sent once; or else the timestamp's echo, where there
+ * is one (RFC 7323 section 4), which knows milliseconds only. [MUST-18, RFC6298-3-1, RFC6298-3-2,
+ * RFC7323-4.1-1, RFC8961-4-2] */
+estab_dur tcp_rtt_of_ack(struct tcb *t, const struct seg *g, const struct run *once)
 {
     const estab_dur absurd = ESTAB_S(3600);
+    const struct tcp_rtt_bounds *b = &t->layer->set.rto;
     struct tcp_work *w = t->w;
+    bool coarse = false;
     estab_dur rtt = ESTAB_NEVER;
 
-    if (w->rtt_at != ESTAB_NEVER && seq_le(w->rtt_seq, g->ack)) {
+    if (w->rtt_at != ESTAB_NEVER) {
+        if (!seq_le(w->rtt_seq, g->ack))
+            return ESTAB_NEVER;
         rtt = time_since(w->rtt_at, t->layer->env->now);
         w->rtt_at = ESTAB_NEVER;
-    } else if (w->rtt_at == ESTAB_NEVER && t->ts_ok && (g->opt.has & OPT_TS) && g->opt.ts_ecr) {
+    } else if (once) {
+        rtt = ESTAB_US(tcp_us(t->layer) - once->sent_us);
+    } else if (t->ts_ok && (g->opt.has & OPT_TS) && g->opt.ts_ecr) {
         rtt = ESTAB_MS((uint32_t)(tcp_ts_now(t->layer) + t->ts_offset - g->opt.ts_ecr));
+        coarse = true;
     }
-    if (rtt != ESTAB_NEVER && rtt < absurd) {
-        tcp_rtt_sample(&t->rtt, &t->layer->set.rto, rtt);
-        t->backoff = 0; /* RFC 6298 section 5: a measurement ends it, an ACK alone does not */
-    }
+    if (rtt >= absurd)
+        return ESTAB_NEVER;
+    if (coarse)
+        tcp_rtt_sample_ms(&t->rtt, b, rtt);
+    else
+        tcp_rtt_sample(&t->rtt, b, rtt);
+    t->backoff = 0; /* RFC 6298 section 5: a measurement ends it, an ACK alone does not */
     return rtt;
 }
 
@@ -196,9 +208,11 @@ static void ack_of_nothing_new(struct tcb *t, struct ack *a)
 static void take_sample(struct tcb *t, struct ack *a)
 {
     const struct run *last = &a->news.last;
+    bool once = a->news.any && a->news.first_copies == a->news.delivered;
 
     a->acked = seq_diff(a->g->ack, t->snd.una);
-    a->s = tcp_sample(t, a->acked, seq_diff(t->snd.nxt, t->snd.una), tcp_rtt_of_ack(t, a->g));
+    a->s = tcp_sample(t, a->acked, seq_diff(t->snd.nxt, t->snd.una),
+                      tcp_rtt_of_ack(t, a->g, once ? last : NULL));
     if (a->news.any && !(last->flags & RUN_RESENT))
         a->s.rtt = ESTAB_US(tcp_us(t->layer) - last->sent_us);
     a->marked = tcp_ecn_echoed(t, a->g, &a->s);

@@ -47,6 +47,14 @@ void tcp_rtt_sample(struct tcp_rtt *r, const struct tcp_rtt_bounds *b, estab_dur
     r->rto = (uint32_t)rto;
 }
 
+void tcp_rtt_sample_ms(struct tcp_rtt *r, const struct tcp_rtt_bounds *b, estab_dur rtt)
+{
+    uint32_t least = r->min, most = to_us(rtt + ESTAB_MS(1));
+
+    tcp_rtt_sample(r, b, rtt < ESTAB_MS(1) ? ESTAB_MS(1) : rtt);
+    r->min = least < most ? least : most;
+}
+
 /* [RFC6298-2-5, RFC8961-4-4] */
 estab_dur tcp_rtt_rto(const struct tcp_rtt *r, const struct tcp_rtt_bounds *b, uint32_t shift)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* tcp_rtt.h - the retransmission timeout from round-trip times: RFC 6298 as a value and four
+/* tcp_rtt.h - the retransmission timeout from round-trip times: RFC 6298 as a value and its
  * functions.
  *
  * Kept in microseconds, 16 octets: an idle connection keeps its estimate. */
@@ -20,6 +20,9 @@ struct tcp_rtt_bounds {
 };
 void tcp_rtt_init(struct tcp_rtt *r, const struct tcp_rtt_bounds *b);
 void tcp_rtt_sample(struct tcp_rtt *r, const struct tcp_rtt_bounds *b, estab_dur rtt);
+/* The same of a clock of a millisecond, by which a shorter round trip is none: it is taken for one,
+ * and the least may be as much as one longer. */
+void tcp_rtt_sample_ms(struct tcp_rtt *r, const struct tcp_rtt_bounds *b, estab_dur rtt);
 /* The timeout to arm after `shift` expiries: doubled each time (5.5), bounded (2.5). */
 estab_dur tcp_rtt_rto(const struct tcp_rtt *r, const struct tcp_rtt_bounds *b, uint32_t shift);
 /* The same for a SYN, or a SYN,ACK. */

@@ -53,9 +53,9 @@ bool tcp_short_ack(struct tcb *t, const struct seg *g)
         return false;
     if (t->sack_ok)
         rack_all(t, sent_run(&w->sent, 0));
+    (void)tcp_rtt_of_ack(t, g, sent_run(&w->sent, 0));
     w->sent.head = w->sent.n = 0;
     w->sent.lo = g->ack;
-    (void)tcp_rtt_of_ack(t, g);
     ring_drop(&w->snd, &t->layer->pool, acked, false);
     t->snd.una = g->ack;
     t->octets_acked += acked;

@@ -290,6 +290,36 @@ static void timestamps_measure_retransmissions(void **state)
     assert_in_range(info_of(p).rtt_min, 0, ESTAB_MS(1));
 }
 
+/* A path of 300 us: what goes again is measured by a clock of a millisecond, which says nothing of
+ * how short it is; what goes after it, once, by ours. */
+static void losses_do_not_coarsen_a_short_path(void **state)
+{
+    struct peer *p = *state;
+
+    user_connects(p);
+    (void)gets(p, SEG(.flags = SYN));
+    waits(p, ESTAB_US(300));
+    sends(p, SEG(.flags = SYN | ACK, .ack = 1, .mss = 1000, .sack_ok = true, .ts = true));
+    (void)gets(p, SEG(.flags = ACK, .seq = 1, .ack = 1));
+    p->ts = true;
+    user_sends(p, 1, 100);
+    ignores_all(p);
+    while (!has_got(p))
+        waits(p, ESTAB_US(100));
+    ignores_all(p);
+    waits(p, ESTAB_US(300));
+    sends(p, SEG(.flags = ACK, .seq = 1, .ack = 101));
+    assert_int_equal(info_of(p).rtt_min, ESTAB_US(300));
+    assert_true(info_of(p).retrans > 0);
+    for (uint32_t n = 101; n < 5000; n += 100) {
+        user_sends(p, n, 100);
+        waits(p, ESTAB_US(300));
+        sends(p, SEG(.flags = ACK, .seq = 1, .ack = n + 100));
+    }
+    assert_int_equal(info_of(p).rtt_min, ESTAB_US(300));
+    assert_in_range(info_of(p).srtt, ESTAB_US(300), ESTAB_US(400));
+}
+
 /* After an RTO the loss window is one segment, and it opens again in slow start: all that was in
  * flight goes again, in order. [RFC5681-3.1-6, RFC8961-4-3, MUST-19] */
 static void after_an_rto_everything_goes_again(void **state)
@@ -425,6 +455,7 @@ int main(void)
         PEER_TEST(the_back_off_stays_until_a_measurement),
         PEER_TEST(what_was_sent_twice_is_not_measured),
         PEER_TEST(timestamps_measure_retransmissions),
+        PEER_TEST(losses_do_not_coarsen_a_short_path),
         PEER_TEST(after_an_rto_everything_goes_again),
         PEER_TEST(a_repeated_rto_leaves_ssthresh),
         PEER_TEST(a_syn_is_given_up_after_three_minutes),

@@ -23,6 +23,34 @@ static struct tcp_rtt after(const estab_dur *samples, size_t n)
 }
 #define AFTER(...) after((const estab_dur[]){__VA_ARGS__}, sizeof((estab_dur[]){__VA_ARGS__}) / 8)
 
+/* What a clock of a millisecond calls nothing is less than one; it does not say how much less. */
+static void a_coarse_clock_proves_no_short_path(void **state)
+{
+    struct tcp_rtt r = AFTER(ESTAB_US(300));
+
+    (void)state;
+    for (int i = 0; i < 100; i++)
+        tcp_rtt_sample_ms(&r, &bounds, 0);
+    assert_int_equal(r.min, 300);
+    assert_in_range(r.srtt, 990, 1000);
+    tcp_rtt_init(&r, &bounds);
+    tcp_rtt_sample_ms(&r, &bounds, ESTAB_MS(3));
+    assert_int_equal(r.srtt, 3000);
+    assert_int_equal(r.min, 4000);
+}
+
+/* A path of no time at all, or of a microsecond: there is an estimate, and nothing to divide by 0.
+ */
+static void a_path_of_no_time_has_a_round_trip(void **state)
+{
+    struct tcp_rtt r = AFTER(0, 0, 0);
+
+    (void)state;
+    assert_int_equal(r.srtt, 1);
+    assert_int_equal(r.min, 1);
+    assert_int_equal(tcp_rtt_rto(&r, &bounds, 0), bounds.min);
+}
+
 /* [RFC6298-2-1, RFC8961-4-1] */
 static void before_any_sample_it_is_the_initial_one(void **state)
 {
@@ -131,6 +159,8 @@ static void after_a_lost_syn_data_begins_with_3_s(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_coarse_clock_proves_no_short_path),
+        cmocka_unit_test(a_path_of_no_time_has_a_round_trip),
         cmocka_unit_test(before_any_sample_it_is_the_initial_one),
         cmocka_unit_test(the_first_sample_sets_the_estimate),
         cmocka_unit_test(later_samples_are_weighed),
