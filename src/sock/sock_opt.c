@@ -173,7 +173,13 @@ static int set_extra(struct tcb *t, enum estab_opt opt, uint64_t val)
         x->keepintvl_ms = (uint32_t)val;
         return 0;
     case ESTAB_O_KEEPCNT:
-        x->keepcnt = (uint8_t)val;
+        x->keepcnt = (uint32_t)val;
+        return 0;
+    case ESTAB_O_MAXSEG:
+        x->user_mss = (uint16_t)val;
+        return 0;
+    case ESTAB_O_FASTOPEN:
+        x->fastopen = (uint16_t)val;
         return 0;
     case ESTAB_O_RCVLOWAT:
         x->rcv_lowat = val > t->rcvbuf / 2 ? t->rcvbuf / 2 : (uint32_t)val;
@@ -254,9 +260,11 @@ static int set_option(struct tcb *t, enum estab_opt opt, uint64_t val)
     case ESTAB_O_MAXSEG:
         if (val != 0 && (val < 88 || val > UINT16_MAX))
             return ESTAB_E_INVAL;
-        t->user_mss = (uint16_t)val;
+        err = set_extra(t, opt, val);
+        if (err)
+            return err;
         if (val != 0 && t->mss_max > val)
-            t->mss_max = t->user_mss;
+            t->mss_max = (uint16_t)val;
         if (t->snd_mss > t->mss_max)
             t->snd_mss = t->mss_max;
         return 0;
@@ -265,12 +273,9 @@ static int set_option(struct tcb *t, enum estab_opt opt, uint64_t val)
     case ESTAB_O_USER_TIMEOUT:
         ms = UINT32_MAX;
         err = val == ESTAB_NEVER ? 0 : set_ms(&ms, val);
-        if (!err)
-            tcp_uto_set(t, ms);
-        return err;
+        return err ? err : tcp_uto_set(t, ms);
     case ESTAB_O_ADV_USER_TIMEOUT:
-        tcp_uto_advertise(t, val ? tcp_uto_field(val) : 0);
-        return 0;
+        return tcp_uto_advertise(t, val ? tcp_uto_field(val) : 0);
     case ESTAB_O_ECN:
         if (val > ESTAB_ECN_ACCURATE || (t->state != ESTAB_CLOSED && t->state != ESTAB_LISTEN))
             return ESTAB_E_INVAL;
@@ -281,8 +286,7 @@ static int set_option(struct tcb *t, enum estab_opt opt, uint64_t val)
     case ESTAB_O_FASTOPEN:
         if (val > UINT16_MAX || (t->state != ESTAB_CLOSED && t->state != ESTAB_LISTEN))
             return ESTAB_E_INVAL;
-        t->fastopen = (uint16_t)val;
-        return 0;
+        return set_extra(t, opt, val);
     case ESTAB_O_SNDBUF:
     case ESTAB_O_RCVBUF:
     case ESTAB_O_HOP_LIMIT:
@@ -330,16 +334,16 @@ static int get_option(const estab_stack *s, struct tcb *t, enum estab_opt opt, u
         *val = tcp_keepcnt(t);
         return 0;
     case ESTAB_O_MAXSEG:
-        *val = t->user_mss;
+        *val = tcp_extra(t)->user_mss;
         return 0;
     case ESTAB_O_LINGER:
         *val = tcp_linger_ms(t) == UINT32_MAX ? ESTAB_NEVER : ESTAB_MS(tcp_linger_ms(t));
         return 0;
     case ESTAB_O_USER_TIMEOUT:
-        *val = t->user_timeout_ms == UINT32_MAX ? ESTAB_NEVER : tcp_user_timeout(t);
+        *val = tcp_extra(t)->user_timeout_ms == UINT32_MAX ? ESTAB_NEVER : tcp_user_timeout(t);
         return 0;
     case ESTAB_O_ADV_USER_TIMEOUT:
-        *val = tcp_uto_dur(t->adv_uto);
+        *val = tcp_uto_dur(tcp_extra(t)->adv_uto);
         return 0;
     case ESTAB_O_ECN:
         *val = t->ecn;
@@ -348,7 +352,7 @@ static int get_option(const estab_stack *s, struct tcb *t, enum estab_opt opt, u
         *val = tcp_extra(t)->pacing_rate;
         return 0;
     case ESTAB_O_FASTOPEN:
-        *val = t->fastopen;
+        *val = tcp_extra(t)->fastopen;
         return 0;
     case ESTAB_O_URGENT:
         *val = tcp_urgent(t);

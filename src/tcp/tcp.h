@@ -79,6 +79,8 @@ struct tcp_work {
         uint32_t room, got;
     } lent;
     estab_time due[TCP_TIMERS];
+    seq_t recover;            /* RFC 6582: a recovery lasts until this is acknowledged */
+    seq_t rcv_up;             /* with rcv_urgent */
     seq_t reduced;            /* RFC 3168: SND.NXT when the window was last reduced for a mark */
     uint32_t marks;           /* RFC 9768: segments, as reported, not yet answered */
     seq_t small_end;          /* end of the last segment smaller than the MSS */
@@ -159,12 +161,18 @@ struct tcp_work {
 struct tcp_extra {  /* what few users set; all zero: nothing */
     uint32_t owner; /* the tcb's slot */
     uint32_t rcv_lowat, notsent_lowat;
-    uint32_t defer_ms;     /* ESTAB_O_DEFER_ACCEPT */
-    uint32_t linger_ms;    /* ... and 1 */
-    uint32_t keepintvl_ms; /* 0: TCP_KEEPINTVL_MS */
-    uint8_t keepcnt;       /* 0: TCP_KEEPCNT */
-    uint64_t pacing_rate;  /* octets a second; 0: not set; ESTAB_NEVER: the algorithm's */
+    uint32_t defer_ms;        /* ESTAB_O_DEFER_ACCEPT */
+    uint32_t linger_ms;       /* ... and 1 */
+    uint32_t keepintvl_ms;    /* 0: TCP_KEEPINTVL_MS */
+    uint32_t keepcnt;         /* 0: TCP_KEEPCNT */
+    uint16_t user_mss;        /* ESTAB_O_MAXSEG */
+    uint16_t fastopen;        /* ESTAB_O_FASTOPEN; not inherited */
+    uint16_t adv_uto;         /* RFC 5482's ADV_UTO as on the wire; 0: none */
+    uint16_t peer_uto;        /* ... its REMOTE_UTO; not inherited */
+    uint32_t user_timeout_ms; /* the user's or adopted; 0: the layer's; UINT32_MAX: none */
+    uint64_t pacing_rate;     /* octets a second; 0: not set; ESTAB_NEVER: the algorithm's */
 };
+_Static_assert(sizeof(struct tcp_extra) == 48, "no padding: it is compared as octets");
 #define TCP_KEEPINTVL_MS 75000u
 #define TCP_KEEPCNT      9u
 
@@ -184,8 +192,8 @@ struct tcb {
     /* every segment */
     struct {
         seq_t una, nxt;
-        uint32_t wnd; /* octets, scaled */
-        seq_t wl1, wl2;
+        uint32_t wnd;     /* octets, scaled */
+        seq_t wl1;        /* WL2 is never after UNA, and who is before UNA is not asked */
         uint32_t wnd_max; /* largest seen: RFC 9293 section 3.8.6.2.1, RFC 5961 section 5.2 */
     } snd;
     struct {
@@ -193,15 +201,14 @@ struct tcb {
         seq_t acked;    /* Last.ACK.sent, RFC 7323 section 4.3 */
     } rcv;
     uint32_t ts_recent, ts_offset;
-    uint32_t ts_recent_s; /* seconds: RFC 7323 section 5.5 */
-    uint8_t state;        /* enum estab_tcp_state; written by tcp_enter() only */
+    uint8_t state; /* enum estab_tcp_state; written by tcp_enter() only */
     uint8_t snd_wscale : 4, rcv_wscale : 4;
     uint8_t ecn_syn : 2;          /* with ecn_acc: the IP-ECN field of the peer's SYN, or SYN,ACK */
     uint8_t r_cep : 3, s_cep : 3; /* ... r.cep and s.cep, as much as ACE has of them */
     uint8_t hop_limit;            /* 0: the stack's */
     uint8_t tos;
-    uint8_t challenge_s; /* tcp_second() of the last challenge ACK */
-    uint16_t adv_uto;    /* RFC 5482's ADV_UTO as on the wire; 0: none */
+    uint8_t challenge_s;  /* tcp_second() of the last challenge ACK */
+    uint16_t ts_recent_h; /* hours: RFC 7323 section 5.5 */
     struct tcp_layer *layer;
     union {
         struct tcp_work *w;     /* NULL: at rest */
@@ -251,11 +258,10 @@ struct tcb {
     struct ip_path path;
     uint16_t lport, pport;
     uint8_t peer[16];
-    uint16_t fastopen; /* ESTAB_O_FASTOPEN */
-    uint32_t tag;      /* its hash in the demux */
-    uint32_t slot;     /* its own */
+    uint16_t mss_max;  /* what the peer and the first link take: snd_mss where the path does */
     uint16_t snd_mss;  /* Eff.snd.MSS without options: RFC 9293 section 3.7.1 */
     uint16_t rcv_mss;  /* what we announced */
+    uint32_t slot;     /* its own */
     struct link send;  /* on its port's send list, or among the dead */
     struct link ready; /* on the ready list, a listener's accept queue, or among the orphans */
     union {
@@ -263,20 +269,17 @@ struct tcb {
         uint32_t since_ms; /* other states: when it was entered */
     };
     uint32_t sent_ms; /* when text was last sent: RFC 5681 section 4.1 */
+    uint32_t keepidle_ms;
     struct wheel_node node;
     struct cc cc;
     struct tcp_rtt rtt;
     uint32_t sndbuf, rcvbuf;
     uint32_t read_ms, read_from; /* tcp_buffer.c: a round trip of reading began, with this octet */
-    seq_t recover;               /* RFC 6582: a recovery lasts until this is acknowledged */
-    seq_t rcv_up;                /* with rcv_urgent */
-    uint32_t keepidle_ms;
 
     /* the user's, and for those who look */
     void *user;
     uint8_t ev_mask, ev_pending;
     int8_t err, soft_err;
-    uint16_t user_mss;  /* ESTAB_O_MAXSEG */
     uint8_t challenges; /* in the second challenge_s */
     uint8_t quick_acks; /* segments with text still to be acknowledged at once */
     uint8_t quick_next; /* how many, after the next delayed ACK that was waited for */
@@ -286,14 +289,12 @@ struct tcb {
     bool ecn_first : 1;   /* ecn_acc: no counter has come yet */
     bool ecn_deaf : 1;    /* ... and what comes is none */
     uint8_t ecn_owed : 3; /* ... marks since the last ACK, at most 7 */
-    uint16_t peer_uto;    /* ... its REMOTE_UTO */
-    uint16_t mss_max;     /* what the peer and the first link take: snd_mss where the path does */
-    uint32_t user_timeout_ms; /* the user's or adopted; 0: the layer's; UINT32_MAX: none */
+    bool at_recover : 1;  /* at rest: SND.UNA is where the last recovery ended */
     uint32_t segs_in, segs_out, retrans, rto_fired, dup_acks_in;
     estab_time idle_at; /* keepalive, or the end of an orphan's FIN-WAIT-2 */
     uint64_t octets_acked, octets_received;
 };
-_Static_assert(sizeof(struct tcb) <= 288, "an idle connection is small");
+_Static_assert(sizeof(struct tcb) <= 256, "an idle connection is small");
 
 struct tcp_far {   /* the ends of what has no control block, tcp_far.c */
     uint32_t peer; /* its IPv4 address, or the slot of its other one */
@@ -589,8 +590,13 @@ bool tcp_memory_refuses(struct tcp_layer *l); /* a new connection; and counts it
 void tcp_memory_settle(struct tcp_layer *l);
 
 /* ---- tcp_extra.c ---- */
-const struct tcp_extra *tcp_extra(const struct tcb *t); /* never NULL */
-struct tcp_extra *tcp_extra_need(struct tcb *t);        /* to set something; NULL: no memory */
+extern const struct tcp_extra tcp_no_extra;
+const struct tcp_extra *tcp_extra_find(const struct tcb *t); /* t->has_extra */
+static inline const struct tcp_extra *tcp_extra(const struct tcb *t)
+{
+    return t->has_extra ? tcp_extra_find(t) : &tcp_no_extra;
+}
+struct tcp_extra *tcp_extra_need(struct tcb *t); /* to set something; NULL: no memory */
 bool tcp_extra_inherit(struct tcb *t, const struct tcb *from); /* false: no memory */
 static inline uint32_t tcp_keepintvl_ms(const struct tcb *t)
 {
@@ -602,7 +608,7 @@ static inline uint8_t tcp_keepcnt(const struct tcb *t)
 {
     const struct tcp_extra *x = tcp_extra(t);
 
-    return x->keepcnt ? x->keepcnt : TCP_KEEPCNT;
+    return (uint8_t)(x->keepcnt ? x->keepcnt : TCP_KEEPCNT);
 }
 static inline uint32_t tcp_linger_ms(const struct tcb *t) /* UINT32_MAX: not set */
 {
@@ -679,6 +685,11 @@ uint64_t tcp_port_hash(const struct tcp_layer *l, const struct tcp_tuple *k);
 static inline uint32_t tcp_ts_now(const struct tcp_layer *l) /* ms [RFC7323-5.4-1] */
 {
     return (uint32_t)(l->env->now / 1000000u);
+}
+
+static inline uint16_t tcp_hour(const struct tcp_layer *l) /* circular, in seven years */
+{
+    return (uint16_t)(l->env->now / (3600u * UINT64_C(1000000000)));
 }
 
 /* ---- segments: tcp_arrive.c, tcp_arrive_init.c, tcp_synq.c, tcp_timewait.c, tcp_icmp.c ---- */
@@ -1023,8 +1034,9 @@ void timewait_why(const struct tcp_layer *l, uint32_t slot, struct estab_why_inf
 estab_dur tcp_user_timeout(const struct tcb *t); /* in force; 0: none */
 /* When it is over; t->w is there.  ESTAB_NEVER: there is none, or nothing waits. */
 estab_time tcp_user_deadline(const struct tcb *t);
-void tcp_uto_set(struct tcb *t, uint32_t ms);             /* the user's; 0: the stack's again */
-void tcp_uto_advertise(struct tcb *t, uint16_t field);    /* 0: no longer */
+/* 0 or ESTAB_E_NOMEM */
+int tcp_uto_set(struct tcb *t, uint32_t ms);              /* the user's; 0: the stack's again */
+int tcp_uto_advertise(struct tcb *t, uint16_t field);     /* 0: no longer */
 void tcp_uto_arrives(struct tcb *t, const struct seg *g); /* in an acceptable segment */
 uint16_t tcp_uto_field(estab_dur d); /* rounded up; as long as can be, if it is longer */
 estab_dur tcp_uto_dur(uint16_t field);

@@ -68,7 +68,7 @@ estab_dur tcp_rtt_of_ack(struct tcb *t, const struct seg *g)
         rtt = ESTAB_MS((uint32_t)(tcp_ts_now(t->layer) + t->ts_offset - g->opt.ts_ecr));
     }
     if (rtt != ESTAB_NEVER && rtt < absurd) {
-        tcp_rtt_sample(&t->rtt, &t->layer->set.rto, rtt);
+        tcp_rtt_sample(&t->rtt, rtt);
         t->backoff = 0; /* RFC 6298 section 5: a measurement ends it, an ACK alone does not */
     }
     return rtt;
@@ -85,13 +85,14 @@ void tcp_established(struct tcb *t)
     t->established = true;
     t->soft_err = 0;
     t->backoff = 0;
-    t->recover = seq_sub(t->snd.una, 1);
-    t->owed.uto = t->adv_uto != 0; /* RFC 5482 section 3: in the first segment without SYN */
+    t->owed.uto =
+        tcp_extra(t)->adv_uto != 0; /* RFC 5482 section 3: in the first segment without SYN */
     if (w) {
         w->retries = 0;
         w->stalled_at = ESTAB_NEVER;
         sent_ack(&w->sent, &t->layer->pool, t->snd.una, NULL);
         w->reduced = t->snd.una;
+        w->recover = seq_sub(t->snd.una, 1);
         if (w->syn_text)
             tcp_fastopen_rest(t);
         if (lost)
@@ -250,12 +251,12 @@ static bool undo_loss(struct tcb *t, const struct ack *a)
 /* All that was in flight at the timeout is acknowledged. */
 static void end_rto_recovery(struct tcb *t)
 {
-    if (t->w->rto_recovering && !seq_lt(t->snd.una, t->recover)) {
+    if (t->w->rto_recovering && !seq_lt(t->snd.una, t->w->recover)) {
         t->w->rto_recovering = false;
         tcp_rack_recovered(t);
     }
-    if (seq_lt(t->recover, t->snd.una))
-        t->recover = seq_sub(t->snd.una, 1); /* or it would seem to lie ahead, 2 GiB later */
+    if (seq_lt(t->w->recover, t->snd.una))
+        t->w->recover = seq_sub(t->snd.una, 1); /* or it would seem to lie ahead, 2 GiB later */
 }
 
 /* RFC 8985 section 6.2, step 5, after each ACK; also the one that ends a recovery may show that

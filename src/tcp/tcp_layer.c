@@ -98,6 +98,7 @@ static void free_work(struct tcp_layer *l, struct tcb *t)
 {
     struct tcp_work *w = t->w;
 
+    t->at_recover = !seq_lt(w->recover, t->snd.una);
     ring_fini(&w->snd, &l->pool);
     ring_fini(&w->rcv, &l->pool);
     tcp_ranges_free(l, &w->ahead);
@@ -205,6 +206,7 @@ bool tcb_work(struct tcb *t)
     w->stalled_at = ESTAB_NEVER;
     sent_init(&w->sent, t->snd.nxt);
     w->reduced = w->rack.fack = t->snd.una;
+    w->recover = seq_sub(t->snd.una, t->at_recover ? 0 : 1);
     w->rack.reo_mult = 1;
     w->limited_to = t->snd.una;
     w->snd_up = w->small_end = t->snd.una;
@@ -217,7 +219,7 @@ static bool at_rest(const struct tcb *t)
 {
     const struct tcp_work *w = t->w;
 
-    if (w->snd.len > 0 || w->rcv.len > 0 || w->lent.to)
+    if (w->snd.len > 0 || w->rcv.len > 0 || w->lent.to || t->rcv_urgent)
         return false;
     switch ((enum estab_tcp_state)t->state) {
     case ESTAB_ESTABLISHED:

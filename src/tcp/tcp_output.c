@@ -87,7 +87,7 @@ static void restart_after_idle(struct tcb *t)
     uint32_t idle_ms = ms_of(t->layer->env->now) - t->sent_ms;
 
     if (t->sent_ms == 0 || !seq_eq(t->snd.una, t->snd.nxt) ||
-        ESTAB_MS(idle_ms) <= ESTAB_US(t->rtt.rto))
+        ESTAB_MS(idle_ms) <= tcp_rtt_plain(&t->rtt, &t->layer->set.rto))
         return;
     if (t->cc.cwnd > cc_initial_window(t->layer->set.initial_window, tcp_eff_mss(t)))
         tcp_trace_cc(t, RULE_IDLE_RESTART);

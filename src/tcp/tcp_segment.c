@@ -65,7 +65,7 @@ static uint32_t add_uto(struct tcb *t, struct seg_out *o)
         return 0;
     t->owed.uto = false;
     o->g.opt.has |= OPT_UTO;
-    o->g.opt.uto = t->adv_uto;
+    o->g.opt.uto = tcp_extra(t)->adv_uto;
     return len;
 }
 

@@ -65,8 +65,8 @@ bool tcp_short_ack(struct tcb *t, const struct seg *g)
     w->retries = w->probes = w->dupacks = 0;
     w->stalled_at = ESTAB_NEVER;
     t->soft_err = 0;
-    if (seq_lt(t->recover, g->ack))
-        t->recover = seq_sub(g->ack, 1);
+    if (seq_lt(w->recover, g->ack))
+        w->recover = seq_sub(g->ack, 1);
     if (cc->on_spare)
         cc->on_spare(&w->cc, t->layer->env->now);
     w->due[TCP_T_PERSIST] = w->due[TCP_T_REXMT] = w->due[TCP_T_PTO] = w->due[TCP_T_REO] =
@@ -98,7 +98,8 @@ static bool is_plain_conversation(const struct tcb *t)
 static bool is_window_fresh(const struct tcb *t, uint32_t flight)
 {
     return flight > 0 || t->sent_ms == 0 ||
-           ESTAB_MS(ms_of(t->layer->env->now) - t->sent_ms) <= ESTAB_US(t->rtt.rto);
+           ESTAB_MS(ms_of(t->layer->env->now) - t->sent_ms) <=
+               tcp_rtt_plain(&t->rtt, &t->layer->set.rto);
 }
 
 /* All that is unsent goes in one segment, whole: both windows have room, Nagle's algorithm has

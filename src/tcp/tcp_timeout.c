@@ -28,10 +28,11 @@ static bool is_bounded(const struct tcb *t)
 /* RFC 5482 section 4.2: not before the user timeout that was adopted. [RFC5482-4.2-1] */
 static uint32_t keepalive_ms(const struct tcb *t)
 {
-    bool later = t->keepidle_ms && t->adv_uto && t->user_timeout_ms != UINT32_MAX &&
-                 t->user_timeout_ms >= t->keepidle_ms;
+    const struct tcp_extra *x = tcp_extra(t);
+    bool later = t->keepidle_ms && x->adv_uto && x->user_timeout_ms != UINT32_MAX &&
+                 x->user_timeout_ms >= t->keepidle_ms;
 
-    return later ? t->user_timeout_ms + 1 : t->keepidle_ms;
+    return later ? x->user_timeout_ms + 1 : t->keepidle_ms;
 }
 
 /* What a connection at rest waits for: the next keepalive, which every segment puts off, or the end
@@ -108,7 +109,8 @@ static bool gave_up(struct tcb *t, uint32_t tries)
         give_up(t, RULE_USER_TIMEOUT);
         return true;
     }
-    if (t->orphan ? tries < set->orphan_retries : t->user_timeout_ms || tries < set->max_retries)
+    if (t->orphan ? tries < set->orphan_retries
+                  : tcp_extra(t)->user_timeout_ms || tries < set->max_retries)
         return false;
     give_up(t, RULE_RETRIES);
     return true;
@@ -180,7 +182,7 @@ static void rexmt_timeout(struct tcb *t)
     w->tlp_out = t->owed.tail = false;
     w->due[TCP_T_REO] = w->due[TCP_T_PTO] = ESTAB_NEVER;
     tcp_lose(t, t->snd.una, t->snd.nxt);
-    t->recover = t->snd.nxt;
+    w->recover = t->snd.nxt;
     w->rto_recovering = true;
     w->recovering = false;
     w->dupacks = 0;

@@ -184,7 +184,9 @@ static void put_retries(const struct tcb *t, struct estab_why_info *i)
     const struct tcp_settings *set = &t->layer->set;
 
     i->tries = t->w->retries;
-    i->tries_max = t->orphan ? set->orphan_retries : t->user_timeout_ms ? 0 : set->max_retries;
+    i->tries_max = t->orphan                       ? set->orphan_retries
+                   : tcp_extra(t)->user_timeout_ms ? 0
+                                                   : set->max_retries;
     i->next_at = t->w->due[TCP_T_REXMT];
     i->since = t->w->stalled_at;
     i->give_up_at = tcp_user_deadline(t);

@@ -160,8 +160,8 @@ static void idle(bool ip6)
     for (uint32_t i = 0; i < CONNS; i++)
         establish(&two, i);
     settle(&two);
-    assert_true(each(&two, CLIENT, before[CLIENT], "idle") <= 312);
-    assert_true(each(&two, SERVER, before[SERVER], "idle") <= 312);
+    assert_true(each(&two, CLIENT, before[CLIENT], "idle") <= 276);
+    assert_true(each(&two, SERVER, before[SERVER], "idle") <= 276);
     close_two(&two);
 }
 
