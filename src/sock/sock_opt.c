@@ -33,18 +33,6 @@ static int set_octet(uint8_t *to, uint64_t least, uint64_t val)
     return 0;
 }
 
-/* A connection's ECN bits (RFC 3168) are not the user's. */
-static int set_tos(struct tcb *t, struct udp_sock *u, uint64_t val)
-{
-    if (val > UINT8_MAX)
-        return ESTAB_E_INVAL;
-    if (t)
-        t->tos = val & 0xfc;
-    else
-        u->tos = (uint8_t)val;
-    return 0;
-}
-
 static int set_reuse_addr(struct tcb *t, struct udp_sock *u, bool on)
 {
     if (t)
@@ -74,7 +62,8 @@ static int set_v6_only(struct tcb *t, struct udp_sock *u, bool on)
     return 0;
 }
 
-/* [MUST-48, MUST-49, SHLD-21, RFC1122-3.2.1.7-1, RFC1122-4.1.4-1] */
+/* Of a connection, TOS and hop limit are in its struct tcp_extra.
+ * [MUST-48, MUST-49, SHLD-21, RFC1122-3.2.1.7-1, RFC1122-4.1.4-1] */
 static int set_shared(struct tcb *t, struct udp_sock *u, enum estab_opt opt, uint64_t val)
 {
     switch (opt) {
@@ -83,9 +72,9 @@ static int set_shared(struct tcb *t, struct udp_sock *u, enum estab_opt opt, uin
     case ESTAB_O_RCVBUF:
         return set_size(t, u, false, val);
     case ESTAB_O_HOP_LIMIT:
-        return set_octet(t ? &t->hop_limit : &u->hop_limit, 1, val);
+        return set_octet(&u->hop_limit, 1, val);
     case ESTAB_O_TOS:
-        return set_tos(t, u, val);
+        return set_octet(&u->tos, 0, val);
     case ESTAB_O_REUSEADDR:
         return set_reuse_addr(t, u, val != 0);
     case ESTAB_O_REUSEPORT:
@@ -115,10 +104,10 @@ static int get_shared(const estab_stack *s, struct tcb *t, struct udp_sock *u, e
         *val = t ? t->rcvbuf : u->rcvbuf;
         return 0;
     case ESTAB_O_HOP_LIMIT:
-        *val = hop_limit_of(s, t ? t->hop_limit : u->hop_limit);
+        *val = hop_limit_of(s, t ? tcp_extra(t)->hop_limit : u->hop_limit);
         return 0;
     case ESTAB_O_TOS:
-        *val = t ? t->tos : u->tos;
+        *val = t ? tcp_extra(t)->tos : u->tos;
         return 0;
     case ESTAB_O_REUSEADDR:
         *val = t ? t->reuse_addr : u->reuse_addr;
@@ -173,7 +162,13 @@ static int set_extra(struct tcb *t, enum estab_opt opt, uint64_t val)
         x->keepintvl_ms = (uint32_t)val;
         return 0;
     case ESTAB_O_KEEPCNT:
-        x->keepcnt = (uint32_t)val;
+        x->keepcnt = (uint8_t)val;
+        return 0;
+    case ESTAB_O_HOP_LIMIT:
+        x->hop_limit = (uint8_t)val;
+        return 0;
+    case ESTAB_O_TOS: /* the ECN bits (RFC 3168) are not the user's */
+        x->tos = val & 0xfc;
         return 0;
     case ESTAB_O_MAXSEG:
         x->user_mss = (uint16_t)val;
@@ -287,10 +282,12 @@ static int set_option(struct tcb *t, enum estab_opt opt, uint64_t val)
         if (val > UINT16_MAX || (t->state != ESTAB_CLOSED && t->state != ESTAB_LISTEN))
             return ESTAB_E_INVAL;
         return set_extra(t, opt, val);
+    case ESTAB_O_HOP_LIMIT:
+        return val < 1 || val > UINT8_MAX ? ESTAB_E_INVAL : set_extra(t, opt, val);
+    case ESTAB_O_TOS:
+        return val > UINT8_MAX ? ESTAB_E_INVAL : set_extra(t, opt, val);
     case ESTAB_O_SNDBUF:
     case ESTAB_O_RCVBUF:
-    case ESTAB_O_HOP_LIMIT:
-    case ESTAB_O_TOS:
     case ESTAB_O_REUSEADDR:
     case ESTAB_O_REUSEPORT:
     case ESTAB_O_V6ONLY:

@@ -81,6 +81,7 @@ struct tcp_work {
     estab_time due[TCP_TIMERS];
     seq_t recover;            /* RFC 6582: a recovery lasts until this is acknowledged */
     seq_t rcv_up;             /* with rcv_urgent */
+    seq_t acked;              /* Last.ACK.sent, RFC 7323 section 4.3; at rest, RCV.NXT */
     seq_t reduced;            /* RFC 3168: SND.NXT when the window was last reduced for a mark */
     uint32_t marks;           /* RFC 9768: segments, as reported, not yet answered */
     seq_t small_end;          /* end of the last segment smaller than the MSS */
@@ -161,10 +162,12 @@ struct tcp_work {
 struct tcp_extra {  /* what few users set; all zero: nothing */
     uint32_t owner; /* the tcb's slot */
     uint32_t rcv_lowat, notsent_lowat;
-    uint32_t defer_ms;        /* ESTAB_O_DEFER_ACCEPT */
-    uint32_t linger_ms;       /* ... and 1 */
-    uint32_t keepintvl_ms;    /* 0: TCP_KEEPINTVL_MS */
-    uint32_t keepcnt;         /* 0: TCP_KEEPCNT */
+    uint32_t defer_ms;     /* ESTAB_O_DEFER_ACCEPT */
+    uint32_t linger_ms;    /* ... and 1 */
+    uint32_t keepintvl_ms; /* 0: TCP_KEEPINTVL_MS */
+    uint8_t keepcnt;       /* 0: TCP_KEEPCNT */
+    uint8_t hop_limit;     /* 0: the stack's */
+    uint8_t tos, zero;
     uint16_t user_mss;        /* ESTAB_O_MAXSEG */
     uint16_t fastopen;        /* ESTAB_O_FASTOPEN; not inherited */
     uint16_t adv_uto;         /* RFC 5482's ADV_UTO as on the wire; 0: none */
@@ -198,17 +201,13 @@ struct tcb {
     } snd;
     struct {
         seq_t nxt, adv; /* adv: right edge promised */
-        seq_t acked;    /* Last.ACK.sent, RFC 7323 section 4.3 */
     } rcv;
     uint32_t ts_recent, ts_offset;
     uint8_t state; /* enum estab_tcp_state; written by tcp_enter() only */
     uint8_t snd_wscale : 4, rcv_wscale : 4;
     uint8_t ecn_syn : 2;          /* with ecn_acc: the IP-ECN field of the peer's SYN, or SYN,ACK */
     uint8_t r_cep : 3, s_cep : 3; /* ... r.cep and s.cep, as much as ACE has of them */
-    uint8_t hop_limit;            /* 0: the stack's */
-    uint8_t tos;
-    uint8_t challenge_s;  /* tcp_second() of the last challenge ACK */
-    uint16_t ts_recent_h; /* hours: RFC 7323 section 5.5 */
+    uint8_t challenge_s;          /* tcp_second() of the last challenge ACK */
     struct tcp_layer *layer;
     union {
         struct tcp_work *w;     /* NULL: at rest */
@@ -270,6 +269,8 @@ struct tcb {
     };
     uint32_t sent_ms; /* when text was last sent: RFC 5681 section 4.1 */
     uint32_t keepidle_ms;
+    uint32_t idle_ms; /* with idle_on: keepalive, or the end of an orphan's FIN-WAIT-2; circular */
+    uint32_t segs_in;
     struct wheel_node node;
     struct cc cc;
     struct tcp_rtt rtt;
@@ -290,11 +291,13 @@ struct tcb {
     bool ecn_deaf : 1;    /* ... and what comes is none */
     uint8_t ecn_owed : 3; /* ... marks since the last ACK, at most 7 */
     bool at_recover : 1;  /* at rest: SND.UNA is where the last recovery ended */
-    uint32_t segs_in, segs_out, retrans, rto_fired, dup_acks_in;
-    estab_time idle_at; /* keepalive, or the end of an orphan's FIN-WAIT-2 */
+    bool idle_on : 1;
+    uint16_t ts_recent_h; /* hours: RFC 7323 section 5.5 */
+    uint32_t segs_out;
+    uint64_t retrans : 24, dup_acks_in : 24, rto_fired : 16; /* they stay at their largest */
     uint64_t octets_acked, octets_received;
 };
-_Static_assert(sizeof(struct tcb) <= 256, "an idle connection is small");
+_Static_assert(sizeof(struct tcb) <= 240, "an idle connection is small");
 
 struct tcp_far {   /* the ends of what has no control block, tcp_far.c */
     uint32_t peer; /* its IPv4 address, or the slot of its other one */
@@ -608,7 +611,7 @@ static inline uint8_t tcp_keepcnt(const struct tcb *t)
 {
     const struct tcp_extra *x = tcp_extra(t);
 
-    return (uint8_t)(x->keepcnt ? x->keepcnt : TCP_KEEPCNT);
+    return x->keepcnt ? x->keepcnt : TCP_KEEPCNT;
 }
 static inline uint32_t tcp_linger_ms(const struct tcb *t) /* UINT32_MAX: not set */
 {
@@ -1015,6 +1018,20 @@ static inline estab_time ms_to_time(estab_time now, uint32_t due)
     int32_t left = (int32_t)(due - ms_of(now));
 
     return left <= 0 ? now : (now / 1000000u + (uint32_t)left) * 1000000u;
+}
+
+static inline seq_t tcp_last_ack(const struct tcb *t)
+{
+    return t->w ? t->w->acked : t->rcv.nxt;
+}
+static inline estab_time tcp_idle_at(const struct tcb *t)
+{
+    return t->idle_on ? ms_to_time(t->layer->env->now, t->idle_ms) : ESTAB_NEVER;
+}
+static inline void tcp_count_retrans(struct tcb *t)
+{
+    if (t->retrans < 0xffffff)
+        t->retrans++;
 }
 
 /* ---- tcp_why.c ---- */

@@ -256,7 +256,7 @@ static enum verdict check_ack_of_syn(struct tcb *t, const struct seg *g)
  * set TS.Recent can make PAWS refuse the peer. [RFC7323-4.3-1] */
 static void remember_ts(struct tcb *t, const struct seg *g)
 {
-    if (!t->ts_ok || !(g->opt.has & OPT_TS) || !seq_le(g->seq, t->rcv.acked))
+    if (!t->ts_ok || !(g->opt.has & OPT_TS) || !seq_le(g->seq, tcp_last_ack(t)))
         return;
     t->ts_recent = g->opt.ts_val;
     t->ts_recent_h = tcp_hour(t->layer);
@@ -289,7 +289,7 @@ static enum verdict check_ack(struct tcb *t, const struct seg *g)
     case ESTAB_FIN_WAIT_1:
         tcp_enter(t, ESTAB_FIN_WAIT_2, ESTAB_BY_SEGMENT);
         tcp_raise(t, ESTAB_EV_FLUSHED);
-        t->idle_at = ESTAB_NEVER;
+        t->idle_on = false;
         tcp_idle_arm(t);
         return GO_ON;
     case ESTAB_CLOSING:
@@ -467,7 +467,7 @@ void tcp_fail(struct tcb *t, enum estab_err err, enum estab_cause by, bool rst)
     tcp_unlist(t);
     tcp_unorphan(t);
     t->owed = (struct tcp_owed){.rst = rst};
-    t->idle_at = ESTAB_NEVER;
+    t->idle_on = false;
     if (t->w) {
         struct tcp_work *w = t->w;
 

@@ -121,7 +121,7 @@ static void syn_arrives(struct tcb *t, struct seg *g)
 
     t->rcv.nxt = seq_add(g->seq, 1);
     t->rcv.adv = seq_add(t->rcv.nxt, promised);
-    t->rcv.acked = t->rcv.nxt;
+    t->w->acked = t->rcv.nxt;
     tcp_opt_syn(t, g);
     tcp_uto_arrives(t, g);
     tcp_ecn_syn_arrives(t, g);

@@ -194,7 +194,7 @@ void tcp_cookie_offer(struct tcb *t, struct tcp_syn *y)
                           .wnd = synq_window(t),
                           .mss = own,
                           .ws = q->rcv_wscale,
-                          .hop_limit = t->hop_limit,
+                          .hop_limit = tcp_extra(t)->hop_limit,
                           .ts_ecr = q->ts_recent,
                           .flags = SEG_SYN | SEG_ACK,
                           .opts =

@@ -228,7 +228,7 @@ static void echo_each(struct tcb *t, bool marked)
 {
     if (marked == t->ecn_echo)
         return;
-    if (t->w && !t->owed.before && !seq_eq(t->rcv.acked, t->rcv.nxt)) {
+    if (t->w && !t->owed.before && !seq_eq(tcp_last_ack(t), t->rcv.nxt)) {
         t->owed.before = true;
         t->w->before = t->rcv.nxt;
     }
@@ -254,7 +254,7 @@ void tcp_ecn_count(struct tcb *t, const struct seg *g)
         t->ecn_owed = owed < 7 ? owed & 7u : 7;
         t->owed.ack_now |=
             (g->text.len > 0 && !t->ecn_echo) || t->ecn_owed >= 3 ||
-            (t->ecn_owed == 2 && (g->text.len > 0 || !seq_eq(t->rcv.acked, t->rcv.nxt)));
+            (t->ecn_owed == 2 && (g->text.len > 0 || !seq_eq(tcp_last_ack(t), t->rcv.nxt)));
     }
     t->ecn_echo = marked;
 }

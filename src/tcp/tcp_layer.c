@@ -157,7 +157,6 @@ struct tcb *tcb_new(struct tcp_layer *l)
     t->rcvbuf = l->set.rcvbuf_init;
     t->since_ms = ms_of(l->env->now);
     t->read_ms = tcp_ts_now(l);
-    t->idle_at = ESTAB_NEVER;
     t->quick_acks = l->set.profile.quick_acks;
     t->quick_next = (uint8_t)(2 * t->quick_acks);
     t->ecn = l->set.ecn & 3u;
@@ -202,6 +201,7 @@ bool tcb_work(struct tcb *t)
     ring_init(&w->rcv);
     for (int i = 0; i < TCP_TIMERS; i++)
         w->due[i] = ESTAB_NEVER;
+    w->acked = t->rcv.nxt;
     w->rtt_at = ESTAB_NEVER;
     w->stalled_at = ESTAB_NEVER;
     sent_init(&w->sent, t->snd.nxt);

@@ -33,7 +33,7 @@ static void send_again(struct tcb *t, seq_t seq, uint32_t n, bool fin, enum rule
 {
     tcp_sent_again(t, seq, seq_add(seq, n + (fin ? 1 : 0)));
     t->w->rtt_at = ESTAB_NEVER; /* Karn */
-    t->retrans++;
+    tcp_count_retrans(t);
     tcp_mtu_resent(t, seq, n);
     rule_count(t->layer->rules, why);
     tcp_rexmt_arm(t, seq_eq(seq, t->snd.una)); /* RFC 6675 section 5.1: the first, anew */
@@ -302,7 +302,7 @@ static RARE bool send_window_probe(struct tcb *t, struct tcp_frames *out)
         t->fin_sent |= !text;
         tcp_sent(t, t->snd.nxt);
     } else {
-        t->retrans++;
+        tcp_count_retrans(t);
         sent_found(&w->sent);
     }
     w->rtt_at = ESTAB_NEVER;

@@ -67,7 +67,8 @@ void tcp_duplicate_ack(struct tcb *t, uint32_t delivered)
 {
     struct tcp_work *w = t->w;
 
-    t->dup_acks_in++;
+    if (t->dup_acks_in < 0xffffff)
+        t->dup_acks_in++;
     if (w->dupacks < UINT8_MAX)
         w->dupacks++;
     if (w->sent.sacked > 0 || (w->recovering && w->by_sack)) {

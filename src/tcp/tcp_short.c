@@ -140,7 +140,8 @@ static void emit_text(struct tcb *t, seq_t seq, const struct estab_iov *text, ui
 {
     struct tcp_layer *l = t->layer;
     const struct estab_port_caps *caps = &l->ip->ports[t->path.port].caps;
-    const struct ip_send how = {.proto = IPPROTO_TCP_, .tos = t->tos, .hop_limit = t->hop_limit};
+    const struct tcp_extra *x = tcp_extra(t);
+    const struct ip_send how = {.proto = IPPROTO_TCP_, .tos = x->tos, .hop_limit = x->hop_limit};
     struct estab_frame *f = &out->f[out->n];
     uint8_t *hdr = out->hdrs[out->n].b;
     uint32_t ip_len = ip_emit_len(l->ip, &t->path, t->peer);
@@ -230,7 +231,7 @@ bool tcp_short_output(struct tcb *t, struct tcp_frames *out)
     wnd = tcp_window_field(t, false);
     t->owed.ack_now = false;
     t->ecn_owed = 0;
-    t->rcv.acked = t->rcv.nxt;
+    w->acked = t->rcv.nxt;
     t->segs_out++;
     emit_text(t, seq, text, wnd, out);
     if (tcp_traced(t->layer))

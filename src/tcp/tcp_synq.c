@@ -294,8 +294,6 @@ static bool inherit(struct tcb *t, const struct tcb *from)
     t->rcvbuf = from->rcvbuf;
     t->sndbuf_set = from->sndbuf_set;
     t->rcvbuf_set = from->rcvbuf_set;
-    t->hop_limit = from->hop_limit;
-    t->tos = from->tos;
     t->keepidle_ms = from->keepidle_ms;
     t->timeout_set = from->timeout_set;
     t->ecn = from->ecn;
@@ -320,7 +318,7 @@ struct tcb *synq_tcb(struct tcp_layer *l, const struct tcp_syn *y, const struct 
     memcpy(t->peer, y->peer, 16);
     t->snd.una = q->iss;
     t->snd.nxt = seq_add(q->iss, 1);
-    t->rcv.nxt = t->rcv.acked = seq_add(q->irs, 1);
+    t->rcv.nxt = seq_add(q->irs, 1);
     t->rcv.adv = seq_add(t->rcv.nxt, synq_window(listener));
     t->rcv_mss = tcp_mss_announce(l, &y->path, y->peer, tcp_extra(t)->user_mss);
     t->mss_max = q->far.mss;
@@ -529,8 +527,8 @@ static void emit_synack(struct tcp_layer *l, const struct tcp_synq *q, const uin
     const struct tcb *listener = listener_of(l, q);
     struct seg_out o = {.path = path,
                         .peer = peer,
-                        .hop_limit = listener->hop_limit,
-                        .tos = listener->tos,
+                        .hop_limit = tcp_extra(listener)->hop_limit,
+                        .tos = tcp_extra(listener)->tos,
                         .route = route,
                         .rule = q->retries ? RULE_SYN_AGAIN : RULE_NONE,
                         .state = ESTAB_SYN_RECEIVED};

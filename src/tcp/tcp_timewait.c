@@ -97,7 +97,7 @@ static void stop_work(struct tcb *t)
     wheel_cancel(&l->wheel, t->slot);
     tcp_unlist(t);
     t->owed = (struct tcp_owed){0};
-    t->idle_at = ESTAB_NEVER;
+    t->idle_on = false;
     if (!t->w)
         return;
     for (int i = 0; i < TCP_TIMERS; i++)

@@ -459,7 +459,7 @@ void tcp_orphan(struct tcb *t)
         t->in_ready = false;
     }
     if (t->state == ESTAB_FIN_WAIT_2) {
-        t->idle_at = ESTAB_NEVER;
+        t->idle_on = false;
         tcp_idle_arm(t);
     }
     join_orphans(t);

@@ -309,7 +309,7 @@ static void put_evidence(const struct tcb *t, enum estab_why why, struct estab_w
         i->since = time_of_ms(t->since_ms, i->now);
         break;
     case ESTAB_WHY_FIN_WAIT_2:
-        i->next_at = t->orphan ? t->idle_at : ESTAB_NEVER;
+        i->next_at = t->orphan ? tcp_idle_at(t) : ESTAB_NEVER;
         i->since = time_of_ms(t->since_ms, i->now);
         break;
     case ESTAB_WHY_LISTENING:
@@ -319,7 +319,7 @@ static void put_evidence(const struct tcb *t, enum estab_why why, struct estab_w
     case ESTAB_WHY_KEEPALIVE:
         i->tries = t->keep_probes;
         i->tries_max = tcp_keepcnt(t);
-        i->next_at = t->idle_at;
+        i->next_at = tcp_idle_at(t);
         i->since = idle_since(t, i->now);
         break;
     case ESTAB_WHY_NOTHING:
