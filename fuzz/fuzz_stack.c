@@ -203,7 +203,7 @@ static void far_end_of_tcb(const struct tcb *t, struct far_end *e)
     e->lport = t->lport;
     e->nxt = t->rcv.nxt.n;
     e->adv = t->rcv.adv.n;
-    e->acked = t->rcv.acked.n;
+    e->acked = tcp_last_ack(t).n;
     e->una = t->snd.una.n;
     e->snd_nxt = t->snd.nxt.n;
     e->iss = irs_of(t);

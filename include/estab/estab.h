@@ -556,6 +556,7 @@ struct estab_tcp_info { /* append-only, versioned like estab_config: set size be
     struct estab_addr local, peer;
     estab_dur rto, srtt, rttvar, rtt_min;
     uint32_t snd_mss, rcv_mss, cwnd, ssthresh, snd_wnd, rcv_wnd, flight, unsent, unread;
+    /* Of TCP, retrans and dup_acks stay at 16,777,215, rto_fired at 65,535. */
     uint64_t bytes_acked, bytes_received, segs_in, segs_out, retrans, rto_fired, dup_acks;
     char cc[16];
     enum estab_timer timer;          /* the next of its timers */

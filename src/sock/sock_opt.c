@@ -33,18 +33,6 @@ static int set_octet(uint8_t *to, uint64_t least, uint64_t val)
     return 0;
 }
 
-/* A connection's ECN bits (RFC 3168) are not the user's. */
-static int set_tos(struct tcb *t, struct udp_sock *u, uint64_t val)
-{
-    if (val > UINT8_MAX)
-        return ESTAB_E_INVAL;
-    if (t)
-        t->tos = val & 0xfc;
-    else
-        u->tos = (uint8_t)val;
-    return 0;
-}
-
 static int set_reuse_addr(struct tcb *t, struct udp_sock *u, bool on)
 {
     if (t)
@@ -74,7 +62,8 @@ static int set_v6_only(struct tcb *t, struct udp_sock *u, bool on)
     return 0;
 }
 
-/* [MUST-48, MUST-49, SHLD-21, RFC1122-3.2.1.7-1, RFC1122-4.1.4-1] */
+/* Of a connection, TOS and hop limit are in its struct tcp_extra.
+ * [MUST-48, MUST-49, SHLD-21, RFC1122-3.2.1.7-1, RFC1122-4.1.4-1] */
 static int set_shared(struct tcb *t, struct udp_sock *u, enum estab_opt opt, uint64_t val)
 {
     switch (opt) {
@@ -83,9 +72,9 @@ static int set_shared(struct tcb *t, struct udp_sock *u, enum estab_opt opt, uin
     case ESTAB_O_RCVBUF:
         return set_size(t, u, false, val);
     case ESTAB_O_HOP_LIMIT:
-        return set_octet(t ? &t->hop_limit : &u->hop_limit, 1, val);
+        return set_octet(&u->hop_limit, 1, val);
     case ESTAB_O_TOS:
-        return set_tos(t, u, val);
+        return set_octet(&u->tos, 0, val);
     case ESTAB_O_REUSEADDR:
         return set_reuse_addr(t, u, val != 0);
     case ESTAB_O_REUSEPORT:
@@ -115,10 +104,10 @@ static int get_shared(const estab_stack *s, struct tcb *t, struct udp_sock *u, e
         *val = t ? t->rcvbuf : u->rcvbuf;
         return 0;
     case ESTAB_O_HOP_LIMIT:
-        *val = hop_limit_of(s, t ? t->hop_limit : u->hop_limit);
+        *val = hop_limit_of(s, t ? tcp_extra(t)->hop_limit : u->hop_limit);
         return 0;
     case ESTAB_O_TOS:
-        *val = t ? t->tos : u->tos;
+        *val = t ? tcp_extra(t)->tos : u->tos;
         return 0;
     case ESTAB_O_REUSEADDR:
         *val = t ? t->reuse_addr : u->reuse_addr;
@@ -174,6 +163,18 @@ static int set_extra(struct tcb *t, enum estab_opt opt, uint64_t val)
         return 0;
     case ESTAB_O_KEEPCNT:
         x->keepcnt = (uint8_t)val;
+        return 0;
+    case ESTAB_O_HOP_LIMIT:
+        x->hop_limit = (uint8_t)val;
+        return 0;
+    case ESTAB_O_TOS: /* the ECN bits (RFC 3168) are not the user's */
+        x->tos = val & 0xfc;
+        return 0;
+    case ESTAB_O_MAXSEG:
+        x->user_mss = (uint16_t)val;
+        return 0;
+    case ESTAB_O_FASTOPEN:
+        x->fastopen = (uint16_t)val;
         return 0;
     case ESTAB_O_RCVLOWAT:
         x->rcv_lowat = val > t->rcvbuf / 2 ? t->rcvbuf / 2 : (uint32_t)val;
@@ -254,9 +255,11 @@ static int set_option(struct tcb *t, enum estab_opt opt, uint64_t val)
     case ESTAB_O_MAXSEG:
         if (val != 0 && (val < 88 || val > UINT16_MAX))
             return ESTAB_E_INVAL;
-        t->user_mss = (uint16_t)val;
+        err = set_extra(t, opt, val);
+        if (err)
+            return err;
         if (val != 0 && t->mss_max > val)
-            t->mss_max = t->user_mss;
+            t->mss_max = (uint16_t)val;
         if (t->snd_mss > t->mss_max)
             t->snd_mss = t->mss_max;
         return 0;
@@ -265,12 +268,9 @@ static int set_option(struct tcb *t, enum estab_opt opt, uint64_t val)
     case ESTAB_O_USER_TIMEOUT:
         ms = UINT32_MAX;
         err = val == ESTAB_NEVER ? 0 : set_ms(&ms, val);
-        if (!err)
-            tcp_uto_set(t, ms);
-        return err;
+        return err ? err : tcp_uto_set(t, ms);
     case ESTAB_O_ADV_USER_TIMEOUT:
-        tcp_uto_advertise(t, val ? tcp_uto_field(val) : 0);
-        return 0;
+        return tcp_uto_advertise(t, val ? tcp_uto_field(val) : 0);
     case ESTAB_O_ECN:
         if (val > ESTAB_ECN_ACCURATE || (t->state != ESTAB_CLOSED && t->state != ESTAB_LISTEN))
             return ESTAB_E_INVAL;
@@ -281,12 +281,13 @@ static int set_option(struct tcb *t, enum estab_opt opt, uint64_t val)
     case ESTAB_O_FASTOPEN:
         if (val > UINT16_MAX || (t->state != ESTAB_CLOSED && t->state != ESTAB_LISTEN))
             return ESTAB_E_INVAL;
-        t->fastopen = (uint16_t)val;
-        return 0;
+        return set_extra(t, opt, val);
+    case ESTAB_O_HOP_LIMIT:
+        return val < 1 || val > UINT8_MAX ? ESTAB_E_INVAL : set_extra(t, opt, val);
+    case ESTAB_O_TOS:
+        return val > UINT8_MAX ? ESTAB_E_INVAL : set_extra(t, opt, val);
     case ESTAB_O_SNDBUF:
     case ESTAB_O_RCVBUF:
-    case ESTAB_O_HOP_LIMIT:
-    case ESTAB_O_TOS:
     case ESTAB_O_REUSEADDR:
     case ESTAB_O_REUSEPORT:
     case ESTAB_O_V6ONLY:
@@ -330,16 +331,16 @@ static int get_option(const estab_stack *s, struct tcb *t, enum estab_opt opt, u
         *val = tcp_keepcnt(t);
         return 0;
     case ESTAB_O_MAXSEG:
-        *val = t->user_mss;
+        *val = tcp_extra(t)->user_mss;
         return 0;
     case ESTAB_O_LINGER:
         *val = tcp_linger_ms(t) == UINT32_MAX ? ESTAB_NEVER : ESTAB_MS(tcp_linger_ms(t));
         return 0;
     case ESTAB_O_USER_TIMEOUT:
-        *val = t->user_timeout_ms == UINT32_MAX ? ESTAB_NEVER : tcp_user_timeout(t);
+        *val = tcp_extra(t)->user_timeout_ms == UINT32_MAX ? ESTAB_NEVER : tcp_user_timeout(t);
         return 0;
     case ESTAB_O_ADV_USER_TIMEOUT:
-        *val = tcp_uto_dur(t->adv_uto);
+        *val = tcp_uto_dur(tcp_extra(t)->adv_uto);
         return 0;
     case ESTAB_O_ECN:
         *val = t->ecn;
@@ -348,7 +349,7 @@ static int get_option(const estab_stack *s, struct tcb *t, enum estab_opt opt, u
         *val = tcp_extra(t)->pacing_rate;
         return 0;
     case ESTAB_O_FASTOPEN:
-        *val = t->fastopen;
+        *val = tcp_extra(t)->fastopen;
         return 0;
     case ESTAB_O_URGENT:
         *val = tcp_urgent(t);

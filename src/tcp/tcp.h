@@ -146,10 +146,15 @@ struct tcp_work {
         uint32_t room, got;
     } lent;
     estab_time due[TCP_TIMERS];
-    seq_t reduced;            /* RFC 3168: SND.NXT when the window was last reduced for a mark */
-    seq_t small_end;          /* end of the last segment smaller than the MSS */
-    estab_time rtt_at;        /* an octet is timed since; ESTAB_NEVER: none is */
-    seq_t rtt_seq;            /* ... this one, where there are no timestamps */
+    seq_t recover;               /* RFC 6582: a recovery lasts until this is acknowledged */
+    seq_t rcv_up;                /* with rcv_urgent */
+    seq_t acked;                 /* Last.ACK.sent, RFC 7323 section 4.3; at rest, RCV.NXT */
+    uint32_t read_ms, read_from; /* tcp_buffer.c: a round trip of reading began, with this octet */
+    bool read_round;             /* ... and is over */
+    seq_t reduced;               /* RFC 3168: SND.NXT when the window was last reduced for a mark */
+    seq_t small_end;             /* end of the last segment smaller than the MSS */
+    estab_time rtt_at;           /* an octet is timed since; ESTAB_NEVER: none is */
+    seq_t rtt_seq;               /* ... this one, where there are no timestamps */
     estab_time stalled_at;    /* what is in flight, or behind a closed window, has waited since */
     estab_time unread_at;     /* what is unread has been so, or the user last read some of it */
     struct tcp_ranges *ahead; /* received out of order; NULL: none */
@@ -172,8 +177,16 @@ struct tcp_extra {  /* what few users set; all zero: nothing */
     uint32_t linger_ms;    /* ... and 1 */
     uint32_t keepintvl_ms; /* 0: TCP_KEEPINTVL_MS */
     uint8_t keepcnt;       /* 0: TCP_KEEPCNT */
-    uint64_t pacing_rate;  /* octets a second; 0: not set; ESTAB_NEVER: the algorithm's */
+    uint8_t hop_limit;     /* 0: the stack's */
+    uint8_t tos, zero;
+    uint16_t user_mss;        /* ESTAB_O_MAXSEG */
+    uint16_t fastopen;        /* ESTAB_O_FASTOPEN; not inherited */
+    uint16_t adv_uto;         /* RFC 5482's ADV_UTO as on the wire; 0: none */
+    uint16_t peer_uto;        /* ... its REMOTE_UTO; not inherited */
+    uint32_t user_timeout_ms; /* the user's or adopted; 0: the layer's; UINT32_MAX: none */
+    uint64_t pacing_rate;     /* octets a second; 0: not set; ESTAB_NEVER: the algorithm's */
 };
+_Static_assert(sizeof(struct tcp_extra) == 48, "no padding: it is compared as octets");
 #define TCP_KEEPINTVL_MS 75000u
 #define TCP_KEEPCNT      9u
 
@@ -193,24 +206,19 @@ struct tcb {
     /* every segment */
     struct {
         seq_t una, nxt;
-        uint32_t wnd; /* octets, scaled */
-        seq_t wl1, wl2;
+        uint32_t wnd;     /* octets, scaled */
+        seq_t wl1;        /* WL2 is never after UNA, and who is before UNA is not asked */
         uint32_t wnd_max; /* largest seen: RFC 9293 section 3.8.6.2.1, RFC 5961 section 5.2 */
     } snd;
     struct {
         seq_t nxt, adv; /* adv: right edge promised */
-        seq_t acked;    /* Last.ACK.sent, RFC 7323 section 4.3 */
     } rcv;
     uint32_t ts_recent, ts_offset;
-    uint32_t ts_recent_s; /* seconds: RFC 7323 section 5.5 */
-    uint8_t state;        /* enum estab_tcp_state; written by tcp_enter() only */
+    uint8_t state; /* enum estab_tcp_state; written by tcp_enter() only */
     uint8_t snd_wscale : 4, rcv_wscale : 4;
     uint8_t ecn_syn : 2;          /* with ecn_acc: the IP-ECN field of the peer's SYN, or SYN,ACK */
     uint8_t r_cep : 3, s_cep : 3; /* ... r.cep and s.cep, as much as ACE has of them */
-    uint8_t hop_limit;            /* 0: the stack's */
-    uint8_t tos;
-    uint8_t challenge_s; /* tcp_second() of the last challenge ACK */
-    uint16_t adv_uto;    /* RFC 5482's ADV_UTO as on the wire; 0: none */
+    uint8_t challenge_s;          /* tcp_second() of the last challenge ACK */
     struct tcp_layer *layer;
     union {
         struct tcp_work *w;     /* NULL: at rest */
@@ -260,53 +268,49 @@ struct tcb {
     struct ip_path path;
     uint16_t lport, pport;
     uint8_t peer[16];
-    uint16_t fastopen; /* ESTAB_O_FASTOPEN */
-    uint32_t tag;      /* its hash in the demux */
-    uint32_t slot;     /* its own */
+    uint16_t mss_max;  /* what the peer and the first link take: snd_mss where the path does */
     uint16_t snd_mss;  /* Eff.snd.MSS without options: RFC 9293 section 3.7.1 */
     uint16_t rcv_mss;  /* what we announced */
+    uint32_t slot;     /* its own */
     struct link send;  /* on its port's send list, or among the dead */
     struct link ready; /* on the ready list, a listener's accept queue, or among the orphans */
     union {
         uint32_t timewait; /* TIME-WAIT: its entry, where a handle outlived the connection */
         uint32_t since_ms; /* other states: when it was entered */
     };
-    uint32_t sent_ms; /* when text was last sent */
-    uint32_t pipe_ack,
-        cwv_ms; /* RFC 7661: pipeACK, octets, and when it was, or `nonvalidated` began */
+    uint32_t sent_ms;  /* when text was last sent */
+    uint32_t pipe_ack; /* RFC 7661: pipeACK, octets */
+    uint32_t cwv_ms;   /* ... and when it was, or `nonvalidated` began */
+    uint32_t keepidle_ms;
+    uint32_t idle_ms; /* with idle_on: keepalive, or the end of an orphan's FIN-WAIT-2; circular */
+    uint32_t segs_in;
     struct wheel_node node;
     struct cc cc;
     struct tcp_rtt rtt;
     uint32_t sndbuf, rcvbuf;
-    uint32_t read_ms, read_from; /* tcp_buffer.c: a round trip of reading began, with this octet */
-    seq_t recover;               /* RFC 6582: a recovery lasts until this is acknowledged */
-    seq_t rcv_up;                /* with rcv_urgent */
-    uint32_t keepidle_ms;
 
     /* the user's, and for those who look */
     void *user;
     uint8_t ev_mask, ev_pending;
     int8_t err, soft_err;
-    uint16_t user_mss;  /* ESTAB_O_MAXSEG */
-    uint8_t challenges; /* in the second challenge_s */
-    uint8_t quick_acks; /* segments with text still to be acknowledged at once */
-    uint8_t quick_next; /* how many, after the next delayed ACK that was waited for */
-    uint8_t backoff;    /* doublings of the RTO since it was last measured */
+    uint8_t challenges : 7; /* in the second challenge_s: few */
+    bool spread : 1;        /* nonvalidated, and more waits than may go in a burst */
+    uint8_t quick_acks;     /* segments with text still to be acknowledged at once */
+    uint8_t quick_next;     /* how many, after the next delayed ACK that was waited for */
+    uint8_t backoff;        /* doublings of the RTO since it was last measured */
     uint8_t keep_probes;
-    bool read_round : 1;   /* the round trip of read_ms is over */
+    bool nonvalidated : 1; /* the window is, since cwv_ms: tcp_cwv.c */
     bool ecn_first : 1;    /* ecn_acc: no counter has come yet */
     bool ecn_deaf : 1;     /* ... and what comes is none */
     uint8_t ecn_owed : 3;  /* ... marks since the last ACK, at most 7 */
-    bool nonvalidated : 1; /* the window is, since cwv_ms: tcp_cwv.c */
-    bool spread : 1;       /* ... and more waits than may go in a burst */
-    uint16_t peer_uto;     /* ... its REMOTE_UTO */
-    uint16_t mss_max;      /* what the peer and the first link take: snd_mss where the path does */
-    uint32_t user_timeout_ms; /* the user's or adopted; 0: the layer's; UINT32_MAX: none */
-    uint32_t segs_in, segs_out, retrans, rto_fired, dup_acks_in;
-    estab_time idle_at; /* keepalive, or the end of an orphan's FIN-WAIT-2 */
+    bool at_recover : 1;   /* at rest: SND.UNA is where the last recovery ended */
+    bool idle_on : 1;
+    uint16_t ts_recent_h; /* hours: RFC 7323 section 5.5 */
+    uint32_t segs_out;
+    uint64_t retrans : 24, dup_acks_in : 24, rto_fired : 16; /* they stay at their largest */
     uint64_t octets_acked, octets_received;
 };
-_Static_assert(sizeof(struct tcb) <= 296, "an idle connection is small");
+_Static_assert(sizeof(struct tcb) <= 240, "an idle connection is small");
 
 struct tcp_far {   /* the ends of what has no control block, tcp_far.c */
     uint32_t peer; /* its IPv4 address, or the slot of its other one */
@@ -615,8 +619,13 @@ bool tcp_memory_refuses(struct tcp_layer *l); /* a new connection; and counts it
 void tcp_memory_settle(struct tcp_layer *l);
 
 /* ---- tcp_extra.c ---- */
-const struct tcp_extra *tcp_extra(const struct tcb *t); /* never NULL */
-struct tcp_extra *tcp_extra_need(struct tcb *t);        /* to set something; NULL: no memory */
+extern const struct tcp_extra tcp_no_extra;
+const struct tcp_extra *tcp_extra_find(const struct tcb *t); /* t->has_extra */
+static inline const struct tcp_extra *tcp_extra(const struct tcb *t)
+{
+    return t->has_extra ? tcp_extra_find(t) : &tcp_no_extra;
+}
+struct tcp_extra *tcp_extra_need(struct tcb *t); /* to set something; NULL: no memory */
 bool tcp_extra_inherit(struct tcb *t, const struct tcb *from); /* false: no memory */
 static inline uint32_t tcp_keepintvl_ms(const struct tcb *t)
 {
@@ -705,6 +714,11 @@ uint64_t tcp_port_hash(const struct tcp_layer *l, const struct tcp_tuple *k);
 static inline uint32_t tcp_ts_now(const struct tcp_layer *l) /* ms [RFC7323-5.4-1] */
 {
     return (uint32_t)(l->env->now / 1000000u);
+}
+
+static inline uint16_t tcp_hour(const struct tcp_layer *l) /* circular, in seven years */
+{
+    return (uint16_t)(l->env->now / (3600u * UINT64_C(1000000000)));
 }
 
 /* ---- segments: tcp_arrive.c, tcp_arrive_init.c, tcp_synq.c, tcp_timewait.c, tcp_icmp.c ---- */
@@ -1058,6 +1072,20 @@ static inline estab_time ms_to_time(estab_time now, uint32_t due)
     return left <= 0 ? now : (now / 1000000u + (uint32_t)left) * 1000000u;
 }
 
+static inline seq_t tcp_last_ack(const struct tcb *t)
+{
+    return t->w ? t->w->acked : t->rcv.nxt;
+}
+static inline estab_time tcp_idle_at(const struct tcb *t)
+{
+    return t->idle_on ? ms_to_time(t->layer->env->now, t->idle_ms) : ESTAB_NEVER;
+}
+static inline void tcp_count_retrans(struct tcb *t)
+{
+    if (t->retrans < 0xffffff)
+        t->retrans++;
+}
+
 /* ---- tcp_why.c ---- */
 size_t tcp_why_room(const struct tcp_settings *set); /* octets behind each tcb for its times */
 void tcp_why_init(struct tcb *t);
@@ -1075,8 +1103,9 @@ void timewait_why(const struct tcp_layer *l, uint32_t slot, struct estab_why_inf
 estab_dur tcp_user_timeout(const struct tcb *t); /* in force; 0: none */
 /* When it is over; t->w is there.  ESTAB_NEVER: there is none, or nothing waits. */
 estab_time tcp_user_deadline(const struct tcb *t);
-void tcp_uto_set(struct tcb *t, uint32_t ms);             /* the user's; 0: the stack's again */
-void tcp_uto_advertise(struct tcb *t, uint16_t field);    /* 0: no longer */
+/* 0 or ESTAB_E_NOMEM */
+int tcp_uto_set(struct tcb *t, uint32_t ms);              /* the user's; 0: the stack's again */
+int tcp_uto_advertise(struct tcb *t, uint16_t field);     /* 0: no longer */
 void tcp_uto_arrives(struct tcb *t, const struct seg *g); /* in an acceptable segment */
 uint16_t tcp_uto_field(estab_dur d); /* rounded up; as long as can be, if it is longer */
 estab_dur tcp_uto_dur(uint16_t field);

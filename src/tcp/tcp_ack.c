@@ -60,7 +60,6 @@ void tcp_rexmt_arm(struct tcb *t, bool restart)
 estab_dur tcp_rtt_of_ack(struct tcb *t, const struct seg *g, const struct run *once)
 {
     const estab_dur absurd = ESTAB_S(3600);
-    const struct tcp_rtt_bounds *b = &t->layer->set.rto;
     struct tcp_work *w = t->w;
     bool coarse = false;
     estab_dur rtt = ESTAB_NEVER;
@@ -79,9 +78,9 @@ estab_dur tcp_rtt_of_ack(struct tcb *t, const struct seg *g, const struct run *o
     if (rtt >= absurd)
         return ESTAB_NEVER;
     if (coarse)
-        tcp_rtt_sample_ms(&t->rtt, b, rtt);
+        tcp_rtt_sample_ms(&t->rtt, rtt);
     else
-        tcp_rtt_sample(&t->rtt, b, rtt);
+        tcp_rtt_sample(&t->rtt, rtt);
     t->backoff = 0; /* RFC 6298 section 5: a measurement ends it, an ACK alone does not */
     return rtt;
 }
@@ -97,14 +96,15 @@ void tcp_established(struct tcb *t)
     t->established = true;
     t->soft_err = 0;
     t->backoff = 0;
-    t->recover = seq_sub(t->snd.una, 1);
-    t->owed.uto = t->adv_uto != 0; /* RFC 5482 section 3: in the first segment without SYN */
+    t->owed.uto =
+        tcp_extra(t)->adv_uto != 0; /* RFC 5482 section 3: in the first segment without SYN */
     if (w) {
         w->retries = 0;
         w->stalled_at = ESTAB_NEVER;
         sent_ack(&w->sent, &t->layer->pool, t->snd.una, NULL);
         w->reduced = t->snd.una;
         tcp_cwv_begin(t);
+        w->recover = seq_sub(t->snd.una, 1);
         if (w->syn_text)
             tcp_fastopen_rest(t);
         if (lost)
@@ -265,13 +265,13 @@ static bool undo_loss(struct tcb *t, const struct ack *a)
 /* All that was in flight at the timeout is acknowledged. */
 static void end_rto_recovery(struct tcb *t)
 {
-    if (t->w->rto_recovering && !seq_lt(t->snd.una, t->recover)) {
+    if (t->w->rto_recovering && !seq_lt(t->snd.una, t->w->recover)) {
         t->w->rto_recovering = false;
         tcp_cwv_begin(t);
         tcp_rack_recovered(t);
     }
-    if (seq_lt(t->recover, t->snd.una))
-        t->recover = seq_sub(t->snd.una, 1); /* or it would seem to lie ahead, 2 GiB later */
+    if (seq_lt(t->w->recover, t->snd.una))
+        t->w->recover = seq_sub(t->snd.una, 1); /* or it would seem to lie ahead, 2 GiB later */
 }
 
 /* RFC 8985 section 6.2, step 5, after each ACK; also the one that ends a recovery may show that

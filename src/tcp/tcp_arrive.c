@@ -224,9 +224,8 @@ void tcp_syn_acked(struct tcb *t, const struct seg *g)
     t->snd.wnd = tcp_seg_wnd(t, g);
     t->snd.wnd_max = t->snd.wnd;
     t->snd.wl1 = g->seq;
-    t->snd.wl2 = g->ack;
     if (t->w && t->w->rtt_at != ESTAB_NEVER) {
-        tcp_rtt_sample(&t->rtt, &t->layer->set.rto, time_since(t->w->rtt_at, t->layer->env->now));
+        tcp_rtt_sample(&t->rtt, time_since(t->w->rtt_at, t->layer->env->now));
         t->w->rtt_at = ESTAB_NEVER;
     }
     if (t->state == ESTAB_SYN_RECEIVED)
@@ -257,10 +256,10 @@ static enum verdict check_ack_of_syn(struct tcb *t, const struct seg *g)
  * set TS.Recent can make PAWS refuse the peer. [RFC7323-4.3-1] */
 static void remember_ts(struct tcb *t, const struct seg *g)
 {
-    if (!t->ts_ok || !(g->opt.has & OPT_TS) || !seq_le(g->seq, t->rcv.acked))
+    if (!t->ts_ok || !(g->opt.has & OPT_TS) || !seq_le(g->seq, tcp_last_ack(t)))
         return;
     t->ts_recent = g->opt.ts_val;
-    t->ts_recent_s = (uint32_t)(t->layer->env->now / 1000000000u);
+    t->ts_recent_h = tcp_hour(t->layer);
 }
 
 /* Fifth, check the ACK field. */
@@ -290,7 +289,7 @@ static enum verdict check_ack(struct tcb *t, const struct seg *g)
     case ESTAB_FIN_WAIT_1:
         tcp_enter(t, ESTAB_FIN_WAIT_2, ESTAB_BY_SEGMENT);
         tcp_raise(t, ESTAB_EV_FLUSHED);
-        t->idle_at = ESTAB_NEVER;
+        t->idle_on = false;
         tcp_idle_arm(t);
         return GO_ON;
     case ESTAB_CLOSING:
@@ -315,10 +314,10 @@ static void check_urg(struct tcb *t, const struct seg *g)
         return;
     rule_count(t->layer->rules, RULE_URGENT);
     if (t->fin_rcvd || t->rd_shut || !seq_lt(tcp_read_at(t), up) ||
-        (t->rcv_urgent && !seq_lt(t->rcv_up, up)))
+        (t->rcv_urgent && !seq_lt(t->w->rcv_up, up)) || !tcb_work(t))
         return; /* CLOSE-WAIT and later: "this should not occur"; or nothing that is news */
     t->rcv_urgent = true;
-    t->rcv_up = up;
+    t->w->rcv_up = up;
     tcp_raise(t, ESTAB_EV_URG);
 }
 
@@ -407,7 +406,6 @@ void tcp_predicted_arrives(struct tcb *t, struct seg *g)
         }
     } else {
         t->snd.wl1 = g->seq;
-        t->snd.wl2 = g->ack;
     }
     tcp_buffer_text(t, g);
     if (t->ecn_ok)
@@ -494,7 +492,7 @@ void tcp_fail(struct tcb *t, enum estab_err err, enum estab_cause by, bool rst)
     tcp_unlist(t);
     tcp_unorphan(t);
     t->owed = (struct tcp_owed){.rst = rst};
-    t->idle_at = ESTAB_NEVER;
+    t->idle_on = false;
     if (t->w) {
         struct tcp_work *w = t->w;
 

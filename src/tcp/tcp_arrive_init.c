@@ -121,13 +121,12 @@ static void syn_arrives(struct tcb *t, struct seg *g)
 
     t->rcv.nxt = seq_add(g->seq, 1);
     t->rcv.adv = seq_add(t->rcv.nxt, promised);
-    t->rcv.acked = t->rcv.nxt;
+    t->w->acked = t->rcv.nxt;
     tcp_opt_syn(t, g);
     tcp_uto_arrives(t, g);
     tcp_ecn_syn_arrives(t, g);
     t->snd.wnd = t->snd.wnd_max = tcp_seg_wnd(t, g);
     t->snd.wl1 = g->seq;
-    t->snd.wl2 = g->ack;
     if (!(g->flags & SEG_ACK)) { /* simultaneous open */
         rule_count(t->layer->rules, RULE_SIMULTANEOUS_OPEN);
         tcp_enter(t, ESTAB_SYN_RECEIVED, ESTAB_BY_SEGMENT);
@@ -142,7 +141,7 @@ static void syn_arrives(struct tcb *t, struct seg *g)
     t->snd.una = g->ack;
     t->syn_acked = true;
     if (t->w->rtt_at != ESTAB_NEVER) {
-        tcp_rtt_sample(&t->rtt, &t->layer->set.rto, time_since(t->w->rtt_at, t->layer->env->now));
+        tcp_rtt_sample(&t->rtt, time_since(t->w->rtt_at, t->layer->env->now));
         t->w->rtt_at = ESTAB_NEVER;
     }
     tcp_enter(t, ESTAB_ESTABLISHED, ESTAB_BY_SEGMENT);

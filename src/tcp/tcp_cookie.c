@@ -172,7 +172,7 @@ void tcp_cookie_number(struct tcb *t, struct tcp_syn *y)
     struct tcp_layer *l = t->layer;
     struct tcp_synq *q = &y->q;
     struct tcp_tuple k = {y->peer, y->path.local, q->far.lport, q->far.pport};
-    uint64_t hash = number(l, y, tcp_mss_announce(l, &y->path, y->peer, t->user_mss));
+    uint64_t hash = number(l, y, tcp_mss_announce(l, &y->path, y->peer, tcp_extra(t)->user_mss));
 
     q->cookie = !has_come_back(&l->cookies[l->cookie_turn], hash);
     if (q->cookie)
@@ -185,7 +185,7 @@ void tcp_cookie_offer(struct tcb *t, struct tcp_syn *y)
 {
     struct tcp_layer *l = t->layer;
     const struct tcp_synq *q = &y->q;
-    uint16_t own = tcp_mss_announce(l, &y->path, y->peer, t->user_mss);
+    uint16_t own = tcp_mss_announce(l, &y->path, y->peer, tcp_extra(t)->user_mss);
     struct tcp_tuple k = {y->peer, y->path.local, q->far.lport, q->far.pport};
     struct tcp_reply r = {.path = y->path,
                           .lport = q->far.lport,
@@ -194,7 +194,7 @@ void tcp_cookie_offer(struct tcb *t, struct tcp_syn *y)
                           .wnd = synq_window(t),
                           .mss = own,
                           .ws = q->rcv_wscale,
-                          .hop_limit = t->hop_limit,
+                          .hop_limit = tcp_extra(t)->hop_limit,
                           .ts_ecr = q->ts_recent,
                           .flags = SEG_SYN | SEG_ACK,
                           .opts =
@@ -284,7 +284,7 @@ static struct tcb *cookie_tcb(struct tcb *t, struct tcp_syn *y, struct cookie c,
 
     if (ip_path_find(l->ip, y->peer, ip_local(l->ip, y->path.local), hint, &y->path) != 0)
         return NULL;
-    unpack(q, c, tcp_mss_announce(l, &y->path, y->peer, t->user_mss));
+    unpack(q, c, tcp_mss_announce(l, &y->path, y->peer, tcp_extra(t)->user_mss));
     if (q->ws_ok)
         q->rcv_wscale = tcp_wscale_for(t) & 0xfu;
     child = synq_tcb(l, y, t);

@@ -186,8 +186,7 @@ int tcp_demux_add(struct tcb *t)
     int err;
 
     assert(!t->in_demux);
-    t->tag = tcp_demux_tag(t->layer, &k);
-    err = tcp_tuple_add(t->layer, &k, t->tag, TCP_REF(TCP_REF_TCB, t->slot));
+    err = tcp_tuple_add(t->layer, &k, tcp_demux_tag(t->layer, &k), TCP_REF(TCP_REF_TCB, t->slot));
     if (err)
         return err;
     t->in_demux = true;
@@ -202,7 +201,7 @@ void tcp_demux_del(struct tcb *t)
 
     if (!t->in_demux)
         return;
-    tcp_tuple_del(t->layer, &k, t->tag, TCP_REF(TCP_REF_TCB, t->slot));
+    tcp_tuple_del(t->layer, &k, tcp_demux_tag(t->layer, &k), TCP_REF(TCP_REF_TCB, t->slot));
     t->in_demux = false;
     if (t->layer->hot == t->slot)
         t->layer->hot = SLAB_NONE;

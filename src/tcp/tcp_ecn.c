@@ -228,7 +228,7 @@ static void echo_each(struct tcb *t, bool marked)
 {
     if (marked == t->ecn_echo)
         return;
-    if (t->w && !t->owed.before && !seq_eq(t->rcv.acked, t->rcv.nxt)) {
+    if (t->w && !t->owed.before && !seq_eq(tcp_last_ack(t), t->rcv.nxt)) {
         t->owed.before = true;
         t->w->before = t->rcv.nxt;
     }
@@ -254,7 +254,7 @@ void tcp_ecn_count(struct tcb *t, const struct seg *g)
         t->ecn_owed = owed < 7 ? owed & 7u : 7;
         t->owed.ack_now |=
             (g->text.len > 0 && !t->ecn_echo) || t->ecn_owed >= 3 ||
-            (t->ecn_owed == 2 && (g->text.len > 0 || !seq_eq(t->rcv.acked, t->rcv.nxt)));
+            (t->ecn_owed == 2 && (g->text.len > 0 || !seq_eq(tcp_last_ack(t), t->rcv.nxt)));
     }
     t->ecn_echo = marked;
 }
@@ -391,8 +391,8 @@ static bool tells_of_marks(struct tcb *t, const struct seg *g, struct cc_sample 
 }
 
 /* Section 6.1.2: as for a loss, but once for all that was lost or marked in a window; w->reduced
- * and t->recover are where the last such windows end.  RFC 9768 section 3.1.5: so it is where marks
- * are counted, but CWR is no flag of its own there. [RFC3168-6.1.2-1, RFC3168-6.1.2-2,
+ * and w->recover are where the last such windows end.  RFC 9768 section 3.1.5: so it is where
+ * marks are counted, but CWR is no flag of its own there. [RFC3168-6.1.2-1, RFC3168-6.1.2-2,
  * RFC3168-6.1.2-4] */
 bool tcp_ecn_echoed(struct tcb *t, const struct seg *g, struct cc_sample *s)
 {
@@ -400,7 +400,7 @@ bool tcp_ecn_echoed(struct tcb *t, const struct seg *g, struct cc_sample *s)
 
     if (!tells_of_marks(t, g, s))
         return false;
-    if (!seq_lt(w->reduced, g->ack) || !seq_lt(t->recover, g->ack))
+    if (!seq_lt(w->reduced, g->ack) || !seq_lt(w->recover, g->ack))
         return true;
     w->ecn_wait = t->cc.cwnd <= s->mss; /* no window is smaller: the timer slows it further */
     s->flight = tcp_cwv_lost(t, s->flight);

@@ -20,11 +20,11 @@ static uint32_t extra_slot(const struct tcb *t)
     return HASH_NONE;
 }
 
-const struct tcp_extra *tcp_extra(const struct tcb *t)
-{
-    static const struct tcp_extra none;
+const struct tcp_extra tcp_no_extra;
 
-    return t->has_extra ? slab_at(&t->layer->extras, extra_slot(t)) : &none;
+const struct tcp_extra *tcp_extra_find(const struct tcb *t)
+{
+    return slab_at(&t->layer->extras, extra_slot(t));
 }
 
 struct tcp_extra *tcp_extra_need(struct tcb *t)
@@ -50,15 +50,17 @@ struct tcp_extra *tcp_extra_need(struct tcb *t)
 
 bool tcp_extra_inherit(struct tcb *t, const struct tcb *from)
 {
-    struct tcp_extra *x;
+    struct tcp_extra x = *tcp_extra(from), *to;
 
-    if (!from->has_extra)
+    x.fastopen = x.peer_uto = 0;
+    x.owner = 0;
+    if (memcmp(&x, &tcp_no_extra, sizeof x) == 0)
         return true;
-    x = tcp_extra_need(t);
-    if (!x)
+    to = tcp_extra_need(t);
+    if (!to)
         return false;
-    *x = *tcp_extra(from);
-    x->owner = t->slot;
+    x.owner = t->slot;
+    *to = x;
     return true;
 }
 

@@ -133,7 +133,8 @@ static bool has_room(struct tcb *t)
     struct tcp_listener *f = t->l;
 
     pass_minutes(f, t->layer->env->now);
-    return f->npending + f->nreset[0] + f->nreset[1] < t->fastopen && !tcp_memory_scarce(t->layer);
+    return f->npending + f->nreset[0] + f->nreset[1] < tcp_extra(t)->fastopen &&
+           !tcp_memory_scarce(t->layer);
 }
 
 /* Its handshake is complete, or it has ended. */
@@ -184,7 +185,6 @@ static void begin_early(struct tcb *t, struct tcb *c, const struct seg *syn)
 
     c->snd.wnd = c->snd.wnd_max = tcp_seg_wnd(c, &g);
     c->snd.wl1 = g.seq;
-    c->snd.wl2 = c->snd.una;
     cc_init(&c->cc, cc_initial_window(l->set.initial_window, tcp_eff_mss(c)));
     tcp_enter_compact(l, &k, ESTAB_LISTEN, ESTAB_SYN_RECEIVED, ESTAB_BY_SEGMENT);
     tcp_take_over(c);
@@ -309,7 +309,7 @@ void tcp_fastopen_open(struct tcb *t)
 {
     struct tcp_fo_peer *p;
 
-    if (t->fastopen == 0 || t->layer->set.fastopen_cache == 0)
+    if (tcp_extra(t)->fastopen == 0 || t->layer->set.fastopen_cache == 0)
         return;
     p = peer_of(t, true);
     if (!p || t->layer->env->now < p->not_before)

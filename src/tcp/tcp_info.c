@@ -50,7 +50,7 @@ void tcp_info(const struct tcb *t, struct estab_tcp_info *i)
     }
     i->rto = tcp_rtt_rto(&t->rtt, &t->layer->set.rto, t->backoff);
     i->srtt = ESTAB_US(t->rtt.srtt);
-    i->rttvar = ESTAB_US(t->rtt.rttvar);
+    i->rttvar = t->rtt.srtt ? ESTAB_US(t->rtt.rttvar) : 0;
     i->rtt_min = t->rtt.srtt ? ESTAB_US(t->rtt.min) : 0;
     i->snd_mss = t->snd_mss ? tcp_eff_mss(t) : 0;
     i->rcv_mss = t->rcv_mss;
@@ -90,7 +90,7 @@ void tcp_info(const struct tcb *t, struct estab_tcp_info *i)
     if (t->w)
         i->mem += sizeof *t->w + ring_mem(&t->w->snd) + ring_mem(&t->w->rcv);
     i->user_timeout = tcp_user_timeout(t);
-    i->peer_user_timeout = tcp_uto_dur(t->peer_uto);
+    i->peer_user_timeout = tcp_uto_dur(tcp_extra(t)->peer_uto);
     i->pacing_rate = t->state == ESTAB_CLOSED ? 0 : tcp_pace_rate(t);
     i->ecn_ok = t->ecn_ok;
     i->ecn_accurate = t->ecn_acc;

@@ -98,6 +98,7 @@ static void free_work(struct tcp_layer *l, struct tcb *t)
 {
     struct tcp_work *w = t->w;
 
+    t->at_recover = !seq_lt(w->recover, t->snd.una);
     ring_fini(&w->snd, &l->pool);
     ring_fini(&w->rcv, &l->pool);
     tcp_ranges_free(l, &w->ahead);
@@ -155,8 +156,6 @@ struct tcb *tcb_new(struct tcp_layer *l)
     t->sndbuf = l->set.sndbuf_init;
     t->rcvbuf = l->set.rcvbuf_init;
     t->since_ms = ms_of(l->env->now);
-    t->read_ms = tcp_ts_now(l);
-    t->idle_at = ESTAB_NEVER;
     t->quick_acks = l->set.profile.quick_acks;
     t->quick_next = (uint8_t)(2 * t->quick_acks);
     t->ecn = l->set.ecn & 3u;
@@ -200,10 +199,14 @@ bool tcb_work_new(struct tcb *t)
     ring_init(&w->rcv);
     for (int i = 0; i < TCP_TIMERS; i++)
         w->due[i] = ESTAB_NEVER;
+    w->acked = t->rcv.nxt;
+    w->read_from = (uint32_t)t->octets_received;
+    w->read_ms = tcp_ts_now(l);
     w->rtt_at = ESTAB_NEVER;
     w->stalled_at = ESTAB_NEVER;
     sent_init(&w->sent, t->snd.nxt);
     w->reduced = w->rack.fack = t->snd.una;
+    w->recover = seq_sub(t->snd.una, t->at_recover ? 0 : 1);
     w->rack.reo_mult = 1;
     w->limited_to = w->pipe.from = w->pipe.end = t->snd.una;
     w->pipe.ms = t->cwv_ms;
@@ -217,7 +220,7 @@ static bool at_rest(const struct tcb *t)
 {
     const struct tcp_work *w = t->w;
 
-    if (w->snd.len > 0 || w->rcv.len > 0 || w->lent.to)
+    if (w->snd.len > 0 || w->rcv.len > 0 || w->lent.to || t->rcv_urgent)
         return false;
     switch ((enum estab_tcp_state)t->state) {
     case ESTAB_ESTABLISHED:

@@ -114,7 +114,7 @@ static void probe_lost(struct tcb *t, uint32_t high)
     mtu_learn(t, high);
     probe_pauses(t);
     rule_count(t->layer->rules, RULE_PMTU_PROBE_LOST);
-    t->recover = seq_max(t->recover, seq_sub(w->probe_hi, 1));
+    w->recover = seq_max(w->recover, seq_sub(w->probe_hi, 1));
     send_smaller(t, w->probe_lo, w->probe_hi);
     probe_ends(t);
 }
@@ -145,7 +145,7 @@ static void shrink(struct tcb *t, uint32_t mtu)
     w->mtu_at = time_add(t->layer->env->now, t->layer->ip->pmtu_set.age);
     w->mtu_failed = false;
     w->dupacks = 0;
-    t->recover = t->snd.nxt;
+    w->recover = t->snd.nxt;
     probe_ends(t);
     send_smaller(t, t->snd.una, t->snd.nxt);
     tcp_rexmt_arm(t, true);

@@ -30,7 +30,7 @@ void tcp_opt_syn(struct tcb *t, const struct seg *g)
     const struct tcp_settings *set = &t->layer->set;
     const struct tcp_opts *o = &g->opt;
     uint16_t mss = tcp_mss_of(o, t->peer);
-    uint16_t own = tcp_mss_announce(t->layer, &t->path, t->peer, t->user_mss);
+    uint16_t own = tcp_mss_announce(t->layer, &t->path, t->peer, tcp_extra(t)->user_mss);
 
     t->mss_max = mss < own ? mss : own;
     tcp_mtu_begin(t);
@@ -45,7 +45,7 @@ void tcp_opt_syn(struct tcb *t, const struct seg *g)
     t->ts_ok = set->timestamps && (o->has & OPT_TS);
     if (t->ts_ok) {
         t->ts_recent = o->ts_val;
-        t->ts_recent_s = (uint32_t)(t->layer->env->now / 1000000000u);
+        t->ts_recent_h = tcp_hour(t->layer);
     }
 }
 
@@ -62,9 +62,9 @@ void tcp_opt_offer(const struct tcb *t, struct tcp_opts *o, bool reply)
         o->has |= OPT_WS;
         o->ws = t->rcv_wscale;
     }
-    if (t->adv_uto) {
+    if (tcp_extra(t)->adv_uto) {
         o->has |= OPT_UTO;
-        o->uto = t->adv_uto;
+        o->uto = tcp_extra(t)->adv_uto;
     }
     if (reply ? t->ts_ok : set->timestamps) {
         o->has |= OPT_TS;
@@ -78,12 +78,11 @@ void tcp_opt_offer(const struct tcb *t, struct tcp_opts *o, bool reply)
  * RFC7323-5.5-1] */
 bool tcp_paws_ok(const struct tcb *t, const struct seg *g)
 {
-    const uint32_t outdated_s = 24u * 24u * 3600u;
-    uint32_t now_s = (uint32_t)(t->layer->env->now / 1000000000u);
+    const uint16_t outdated_h = 24u * 24u;
 
     if ((int32_t)(g->opt.ts_val - t->ts_recent) >= 0 || g->flags & SEG_RST)
         return true;
-    return now_s - t->ts_recent_s > outdated_s;
+    return (uint16_t)(tcp_hour(t->layer) - t->ts_recent_h) > outdated_h;
 }
 
 static uint8_t *two_nops(uint8_t *k)

@@ -33,7 +33,7 @@ static void send_again(struct tcb *t, seq_t seq, uint32_t n, bool fin, enum rule
 {
     tcp_sent_again(t, seq, seq_add(seq, n + (fin ? 1 : 0)));
     t->w->rtt_at = ESTAB_NEVER; /* Karn */
-    t->retrans++;
+    tcp_count_retrans(t);
     tcp_mtu_resent(t, seq, n);
     rule_count(t->layer->rules, why);
     tcp_rexmt_arm(t, seq_eq(seq, t->snd.una)); /* RFC 6675 section 5.1: the first, anew */
@@ -86,7 +86,7 @@ static void restart_after_idle(struct tcb *t)
     uint32_t idle_ms = ms_of(t->layer->env->now) - t->sent_ms;
 
     if (t->sent_ms == 0 || !seq_eq(t->snd.una, t->snd.nxt) ||
-        ESTAB_MS(idle_ms) <= ESTAB_US(t->rtt.rto))
+        ESTAB_MS(idle_ms) <= tcp_rtt_plain(&t->rtt, &t->layer->set.rto))
         return;
     tcp_cwv_restart(t);
     if (tcp_cc(t)->on_idle)
@@ -302,7 +302,7 @@ static RARE bool send_window_probe(struct tcb *t, struct tcp_frames *out)
         t->fin_sent |= !text;
         tcp_sent(t, t->snd.nxt);
     } else {
-        t->retrans++;
+        tcp_count_retrans(t);
         sent_found(&w->sent);
     }
     w->rtt_at = ESTAB_NEVER;

@@ -308,7 +308,7 @@ static estab_time free_at(const struct tcp_layer *l, uint32_t ref)
     if (TCP_REF_KIND(ref) == TCP_REF_SYNQ)
         return ESTAB_NEVER;
     t = tcb_at(l, TCP_REF_SLOT(ref));
-    return t->state == ESTAB_FIN_WAIT_2 && t->orphan ? t->idle_at : ESTAB_NEVER;
+    return t->state == ESTAB_FIN_WAIT_2 && t->orphan ? tcp_idle_at(t) : ESTAB_NEVER;
 }
 
 /* For want of memory for a map. */

@@ -24,7 +24,7 @@ static bool reduce(struct tcb *t)
         s.flight = t->cc.cwnd;
     if (tcp_mtu_lost(t))
         return false;
-    if (!seq_lt(t->recover, t->snd.una)) /* RFC 6582 section 3.2, step 1: of an earlier episode, or
+    if (!seq_lt(w->recover, t->snd.una)) /* RFC 6582 section 3.2, step 1: of an earlier episode, or
                                             of what its RTO sent twice */
         return false;
     tcp_undo_begin(t);
@@ -46,7 +46,7 @@ static RARE void fast_retransmit(struct tcb *t)
     w->recovering = true;
     w->by_sack = false;
     t->cc.cwnd += 3 * tcp_eff_mss(t);
-    t->recover = t->snd.nxt;
+    w->recover = t->snd.nxt;
     lose_head(t);
     tcp_trace_cc(t, RULE_FAST_RETRANSMIT);
 }
@@ -59,7 +59,7 @@ void tcp_recover(struct tcb *t, uint32_t delivered)
         return;
     w->recovering = w->by_sack = true;
     w->too_big = false;
-    t->recover = t->snd.nxt;
+    w->recover = t->snd.nxt;
     tcp_prr_begin(t, delivered);
     tcp_trace_cc(t, RULE_FAST_RETRANSMIT);
 }
@@ -69,7 +69,8 @@ void tcp_duplicate_ack(struct tcb *t, uint32_t delivered)
 {
     struct tcp_work *w = t->w;
 
-    t->dup_acks_in++;
+    if (t->dup_acks_in < 0xffffff)
+        t->dup_acks_in++;
     if (w->dupacks < UINT8_MAX)
         w->dupacks++;
     if (w->sent.sacked > 0 || (w->recovering && w->by_sack)) {
@@ -89,7 +90,7 @@ void tcp_recovering_ack(struct tcb *t, uint32_t acked, uint32_t delivered)
     struct tcp_work *w = t->w;
     uint32_t mss = tcp_eff_mss(t), flight = seq_diff(t->snd.nxt, t->snd.una);
 
-    if (!seq_lt(t->snd.una, t->recover)) { /* full acknowledgment */
+    if (!seq_lt(t->snd.una, w->recover)) { /* full acknowledgment */
         uint32_t level = (flight > mss ? flight : mss) + mss;
 
         if (w->by_sack || t->cc.ssthresh < level)
@@ -121,6 +122,6 @@ void tcp_tail_lost(struct tcb *t)
         return;
     tcp_cwv_recovered(t);
     t->w->undo.on = false;
-    t->recover = seq_sub(t->snd.una, 1);
+    t->w->recover = seq_sub(t->snd.una, 1);
     tcp_trace_cc(t, RULE_TAIL_LOST);
 }

@@ -13,14 +13,13 @@ static uint32_t to_us(estab_dur d)
 /* [RFC6298-2-1, RFC8961-4-1] */
 void tcp_rtt_init(struct tcp_rtt *r, const struct tcp_rtt_bounds *b)
 {
-    *r = (struct tcp_rtt){.rto = to_us(b->init), .min = UINT32_MAX}; /* (2.1) */
+    *r = (struct tcp_rtt){.rttvar = to_us(b->init), .min = UINT32_MAX}; /* (2.1) */
 }
 
 /* [MUST-18, RFC6298-2-2, RFC6298-2-3] */
-void tcp_rtt_sample(struct tcp_rtt *r, const struct tcp_rtt_bounds *b, estab_dur rtt)
+void tcp_rtt_sample(struct tcp_rtt *r, estab_dur rtt)
 {
-    uint32_t s = to_us(rtt), err, var4;
-    uint64_t rto;
+    uint32_t s = to_us(rtt), err;
 
     if (s == 0)
         s = 1;
@@ -36,29 +35,34 @@ void tcp_rtt_sample(struct tcp_rtt *r, const struct tcp_rtt_bounds *b, estab_dur
         if (r->srtt == 0)
             r->srtt = 1;
     }
-    var4 = r->rttvar > UINT32_MAX / 4 ? UINT32_MAX : 4 * r->rttvar;
-    if (var4 < CLOCK_GRANULARITY)
-        var4 = CLOCK_GRANULARITY;
-    rto = (uint64_t)r->srtt + var4;
-    if (rto * US < b->min) /* (2.4) */
-        rto = to_us(b->min);
-    if (rto * US > b->max) /* (2.5) */
-        rto = to_us(b->max);
-    r->rto = (uint32_t)rto;
 }
 
-void tcp_rtt_sample_ms(struct tcp_rtt *r, const struct tcp_rtt_bounds *b, estab_dur rtt)
+estab_dur tcp_rtt_plain(const struct tcp_rtt *r, const struct tcp_rtt_bounds *b)
+{
+    uint64_t var4 = 4 * (uint64_t)r->rttvar, rto;
+
+    if (r->srtt == 0)
+        return (estab_dur)r->rttvar * US;
+    if (var4 < CLOCK_GRANULARITY)
+        var4 = CLOCK_GRANULARITY;
+    rto = (r->srtt + var4) * US;
+    if (rto < b->min) /* (2.4) */
+        rto = b->min;
+    return rto > b->max ? b->max : rto; /* (2.5) */
+}
+
+void tcp_rtt_sample_ms(struct tcp_rtt *r, estab_dur rtt)
 {
     uint32_t least = r->min, most = to_us(rtt + ESTAB_MS(1));
 
-    tcp_rtt_sample(r, b, rtt < ESTAB_MS(1) ? ESTAB_MS(1) : rtt);
+    tcp_rtt_sample(r, rtt < ESTAB_MS(1) ? ESTAB_MS(1) : rtt);
     r->min = least < most ? least : most;
 }
 
 /* [RFC6298-2-5, RFC8961-4-4] */
 estab_dur tcp_rtt_rto(const struct tcp_rtt *r, const struct tcp_rtt_bounds *b, uint32_t shift)
 {
-    estab_dur d = (estab_dur)r->rto * US;
+    estab_dur d = tcp_rtt_plain(r, b);
 
     while (shift-- && d < b->max)
         d *= 2;
@@ -75,6 +79,6 @@ estab_dur tcp_rtt_rto_syn(const struct tcp_rtt *r, const struct tcp_rtt_bounds *
 /* [RFC6298-5-3] */
 void tcp_rtt_syn_lost(struct tcp_rtt *r)
 {
-    if (r->srtt == 0 && r->rto < 3000000)
-        r->rto = 3000000;
+    if (r->srtt == 0 && r->rttvar < 3000000)
+        r->rttvar = 3000000;
 }

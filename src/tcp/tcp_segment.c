@@ -9,8 +9,8 @@ static void begin(struct tcb *t, struct seg_out *o, seq_t seq, uint8_t flags)
 {
     o->path = &t->path;
     o->peer = t->peer;
-    o->hop_limit = t->hop_limit;
-    o->tos = t->tos;
+    o->hop_limit = tcp_extra(t)->hop_limit;
+    o->tos = tcp_extra(t)->tos;
     o->route = tcp_route(t);
     o->sock = tcp_traced(t->layer) ? tcb_handle(t) : 0;
     o->state = t->state;
@@ -65,7 +65,7 @@ static uint32_t add_uto(struct tcb *t, struct seg_out *o)
         return 0;
     t->owed.uto = false;
     o->g.opt.has |= OPT_UTO;
-    o->g.opt.uto = t->adv_uto;
+    o->g.opt.uto = tcp_extra(t)->adv_uto;
     return len;
 }
 
@@ -86,9 +86,10 @@ static void finish(struct tcb *t, struct seg_out *o, struct tcp_frames *out)
     if (o->g.flags & SEG_ACK) {
         t->owed.ack_now = false;
         t->ecn_owed = 0;
-        t->rcv.acked = t->rcv.nxt;
-        if (t->w)
+        if (t->w) {
+            t->w->acked = t->rcv.nxt;
             t->w->due[TCP_T_DELACK] = ESTAB_NEVER;
+        }
     }
     t->segs_out++;
     tcp_emit(t->layer, o, out);
@@ -138,7 +139,7 @@ bool tcp_send_syn(struct tcb *t, struct tcp_frames *out)
         t->w->rtt_seq = t->snd.nxt;
     } else {
         o.rule = RULE_SYN_AGAIN;
-        t->retrans++;
+        tcp_count_retrans(t);
         t->w->rtt_at = ESTAB_NEVER;
     }
     tcp_rexmt_arm(t, false);

@@ -64,8 +64,8 @@ bool tcp_short_ack(struct tcb *t, const struct seg *g)
     w->retries = w->probes = w->dupacks = 0;
     w->stalled_at = ESTAB_NEVER;
     t->soft_err = 0;
-    if (seq_lt(t->recover, g->ack))
-        t->recover = seq_sub(g->ack, 1);
+    if (seq_lt(w->recover, g->ack))
+        w->recover = seq_sub(g->ack, 1);
     if (cc->on_spare)
         cc->on_spare(&w->cc, t->layer->env->now);
     tcp_cwv_acked(t);
@@ -75,9 +75,8 @@ bool tcp_short_ack(struct tcb *t, const struct seg *g)
         tcp_buffer_acked(t);
         (void)tcp_raise_room(t);
     }
-    if (seq_lt(t->snd.wl1, g->seq) || (seq_eq(t->snd.wl1, g->seq) && seq_le(t->snd.wl2, g->ack))) {
+    if (seq_le(t->snd.wl1, g->seq)) {
         t->snd.wl1 = g->seq;
-        t->snd.wl2 = g->ack;
         t->snd.wnd = tcp_seg_wnd(t, g);
         if (t->snd.wnd > t->snd.wnd_max)
             t->snd.wnd_max = t->snd.wnd;
@@ -107,7 +106,8 @@ static bool is_plain_conversation(const struct tcb *t)
 static bool is_window_fresh(const struct tcb *t, uint32_t flight)
 {
     return flight > 0 || t->sent_ms == 0 ||
-           ESTAB_MS(ms_of(t->layer->env->now) - t->sent_ms) <= ESTAB_US(t->rtt.rto);
+           ESTAB_MS(ms_of(t->layer->env->now) - t->sent_ms) <=
+               tcp_rtt_plain(&t->rtt, &t->layer->set.rto);
 }
 
 /* All that is unsent goes in one segment, whole: both windows have room, Nagle's algorithm has
@@ -147,13 +147,14 @@ static void ip_header(const struct tcb *t, uint32_t tcp_len, uint8_t *hdr)
 {
     struct ip_layer *l = t->layer->ip;
     const uint8_t *src = ip_local(l, t->path.local);
+    const struct tcp_extra *x = tcp_extra(t);
 
     if (l->ports[t->path.port].caps.medium == ESTAB_MEDIUM_IP && ip_is4(t->peer)) {
-        ip4_emit_plain(src + 12, t->peer + 12, IPPROTO_TCP_, t->tos,
-                       t->hop_limit ? t->hop_limit : l->hop_limit, tcp_len, hdr);
+        ip4_emit_plain(src + 12, t->peer + 12, IPPROTO_TCP_, x->tos,
+                       x->hop_limit ? x->hop_limit : l->hop_limit, tcp_len, hdr);
     } else {
         const struct ip_send how = {
-            .proto = IPPROTO_TCP_, .tos = t->tos, .hop_limit = t->hop_limit};
+            .proto = IPPROTO_TCP_, .tos = x->tos, .hop_limit = x->hop_limit};
 
         ip_emit(l, &t->path, t->peer, &how, tcp_len, hdr);
     }
@@ -233,7 +234,8 @@ static void send_segment(struct tcb *t, seq_t seq, const struct estab_iov *text,
 
     t->owed.ack_now = false;
     t->ecn_owed = 0;
-    t->rcv.acked = t->rcv.nxt;
+    if (t->w)
+        t->w->acked = t->rcv.nxt;
     t->segs_out++;
     if (t->w)
         t->w->due[TCP_T_DELACK] = ESTAB_NEVER;

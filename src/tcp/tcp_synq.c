@@ -155,7 +155,7 @@ static void synq_fill(struct tcp_syn *y, const struct tcb *t, const struct seg *
 {
     const struct tcp_settings *set = &t->layer->set;
     struct tcp_synq *q = &y->q;
-    uint16_t own = tcp_mss_announce(t->layer, path, k->peer, t->user_mss);
+    uint16_t own = tcp_mss_announce(t->layer, path, k->peer, tcp_extra(t)->user_mss);
 
     *q = (struct tcp_synq){.far.lport = k->lport,
                            .far.pport = k->pport,
@@ -235,7 +235,8 @@ void synq_new(struct tcb *t, const struct seg *g, const struct ip_dgram *d, cons
         return;
     }
     synq_fill(&syn, t, g, &k, &path);
-    if (t->fastopen && !route && tcp_fastopen_syn(t, g, &syn, newer ? *newer : tcp_isn(l, &k)))
+    if (tcp_extra(t)->fastopen && !route &&
+        tcp_fastopen_syn(t, g, &syn, newer ? *newer : tcp_isn(l, &k)))
         return;
     if (cookie) {
         tcp_cookie_offer(t, &syn);
@@ -293,13 +294,8 @@ static bool inherit(struct tcb *t, const struct tcb *from)
     t->rcvbuf = from->rcvbuf;
     t->sndbuf_set = from->sndbuf_set;
     t->rcvbuf_set = from->rcvbuf_set;
-    t->hop_limit = from->hop_limit;
-    t->tos = from->tos;
-    t->user_mss = from->user_mss;
     t->keepidle_ms = from->keepidle_ms;
-    t->user_timeout_ms = from->user_timeout_ms;
     t->timeout_set = from->timeout_set;
-    t->adv_uto = from->adv_uto;
     t->ecn = from->ecn;
     return tcp_extra_inherit(t, from);
 }
@@ -322,9 +318,9 @@ struct tcb *synq_tcb(struct tcp_layer *l, const struct tcp_syn *y, const struct 
     memcpy(t->peer, y->peer, 16);
     t->snd.una = q->iss;
     t->snd.nxt = seq_add(q->iss, 1);
-    t->rcv.nxt = t->rcv.acked = seq_add(q->irs, 1);
+    t->rcv.nxt = seq_add(q->irs, 1);
     t->rcv.adv = seq_add(t->rcv.nxt, synq_window(listener));
-    t->rcv_mss = tcp_mss_announce(l, &y->path, y->peer, t->user_mss);
+    t->rcv_mss = tcp_mss_announce(l, &y->path, y->peer, tcp_extra(t)->user_mss);
     t->mss_max = q->far.mss;
     tcp_mtu_begin(t);
     t->ws_ok = q->ws_ok;
@@ -334,7 +330,7 @@ struct tcb *synq_tcb(struct tcp_layer *l, const struct tcp_syn *y, const struct 
     tcp_ecn_take_over(t, q);
     t->ts_ok = q->ts_ok;
     t->ts_recent = q->ts_recent;
-    t->ts_recent_s = (uint32_t)(l->env->now / 1000000000u);
+    t->ts_recent_h = tcp_hour(l);
     if (t->ts_ok)
         t->ts_offset = tcp_ts_offset(l, &k);
     return t;
@@ -370,13 +366,13 @@ static struct tcb *promote(struct tcp_layer *l, uint32_t slot, struct tcb *liste
         estab_time due = ms_to_time(l->env->now, q->due);
 
         tcp_rtt_init(&first, &l->set.rto);
-        tcp_rtt_sample(&t->rtt, &l->set.rto,
+        tcp_rtt_sample(&t->rtt,
                        tcp_rtt_rto_syn(&first, &l->set.rto, 0) - time_since(l->env->now, due));
     } else {
         tcp_rtt_syn_lost(&t->rtt);
     }
-    t->tag = tcp_demux_tag(l, &k);
-    hash_set(&l->demux, t->tag, TCP_REF(TCP_REF_SYNQ, slot), TCP_REF(TCP_REF_TCB, t->slot));
+    hash_set(&l->demux, tcp_demux_tag(l, &k), TCP_REF(TCP_REF_SYNQ, slot),
+             TCP_REF(TCP_REF_TCB, t->slot));
     t->in_demux = true;
     tcp_take_over(t);
     t->routed = tcp_route_move(l, TCP_REF(TCP_REF_SYNQ, slot), TCP_REF(TCP_REF_TCB, t->slot));
@@ -531,8 +527,8 @@ static void emit_synack(struct tcp_layer *l, const struct tcp_synq *q, const uin
     const struct tcb *listener = listener_of(l, q);
     struct seg_out o = {.path = path,
                         .peer = peer,
-                        .hop_limit = listener->hop_limit,
-                        .tos = listener->tos,
+                        .hop_limit = tcp_extra(listener)->hop_limit,
+                        .tos = tcp_extra(listener)->tos,
                         .route = route,
                         .rule = q->retries ? RULE_SYN_AGAIN : RULE_NONE,
                         .state = ESTAB_SYN_RECEIVED};
@@ -545,11 +541,11 @@ static void emit_synack(struct tcp_layer *l, const struct tcp_synq *q, const uin
     tcp_ecn_synack(q, &o.g);
     o.g.opt.has = (uint8_t)(OPT_MSS | (q->ws_ok ? OPT_WS : 0) | (q->sack_ok ? OPT_SACK_OK : 0) |
                             (q->ts_ok ? OPT_TS : 0));
-    o.g.opt.mss = tcp_mss_announce(l, path, peer, listener->user_mss);
+    o.g.opt.mss = tcp_mss_announce(l, path, peer, tcp_extra(listener)->user_mss);
     o.g.wnd = tcp_syn_window(l, synq_window(listener), o.g.opt.mss - (q->ts_ok ? TCP_TS_LEN : 0u));
-    if (listener->adv_uto) {
+    if (tcp_extra(listener)->adv_uto) {
         o.g.opt.has |= OPT_UTO;
-        o.g.opt.uto = listener->adv_uto;
+        o.g.opt.uto = tcp_extra(listener)->adv_uto;
     }
     o.g.opt.ws = q->rcv_wscale;
     o.g.opt.ts_val = synq_ts(l, q);

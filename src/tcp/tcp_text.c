@@ -110,7 +110,7 @@ static void decide_ack(struct tcb *t, bool gap)
 
     if (t->quick_acks > 0)
         t->quick_acks--;
-    if (gap || quick || seq_diff(t->rcv.nxt, t->rcv.acked) > t->rcv_mss) {
+    if (gap || quick || seq_diff(t->rcv.nxt, w->acked) > t->rcv_mss) {
         t->owed.ack_now = true;
         return;
     }

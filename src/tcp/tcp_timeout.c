@@ -21,10 +21,20 @@ static bool is_bounded(const struct tcb *t)
 /* RFC 5482 section 4.2: not before the user timeout that was adopted. [RFC5482-4.2-1] */
 static uint32_t keepalive_ms(const struct tcb *t)
 {
-    bool later = t->keepidle_ms && t->adv_uto && t->user_timeout_ms != UINT32_MAX &&
-                 t->user_timeout_ms >= t->keepidle_ms;
+    const struct tcp_extra *x = tcp_extra(t);
+    bool later = t->keepidle_ms && x->adv_uto && x->user_timeout_ms != UINT32_MAX &&
+                 x->user_timeout_ms >= t->keepidle_ms;
 
-    return later ? t->user_timeout_ms + 1 : t->keepidle_ms;
+    return later ? x->user_timeout_ms + 1 : t->keepidle_ms;
+}
+
+/* In milliseconds, and not further off than they can tell. */
+static void idle_in(struct tcb *t, estab_dur d)
+{
+    const estab_dur most = ESTAB_MS(INT32_MAX);
+
+    t->idle_ms = ms_of(t->layer->env->now + (d < most ? d : most) + 999999u);
+    t->idle_on = true;
 }
 
 /* What a connection at rest waits for: the next keepalive, which every segment puts off, or the end
@@ -32,26 +42,31 @@ static uint32_t keepalive_ms(const struct tcb *t)
  * [MUST-24, MUST-25, MAY-5] */
 void tcp_idle_arm(struct tcb *t)
 {
-    estab_time now = t->layer->env->now;
+    estab_time at;
 
     switch ((enum estab_tcp_state)t->state) {
     case ESTAB_FIN_WAIT_2:
         if (is_bounded(t)) {
-            if (t->idle_at == ESTAB_NEVER)
-                t->idle_at = time_add(now, t->layer->set.fin_wait_2);
+            if (!t->idle_on)
+                idle_in(t, t->layer->set.fin_wait_2);
             break;
         }
         /* fall through */
     case ESTAB_ESTABLISHED:
     case ESTAB_CLOSE_WAIT:
-        t->idle_at = t->keepidle_ms ? time_add(now, ESTAB_MS(keepalive_ms(t))) : ESTAB_NEVER;
+        t->idle_on = false;
+        if (t->keepidle_ms)
+            idle_in(t, ESTAB_MS(keepalive_ms(t)));
         break;
     default:
-        t->idle_at = ESTAB_NEVER;
+        t->idle_on = false;
         break;
     }
-    if (t->idle_at != ESTAB_NEVER && (!t->node.armed || wheel_due(&t->node) > t->idle_at))
-        wheel_add(&t->layer->wheel, t->slot, t->idle_at);
+    if (!t->idle_on)
+        return;
+    at = tcp_idle_at(t);
+    if (!t->node.armed || wheel_due(&t->node) > at)
+        wheel_add(&t->layer->wheel, t->slot, at);
 }
 
 static void fired(struct tcb *t, enum estab_timer which)
@@ -101,7 +116,8 @@ static bool gave_up(struct tcb *t, uint32_t tries)
         give_up(t, RULE_USER_TIMEOUT);
         return true;
     }
-    if (t->orphan ? tries < set->orphan_retries : t->user_timeout_ms || tries < set->max_retries)
+    if (t->orphan ? tries < set->orphan_retries
+                  : tcp_extra(t)->user_timeout_ms || tries < set->max_retries)
         return false;
     give_up(t, RULE_RETRIES);
     return true;
@@ -130,7 +146,8 @@ static void syn_timeout(struct tcb *t)
     if (asked && !tcp_ecn_asks(t))
         rule_count(t->layer->rules, RULE_ECN_FALLBACK);
     w->rtt_at = ESTAB_NEVER;
-    t->rto_fired++;
+    if (t->rto_fired < UINT16_MAX)
+        t->rto_fired++;
     rule_count(t->layer->rules, RULE_SYN_AGAIN);
     reach_r1(t);
     t->owed.syn = true;
@@ -159,7 +176,8 @@ static void rexmt_timeout(struct tcb *t)
     }
     if (gave_up(t, w->retries))
         return;
-    t->rto_fired++;
+    if (t->rto_fired < UINT16_MAX)
+        t->rto_fired++;
     if (!w->undo.on || (!w->recovering && !w->rto_recovering))
         tcp_undo_begin(t);
     tcp_frto_begin(t);
@@ -174,7 +192,7 @@ static void rexmt_timeout(struct tcb *t)
     w->tlp_out = t->owed.tail = false;
     w->due[TCP_T_REO] = w->due[TCP_T_PTO] = ESTAB_NEVER;
     tcp_lose(t, t->snd.una, t->snd.nxt);
-    t->recover = t->snd.nxt;
+    w->recover = t->snd.nxt;
     w->rto_recovering = true;
     w->recovering = false;
     w->dupacks = 0;
@@ -270,7 +288,7 @@ static void idle_timeout(struct tcb *t)
     }
     t->keep_probes++;
     t->owed.keepalive = true;
-    t->idle_at = time_add(t->layer->env->now, ESTAB_MS(tcp_keepintvl_ms(t)));
+    idle_in(t, ESTAB_MS(tcp_keepintvl_ms(t)));
 }
 
 static int run_due(struct tcb *t)
@@ -291,8 +309,8 @@ static int run_due(struct tcb *t)
         run[i](t);
         n++;
     }
-    if (t->idle_at <= now && t->state != ESTAB_CLOSED) {
-        t->idle_at = ESTAB_NEVER;
+    if (tcp_idle_at(t) <= now && t->state != ESTAB_CLOSED) {
+        t->idle_on = false;
         idle_timeout(t);
         n++;
     }
@@ -301,7 +319,7 @@ static int run_due(struct tcb *t)
 
 static estab_time earliest(const struct tcb *t)
 {
-    estab_time at = t->idle_at;
+    estab_time at = tcp_idle_at(t);
 
     if (t->state == ESTAB_LISTEN)
         return ESTAB_NEVER;
@@ -346,8 +364,8 @@ enum estab_timer tcp_next_timer(const struct tcb *t, estab_time *at)
     *at = ESTAB_NEVER;
     if (t->state == ESTAB_LISTEN)
         return which;
-    if (t->idle_at != ESTAB_NEVER) {
-        *at = t->idle_at;
+    if (t->idle_on) {
+        *at = tcp_idle_at(t);
         which = is_bounded(t) ? ESTAB_T_FINWAIT2 : ESTAB_T_KEEPALIVE;
     }
     for (int i = 0; t->w && i < TCP_TIMERS; i++) {

@@ -97,7 +97,7 @@ static void stop_work(struct tcb *t)
     wheel_cancel(&l->wheel, t->slot);
     tcp_unlist(t);
     t->owed = (struct tcp_owed){0};
-    t->idle_at = ESTAB_NEVER;
+    t->idle_on = false;
     if (!t->w)
         return;
     for (int i = 0; i < TCP_TIMERS; i++)
@@ -110,6 +110,7 @@ void timewait_enter(struct tcb *t)
 {
     struct tcp_layer *l = t->layer;
     uint32_t slot = timewait_get(l);
+    struct tcp_tuple k;
     bool owes = t->owed.ack_now || t->owed.dup_acks;
     struct tcp_timewait w = {.far.lport = t->lport,
                              .far.pport = t->pport,
@@ -135,7 +136,9 @@ void timewait_enter(struct tcb *t)
         return;
     }
     *timewait_at(l, slot) = w;
-    hash_set(&l->demux, t->tag, TCP_REF(TCP_REF_TCB, t->slot), TCP_REF(TCP_REF_TIMEWAIT, slot));
+    k = tcb_tuple(t);
+    hash_set(&l->demux, tcp_demux_tag(l, &k), TCP_REF(TCP_REF_TCB, t->slot),
+             TCP_REF(TCP_REF_TIMEWAIT, slot));
     t->in_demux = false;
     (void)tcp_route_move(l, TCP_REF(TCP_REF_TCB, t->slot), TCP_REF(TCP_REF_TIMEWAIT, slot));
     t->routed = false;

@@ -48,7 +48,7 @@ static void undo(struct tcb *t, enum rule why)
     w->recovering = w->rto_recovering = false;
     w->dupacks = w->retries = 0;
     t->backoff = 0;
-    t->recover = seq_sub(t->snd.una, 1);
+    w->recover = seq_sub(t->snd.una, 1);
     sent_found(&w->sent);
     if (tcp_cc(t)->undo) {
         tcp_cc(t)->undo(&t->cc, &w->cc, was);
@@ -102,7 +102,7 @@ void tcp_frto_begin(struct tcb *t)
 bool tcp_frto_ack(struct tcb *t, const struct sent_news *news, bool advances)
 {
     struct tcp_work *w = t->w;
-    bool first = news->first_copies > 0 && seq_le(news->lowest, t->recover);
+    bool first = news->first_copies > 0 && seq_le(news->lowest, w->recover);
 
     if (w->frto == 0)
         return false;
@@ -113,7 +113,7 @@ bool tcp_frto_ack(struct tcb *t, const struct sent_news *news, bool advances)
     if (w->frto == 2 && !advances) /* step 3 (a): no more than three segments are in flight */
         t->cc.cwnd = 3 * tcp_eff_mss(t);
     /* Step 2 (b): two segments of new text, if there are; and else the usual. */
-    if (w->frto == 1 && advances && seq_lt(t->snd.una, t->recover) && tcp_unsent(t) > 0 &&
+    if (w->frto == 1 && advances && seq_lt(t->snd.una, w->recover) && tcp_unsent(t) > 0 &&
         tcp_window_usable(t) > 0)
         w->frto = 2;
     else

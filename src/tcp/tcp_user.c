@@ -94,7 +94,7 @@ int tcp_open_active(struct tcb *t, const struct estab_addr *peer)
     t->active = true;
     if (l->set.timestamps)
         t->ts_offset = tcp_ts_offset(l, &k);
-    t->rcv_mss = tcp_mss_announce(l, &t->path, t->peer, t->user_mss);
+    t->rcv_mss = tcp_mss_announce(l, &t->path, t->peer, tcp_extra(t)->user_mss);
     t->mss_max = t->rcv_mss; /* until the peer's is known */
     tcp_mtu_begin(t);
     t->rcv_wscale = (l->set.window_scale ? tcp_wscale_for(t) : 0) & 0xfu;
@@ -247,7 +247,7 @@ ptrdiff_t tcp_receive(struct tcb *t, const struct estab_iov *iov, size_t niov, u
             return (ptrdiff_t)n;
         ring_drop(&t->w->rcv, &t->layer->pool, n, t->w->ahead != NULL);
         t->w->unread_at = t->layer->env->now;
-        if (t->rcv_urgent && !seq_lt(tcp_read_at(t), t->rcv_up))
+        if (t->rcv_urgent && !seq_lt(tcp_read_at(t), t->w->rcv_up))
             t->rcv_urgent = false; /* "normal mode" */
         tcp_buffer_read(t);
         if (has_window_to_tell(t)) {
@@ -460,7 +460,7 @@ void tcp_orphan(struct tcb *t)
         t->in_ready = false;
     }
     if (t->state == ESTAB_FIN_WAIT_2) {
-        t->idle_at = ESTAB_NEVER;
+        t->idle_on = false;
         tcp_idle_arm(t);
     }
     join_orphans(t);

@@ -30,15 +30,17 @@ estab_dur tcp_uto_dur(uint16_t field)
 
 estab_dur tcp_user_timeout(const struct tcb *t)
 {
-    if (t->user_timeout_ms == UINT32_MAX)
+    uint32_t ms = tcp_extra(t)->user_timeout_ms;
+
+    if (ms == UINT32_MAX)
         return 0;
-    return t->user_timeout_ms ? ESTAB_MS(t->user_timeout_ms) : t->layer->set.user_timeout;
+    return ms ? ESTAB_MS(ms) : t->layer->set.user_timeout;
 }
 
 /* The stack's is for data only: a SYN has its own R2 [MUST-23]. */
 estab_time tcp_user_deadline(const struct tcb *t)
 {
-    estab_dur d = t->syn_acked || t->user_timeout_ms ? tcp_user_timeout(t) : 0;
+    estab_dur d = t->syn_acked || tcp_extra(t)->user_timeout_ms ? tcp_user_timeout(t) : 0;
 
     if (d == 0 || t->w->stalled_at == ESTAB_NEVER)
         return ESTAB_NEVER;
@@ -46,11 +48,11 @@ estab_time tcp_user_deadline(const struct tcb *t)
 }
 
 /* Timers that are armed already may be so for too late. */
-static void change(struct tcb *t, uint32_t ms)
+static void change(struct tcb *t, struct tcp_extra *x, uint32_t ms)
 {
     estab_time end;
 
-    t->user_timeout_ms = ms;
+    x->user_timeout_ms = ms;
     if (t->state == ESTAB_LISTEN || !t->w)
         return;
     end = tcp_user_deadline(t);
@@ -60,25 +62,35 @@ static void change(struct tcb *t, uint32_t ms)
         tcp_arm(t, TCP_T_PERSIST, time_min(t->w->due[TCP_T_PERSIST], end));
 }
 
-void tcp_uto_set(struct tcb *t, uint32_t ms)
+int tcp_uto_set(struct tcb *t, uint32_t ms)
 {
+    struct tcp_extra *x = tcp_extra_need(t);
+
+    if (!x)
+        return ESTAB_E_NOMEM;
     t->timeout_set = ms != 0; /* section 3: CHANGEABLE becomes false */
-    change(t, ms);
+    change(t, x, ms);
+    return 0;
 }
 
 /* [RFC5482-3-2, RFC5482-3.1-1] */
-void tcp_uto_advertise(struct tcb *t, uint16_t field)
+int tcp_uto_advertise(struct tcb *t, uint16_t field)
 {
-    bool news = field != 0 && field != t->adv_uto;
+    struct tcp_extra *x = tcp_extra_need(t);
+    bool news;
 
-    t->adv_uto = field;
+    if (!x)
+        return ESTAB_E_NOMEM;
+    news = field != 0 && field != x->adv_uto;
+    x->adv_uto = field;
     if (t->state == ESTAB_LISTEN)
-        return;
+        return 0;
     t->owed.uto = news && t->syn_acked && t->state != ESTAB_CLOSED && t->state != ESTAB_TIME_WAIT;
     if (!t->owed.uto)
-        return;
+        return 0;
     t->owed.ack_now = true; /* section 3: "in the next possible outgoing segment" */
     tcp_owe(t);
+    return 0;
 }
 
 /* Section 3.1.  A value of 0 is reserved (section 3.4).
@@ -86,16 +98,19 @@ void tcp_uto_advertise(struct tcb *t, uint16_t field)
 void tcp_uto_arrives(struct tcb *t, const struct seg *g)
 {
     const struct tcp_settings *set = &t->layer->set;
-    estab_dur d, told = tcp_uto_dur(t->adv_uto);
+    struct tcp_extra *x;
+    estab_dur d, told;
 
-    if (!(g->opt.has & OPT_UTO) || t->adv_uto == 0 || (g->opt.uto & MOST) == 0)
+    if (!(g->opt.has & OPT_UTO) || tcp_extra(t)->adv_uto == 0 || (g->opt.uto & MOST) == 0)
         return;
-    t->peer_uto = g->opt.uto;
+    x = tcp_extra_need(t); /* it is there */
+    told = tcp_uto_dur(x->adv_uto);
+    x->peer_uto = g->opt.uto;
     if (t->timeout_set) {
         rule_count(t->layer->rules, RULE_USER_TIMEOUT_OURS);
         return;
     }
-    d = tcp_uto_dur(t->peer_uto);
+    d = tcp_uto_dur(x->peer_uto);
     if (d < told)
         d = told;
     if (d < set->uto_min)
@@ -103,5 +118,5 @@ void tcp_uto_arrives(struct tcb *t, const struct seg *g)
     if (d > set->uto_max)
         d = set->uto_max;
     rule_count(t->layer->rules, RULE_USER_TIMEOUT_TOLD);
-    change(t, d / 1000000u < UINT32_MAX ? (uint32_t)(d / 1000000u) : UINT32_MAX);
+    change(t, x, d / 1000000u < UINT32_MAX ? (uint32_t)(d / 1000000u) : UINT32_MAX);
 }

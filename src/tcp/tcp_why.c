@@ -184,7 +184,9 @@ static void put_retries(const struct tcb *t, struct estab_why_info *i)
     const struct tcp_settings *set = &t->layer->set;
 
     i->tries = t->w->retries;
-    i->tries_max = t->orphan ? set->orphan_retries : t->user_timeout_ms ? 0 : set->max_retries;
+    i->tries_max = t->orphan                       ? set->orphan_retries
+                   : tcp_extra(t)->user_timeout_ms ? 0
+                                                   : set->max_retries;
     i->next_at = t->w->due[TCP_T_REXMT];
     i->since = t->w->stalled_at;
     i->give_up_at = tcp_user_deadline(t);
@@ -307,7 +309,7 @@ static void put_evidence(const struct tcb *t, enum estab_why why, struct estab_w
         i->since = time_of_ms(t->since_ms, i->now);
         break;
     case ESTAB_WHY_FIN_WAIT_2:
-        i->next_at = t->orphan ? t->idle_at : ESTAB_NEVER;
+        i->next_at = t->orphan ? tcp_idle_at(t) : ESTAB_NEVER;
         i->since = time_of_ms(t->since_ms, i->now);
         break;
     case ESTAB_WHY_LISTENING:
@@ -317,7 +319,7 @@ static void put_evidence(const struct tcb *t, enum estab_why why, struct estab_w
     case ESTAB_WHY_KEEPALIVE:
         i->tries = t->keep_probes;
         i->tries_max = tcp_keepcnt(t);
-        i->next_at = t->idle_at;
+        i->next_at = tcp_idle_at(t);
         i->since = idle_since(t, i->now);
         break;
     case ESTAB_WHY_NOTHING:

@@ -21,7 +21,7 @@ seq_t tcp_read_at(const struct tcb *t)
 /* [MUST-33] */
 uint32_t tcp_urgent(const struct tcb *t)
 {
-    return t->rcv_urgent ? seq_diff(t->rcv_up, tcp_read_at(t)) : 0;
+    return t->rcv_urgent ? seq_diff(t->w->rcv_up, tcp_read_at(t)) : 0;
 }
 
 uint32_t tcp_queued(const struct tcb *t)
@@ -147,10 +147,9 @@ void tcp_window_update(struct tcb *t, const struct seg *g)
 
     if (seq_lt(g->ack, t->snd.una))
         return;
-    if (!(seq_lt(t->snd.wl1, g->seq) || (seq_eq(t->snd.wl1, g->seq) && seq_le(t->snd.wl2, g->ack))))
+    if (seq_lt(g->seq, t->snd.wl1))
         return;
     t->snd.wl1 = g->seq;
-    t->snd.wl2 = g->ack;
     t->snd.wnd = wnd;
     if (wnd > t->snd.wnd_max)
         t->snd.wnd_max = wnd;
