@@ -43,6 +43,10 @@ void slab_init(struct slab *s, struct env *env, uint32_t obj_size, uint32_t alig
 void slab_fini(struct slab *s);
 /* A slot with undefined contents, or SLAB_NONE: limit reached or no memory. */
 uint32_t slab_get(struct slab *s);
+static inline bool slab_has_free(const struct slab *s) /* slab_get() needs no memory */
+{
+    return s->open != SLAB_NONE;
+}
 void slab_put(struct slab *s, uint32_t slot);
 /* Gives back all empty chunks but `keep`: nobody may hold on to an object that was put back. */
 void slab_trim(struct slab *s, uint32_t keep);

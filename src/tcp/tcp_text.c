@@ -187,7 +187,8 @@ enum tcp_stored tcp_text_store(struct tcb *t, const struct seg *g, struct csum_r
     struct tcp_work *w;
     uint8_t *to;
 
-    if (!tcb_work(t))
+    /* Memory is asked for once: where there is none at hand, the long way does it. */
+    if (!t->w && (!slab_has_free(&t->layer->works) || !tcb_work(t)))
         return TCP_NOT_STORED;
     w = t->w;
     if (goes_to_user(w, g->text.len)) {
