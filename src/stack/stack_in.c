@@ -115,15 +115,13 @@ static bool tcp_bare_ack_in(estab_stack *s, const struct ip_dgram *d, const stru
     return true;
 }
 
-/* What most segments are; true: it has been dealt with. */
+/* true: it could only mean one thing, and has been dealt with. */
 static bool tcp_expected_in(estab_stack *s, const struct ip_dgram *d, const struct tcp_tuple *k,
                             struct tcb *t, struct seg *g)
 {
-<<<<<<< HEAD
+    if (s->tcp.long_way)
+        return false;
     return g->len > 0 ? tcp_text_in(s, d, k, t, g) : tcp_bare_ack_in(s, d, k, t, g);
-=======
-    return g->len > 0 ? tcp_text_in(s, d, k, t, g) : !s->tcp.long_way && tcp_ack_in(s, d, k, t, g);
->>>>>>> 14b2fea (CHANGELOG: the short way of messages)
 }
 
 static void tcp_in(estab_stack *s, const struct ip_dgram *d)

@@ -398,8 +398,8 @@ void tcp_predicted_arrives(struct tcb *t, struct seg *g)
     remember_ts(t, g);
     if (t->ecn_acc)
         tcp_ecn_feedback(t, g);
+    t->w->unanswered = 0;
     if (news) {
-        t->w->unanswered = 0;
         if (!tcp_short_ack(t, g)) {
             tcp_ack_advance(t, g);
             tcp_window_update(t, g);
