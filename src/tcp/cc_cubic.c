@@ -280,9 +280,9 @@ const struct cc_ops cc_cubic = {
     .name = "cubic",
     .id = 1,
     /* Departs from RFC 9406 section 4.2, which recommends L = 8 to who does not pace: a receiver of
-     * 1 Gbit/s acknowledges what has come together, up to 64 KiB, and with 8 the window does not
-     * double any more.  No other stack that fills such paths has a limit. */
-    .slow_start = 45,
+     * 1 Gbit/s acknowledges what has come together, and with 8 the window did not double any more.
+     * With 32, what an ACK lets out behind late segments overflows a queue. */
+    .slow_start = 16,
     .on_ack = cubic_on_ack,
     .on_spare = cubic_on_spare,
     .on_loss = cubic_on_loss,
