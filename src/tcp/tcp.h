@@ -146,15 +146,14 @@ struct tcp_work {
         uint32_t room, got;
     } lent;
     estab_time due[TCP_TIMERS];
-    seq_t recover;               /* RFC 6582: a recovery lasts until this is acknowledged */
-    seq_t rcv_up;                /* with rcv_urgent */
-    seq_t acked;                 /* Last.ACK.sent, RFC 7323 section 4.3; at rest, RCV.NXT */
-    uint32_t read_ms, read_from; /* tcp_buffer.c: a round trip of reading began, with this octet */
-    bool read_round;             /* ... and is over */
-    seq_t reduced;               /* RFC 3168: SND.NXT when the window was last reduced for a mark */
-    seq_t small_end;             /* end of the last segment smaller than the MSS */
-    estab_time rtt_at;           /* an octet is timed since; ESTAB_NEVER: none is */
-    seq_t rtt_seq;               /* ... this one, where there are no timestamps */
+    seq_t recover;            /* RFC 6582: a recovery lasts until this is acknowledged */
+    seq_t rcv_up;             /* with rcv_urgent */
+    seq_t acked;              /* Last.ACK.sent, RFC 7323 section 4.3; at rest, RCV.NXT */
+    bool read_round;          /* tcp_buffer.c: the round trip of t->read_ms is over */
+    seq_t reduced;            /* RFC 3168: SND.NXT when the window was last reduced for a mark */
+    seq_t small_end;          /* end of the last segment smaller than the MSS */
+    estab_time rtt_at;        /* an octet is timed since; ESTAB_NEVER: none is */
+    seq_t rtt_seq;            /* ... this one, where there are no timestamps */
     estab_time stalled_at;    /* what is in flight, or behind a closed window, has waited since */
     estab_time unread_at;     /* what is unread has been so, or the user last read some of it */
     struct tcp_ranges *ahead; /* received out of order; NULL: none */
@@ -278,9 +277,8 @@ struct tcb {
         uint32_t timewait; /* TIME-WAIT: its entry, where a handle outlived the connection */
         uint32_t since_ms; /* other states: when it was entered */
     };
-    uint32_t sent_ms;  /* when text was last sent */
-    uint32_t pipe_ack; /* RFC 7661: pipeACK, octets */
-    uint32_t cwv_ms;   /* ... and when it was, or `nonvalidated` began */
+    uint32_t sent_ms;            /* when text was last sent */
+    uint32_t read_ms, read_from; /* tcp_buffer.c: a round trip of reading began, with this octet */
     uint32_t keepidle_ms;
     uint32_t idle_ms; /* with idle_on: keepalive, or the end of an orphan's FIN-WAIT-2; circular */
     uint32_t segs_in;
@@ -299,7 +297,7 @@ struct tcb {
     uint8_t quick_next;     /* how many, after the next delayed ACK that was waited for */
     uint8_t backoff;        /* doublings of the RTO since it was last measured */
     uint8_t keep_probes;
-    bool nonvalidated : 1; /* the window is, since cwv_ms: tcp_cwv.c */
+    bool nonvalidated : 1; /* the window is, since cwv_at: tcp_cwv.c */
     bool ecn_first : 1;    /* ecn_acc: no counter has come yet */
     bool ecn_deaf : 1;     /* ... and what comes is none */
     uint8_t ecn_owed : 3;  /* ... marks since the last ACK, at most 7 */
@@ -308,7 +306,11 @@ struct tcb {
     uint16_t ts_recent_h; /* hours: RFC 7323 section 5.5 */
     uint32_t segs_out;
     uint64_t retrans : 24, dup_acks_in : 24, rto_fired : 16; /* they stay at their largest */
-    uint64_t octets_acked, octets_received;
+    uint64_t octets_acked : 48;                              /* they begin anew after 256 TiB */
+    uint64_t pipe_segs : 16; /* RFC 7661: pipeACK, segments, rounded up: tcp_cwv.c */
+    uint64_t octets_received : 48;
+    uint64_t cwv_at : 15;    /* when pipeACK was, or `nonvalidated` began */
+    uint64_t read_round : 1; /* the round trip of read_ms is over */
 };
 _Static_assert(sizeof(struct tcb) <= 240, "an idle connection is small");
 
@@ -871,8 +873,19 @@ bool tcp_pace_waits(struct tcb *t);
 uint32_t tcp_pace_most(const struct tcb *t, uint32_t most); /* octets to go at once */
 void tcp_pace_sent(struct tcb *t, uint32_t n);
 
+#define TCP_OCTETS_MAX ((UINT64_C(1) << 48) - 1)
+static inline void tcp_count_acked(struct tcb *t, uint32_t n)
+{
+    t->octets_acked = (t->octets_acked + n) & TCP_OCTETS_MAX;
+}
+static inline void tcp_count_received(struct tcb *t, uint32_t n)
+{
+    t->octets_received = (t->octets_received + n) & TCP_OCTETS_MAX;
+}
+
 /* ---- tcp_cwv.c: all with t->w ---- */
-void tcp_cwv_begin(struct tcb *t); /* nothing is known of the path, or no longer */
+uint32_t tcp_cwv_age(const struct tcb *t); /* ms since t->cwv_at */
+void tcp_cwv_begin(struct tcb *t);         /* nothing is known of the path, or no longer */
 void tcp_cwv_round(struct tcb *t);
 #define TCP_CWV_LEAST 14600u /* octets, RFC 6928 section 2: no burst to speak of */
 static inline void tcp_cwv_acked(struct tcb *t) /* something new, outside recovery */

@@ -227,7 +227,7 @@ static void advance_una(struct tcb *t, const struct ack *a)
 
     ring_drop(&w->snd, &t->layer->pool, text, false);
     t->snd.una = a->g->ack;
-    t->octets_acked += text;
+    tcp_count_acked(t, text);
     w->small_end = seq_max(w->small_end, t->snd.una);
     w->reduced = seq_max(w->reduced, t->snd.una);
     if (w->snd_urgent && !seq_lt(t->snd.una, w->snd_up))

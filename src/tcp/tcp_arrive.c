@@ -391,7 +391,7 @@ static void predicted_end(struct tcb *t)
 
 void tcp_predicted_arrives(struct tcb *t, struct seg *g)
 {
-    bool news = !seq_eq(g->ack, t->snd.una) || tcp_seg_wnd(t, g) != t->snd.wnd;
+    bool news = !seq_eq(g->ack, t->snd.una) || tcp_seg_wnd(t, g) != t->snd.wnd || t->w->frto != 0;
 
     t->segs_in += g->nsegs;
     t->keep_probes = 0;
@@ -405,13 +405,13 @@ void tcp_predicted_arrives(struct tcb *t, struct seg *g)
             tcp_window_update(t, g);
         }
     } else {
-        t->snd.wl1 = g->seq;
+        t->snd.wl1 = seq_max(t->snd.wl1, g->seq); /* one that was lost came with a later window */
     }
     tcp_buffer_text(t, g);
     if (t->ecn_ok)
         tcp_ecn_text(t, g);
     tcp_text_stored(t, g->text.len);
-    if (news && tcp_wants(t))
+    if (tcp_wants(t))
         tcp_owe(t);
     predicted_end(t);
 }
@@ -449,7 +449,7 @@ bool tcp_predicted_more(const struct tcb *t, const struct seg *g)
 void tcp_run_arrives(struct tcb *t, const struct seg *g)
 {
     t->segs_in++;
-    t->snd.wl1 = g->seq;
+    t->snd.wl1 = seq_max(t->snd.wl1, g->seq);
     if (t->ecn_ok)
         tcp_ecn_text(t, g);
     tcp_text_more(t, g->text.len);

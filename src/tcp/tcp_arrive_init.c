@@ -137,7 +137,7 @@ static void syn_arrives(struct tcb *t, struct seg *g)
     tcp_fastopen_answered(t, g, text);
     if (text > 0)
         ring_drop(&t->w->snd, &t->layer->pool, text, false);
-    t->octets_acked += text;
+    tcp_count_acked(t, text);
     t->snd.una = g->ack;
     t->syn_acked = true;
     if (t->w->rtt_at != ESTAB_NEVER) {

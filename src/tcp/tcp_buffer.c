@@ -61,19 +61,17 @@ static uint32_t times(uint32_t n, uint32_t by, uint32_t most)
 
 void tcp_buffer_text(struct tcb *t, const struct seg *g)
 {
-    struct tcp_work *w = t->w;
-
-    if (w && !w->read_round && t->ts_ok && g->opt.has & OPT_TS)
-        w->read_round = (int32_t)(g->opt.ts_ecr - t->ts_offset - w->read_ms) >= 0;
+    if (!t->read_round && t->ts_ok && g->opt.has & OPT_TS)
+        t->read_round = (int32_t)(g->opt.ts_ecr - t->ts_offset - t->read_ms) >= 0;
 }
 
 static bool is_round_over(const struct tcb *t)
 {
-    uint32_t elapsed_ms = tcp_ts_now(t->layer) - t->w->read_ms;
+    uint32_t elapsed_ms = tcp_ts_now(t->layer) - t->read_ms;
 
     if (elapsed_ms > INT32_MAX / 2) /* before the clock has gone round */
         return true;
-    return t->ts_ok ? t->w->read_round && elapsed_ms > 0
+    return t->ts_ok ? t->read_round && elapsed_ms > 0
                     : t->rtt.srtt != 0 && elapsed_ms > t->rtt.srtt / 1000;
 }
 
@@ -83,12 +81,12 @@ void tcp_buffer_read(struct tcb *t)
 
     if (t->rcvbuf >= most || !is_round_over(t))
         return;
-    want = times(read - t->w->read_from, RCVBUF_ROUNDS, most);
+    want = times(read - t->read_from, RCVBUF_ROUNDS, most);
     if (want > t->rcvbuf && !is_memory_short(t))
         t->rcvbuf = want;
-    t->w->read_from = read;
-    t->w->read_ms = tcp_ts_now(t->layer);
-    t->w->read_round = false;
+    t->read_from = read;
+    t->read_ms = tcp_ts_now(t->layer);
+    t->read_round = false;
 }
 
 void tcp_buffer_acked(struct tcb *t)

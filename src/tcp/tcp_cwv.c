@@ -26,6 +26,37 @@
 #define NVP_MS        300000u /* section 5: the nonvalidated period */
 #define PERIOD_MIN_MS 1000u   /* section 4.2: pipeACK's sampling period is three round trips, or */
 
+/* pipeACK is kept in segments and its time in parts of a second, two octets each: an idle
+ * connection keeps both. */
+#define AT_SHIFT 7u /* 128 ms */
+#define AT_MASK  0x7fffu
+
+static uint32_t pipe_ack(const struct tcb *t)
+{
+    return t->pipe_segs * tcp_eff_mss(t);
+}
+
+static void set_pipe_ack(struct tcb *t, uint32_t octets)
+{
+    uint32_t mss = tcp_eff_mss(t), n = octets / mss + (octets % mss != 0);
+
+    t->pipe_segs = n < UINT16_MAX ? (uint16_t)n : UINT16_MAX;
+}
+
+static uint32_t at_of(uint32_t ms)
+{
+    return ms >> AT_SHIFT & AT_MASK;
+}
+
+/* The clock of cwv_at goes round in an hour; whoever was silent for longer knows it. */
+uint32_t tcp_cwv_age(const struct tcb *t)
+{
+    uint32_t now_ms = ms_of(t->layer->env->now), silent = now_ms - t->sent_ms;
+    uint32_t age = ((at_of(now_ms) - t->cwv_at) & AT_MASK) << AT_SHIFT;
+
+    return t->sent_ms != 0 && silent > age ? silent : age;
+}
+
 static uint32_t initial_window(const struct tcb *t)
 {
     return cc_initial_window(t->layer->set.initial_window, tcp_eff_mss(t));
@@ -50,7 +81,7 @@ static void set_spread(struct tcb *t, bool spread)
 static void validate(struct tcb *t)
 {
     t->nonvalidated = false;
-    t->cwv_ms = t->w->pipe.ms;
+    t->cwv_at = AT_MASK & at_of(t->w->pipe.ms);
     set_spread(t, false);
 }
 
@@ -61,25 +92,25 @@ void tcp_cwv_begin(struct tcb *t)
 
     w->pipe.from = w->pipe.end = t->snd.una;
     w->pipe.used = 0;
-    t->pipe_ack = 0;
+    t->pipe_segs = 0;
     if (t->nonvalidated)
         validate(t);
 }
 
 /* Section 4.4.3, once for each period that is over. [RFC7661-4.4.3-1, RFC7661-4.4.3-2] */
-static void give_up_half(struct tcb *t, uint32_t now_ms)
+static void give_up_half(struct tcb *t)
 {
-    uint32_t low, was = t->cc.cwnd;
+    uint32_t age = tcp_cwv_age(t), low, was = t->cc.cwnd;
 
-    if (now_ms - t->cwv_ms <= NVP_MS)
+    if (age <= NVP_MS)
         return;
     low = initial_window(t);
-    while (t->cc.cwnd > low && now_ms - t->cwv_ms > NVP_MS) {
+    for (; t->cc.cwnd > low && age > NVP_MS; age -= NVP_MS) {
         if (t->cc.ssthresh < t->cc.cwnd / 4 * 3)
             t->cc.ssthresh = t->cc.cwnd / 4 * 3;
         t->cc.cwnd = t->cc.cwnd / 2 > low ? t->cc.cwnd / 2 : low;
-        t->cwv_ms += NVP_MS;
     }
+    t->cwv_at = AT_MASK & at_of(ms_of(t->layer->env->now) - age);
     if (t->cc.cwnd < was)
         tcp_trace_cc(t, RULE_WINDOW_STALE);
     if (t->cc.cwnd <= low)
@@ -91,7 +122,7 @@ static void doubt(struct tcb *t, uint32_t since_ms)
     if (tcp_cc(t)->pacing_rate || t->cc.cwnd <= initial_window(t))
         return;
     t->nonvalidated = true;
-    t->cwv_ms = since_ms;
+    t->cwv_at = AT_MASK & at_of(since_ms);
 }
 
 /* Section 4.2: a round trip is over. [RFC7661-4.4-1, RFC7661-4.4-2] */
@@ -103,20 +134,20 @@ void tcp_cwv_round(struct tcb *t)
 
     w->pipe.from = t->snd.una;
     w->pipe.end = t->snd.nxt;
-    if (sample >= t->pipe_ack || is_old(t, now_ms)) {
-        t->pipe_ack = sample;
+    if (sample >= pipe_ack(t) || is_old(t, now_ms)) {
+        set_pipe_ack(t, sample);
         w->pipe.ms = now_ms;
         if (!t->nonvalidated)
-            t->cwv_ms = now_ms;
+            t->cwv_at = AT_MASK & at_of(now_ms);
     }
     if (filled || sample >= t->cc.cwnd / 2) {
         if (t->nonvalidated)
             validate(t);
     } else if (t->nonvalidated) {
-        give_up_half(t, now_ms);
+        give_up_half(t);
         if (tcp_unsent(t) == 0)
             set_spread(t, false);
-    } else if (t->pipe_ack < t->cc.cwnd / 2) {
+    } else if (pipe_ack(t) < t->cc.cwnd / 2) {
         doubt(t, now_ms);
     }
 }
@@ -127,7 +158,7 @@ void tcp_cwv_restart(struct tcb *t)
     if (!t->nonvalidated)
         doubt(t, t->sent_ms);
     if (t->nonvalidated)
-        give_up_half(t, ms_of(t->layer->env->now));
+        give_up_half(t);
 }
 
 /* [RFC7661-4.4.2-1, RFC5681-4.1-1] */
@@ -145,8 +176,8 @@ uint32_t tcp_cwv_lost(struct tcb *t, uint32_t flight)
 
     if (!t->nonvalidated)
         return flight;
-    if (flight < t->pipe_ack && !is_old(t, ms_of(t->layer->env->now)))
-        flight = t->pipe_ack;
+    if (flight < pipe_ack(t) && !is_old(t, ms_of(t->layer->env->now)))
+        flight = pipe_ack(t);
     if (flight < t->cc.cwnd)
         t->cc.cwnd = flight;
     w->pipe.used = flight;

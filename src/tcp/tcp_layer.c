@@ -156,6 +156,7 @@ struct tcb *tcb_new(struct tcp_layer *l)
     t->sndbuf = l->set.sndbuf_init;
     t->rcvbuf = l->set.rcvbuf_init;
     t->since_ms = ms_of(l->env->now);
+    t->read_ms = tcp_ts_now(l);
     t->quick_acks = l->set.profile.quick_acks;
     t->quick_next = (uint8_t)(2 * t->quick_acks);
     t->ecn = l->set.ecn & 3u;
@@ -200,8 +201,6 @@ bool tcb_work_new(struct tcb *t)
     for (int i = 0; i < TCP_TIMERS; i++)
         w->due[i] = ESTAB_NEVER;
     w->acked = t->rcv.nxt;
-    w->read_from = (uint32_t)t->octets_received;
-    w->read_ms = tcp_ts_now(l);
     w->rtt_at = ESTAB_NEVER;
     w->stalled_at = ESTAB_NEVER;
     sent_init(&w->sent, t->snd.nxt);
@@ -209,7 +208,7 @@ bool tcb_work_new(struct tcb *t)
     w->recover = seq_sub(t->snd.una, t->at_recover ? 0 : 1);
     w->rack.reo_mult = 1;
     w->limited_to = w->pipe.from = w->pipe.end = t->snd.una;
-    w->pipe.ms = t->cwv_ms;
+    w->pipe.ms = ms_of(l->env->now) - tcp_cwv_age(t);
     w->snd_up = w->small_end = t->snd.una;
     t->w = w;
     return true;

@@ -58,7 +58,7 @@ bool tcp_short_ack(struct tcb *t, const struct seg *g)
     w->sent.lo = g->ack;
     ring_drop(&w->snd, &t->layer->pool, acked, false);
     t->snd.una = g->ack;
-    t->octets_acked += acked;
+    tcp_count_acked(t, acked);
     w->small_end = seq_max(w->small_end, g->ack);
     w->reduced = seq_max(w->reduced, g->ack);
     w->retries = w->probes = w->dupacks = 0;

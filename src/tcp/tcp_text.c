@@ -122,7 +122,7 @@ static void decide_ack(struct tcb *t, bool gap)
 static void text_taken(struct tcb *t, uint32_t n, bool gap)
 {
     t->rcv.nxt = seq_add(t->rcv.nxt, n);
-    t->octets_received += n;
+    tcp_count_received(t, n);
     t->owed.dup_acks = 0;
     t->no_memory = false;
     decide_ack(t, gap);
@@ -229,7 +229,7 @@ void tcp_text_more(struct tcb *t, uint32_t n)
 {
     text_in_place(t->w, n);
     t->rcv.nxt = seq_add(t->rcv.nxt, n);
-    t->octets_received += n;
+    tcp_count_received(t, n);
     decide_ack(t, false);
 }
 
