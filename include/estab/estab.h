@@ -512,8 +512,9 @@ int estab_shutdown(estab_stack *s, estab_sock k, enum estab_how how);
 int estab_close(estab_stack *s, estab_sock k);
 int estab_abort(estab_stack *s,
                 estab_sock k); /* RFC 9293 section 3.10.5: RST, queues dropped, handle dead */
-int estab_setopt(estab_stack *s, estab_sock k, enum estab_opt opt,
-                 uint64_t val); /* E_INVAL: value or option */
+int estab_setopt(
+    estab_stack *s, estab_sock k, enum estab_opt opt,
+    uint64_t val); /* E_INVAL: value or option; E_NOMEM: for what few connections set */
 int estab_getopt(estab_stack *s, estab_sock k, enum estab_opt opt, uint64_t *val);
 /* TCP's congestion control, by name: "newreno", "cubic", "dctcp", "bbr"; at any time.  What a
  * listener accepts has the listener's; others the stack's (estab_config.cc).  E_INVAL: no such

@@ -142,6 +142,7 @@ static inline bool talk_error(struct talks *a, struct talker *t, const char *cal
 
 static inline void talk_set(struct talker *t, estab_sock k, const struct talk_plan *p)
 {
+    static const uintmax_t may[] = {0, (uintmax_t)(intmax_t)ESTAB_E_NOMEM};
     estab_stack *s = t->host->s;
 
     (void)estab_setopt(s, k, ESTAB_O_NODELAY, p->nodelay);
@@ -153,7 +154,7 @@ static inline void talk_set(struct talker *t, estab_sock k, const struct talk_pl
     if (p->rcvbuf)
         assert_int_equal(estab_setopt(s, k, ESTAB_O_RCVBUF, p->rcvbuf), 0);
     if (p->maxseg)
-        assert_int_equal(estab_setopt(s, k, ESTAB_O_MAXSEG, p->maxseg), 0);
+        assert_in_set((uintmax_t)(intmax_t)estab_setopt(s, k, ESTAB_O_MAXSEG, p->maxseg), may, 2);
 }
 
 static inline void talk_begins(struct talker *t, estab_sock k)
