@@ -28,7 +28,8 @@ void ip_plain_learn(struct ip_layer *l, const struct ip_dgram *d)
     s->port = d->port;
     s->version = d->ip.version;
     s->link_len = d->link_len;
-    memcpy(s->link, d->frame->iov[0].base, d->link_len);
+    if (d->link_len > 0) /* or the piece may be none */
+        memcpy(s->link, d->frame->iov[0].base, d->link_len);
     hosts_learn(s, d);
 }
 
