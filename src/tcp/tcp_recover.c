@@ -13,15 +13,28 @@ static void lose_head(struct tcb *t)
     t->w->too_big = false;
 }
 
+/* FlightSize.  ACKs that come in one batch are all dealt with before anything goes; what they have
+ * let out counts, as it would be in flight had they come one by one: or a window whose ACKs come
+ * together would be halved again by that.  Without what limited transmit has sent. [RFC5681-3.2-2]
+ */
+static uint32_t flight_size(const struct tcb *t)
+{
+    uint32_t flight = seq_diff(t->snd.nxt, t->snd.una), let_out = tcp_unsent(t);
+
+    if (let_out > tcp_window_usable(t))
+        let_out = tcp_window_usable(t);
+    if (!t->paced)
+        flight += let_out;
+    return flight < t->cc.cwnd ? flight : t->cc.cwnd;
+}
+
 /* Something is lost: the window is reduced, once for all of an episode.  false: it has been, or
  * what was lost is no sign of congestion. */
 static bool reduce(struct tcb *t)
 {
     struct tcp_work *w = t->w;
-    struct cc_sample s = tcp_sample(t, 0, seq_diff(t->snd.nxt, t->snd.una), ESTAB_NEVER);
+    struct cc_sample s = tcp_sample(t, 0, flight_size(t), ESTAB_NEVER);
 
-    if (s.flight > t->cc.cwnd) /* without what limited transmit has sent. [RFC5681-3.2-2] */
-        s.flight = t->cc.cwnd;
     if (tcp_mtu_lost(t))
         return false;
     if (!seq_lt(w->recover, t->snd.una)) /* RFC 6582 section 3.2, step 1: of an earlier episode, or

@@ -39,6 +39,23 @@ static void sack_says_as_much_as_duplicates(void **state)
     assert_int_equal(info_of(p).retrans, 1);
 }
 
+/* Half of what would be in flight had the ACKs come one by one: nothing goes between those of a
+ * batch. */
+static void a_batch_of_acks_does_not_make_the_window_smaller(void **state)
+{
+    struct peer *p = *state;
+    const struct pkt *const acks[] = {
+        SEG(.flags = ACK, .seq = 1, .ack = 2001), SEG(.flags = ACK, .seq = 1, .ack = 4001),
+        SEG(.flags = ACK, .seq = 1, .ack = 6001),
+        SEG(.flags = ACK, .seq = 1, .ack = 6001, .nsack = 1, .sack = {{{7001}, {10001}}})};
+
+    user_connects_with(p, SEG(.mss = 1000, .sack_ok = true));
+    user_sends(p, 1, 60000);
+    ignores_all(p);
+    sends_all(p, acks, 4);
+    assert_int_equal(info_of(p).ssthresh, 6500); /* not 2000, half of what is left of ten */
+}
+
 /* RFC 6928 section 2: ten segments, no more, before the first acknowledgment. [RFC5681-3.1-1] */
 static void the_initial_window_is_ten_segments(void **state)
 {
@@ -442,6 +459,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         PEER_TEST(sack_says_as_much_as_duplicates),
+        PEER_TEST(a_batch_of_acks_does_not_make_the_window_smaller),
         PEER_TEST(the_initial_window_is_ten_segments),
         PEER_TEST(the_initial_window_is_bounded_in_octets),
         PEER_TEST(after_a_lost_syn_it_is_one_segment),
