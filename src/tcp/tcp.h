@@ -799,6 +799,7 @@ void tcp_prr_begin(struct tcb *t, uint32_t delivered);
 void tcp_prr_ack(struct tcb *t, uint32_t delivered, bool progress);
 
 /* ---- tcp_recover.c ---- */
+uint32_t tcp_flight_size(const struct tcb *t); /* RFC 5681's FlightSize, for a reduction */
 RARE void tcp_duplicate_ack(struct tcb *t, uint32_t delivered);
 RARE void tcp_recovering_ack(struct tcb *t, uint32_t acked, uint32_t delivered); /* of new octets */
 RARE void tcp_recover(struct tcb *t, uint32_t delivered); /* RACK says that something is lost */
@@ -903,6 +904,7 @@ void tcp_cwv_restart(struct tcb *t);
 void tcp_cwv_burst(struct tcb *t, uint32_t unsent); /* so much is to go */
 /* Before a reduction; LossFlightSize, of what is in flight.  And at the end of it. */
 uint32_t tcp_cwv_lost(struct tcb *t, uint32_t flight);
+void tcp_cwv_halve(struct tcb *t); /* ... and behind it */
 void tcp_cwv_recovered(struct tcb *t);
 
 /* ---- tcp_buffer.c ---- */

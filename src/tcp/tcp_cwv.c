@@ -168,8 +168,8 @@ void tcp_cwv_burst(struct tcb *t, uint32_t unsent)
         set_spread(t, true);
 }
 
-/* Section 4.4.1: "cwnd = Max(pipeACK, LossFlightSize)", which the algorithm then reduces.
- * [RFC7661-4.4-4, RFC7661-4.4.1-1] */
+/* Section 4.4.1, of "cwnd = (Max(pipeACK,LossFlightSize))/2": what is to be halved. [RFC7661-4.4-4,
+ * RFC7661-4.4.1-1] */
 uint32_t tcp_cwv_lost(struct tcb *t, uint32_t flight)
 {
     struct tcp_work *w = t->w;
@@ -183,6 +183,22 @@ uint32_t tcp_cwv_lost(struct tcb *t, uint32_t flight)
     w->pipe.used = flight;
     w->pipe.lost = w->rate.lost - w->sent.lost;
     return flight;
+}
+
+/* ... and that half of it is what is left, whatever share the algorithm leaves of a window that was
+ * validated. */
+void tcp_cwv_halve(struct tcb *t)
+{
+    uint32_t half = t->w->pipe.used / 2, least = 2 * tcp_eff_mss(t);
+
+    if (!t->nonvalidated)
+        return;
+    if (half < least)
+        half = least;
+    if (t->cc.ssthresh > half)
+        t->cc.ssthresh = half;
+    if (t->cc.cwnd > half)
+        t->cc.cwnd = half;
 }
 
 /* ... at the end of the recovery less R, what was lost meanwhile; and pipeACK is undefined.

@@ -403,8 +403,10 @@ bool tcp_ecn_echoed(struct tcb *t, const struct seg *g, struct cc_sample *s)
     if (!seq_lt(w->reduced, g->ack) || !seq_lt(w->recover, g->ack))
         return true;
     w->ecn_wait = t->cc.cwnd <= s->mss; /* no window is smaller: the timer slows it further */
-    s->flight = tcp_cwv_lost(t, s->flight);
+    s->flight = tcp_cwv_lost(t, tcp_flight_size(t));
     tcp_cc(t)->on_ecn(&t->cc, &w->cc, s);
+    if (!tcp_cc(t)->counts_marks)
+        tcp_cwv_halve(t);
     if (t->nonvalidated)
         tcp_cwv_begin(t);
     w->reduced = t->snd.nxt;

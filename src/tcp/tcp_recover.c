@@ -17,7 +17,7 @@ static void lose_head(struct tcb *t)
  * let out counts, as it would be in flight had they come one by one: or a window whose ACKs come
  * together would be halved again by that.  Without what limited transmit has sent. [RFC5681-3.2-2]
  */
-static uint32_t flight_size(const struct tcb *t)
+uint32_t tcp_flight_size(const struct tcb *t)
 {
     uint32_t flight = seq_diff(t->snd.nxt, t->snd.una), let_out = tcp_unsent(t);
 
@@ -33,7 +33,7 @@ static uint32_t flight_size(const struct tcb *t)
 static bool reduce(struct tcb *t)
 {
     struct tcp_work *w = t->w;
-    struct cc_sample s = tcp_sample(t, 0, flight_size(t), ESTAB_NEVER);
+    struct cc_sample s = tcp_sample(t, 0, tcp_flight_size(t), ESTAB_NEVER);
 
     if (tcp_mtu_lost(t))
         return false;
@@ -44,6 +44,7 @@ static bool reduce(struct tcb *t)
     if (!seq_lt(t->snd.una, w->reduced)) { /* or a mark in the same window has done it, RFC 3168 */
         s.flight = tcp_cwv_lost(t, s.flight);
         tcp_cc(t)->on_loss(&t->cc, &t->w->cc, &s);
+        tcp_cwv_halve(t);
     }
     tcp_ecn_reduced(t);
     return true;

@@ -196,6 +196,24 @@ static void a_loss_halves_what_was_in_use(void **state)
     assert_int_equal(info_of(p).ssthresh, 9500);
 }
 
+/* RFC 7661 says half, whatever share an algorithm leaves of a window that was proven: CUBIC 0.7. */
+static void of_what_was_in_use_every_algorithm_leaves_half(void **state)
+{
+    struct peer *p = *state;
+    uint32_t n;
+
+    memcpy(p->cfg.cc, "cubic", 6);
+    peer_restarts(p);
+    connects(p);
+    n = transfers(p, 1, 310000);
+    for (int s = 0; s < 15; s++)
+        n = transfers(p, n, 20000);
+    loses_the_first_of_twenty(p, n);
+    assert_int_equal(info_of(p).ssthresh, 10000);
+    acks(p, n + 20000);
+    assert_int_equal(info_of(p).cwnd, 9500);
+}
+
 /* What is in flight when a loss is found may be the last of what was in use: pipeACK remembers. */
 static void a_lost_tail_halves_what_was_in_use_before_it(void **state)
 {
@@ -290,6 +308,7 @@ int main(void)
         PEER_TEST(who_uses_half_of_it_keeps_it),
         PEER_TEST(what_is_not_used_does_not_grow),
         PEER_TEST(a_loss_halves_what_was_in_use),
+        PEER_TEST(of_what_was_in_use_every_algorithm_leaves_half),
         PEER_TEST(a_lost_tail_halves_what_was_in_use_before_it),
         PEER_TEST(after_a_loss_nothing_is_doubted),
         PEER_TEST(a_loss_in_a_proven_window_halves_what_is_in_flight),
