@@ -2,8 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # campaign.sh - a campaign over many machines: the commands of doc/SIM.md, with workers on this one.
 #
-# GNU parallel: two workers of its own, and two hosts whose ssh is a shell here.  A Slurm array: its
-# script, with the number that Slurm would set.
+# GNU parallel: two workers of its own.  A Slurm array: its script, with the number that Slurm would set.
 set -u
 # shellcheck source=test/interop/namespace
 . "$(dirname "$0")/namespace"
@@ -34,28 +33,6 @@ parallel --sshlogin 2/: estab sim -q --seed '{}001' \
     --campaign 20 -j1 pair loss=3% bytes=20kB ::: 0 1 2 3 >local 2>err ||
     fail "two workers of parallel's: $(cat err)"
 [ "$(sum local)" = "80 80" ] || fail "two workers of parallel's: $(cat local)"
-
-# A host that is this one: ssh [OPTION...] HOST [--] COMMAND.
-cat >ssh <<'SSH'
-#!/bin/sh
-while [ "${1#-}" != "$1" ]; do
-    [ "$1" = -l ] || [ "$1" = -o ] && shift
-    shift
-done
-echo "$1" >>"$HOME/hosts"
-shift
-[ "$1" != -- ] || shift
-exec sh -c "$*"
-SSH
-chmod +x ssh
-parallel --ssh "$tmp/ssh" --sshlogin 1/one,1/two --env PATH estab sim -q --seed '{}001' \
-    --campaign 20 -j1 pair loss=3% bytes=20kB ::: 0 1 2 3 >remote 2>err ||
-    fail "two hosts: $(cat err)"
-[ "$(sum remote)" = "80 80" ] || fail "two hosts: $(cat remote err)"
-[ "$(grep -c -x -e one -e two hosts)" -ge 4 ] || fail "who was asked: $(cat hosts)"
-for host in one two; do
-    grep -q -x "$host" hosts || fail "nobody asked $host"
-done
 
 # A failure on one of them is a failure.
 printf 'host a b\nlink a b loss=20%%\nflow f bulk a b bytes=20kB\nexpect f time < 1ms\n' >never.topo
