@@ -262,7 +262,7 @@ static int start_python(struct demo *d, char *err)
     char port[16], outcome[64], word[128];
     const char *const argv[] = {"python3",     "-u",   "-m",         "http.server", "--bind", "::",
                                 "--directory", d->www, "--protocol", "HTTP/1.1",    port,     NULL};
-    estab_time end_at = node_now(&d->node) + ESTAB_S(20);
+    estab_time end_at = node_now(&d->node) + ESTAB_S(60);
     int rc;
 
     snprintf(port, sizeof port, "%d", DEMO_PEER_PORT);

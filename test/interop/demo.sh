@@ -55,7 +55,8 @@ expect_in "without curl" 'curl is not installed: apt-get install curl' "$tmp/out
 # interrupt AFTER SIGNAL STATUS
 interrupt()
 {
-    "$estab" demo --msl 5 >"$tmp/out" 2>&1 &
+    # A shell's background processes begin with SIGINT ignored.
+    env --default-signal=INT "$estab" demo --msl 5 >"$tmp/out" 2>&1 &
     demo=$!
     sleep "$1"
     kill "-$2" $demo

@@ -24,7 +24,7 @@ if sys.argv[1] == "serve":
         while text := c.recv(65536):
             c.sendall(text)
 else:
-    c = socket.create_connection(("10.99.0.2", 7), timeout=20)
+    c = socket.create_connection(("10.99.0.2", 7), timeout=float(sys.argv[2]))
     began = time.monotonic()
     c.sendall(b"x")
     assert c.recv(1) == b"x"
@@ -33,7 +33,7 @@ PY
 cat >"$tmp/ask" <<ASK
 ip netns exec $b python3 $tmp/echo.py serve &
 for try in 1 2 3 4 5 6 7 8 9; do
-    ip netns exec $a python3 $tmp/echo.py ask 2>/dev/null && break
+    ip netns exec $a python3 $tmp/echo.py ask 20 2>/dev/null && break
     sleep 0.2
 done
 kill \$!
@@ -52,7 +52,7 @@ expect_in "the table" "^$a>$b" "$tmp/out"
 # The way back may differ; --json is for programs.
 # shellcheck disable=SC2086
 "$estab" impair --json --link delay=1ms --back loss=100% $ends -- \
-    ip netns exec $a timeout 1 python3 "$tmp/echo.py" ask >"$tmp/out" 2>/dev/null
+    ip netns exec $a python3 "$tmp/echo.py" ask 1 >"$tmp/out" 2>/dev/null
 python3 - "$tmp/out" "$a>$b" "$b>$a" <<'PY' || fail "the figures of a way back that loses all"
 import json, sys
 lines = [json.loads(line) for line in open(sys.argv[1]) if line[0] in "[{"]
@@ -71,9 +71,9 @@ expect_in "how late it was" '^handed over no later than 0.000 ms' "$tmp/out"
 
 # A signal ends it, and it takes its namespaces away; devices that are there already are joined.
 # shellcheck disable=SC2086
-"$estab" impair $ends >"$tmp/out" 2>&1 &
+"$estab" impair $ends >"$tmp/signal" 2>&1 &
 children=$!
-await "the namespaces" grep -q "are joined" "$tmp/out"
+await "the namespaces" grep -q "are joined" "$tmp/signal"
 kill -INT "$children"
 wait "$children" || fail "the exit status after Ctrl-C"
 for name in $a $b; do

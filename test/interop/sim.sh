@@ -71,29 +71,22 @@ sed -n '/^A link of one/,/^\.Ed/{/^[a-z]/p}' "$man/estab-sim.1" >example.topo
 # Nobody works on for a campaign that was killed.
 "$estab" sim --campaign 1000000 -j2 pair bytes=1kB >/dev/null 2>&1 &
 parent=$!
-workers=
-for try in 1 2 3 4 5 6 7 8 9; do
+two_workers()
+{
     workers=$(ps -o pid= --ppid $parent)
     # shellcheck disable=SC2086
-    [ "$(echo $workers | wc -w)" = 2 ] && break
-    sleep 0.1
-done
+    [ "$(echo $workers | wc -w)" = 2 ]
+}
+await "two workers of a campaign" two_workers
 kill -KILL $parent
 wait $parent 2>/dev/null
-for try in 1 2 3 4 5 6 7 8 9; do
-    left=
+all_gone()
+{
     for pid in $workers; do
-        case $(ps -o stat= -p "$pid") in "" | Z*) ;; *) left=$pid ;; esac
+        case $(ps -o stat= -p "$pid") in "" | Z*) ;; *) return 1 ;; esac
     done
-    [ -z "$left" ] && break
-    sleep 0.1
-done
-[ -n "$workers" ] || fail "a campaign has no workers"
-if [ -n "$left" ]; then
-    fail "a worker goes on without its campaign"
-    # shellcheck disable=SC2086
-    kill -KILL $workers
-fi
+}
+await "the end of a campaign's workers" all_gone
 
 # Mistakes: status 2.
 for wrong in "--seed x pair" "--for soon pair" "pair dumbbell" "--campaign 0 pair" "" "nosuch" "pair rate=x"; do

@@ -435,7 +435,8 @@ static void we_are_probed(void **state)
     s->passed = true;
 }
 
-/* With a probe out, and no window, our ACKs must still be acceptable to the kernel. */
+/* With a probe out, and no window, our ACKs must still be acceptable to the kernel, or it sends
+ * everything again; a segment or two it does when this process has had to wait. */
 static void the_kernel_sends_and_does_not_read(void **state)
 {
     struct our_side *s = begin_hasty("probed_3");
@@ -449,7 +450,7 @@ static void the_kernel_sends_and_does_not_read(void **state)
     again = their_counter("snmp", "Tcp:", "RetransSegs");
     FLOW_UNTIL(s, &w, &to_them, &to_us, "all of theirs to arrive", to_us.got == to_us.len);
     assert_flowed(&to_us);
-    assert_int_equal(their_counter("snmp", "Tcp:", "RetransSegs"), again);
+    assert_in_range(their_counter("snmp", "Tcp:", "RetransSegs") - again, 0, 3);
     to_them.deaf = false;
     FLOW_UNTIL(s, &w, &to_them, NULL, "all of ours to arrive", to_them.got == to_them.len);
     assert_flowed(&to_them);
