@@ -357,6 +357,16 @@ void hash_set(struct hash *h, uint32_t tag, uint32_t ref, uint32_t to)
     part_entry(&h->part[part_of(h, tag)], tag, ref)->ref = to;
 }
 
+void hash_warm(const struct hash *h, uint32_t tag)
+{
+    const struct hash_part *p;
+
+    if (h->nparts == 0)
+        return;
+    p = &h->part[part_of(h, tag)];
+    warm(p->e + home_of(p->homes, tag), 16 * sizeof p->e[0]);
+}
+
 struct hash_probe hash_probe(const struct hash *h, uint32_t tag)
 {
     static const struct hash_entry none = {UINT32_MAX, HASH_NONE};

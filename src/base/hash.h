@@ -48,6 +48,9 @@ void hash_del(struct hash *h, uint32_t tag, uint32_t ref);
 /* Changes the reference of an entry that must be there. */
 void hash_set(struct hash *h, uint32_t tag, uint32_t ref, uint32_t to);
 
+/* Has what is known by this tag fetched into the cache, for whoever comes back to it. */
+void hash_warm(const struct hash *h, uint32_t tag);
+
 /* Iterates the references whose tag matches, as long as nothing is added or deleted:
  *   struct hash_probe p = hash_probe(h, tag);
  *   while ((ref = hash_next(&p)) != HASH_NONE) if (key matches) ... */

@@ -492,6 +492,9 @@ struct tcp_layer {
     struct slot_list synq_send[IP_PORTS_MAX];    /* owe a SYN,ACK; through send_next */
     struct slot_list synq_stalled[IP_PORTS_MAX]; /* ... and their next hop is being resolved */
     struct slot_list timewait_due;
+    struct {
+        uint32_t slot, tag; /* slot: SLAB_NONE, or the next one to end, looked up ahead */
+    } timewait_next;
     struct hash_key key;    /* demux */
     struct hash_key secret; /* ISNs, timestamp offsets */
     struct tcp_secret cookies[2];
@@ -671,6 +674,8 @@ static inline uint32_t tcp_demux_find(struct tcp_layer *l, const struct tcp_tupl
 /* The listener for a segment of k: the most particular one; of those that share, one by a hash. */
 struct tcb *tcp_demux_listener(struct tcp_layer *l, const struct tcp_tuple *k);
 uint32_t tcp_demux_tag(struct tcp_layer *l, const struct tcp_tuple *k);
+/* The same, of one that is soon looked up: what that will read is fetched meanwhile. */
+uint32_t tcp_demux_warm(const struct tcp_layer *l, const struct tcp_tuple *k);
 static inline void tcp_listeners_change(struct tcp_layer *l)
 {
     l->last_listener.slot = SLAB_NONE;
@@ -682,6 +687,8 @@ int tcp_tuple_add(struct tcp_layer *l, const struct tcp_tuple *k, uint32_t tag, 
 void tcp_tuple_del(struct tcp_layer *l, const struct tcp_tuple *k, uint32_t tag, uint32_t ref);
 /* As tcp_demux_find(), for those who only look. */
 uint32_t tcp_demux_peek(struct tcp_layer *l, const struct tcp_tuple *k);
+/* The first that has its tag, which is it, or very rarely another's: nothing of it is fetched. */
+uint32_t tcp_demux_glance(struct tcp_layer *l, const struct tcp_tuple *k);
 /* Whether two local addresses, either possibly TCP_ANY or TCP_ANY4, can name the same one. */
 bool tcp_locals_overlap(const struct tcp_layer *l, uint16_t a, bool a_v6_only, uint16_t b,
                         bool b_v6_only);

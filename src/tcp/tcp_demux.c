@@ -36,6 +36,15 @@ uint32_t tcp_demux_tag(struct tcp_layer *l, const struct tcp_tuple *k)
     return l->last_tag.tag;
 }
 
+uint32_t tcp_demux_warm(const struct tcp_layer *l, const struct tcp_tuple *k)
+{
+    struct tcp_tag_key key = tag_key(k);
+    uint32_t tag = tag_of(l, &key);
+
+    hash_warm(&l->demux, tag);
+    return tag;
+}
+
 static bool ref_is(const struct tcp_layer *l, uint32_t ref, const struct tcp_tuple *k)
 {
     switch (TCP_REF_KIND(ref)) {
@@ -64,6 +73,13 @@ static uint32_t find_at(const struct tcp_layer *l, const struct tcp_tuple *k, ui
 uint32_t tcp_demux_peek(struct tcp_layer *l, const struct tcp_tuple *k)
 {
     return find_at(l, k, tcp_demux_tag(l, k));
+}
+
+uint32_t tcp_demux_glance(struct tcp_layer *l, const struct tcp_tuple *k)
+{
+    struct hash_probe p = hash_probe(&l->demux, tcp_demux_tag(l, k));
+
+    return hash_next(&p);
 }
 
 uint32_t tcp_demux_look(struct tcp_layer *l, const struct tcp_tuple *k)

@@ -37,6 +37,7 @@ int tcp_init(struct tcp_layer *l, struct env *env, struct ip_layer *ip, struct r
     slot_list_init(&l->dead);
     slot_list_init(&l->orphans);
     slot_list_init(&l->timewait_due);
+    l->timewait_next.slot = SLAB_NONE;
     for (size_t i = 0; i <= TCP_SYNACK_RETRIES_MAX; i++)
         slot_list_init(&l->synq_by_retries[i]);
     for (size_t i = 0; i < IP_PORTS_MAX; i++) {
