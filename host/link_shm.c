@@ -270,6 +270,8 @@ static int shm_recv(estab_link *l, struct estab_frame *f, size_t n)
     }
     got = shm_in_pop(&s->in, f, n);
     l->lost_in = s->in.refused;
+    if (got > 0) /* and is answered, as a rule */
+        shm_out_prepare(&s->out);
     for (size_t i = 0; i < got; i++)
         link_count_in(l, estab_frame_len(&f[i]));
     if (s->slept || s->in.broken || (got == 0 && ++s->looks % LOOKS == 0)) {

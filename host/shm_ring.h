@@ -34,6 +34,8 @@ struct shm_out {
  * whether the consumer wants to be told. */
 bool shm_out_push(struct shm_out *o, const struct estab_frame *f);
 bool shm_out_publish(struct shm_out *o);
+/* A short frame is likely to be pushed soon. */
+void shm_out_prepare(const struct shm_out *o);
 
 struct shm_in {
     struct shm_ring *ring;

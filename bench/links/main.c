@@ -5,7 +5,7 @@
  *   estab-bench-links [--quick] [FIGURES]          every table; "name value" lines are added to
  *                                                  FIGURES
  *   estab-bench-links [--quick] kernel [FIGURES]   the kernel beside the stacks of estab-bench
- *   estab-bench-links once out|in|bare-out|bare-in|short|rr|shm|stations
+ *   estab-bench-links once out|in|bare-out|bare-in|short|rr|shm|shm-out|shm-rr|stations
  *
  * Whoever is compared takes turns in one run; a figure is the median of RUNS.  What shares one core
  * has it alone, by a real-time priority. */
@@ -397,15 +397,22 @@ static double once_shm(const char *spec, bool echoes, double *p99)
     return r;
 }
 
-static void shared_memory(void)
+/* A link that nobody else has. */
+static void name_shm(char spec[128], bool spin)
 {
     const char *tmp = getenv("TMPDIR");
+
+    snprintf(spec, 128, "shm:%.80s/estab-bench-%d%s", tmp ? tmp : "/tmp", (int)getpid(),
+             spin ? ",busy=1s" : "");
+}
+
+static void shared_memory(void)
+{
     char spec[2][128];
     double v[4][RUNS], rr[5][RUNS], p99;
 
-    for (int k = 0; k < 2; k++)
-        snprintf(spec[k], sizeof spec[k], "shm:%.80s/estab-bench-%d%s", tmp ? tmp : "/tmp",
-                 (int)getpid(), k ? "" : ",busy=1s");
+    name_shm(spec[0], true);
+    name_shm(spec[1], false);
     pin(0);
     for (int i = 0; i < RUNS; i++) {
         struct peer spinning, sleeping, same;
@@ -444,7 +451,23 @@ static void shared_memory(void)
     figure("shm_rr_sleeping_us_loopback", rr[3][0]);
 }
 
-/* One of them for a profiler. */
+/* One of them for a profiler: both ends spin. */
+static int shared_memory_once(bool echoes)
+{
+    double v[RUNS], p99;
+    char spec[128];
+
+    name_shm(spec, true);
+    pin(0);
+    for (int i = 0; i < RUNS; i++)
+        v[i] = once_shm(spec, echoes, &p99);
+    if (echoes)
+        printf("%.0f ns\n", median(v, RUNS) * 1e9);
+    else
+        printf("%.1f Gbit/s\n", median(v, RUNS) * 1e-9);
+    return 0;
+}
+
 static int once(const char *what)
 {
     struct peer p;
@@ -503,6 +526,8 @@ int main(int argc, char **argv)
         stations();
     else if (one && strcmp(argv[2], "rr") == 0)
         exchanges(false, 0);
+    else if (one && strncmp(argv[2], "shm-", 4) == 0)
+        return shared_memory_once(strcmp(argv[2], "shm-rr") == 0);
     else if (one)
         return once(argv[2]);
     if (one)

@@ -159,8 +159,9 @@ double ours_rr(struct ours *o, const char *ip, unsigned count, double *p99)
 
         if (estab_send(o->stack, k, &iov, 1, 0) != MESSAGE)
             die("the exchange broke");
-        while (estab_recv(o->stack, k, &iov, 1, 0) != MESSAGE)
+        do
             turn(o);
+        while (estab_recv(o->stack, k, &iov, 1, 0) != MESSAGE);
         v[i] = seconds_now() - at;
     }
     m = median(v, count);
@@ -191,19 +192,18 @@ void ours_serve(struct ours *o, bool echoes, volatile uint64_t *counted)
     while (estab_accept(o->stack, l, &k, NULL) != 0)
         turn(o);
     estab_setopt(o->stack, k, ESTAB_O_NODELAY, 1);
-    for (;;) {
-        v.len = APP;
-        while ((n = estab_recv(o->stack, k, &v, 1, 0)) > 0) {
-            *counted += (uint64_t)n;
-            v.len = (size_t)n;
-            if (echoes && estab_send(o->stack, k, &v, 1, 0) != n)
-                die("the echo broke");
-            v.len = APP;
-        }
-        if (n != ESTAB_E_AGAIN)
-            exit(0);
+    do {
         turn(o);
-    }
+        do {
+            v.len = APP;
+            n = estab_recv(o->stack, k, &v, 1, 0);
+            v.len = (size_t)n;
+            if (n > 0 && echoes && estab_send(o->stack, k, &v, 1, 0) != n)
+                die("the echo broke");
+            *counted += n > 0 ? (uint64_t)n : 0;
+        } while (n == APP);
+    } while (n > 0 || n == ESTAB_E_AGAIN);
+    exit(0);
 }
 
 static void begin_short(struct ours *o, const char *ip, estab_sock *k)
