@@ -85,6 +85,8 @@ bool check_text(const struct driver *d, struct pair *p, conn client, conn server
 /* Opens n connections; the handles go to client and server. */
 bool make_conns(const struct driver *d, struct pair *p, size_t n, uint32_t ports, conn *client,
                 conn *server);
+/* n connections opened and closed, one after the other; a TIME-WAIT of each is left at CLIENT. */
+bool make_timewaits(const struct driver *d, struct pair *p, size_t n, uint32_t ports);
 /* n connections established, each answering a message, all closed; each step told on stderr.
  * Returns how many there were at the same time; 0: not all did. */
 size_t run_connections(const struct driver *d, struct pair *p, size_t n, uint32_t ports);

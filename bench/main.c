@@ -19,6 +19,7 @@
 /* TIME-WAITs kept while connections come and go.  lwIP, which scans them, is fastest with few. */
 #define ESTAB_TIMEWAITS 20000
 #define LWIP_TIMEWAITS  64
+#define MANY_TIMEWAITS  100000 /* what a busy host has, and should not feel */
 
 enum workload { BULK, CRR, RR };
 static const char *const workload_name[] = {"bulk", "crr", "rr"};
@@ -66,24 +67,28 @@ static uint32_t ports_for(size_t n)
     return ports < BENCH_PORTS_MAX ? (uint32_t)ports : BENCH_PORTS_MAX;
 }
 
-static struct bed bed_open_mtu(const struct driver *d, uint32_t window, size_t n, uint32_t mtu)
+static struct settings settings_for(uint32_t window, size_t n)
 {
-    struct settings set = {.window = window,
-                           .conns = (uint32_t)n + 1000,
-                           .timewaits = ESTAB_TIMEWAITS,
-                           .ports = ports_for(n),
-                           .mtu = mtu};
+    return (struct settings){.window = window,
+                             .conns = (uint32_t)n + 1000,
+                             .timewaits = ESTAB_TIMEWAITS,
+                             .ports = ports_for(n),
+                             .mtu = 1500};
+}
+
+static struct bed bed_open_set(const struct driver *d, const struct settings *set, size_t n)
+{
     struct bed b = {.d = d, .n = n};
 
     if (d == &drive_lwip && n > LWIP_CONNS)
         return b;
     b.client = calloc(n, sizeof b.client[0]);
     b.server = calloc(n, sizeof b.server[0]);
-    b.p = d->open(&set);
+    b.p = d->open(set);
     if (!b.p || !b.client || !b.server)
         return b;
     b.before = d->memory(b.p, CLIENT);
-    if (!make_conns(d, b.p, n, set.ports, b.client, b.server) ||
+    if (!make_conns(d, b.p, n, set->ports, b.client, b.server) ||
         !check_text(d, b.p, b.client[0], b.server[0])) {
         bed_close(&b);
         b.d = d;
@@ -93,7 +98,22 @@ static struct bed bed_open_mtu(const struct driver *d, uint32_t window, size_t n
 
 static struct bed bed_open(const struct driver *d, uint32_t window, size_t n)
 {
-    return bed_open_mtu(d, window, n, 1500);
+    struct settings set = settings_for(window, n);
+
+    return bed_open_set(d, &set, n);
+}
+
+/* With so many TIME-WAITs, all of which stay. */
+static struct bed bed_open_timewaits(const struct driver *d, size_t n, uint32_t timewaits)
+{
+    struct settings set = settings_for(64 * KIB, n);
+    struct bed b;
+
+    set.timewaits += timewaits;
+    b = bed_open_set(d, &set, n);
+    if (b.p && !make_timewaits(d, b.p, timewaits, set.ports))
+        bed_close(&b);
+    return b;
 }
 
 static bool run(struct bed *b, enum workload w, uint64_t count, struct result *r)
@@ -314,9 +334,12 @@ static void by_window(void)
 /* Packets of 64 KiB, whole and with their checksums. */
 static void large_segments(void)
 {
-    struct bed bed[2] = {bed_open_mtu(&drive_estab, MIB, 1, 65535), {.d = &drive_lwip}};
+    struct settings set = settings_for(MIB, 1);
+    struct bed bed[2] = {{.d = &drive_estab}, {.d = &drive_lwip}};
     struct score score[2];
 
+    set.mtu = 65535;
+    bed[0] = bed_open_set(&drive_estab, &set, 1);
     measure(bed, BULK, score);
     printf("\nBulk over a link with an MTU of 65,535, 1 MiB window: %.1f Gbit/s\n",
            score[0].rate * 1e-9);
@@ -362,6 +385,18 @@ static void half_open(void)
     printf("  SYN-RECEIVED %.0f\n", (double)(drive_estab.memory(p, SERVER) - before) / N);
     figure("bytes_half_open", (double)(drive_estab.memory(p, SERVER) - before) / N);
     drive_estab.close(p);
+}
+
+/* What they cost in instructions is bench/instr's to say: time is not so exact. */
+static void many_timewaits(void)
+{
+    uint32_t n = quick ? 2000 : MANY_TIMEWAITS;
+    struct bed b = bed_open_timewaits(&drive_estab, 1, n);
+    double octets = b.p ? (double)(drive_estab.memory(b.p, CLIENT) - b.before) : 0;
+
+    printf("  %u TIME-WAITs and a connection %.0f\n", (unsigned)n, octets);
+    figure("bytes_100k_time_wait", octets * MANY_TIMEWAITS / n);
+    bed_close(&b);
 }
 
 static void checksum(void)
@@ -428,12 +463,13 @@ static int shards(void)
                : 1;
 }
 
+/* STACK WORKLOAD CONNECTIONS COUNT [TIMEWAITS] */
 static int once(char **argv)
 {
     const struct driver *d = strcmp(argv[0], "lwip") ? &drive_estab : &drive_lwip;
     size_t n = strtoul(argv[2], NULL, 10);
     uint64_t count = strtoull(argv[3], NULL, 10);
-    struct bed b = bed_open(d, 64 * KIB, n);
+    struct bed b = bed_open_timewaits(d, n, argv[4] ? (uint32_t)strtoul(argv[4], NULL, 10) : 0);
     struct result r;
     int status = 1;
 
@@ -489,6 +525,7 @@ static int tables(void)
 {
     by_connections();
     half_open();
+    many_timewaits();
     lwip_with_timewaits();
     by_window();
     large_segments();
@@ -505,7 +542,8 @@ static int command(int argc, char **argv)
     if (strcmp(argv[0], "connections") == 0)
         return argc == 2 ? connections(argv[1]) : wrong("connections takes a number", "");
     if (strcmp(argv[0], "once") == 0)
-        return argc == 5 ? once(argv + 1) : wrong("once takes four arguments", "");
+        return argc == 5 || argc == 6 ? once(argv + 1)
+                                      : wrong("once takes four or five arguments", "");
     return wrong("there is nothing called ", argv[0]);
 }
 

@@ -99,6 +99,33 @@ bool make_conns(const struct driver *d, struct pair *p, size_t n, uint32_t ports
     return true;
 }
 
+static bool shut_one(const struct driver *d, struct pair *p, conn client, conn server)
+{
+    d->shut(p, CLIENT, client);
+    d->move(p, CLIENT);
+    d->move(p, SERVER);
+    if (!d->at_end(p, SERVER, server))
+        return failed(d, "a FIN did not arrive");
+    d->shut(p, SERVER, server);
+    d->move(p, SERVER);
+    d->move(p, CLIENT);
+    return true;
+}
+
+bool make_timewaits(const struct driver *d, struct pair *p, size_t n, uint32_t ports)
+{
+    uint64_t frames = 0;
+    conn client, server;
+
+    for (size_t i = 0; i < n; i++) {
+        if (!open_one(d, p, (uint16_t)(BENCH_PORT + i % ports), &client, &server, &frames) ||
+            !shut_one(d, p, client, server))
+            return false;
+        d->pass(p, TURN_NS);
+    }
+    return true;
+}
+
 __attribute__((noinline)) static uint64_t measured_bulk(const struct driver *d, struct pair *p,
                                                         conn client, conn server, uint64_t octets,
                                                         struct result *r)
@@ -248,19 +275,6 @@ static void progress(const char *what, size_t at, size_t n, double start)
         return;
     fprintf(stderr, "%s%s %zu of %zu, %.0f s%s", terminal ? "\r" : "", what, at, n,
             cpu_seconds() - start, terminal && at != n ? " " : "\n");
-}
-
-static bool shut_one(const struct driver *d, struct pair *p, conn client, conn server)
-{
-    d->shut(p, CLIENT, client);
-    d->move(p, CLIENT);
-    d->move(p, SERVER);
-    if (!d->at_end(p, SERVER, server))
-        return failed(d, "a FIN did not arrive");
-    d->shut(p, SERVER, server);
-    d->move(p, SERVER);
-    d->move(p, CLIENT);
-    return true;
 }
 
 static bool with_connections(const struct driver *d, struct pair *p, size_t n, uint32_t ports,

@@ -61,7 +61,8 @@ def have(*names):
             print(name, "is", figures.get(name, "not there"))
             missing = 1
 have("bulk_gbps", "bulk_64k_gbps", "conn_per_s", "conn_1m_idle_ratio", "rr_1", "rr_10k", "rr_1m",
-     "bytes_idle", "bytes_time_wait", "bytes_half_open", "connections_max", "shards_2_ratio")
+     "bytes_idle", "bytes_time_wait", "bytes_half_open", "bytes_100k_time_wait", "connections_max",
+     "shards_2_ratio")
 if sys.argv[2] == "yes":
     have("tun_out_vs_bare", "tun_in_vs_bare", "tap_rr_p50_us", "crr_vs_veth", "shm_gbps", "shm_rr_us",
          "bulk_gbps_loopback", "bulk_gbps_veth", "conn_per_s_loopback", "conn_per_s_veth",
@@ -69,7 +70,8 @@ if sys.argv[2] == "yes":
 if sys.argv[2] == "yes" and sys.argv[4]:
     have("bytes_idle_kernel", "bytes_time_wait_kernel", "bytes_half_open_kernel")
 if sys.argv[3]:
-    have("bulk_instr_per_segment", "conn_instr")
+    have("bulk_instr_per_segment", "conn_instr", "bulk_instr_per_segment_100k_time_wait_ratio",
+         "conn_instr_100k_time_wait_ratio", "rr_instr_100k_time_wait_ratio")
 # lwIP is there where its source could be fetched.
 for name in ("bulk_vs_lwip", "conn_vs_lwip"):
     if name not in figures:
