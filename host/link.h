@@ -35,6 +35,9 @@ void link_complete_csum(uint8_t *frame, size_t len, const struct estab_offload *
 /* From now on this AF_PACKET link shares what comes with all of its group; *group 0: a new one. */
 int link_packet_share(estab_link *l, uint16_t *group, char *err);
 
+/* n links to an AF_XDP device of n queues, one to each, with one MAC; how->queue is not asked. */
+int link_xdp_queues(estab_link **out, uint16_t n, const struct estab_xdp *how, char *err);
+
 /* 0, or -1 and err: which setting is impossible. */
 int fault_check(const struct estab_fault *f, char *err);
 

@@ -327,6 +327,14 @@ static int open_packet_queues(estab_link **out, uint16_t n, const struct link_wo
     return -1;
 }
 
+static int open_xdp_queues(estab_link **out, uint16_t n, const struct link_words *w, char *err)
+{
+    const struct estab_xdp how = {
+        .size = sizeof how, .dev = w->name, .mtu = w->mtu, .mac = w->mac_given ? w->mac : NULL};
+
+    return link_xdp_queues(out, n, &how, err);
+}
+
 static int open_queues(estab_link **out, uint16_t n, struct link_words *w, char *kind, char *args,
                        char *err)
 {
@@ -335,23 +343,27 @@ static int open_queues(estab_link **out, uint16_t n, struct link_words *w, char 
         unsigned words;
     } kinds[] = {{"tun", WORD_MTU | WORD_BUSY | WORD_VNET},
                  {"tap", WORD_MTU | WORD_BUSY | WORD_VNET | WORD_MAC},
-                 {"packet", WORD_MTU | WORD_BUSY | WORD_VNET | WORD_MAC}};
+                 {"packet", WORD_MTU | WORD_BUSY | WORD_VNET | WORD_MAC},
+                 {"xdp", WORD_MTU | WORD_BUSY | WORD_MAC}};
+    enum { TAP = 1, PACKET, XDP, KINDS };
     size_t k = 0;
 
-    while (k < 3 && strcmp(kind, kinds[k].name) != 0)
+    while (k < KINDS && strcmp(kind, kinds[k].name) != 0)
         k++;
-    if (k == 3 || !args) {
+    if (k == KINDS || !args) {
         link_say(err,
-                 "\"%.40s\": no kind of link with several queues; there is tun:NAME, tap:NAME and "
-                 "packet:DEVICE",
+                 "\"%.40s\": no kind of link with several queues; there is tun:NAME, tap:NAME, "
+                 "packet:DEVICE and xdp:DEVICE",
                  kind);
         return -1;
     }
     if (link_words_parse(w, kinds[k].name, kinds[k].words, args, err))
         return -1;
-    if (k == 2)
+    if (k == XDP)
+        return open_xdp_queues(out, n, w, err);
+    if (k == PACKET)
         return open_packet_queues(out, n, w, err);
-    return open_tuntap_queues(out, n, w, k ? ESTAB_MEDIUM_ETHERNET : ESTAB_MEDIUM_IP, err);
+    return open_tuntap_queues(out, n, w, k == TAP ? ESTAB_MEDIUM_ETHERNET : ESTAB_MEDIUM_IP, err);
 }
 
 int estab_link_shards(estab_link **out, uint16_t n, const char *spec, char *err)

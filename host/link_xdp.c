@@ -205,11 +205,19 @@ static const struct estab_link_ops xdp_ops = {
     .close = xdp_close,
 };
 
-/* Which of the device's queues: a frame for the stack that comes by another is lost to it. */
-static int choose_queue(const struct xdp *x, const struct estab_xdp *how, uint32_t *queues,
-                        char *err)
+/* Which of the device's queues: a frame for the stack that comes by another is lost to it.  So are
+ * those of a queue that none of the shards has; shards 0: there is one link and no other. */
+static int choose_queue(const struct xdp *x, const struct estab_xdp *how, uint16_t shards,
+                        uint32_t *queues, char *err)
 {
     *queues = link_device_queues(&x->dev);
+    if (shards && *queues != shards)
+        return link_say(err,
+                        "%s: the queues by which its frames come are %u, and the stacks %u, which "
+                        "have one each; make them as many, with `ethtool -L %s combined %u` (veth: "
+                        "rx %u, or numrxqueues when it is made)",
+                        x->link.name, (unsigned)*queues, (unsigned)shards, x->dev.name,
+                        (unsigned)shards, (unsigned)shards);
     if (how->queue_given && how->queue >= *queues)
         return link_say(err, "%s: queue=%u: the device has %u; the first is 0", x->link.name,
                         (unsigned)how->queue, (unsigned)*queues);
@@ -312,10 +320,22 @@ static int open_rings(struct xdp *x, uint32_t queue, char *err)
     return 0;
 }
 
-int estab_link_xdp(estab_link **out, const struct estab_xdp *how, char *err)
+/* The program at the device: its first link brings it, and the others share it. */
+static int take_program(struct xdp *x, const struct xdp *first, uint32_t queues, char *err)
+{
+    const char *doing = "sharing the program that says whose a frame is";
+    int error = first ? xdp_prog_share(&x->prog, &first->prog)
+                      : xdp_prog_attach(&x->prog, x->dev.index, queues, x->link.caps.mac, &doing);
+
+    return error ? say_not_attached(x, doing, -error, err) : 0;
+}
+
+/* first: which is at another queue of the same device, or NULL. */
+static int open_queue(estab_link **out, const struct estab_xdp *how, const struct xdp *first,
+                      uint16_t shards, char *err)
 {
     struct xdp *x = calloc(1, sizeof *x);
-    const char *name = how->dev ? how->dev : "", *doing;
+    const char *name = how->dev ? how->dev : "";
     uint32_t queues;
     int error;
 
@@ -326,14 +346,9 @@ int estab_link_xdp(estab_link **out, const struct estab_xdp *how, char *err)
     x->prog = (struct xdp_prog){-1, -1};
     snprintf(x->link.name, sizeof x->link.name, "xdp:%.40s", name);
     if (link_device_open(&x->dev, name, &x->link, err) || check_mtu(x, how->mtu, err) ||
-        choose_queue(x, how, &queues, err) || link_device_station(&x->dev, how->mac, &x->link, err))
-        goto out;
-    error = xdp_prog_attach(&x->prog, x->dev.index, queues, x->link.caps.mac, &doing);
-    if (error) {
-        say_not_attached(x, doing, -error, err);
-        goto out;
-    }
-    if (open_rings(x, how->queue, err))
+        choose_queue(x, how, shards, &queues, err) ||
+        link_device_station(&x->dev, how->mac, &x->link, err) ||
+        take_program(x, first, queues, err) || open_rings(x, how->queue, err))
         goto out;
     error = xdp_prog_steer(&x->prog, how->queue, fd_of(x));
     if (error) {
@@ -345,5 +360,27 @@ int estab_link_xdp(estab_link **out, const struct estab_xdp *how, char *err)
     return 0;
 out:
     xdp_close(&x->link);
+    return -1;
+}
+
+int estab_link_xdp(estab_link **out, const struct estab_xdp *how, char *err)
+{
+    return open_queue(out, how, NULL, 0, err);
+}
+
+int link_xdp_queues(estab_link **out, uint16_t n, const struct estab_xdp *how, char *err)
+{
+    struct estab_xdp each = *how;
+    uint16_t i = 0;
+
+    each.queue_given = true;
+    while (i < n && open_queue(&out[i], &each, i ? (struct xdp *)out[0] : NULL, n, err) == 0) {
+        each.mac = out[0]->caps.mac;
+        each.queue = ++i;
+    }
+    if (i == n)
+        return 0;
+    while (i > 0)
+        estab_link_close(out[--i]);
     return -1;
 }

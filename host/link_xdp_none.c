@@ -10,3 +10,9 @@ int estab_link_xdp(estab_link **out, const struct estab_xdp *how, char *err)
                     "and build again, or take packet:%.15s",
                     how->dev, how->dev);
 }
+
+int link_xdp_queues(estab_link **out, uint16_t n, const struct estab_xdp *how, char *err)
+{
+    (void)n;
+    return estab_link_xdp(out, how, err);
+}

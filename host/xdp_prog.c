@@ -10,6 +10,7 @@
 #include <arpa/inet.h>
 #include <bpf/bpf.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/bpf.h>
 #include <linux/if_link.h>
 #include <net/ethernet.h>
@@ -101,6 +102,13 @@ out:
     if (ret)
         xdp_prog_detach(g);
     return ret;
+}
+
+int xdp_prog_share(struct xdp_prog *g, const struct xdp_prog *with)
+{
+    *g = (struct xdp_prog){.map = fcntl(with->map, F_DUPFD_CLOEXEC, 0),
+                           .attached = fcntl(with->attached, F_DUPFD_CLOEXEC, 0)};
+    return g->map < 0 || g->attached < 0 ? -errno : 0;
 }
 
 int xdp_prog_steer(const struct xdp_prog *g, uint32_t queue, int fd)

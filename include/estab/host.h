@@ -143,10 +143,10 @@ int estab_link_xdp(estab_link **out, const struct estab_xdp *how, char *err);
  * the frames.  mtu 0: 1500. */
 int estab_link_shm(estab_link **out, const char *path, uint32_t mtu, char *err);
 
-/* n links to one device, tun:, tap: or packet: with their words, for n stacks with one address
- * (estab_config.shard: out[i] is for i), each run in a thread of its own: whichever way the device
- * hands a frame over, it reaches the stack that it is for.  A link and its stack are one thread's;
- * they may be closed in any order.  n: 1 to 16.  0 or -1 and err. */
+/* n links to one device, tun:, tap:, packet: or xdp: (which has n queues) with their words, for n
+ * stacks with one address (estab_config.shard: out[i] is for i), each run in a thread of its own:
+ * whichever way the device hands a frame over, it reaches the stack that it is for.  A link and its
+ * stack are one thread's; they may be closed in any order.  n: 1 to 16.  0 or -1 and err. */
 int estab_link_shards(estab_link **out, uint16_t n, const char *spec, char *err);
 
 /* Two ends in memory.  What one sends the other receives at once (copied); each end holds at most

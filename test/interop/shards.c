@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* shards.c - two stacks with one address, a thread each, on one device, and the kernel's sockets at
- * the other end: interop_shards LINK v4|v6, as shards.sh says. */
+ * the other end: interop_shards LINK v4|v6 [REASON], as shards.sh says; with a REASON the link is
+ * refused for it. */
 #include "link_kit.h"
 
 #include <arpa/inet.h>
@@ -316,14 +317,27 @@ static void every_connection_works_whichever_shard_has_it(void **state)
     close(listener);
 }
 
+static void the_link_is_refused_for_its_reason(void **state)
+{
+    estab_link *link[SHARDS];
+    char err[ESTAB_ERRLEN];
+
+    assert_int_equal(estab_link_shards(link, SHARDS, at.spec, err), -1);
+    if (!strstr(err, *state))
+        fail_msg("\"%s\" does not say \"%s\"", err, (const char *)*state);
+}
+
 int main(int argc, char **argv)
 {
+    const struct CMUnitTest refusal[] = {
+        cmocka_unit_test_prestate(the_link_is_refused_for_its_reason, argc == 4 ? argv[3] : NULL),
+    };
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_connection_works_whichever_shard_has_it),
     };
 
-    if (argc != 3) {
-        fprintf(stderr, "usage: %s LINK v4|v6\n", argv[0]);
+    if (argc != 3 && argc != 4) {
+        fprintf(stderr, "usage: %s LINK v4|v6 [REASON]\n", argv[0]);
         return 2;
     }
     at = (struct place){.spec = argv[1], .v6 = strcmp(argv[2], "v6") == 0};
@@ -331,5 +345,7 @@ int main(int argc, char **argv)
     at.theirs = at.v6 ? "fd96::1" : "10.96.0.1";
     at.prefix = at.v6 ? "64" : "24";
     setvbuf(stdout, NULL, _IOLBF, 0);
+    if (argc == 4)
+        return cmocka_run_group_tests_name(argv[1], refusal, NULL, NULL);
     return cmocka_run_group_tests_name(argv[1], tests, NULL, NULL);
 }

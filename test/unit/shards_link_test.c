@@ -264,10 +264,12 @@ static void what_has_several_queues_is_said(void **state)
     (void)state;
     assert_int_equal(estab_link_shards(l, 2, "shm:/tmp/x", err), -1);
     assert_string_equal(err, "\"shm\": no kind of link with several queues; there is tun:NAME, "
-                             "tap:NAME and packet:DEVICE");
+                             "tap:NAME, packet:DEVICE and xdp:DEVICE");
     assert_int_equal(estab_link_shards(l, 17, "tun:x", err), -1);
     assert_string_equal(err, "tun:x: 17 shards; there may be 1 to 16");
     assert_int_equal(estab_link_shards(l, 2, "tun:x,queue=1", err), -1);
+    assert_non_null(strstr(err, "no option \"queue=1\""));
+    assert_int_equal(estab_link_shards(l, 2, "xdp:x,queue=1", err), -1);
     assert_non_null(strstr(err, "no option \"queue=1\""));
 }
 
