@@ -260,6 +260,13 @@ static struct sharded *make_sharded(struct town *t, estab_link *const under[], u
     return NULL;
 }
 
+static int close_links(estab_link *const l[], uint16_t n)
+{
+    for (uint16_t i = 0; i < n; i++)
+        estab_link_close(l[i]);
+    return -1;
+}
+
 int link_shards_over(estab_link **out, estab_link **under, uint16_t n, char *err)
 {
     struct sharded *s[SHARDS_MAX] = {NULL};
@@ -274,15 +281,13 @@ int link_shards_over(estab_link **out, estab_link **under, uint16_t n, char *err
         return 0;
     }
     link_say(err, "steering between %u shards: %s", n, strerror(errno));
-    for (uint16_t i = 0; i < n; i++)
-        estab_link_close(under[i]);
     while (made > 0) {
         close(s[--made]->epoll);
         free(s[made]);
     }
     if (t)
         free_town(t);
-    return -1;
+    return close_links(under, n);
 }
 
 /* ---- n links on one device ---- */
@@ -302,11 +307,7 @@ static int open_tuntap_queues(estab_link **out, uint16_t n, const struct link_wo
         how.name = out[0]->name + sizeof "tun:" - 1; /* "tun:" and "tap:" are as long */
         i++;
     }
-    if (i == n)
-        return 0;
-    while (i > 0)
-        estab_link_close(out[--i]);
-    return -1;
+    return i == n ? 0 : close_links(out, i);
 }
 
 static int open_packet_queues(estab_link **out, uint16_t n, const struct link_words *w, char *err)
@@ -320,11 +321,7 @@ static int open_packet_queues(estab_link **out, uint16_t n, const struct link_wo
         }
         i++;
     }
-    if (i == n)
-        return 0;
-    while (i > 0)
-        estab_link_close(out[--i]);
-    return -1;
+    return i == n ? 0 : close_links(out, i);
 }
 
 static int open_xdp_queues(estab_link **out, uint16_t n, const struct link_words *w, char *err)

@@ -5,31 +5,14 @@
 #ifndef LWIPOPTS_H
 #define LWIPOPTS_H
 
-#define NO_SYS                1
-#define SYS_LIGHTWEIGHT_PROT  0
-#define LWIP_SOCKET           0
-#define LWIP_NETCONN          0
-#define LWIP_NETIF_API        0
+#include "bare.h"
+
 #define LWIP_NOASSERT         1
-#define LWIP_STATS            0
-#define MEM_ALIGNMENT         16
 #define LWIP_CHKSUM_ALGORITHM 2 /* 3: a third of it, the compiler cannot vectorise it */
 
-#define LWIP_IPV4         1
-#define LWIP_IPV6         0
-#define LWIP_ARP          0
-#define LWIP_ETHERNET     0
-#define LWIP_SINGLE_NETIF 1
-#define LWIP_ICMP         1
-#define LWIP_UDP          0
-#define LWIP_RAW          0
-#define LWIP_DHCP         0
-#define LWIP_AUTOIP       0
-#define LWIP_DNS          0
-#define LWIP_IGMP         0
-#define IP_REASSEMBLY     0
-#define IP_FRAG           0
-#define IP_FORWARD        0
+#define IP_REASSEMBLY 0
+#define IP_FRAG       0
+#define IP_FORWARD    0
 
 #define CHECKSUM_GEN_IP       1
 #define CHECKSUM_GEN_TCP      1
@@ -37,19 +20,12 @@
 #define CHECKSUM_CHECK_TCP    1
 #define LWIP_CHECKSUM_ON_COPY 1 /* 58 Gbit/s against 54 */
 
-#define LWIP_TCP            1
-#define TCP_MSS             1460
-#define LWIP_WND_SCALE      1
 #define TCP_RCV_SCALE       8
 #define TCP_WND             LWIP_BENCH_WND
 #define TCP_SND_BUF         LWIP_BENCH_WND
-#define TCP_SND_QUEUELEN    (4 * (TCP_SND_BUF / TCP_MSS))
 #define TCP_OVERSIZE        TCP_MSS
-#define TCP_QUEUE_OOSEQ     1
 #define LWIP_TCP_TIMESTAMPS 0
 #define LWIP_TCP_SACK_OUT   0
-#define TCP_LISTEN_BACKLOG  0
-#define TCP_SNDLOWAT        (16 * TCP_MSS)
 /* Text comes in by reference and not in pool buffers, which the sanity check would count. */
 #define LWIP_DISABLE_TCP_SANITY_CHECKS 1
 

@@ -82,7 +82,7 @@ ip tuntap add mode tun name estab0
 with_server --heartbeat 0.5
 for dev in tun:estab0 'fault:loss=5%,dup=2%,seed=2|tun:estab0'; do
     on_stack="--dev $dev --addr 10.77.0.2/24 --kernel-addr 10.77.0.1/24"
-    # shellcheck disable=SC2086 -- options
+    # shellcheck disable=SC2086 # options
     got=$("$estab" channel call $on_stack 10.77.0.1:7000 one two three | tr '\n' ' ')
     expect "from a stack, $dev" "one two three " "$got"
     # shellcheck disable=SC2086

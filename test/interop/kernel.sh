@@ -16,34 +16,15 @@
 # case: tap 9000 v4
 # case: tap 9000 v6
 set -u
-
-skip()
-{
-    echo "SKIP: $*"
-    exit 77
-}
-
-[ -n "${ESTAB_BUILD:-}" ] || { echo "ESTAB_BUILD: name the build folder"; exit 1; }
 [ $# -ge 3 ] || { echo "usage: $0 MEDIUM MTU FAMILY [SCENARIO]"; exit 1; }
-export ESTAB_BUILD
-if [ "${ESTAB_IN_NAMESPACE:-}" != yes ]; then
-    [ -e /dev/net/tun ] || skip "there is no /dev/net/tun (modprobe tun)"
-    command -v ip >/dev/null || skip "there is no ip(8) (Debian: iproute2)"
-    export ESTAB_IN_NAMESPACE=yes # which ends with its last process
-    unshare --net true 2>/dev/null && exec unshare --net "$0" "$@"
-    unshare --user --map-root-user --net true 2>/dev/null &&
-        exec unshare --user --map-root-user --net "$0" "$@"
-    skip "may make neither a network namespace nor a user namespace"
-fi
+# shellcheck source=test/interop/enter
+. "$(dirname "$0")/enter"
 
-sh -c 'exec 3<>/dev/net/tun' 2>/dev/null || skip "/dev/net/tun may not be opened here"
-ip tuntap add mode "$1" name probe 2>/dev/null || skip "no $1 device may be made in a namespace here"
-ip link del probe
+need_tun "$1"
 # A tail loss probe (RFC 8985) is a retransmission for want of time, not of a segment.
 echo 0 >/proc/sys/net/ipv4/tcp_early_retrans
 # Keepalives are answered however often they come.
 echo 0 >/proc/sys/net/ipv4/tcp_invalid_ratelimit
-ip link set lo up
 recordings=$ESTAB_BUILD/test/recordings
 mkdir -p "$recordings"
 exec "$ESTAB_BUILD/test/interop_kernel" "$1" "$2" "$3" "$recordings" ${4+"$4"}

@@ -16,38 +16,17 @@
 # case: xdp v6
 # case: xdp-refused v4
 set -u
-
-skip()
-{
-    echo "SKIP: $*"
-    exit 77
-}
-
-[ -n "${ESTAB_BUILD:-}" ] || { echo "ESTAB_BUILD: name the build folder"; exit 1; }
 [ $# -eq 2 ] || { echo "usage: $0 KIND FAMILY"; exit 1; }
-if [ "${ESTAB_IN_NAMESPACE:-}" != yes ]; then
-    command -v ip >/dev/null || skip "there is no ip(8) (Debian: iproute2)"
-    export ESTAB_IN_NAMESPACE=yes # which ends with its last process
-    unshare --net true 2>/dev/null && exec unshare --net "$0" "$@"
-    unshare --user --map-root-user --net true 2>/dev/null &&
-        exec unshare --user --map-root-user --net "$0" "$@"
-    skip "may make neither a network namespace nor a user namespace"
-fi
-ip link set lo up
+# shellcheck source=test/interop/enter
+. "$(dirname "$0")/enter"
+
 program=$ESTAB_BUILD/test/interop_offload
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 
-need_tun()
-{
-    sh -c 'exec 3<>/dev/net/tun' 2>/dev/null || skip "/dev/net/tun may not be opened here"
-    ip tuntap add mode tun name probe 2>/dev/null || skip "no TUN device may be made here"
-    ip link del probe
-}
-
 case $1 in
 tun | tap)
-    need_tun
+    need_tun "$1"
     exec "$program" "$1:eoff0,vnet=on" eoff0 "$2" super
     ;;
 packet | packet-plain | packet-refused | xdp | xdp-refused)
@@ -136,7 +115,7 @@ xdp-refused)
     exit $failed
     ;;
 plain)
-    need_tun
+    need_tun tun
     exec "$program" tun:eoff0,vnet=off eoff0 "$2" plain
     ;;
 esac

@@ -13,29 +13,14 @@
 # case: xdp v6
 # case: xdp-refused v4
 set -u
-
-skip()
-{
-    echo "SKIP: $*"
-    exit 77
-}
-
-[ -n "${ESTAB_BUILD:-}" ] || { echo "ESTAB_BUILD: name the build folder"; exit 1; }
 [ $# -eq 2 ] || { echo "usage: $0 KIND FAMILY"; exit 1; }
-if [ "${ESTAB_IN_NAMESPACE:-}" != yes ]; then
-    command -v ip >/dev/null || skip "there is no ip(8) (Debian: iproute2)"
-    export ESTAB_IN_NAMESPACE=yes # which ends with its last process
-    unshare --net true 2>/dev/null && exec unshare --net "$0" "$@"
-    unshare --user --map-root-user --net true 2>/dev/null &&
-        exec unshare --user --map-root-user --net "$0" "$@"
-    skip "may make neither a network namespace nor a user namespace"
-fi
-ip link set lo up
+# shellcheck source=test/interop/enter
+. "$(dirname "$0")/enter"
+
 case $1 in
 tun | tap)
-    sh -c 'exec 3<>/dev/net/tun' 2>/dev/null || skip "/dev/net/tun may not be opened here"
-    ip tuntap add mode "$1" multi_queue name esh0 2>/dev/null ||
-        skip "no TUN device with several queues may be made here"
+    need_tun "$1" multi_queue
+    ip tuntap add mode "$1" multi_queue name esh0
     device=esh0
     ;;
 packet)
