@@ -136,6 +136,28 @@ static uint32_t peer_acks(struct peer *p, uint32_t less, uint8_t flags)
     return n;
 }
 
+/* ACKs of two segments each that come in one batch, the last with these flags. */
+static void peer_acks_in_a_batch(struct peer *p, uint32_t n, uint8_t flags)
+{
+    struct estab_frame f[8];
+
+    assert_true(n <= 8);
+    for (uint32_t i = 0; i < n; i++) {
+        struct packet k;
+
+        p->una += 2 * MSS;
+        packet_seg(&k, p,
+                   (struct sg){.flags = SEG_ACK | (i == n - 1 ? flags : 0),
+                               .seq = p->seq,
+                               .ack = p->una,
+                               .wnd = 60000});
+        f[i] = frame_of(p->h, &k);
+    }
+    assert_int_equal(estab_input(p->h->s, p->port, f, n), 0);
+    for (uint32_t i = 0; i < n; i++)
+        frame_free(&f[i]);
+}
+
 /* A host whose windows begin with this many segments. */
 static struct host *host_of_window(uint8_t segments)
 {
@@ -445,6 +467,38 @@ static void echo_halves_the_window_once(void **state)
     peer_acks(&p, 0, 0);
     stack_sends(&p, 2, true);
     stack_sends(&p, 2, false);
+    host_end(h);
+}
+
+/* Half of what would be in flight had the ACKs come one by one: nothing goes between those of a
+ * batch, and a window whose ACKs come together is not halved again by that. */
+static void echo_behind_a_batch_halves_what_the_batch_let_out_too(void **state)
+{
+    static uint8_t text[60 * MSS];
+    struct host *h = host_of_window(10);
+    struct peer p = open_ecn(h);
+
+    (void)state;
+    user_sends(&p, text, sizeof text);
+    assert_int_equal(drain(h), 10);
+    peer_acks_in_a_batch(&p, 4, SEG_ECE);
+    assert_int_equal(info_of(&p).ssthresh, 13 * MSS / 2); /* ten, and one for each ACK before */
+    assert_int_equal(info_of(&p).cwnd, 13 * MSS / 2);
+    host_end(h);
+}
+
+/* ... but not what there is nothing to send of: then FlightSize is what is in flight. */
+static void echo_behind_a_batch_halves_no_more_than_there_is(void **state)
+{
+    static uint8_t text[12 * MSS];
+    struct host *h = host_of_window(10);
+    struct peer p = open_ecn(h);
+
+    (void)state;
+    user_sends(&p, text, sizeof text);
+    assert_int_equal(drain(h), 10);
+    peer_acks_in_a_batch(&p, 2, SEG_ECE);
+    assert_int_equal(info_of(&p).ssthresh, 10 * MSS / 2); /* eight left, and the last two */
     host_end(h);
 }
 
@@ -1025,6 +1079,8 @@ int main(void)
         hostile_test(marks_that_do_not_count),
         hostile_test(marked_window_probe),
         cmocka_unit_test(echo_halves_the_window_once),
+        cmocka_unit_test(echo_behind_a_batch_halves_what_the_batch_let_out_too),
+        cmocka_unit_test(echo_behind_a_batch_halves_no_more_than_there_is),
         hostile_test(echo_without_ecn_is_nothing),
         hostile_test(what_is_sent_again_is_not_ect),
         hostile_test(probes_are_not_ect),
