@@ -600,6 +600,7 @@ void tcp_routes_init(struct tcp_layer *l, uint32_t max);
 void tcp_routes_fini(struct tcp_layer *l);
 const struct ip4_route *tcp_route_find(const struct tcp_layer *l, uint32_t ref); /* or NULL */
 const struct ip4_route *tcp_route(const struct tcb *t);                          /* or NULL */
+uint32_t tcp_route_mss(const struct tcb *t, uint32_t mss); /* what the option leaves of it */
 /* Where a datagram to peer goes by r, which may be NULL; buf: room for the answer. */
 const uint8_t *tcp_first_hop(const struct ip4_route *r, const uint8_t *peer, uint8_t buf[16]);
 bool tcp_route_set(struct tcp_layer *l, uint32_t ref, const struct ip4_route *route,
@@ -990,7 +991,7 @@ static inline uint32_t tcp_eff_mss(const struct tcb *t)
 {
     uint32_t mss = t->ts_ok ? t->snd_mss - TCP_TS_LEN : t->snd_mss;
 
-    return t->routed ? mss - ip4_route_len(tcp_route(t)) : mss;
+    return t->routed ? tcp_route_mss(t, mss) : mss;
 }
 
 /* What the algorithm is told of an event: of it, and of how things stand. */

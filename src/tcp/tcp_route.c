@@ -60,6 +60,16 @@ const struct ip4_route *tcp_route(const struct tcb *t)
     return t->routed ? tcp_route_find(t->layer, TCP_REF(TCP_REF_TCB, t->slot)) : NULL;
 }
 
+/* On a path of 68 octets (RFC 791 section 3.1) there is nothing left; eight go all the same, as
+ * they would in the smallest fragment. */
+uint32_t tcp_route_mss(const struct tcb *t, uint32_t mss)
+{
+    const uint32_t least = 8;
+    uint32_t len = ip4_route_len(tcp_route(t));
+
+    return mss > len + least ? mss - len : least;
+}
+
 const uint8_t *tcp_first_hop(const struct ip4_route *r, const uint8_t *peer, uint8_t buf[16])
 {
     if (!r || r->n == 0)

@@ -33,6 +33,7 @@ struct talk_plan { /* of one side */
     estab_dur keepidle;
     bool nodelay, quickack;
     bool fastopen;           /* side 0 */
+    estab_dur uto;           /* a user timeout that the peer is told; 0: none */
     bool urgent, more, peek; /* now and then */
 };
 struct talker {
@@ -68,6 +69,7 @@ struct talks {
     bool may_fail; /* a connection may end in an error: somebody aborts, or there is no memory */
     uint64_t calls_refused; /* for want of memory */
     uint16_t fastopen;      /* connections that B takes with the text of their SYN; 0: none */
+    estab_dur uto;          /* what connections get from the listener; 0: nothing */
     uint64_t
         copies; /* connections made by an old copy of a SYN, RFC 7413 section 2.1: turned away */
     uint64_t early; /* connections accepted before their handshake was complete */
@@ -155,6 +157,9 @@ static inline void talk_set(struct talker *t, estab_sock k, const struct talk_pl
         assert_int_equal(estab_setopt(s, k, ESTAB_O_RCVBUF, p->rcvbuf), 0);
     if (p->maxseg)
         assert_in_set((uintmax_t)(intmax_t)estab_setopt(s, k, ESTAB_O_MAXSEG, p->maxseg), may, 2);
+    if (p->uto)
+        assert_in_set((uintmax_t)(intmax_t)estab_setopt(s, k, ESTAB_O_ADV_USER_TIMEOUT, p->uto),
+                      may, 2);
 }
 
 static inline void talk_begins(struct talker *t, estab_sock k)
@@ -516,6 +521,8 @@ static inline int talks_listen(struct talks *a)
     err = estab_bind(h->s, a->listener, &at);
     if (!err)
         err = estab_setopt(h->s, a->listener, ESTAB_O_FASTOPEN, a->fastopen);
+    if (!err && a->uto)
+        err = estab_setopt(h->s, a->listener, ESTAB_O_ADV_USER_TIMEOUT, a->uto);
     if (!err)
         err = estab_listen(h->s, a->listener, a->backlog);
     if (!err)

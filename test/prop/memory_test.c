@@ -44,10 +44,13 @@ static void say_all(struct lab *l)
     };
 
     talks_init(&talks, l);
+    talks.uto =
+        ESTAB_S(200); /* what few set wants memory of its own, and more when it is inherited */
     for (size_t i = 0; i < sizeof plans / sizeof *plans; i++) {
         struct talk *w = talk_add(&talks);
 
         w->start_at += ESTAB_MS(50 * i);
+        w->plan[0].uto = i == 0 ? ESTAB_S(100) : 0;
         for (int side = 0; side < 2; side++) {
             w->plan[side].say = plans[i].say[side];
             w->plan[side].end = plans[i].end[side];
