@@ -168,7 +168,7 @@ static int listen_at(struct shm *s, char *err)
 
 static int take_memory(struct shm *s, int fd, const struct hello *h, char *err)
 {
-    const int sealed = F_SEAL_SHRINK;
+    int seals = fcntl(fd, F_GET_SEALS); /* -1: what has none, a file */
     struct stat st;
     void *m;
 
@@ -176,8 +176,8 @@ static int take_memory(struct shm *s, int fd, const struct hello *h, char *err)
         h->mtu > SHM_FRAME_MAX)
         return link_say(err, "%s: who listens there speaks another version of this link",
                         s->link.name);
-    if (fstat(fd, &st) || st.st_size != sizeof(struct shared) ||
-        (fcntl(fd, F_GET_SEALS) & sealed) != sealed)
+    if (fstat(fd, &st) || st.st_size != sizeof(struct shared) || seals < 0 ||
+        !(seals & F_SEAL_SHRINK))
         return link_say(err,
                         "%s: the memory that was handed over is not sealed, or of another size: "
                         "whoever made it could take it away",
@@ -192,35 +192,50 @@ static int take_memory(struct shm *s, int fd, const struct hello *h, char *err)
     return 0;
 }
 
-/* Waits two seconds for what the first hands over. */
+/* The descriptor that came; -1: none, or more than one. */
+static int descriptor_of(struct msghdr *m)
+{
+    const struct cmsghdr *c = CMSG_FIRSTHDR(m);
+    int fd[2];
+    size_t n;
+
+    if (!c || c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+        return -1;
+    n = (c->cmsg_len - CMSG_LEN(0)) / sizeof *fd; /* there is room for two */
+    memcpy(fd, CMSG_DATA(c), n * sizeof *fd);
+    if (n == 1)
+        return fd[0];
+    while (n > 0)
+        close(fd[--n]);
+    return -1;
+}
+
 static int be_welcomed(struct shm *s, char *err)
 {
-    struct timeval patience = {.tv_sec = 2};
     struct hello h;
     struct iovec v = {&h, sizeof h};
-    int fd = -1, rc;
+    int fd, rc;
     union {
         struct cmsghdr hdr;
         char room[CMSG_SPACE(sizeof fd)];
     } c = {0};
     struct msghdr m = {
         .msg_iov = &v, .msg_iovlen = 1, .msg_control = c.room, .msg_controllen = sizeof c.room};
-    ssize_t n;
+    ssize_t n = recvmsg(s->peer, &m, MSG_CMSG_CLOEXEC);
 
-    setsockopt(s->peer, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
-    n = recvmsg(s->peer, &m, MSG_CMSG_CLOEXEC);
     if (n == 0)
         return link_say(err,
                         "%s: turned away: another process has this link, or it belongs to another "
                         "user",
                         s->link.name);
-    if (n != sizeof h || m.msg_controllen < CMSG_LEN(sizeof fd) || c.hdr.cmsg_type != SCM_RIGHTS ||
-        c.hdr.cmsg_len != CMSG_LEN(sizeof fd))
-        return link_say(err, "%s: who listens there does not answer as this link does%s%s",
-                        s->link.name, n < 0 ? ": " : "", n < 0 ? strerror(errno) : "");
-    memcpy(&fd, CMSG_DATA(&c.hdr), sizeof fd);
-    rc = take_memory(s, fd, &h, err);
-    close(fd);
+    fd = n < 0 ? -1 : descriptor_of(&m);
+    if (n != sizeof h || fd < 0)
+        rc = link_say(err, "%s: who listens there does not answer as this link does%s%s",
+                      s->link.name, n < 0 ? ": " : "", n < 0 ? strerror(errno) : "");
+    else
+        rc = take_memory(s, fd, &h, err);
+    if (fd >= 0)
+        close(fd);
     return rc;
 }
 
@@ -231,18 +246,20 @@ static void ring_the_bell(const struct shm *s)
     send(s->peer, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL); /* one that is full has been rung */
 }
 
-/* Empties the bell, and sees whether the other side is still there, and who else knocks. */
+/* Empties the bell, and sees whether the other side is still there, and who else knocks.  An honest
+ * one rings once for each sleep; one that never stops is not listened to for ever. */
 static bool peer_lives(struct shm *s)
 {
+    enum { RINGS = 16 };
     char bell[64];
-    bool rung = false;
+    unsigned rings = 0;
     ssize_t n;
 
-    while ((n = recv(s->peer, bell, sizeof bell, MSG_DONTWAIT)) > 0)
-        rung = true;
-    if (n == 0 || (errno != EAGAIN && errno != EINTR))
+    while ((n = recv(s->peer, bell, sizeof bell, MSG_DONTWAIT)) > 0 && rings < RINGS)
+        rings++;
+    if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
         return false;
-    if (!rung && s->listener >= 0)
+    if (rings == 0 && s->listener >= 0)
         answer(s);
     return !s->in.broken && !s->out.broken;
 }
@@ -268,6 +285,7 @@ static int shm_recv(estab_link *l, struct estab_frame *f, size_t n)
         answer(s);
         return 0;
     }
+    s->in.broken |= s->out.broken; /* both were written by the same hand */
     got = shm_in_pop(&s->in, f, n);
     l->lost_in = s->in.refused;
     if (got > 0) /* and is answered, as a rule */
@@ -344,16 +362,22 @@ static const struct estab_link_ops shm_ops = {
 /* Goes to who listens there, or listens. */
 static int find_peer(struct shm *s, char *err)
 {
+    struct timeval patience = {.tv_sec = 2}; /* to be let in, and for what is handed over */
+
     s->peer = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
     if (s->peer < 0)
         return link_say(err, "%s: socket: %s", s->link.name, strerror(errno));
+    setsockopt(s->peer, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+    setsockopt(s->peer, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
     if (connect(s->peer, (struct sockaddr *)&s->at, sizeof s->at) == 0)
         return be_welcomed(s, err);
     close(s->peer);
     s->peer = -1;
     if (errno != ENOENT && errno != ECONNREFUSED)
         return link_say(err, "%s: going there: %s%s", s->link.name, strerror(errno),
-                        errno == EACCES ? ": it belongs to another user" : "");
+                        errno == EACCES   ? ": it belongs to another user"
+                        : errno == EAGAIN ? ": who listens there lets nobody in"
+                                          : "");
     return listen_at(s, err);
 }
 

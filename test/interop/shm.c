@@ -2,6 +2,7 @@
 /* shm.c - two processes on a link in shared memory: octets, sleep, deaths, strangers. */
 #include "link_kit.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -367,22 +368,182 @@ static void a_hostile_second_is_dropped(void **state)
     close_side(&s);
 }
 
-/* Who listens there is no link. */
-static void a_stranger_at_the_socket_is_named(void **state)
+static int listen_there(void)
 {
     struct sockaddr_un a = {.sun_family = AF_UNIX};
     int fd = socket(AF_UNIX, SOCK_SEQPACKET, 0);
+
+    memcpy(a.sun_path, path, strlen(path));
+    assert_int_equal(bind(fd, (struct sockaddr *)&a, sizeof a), 0);
+    assert_int_equal(listen(fd, 0), 0);
+    return fd;
+}
+
+/* Who listens there is no link. */
+static void a_stranger_at_the_socket_is_named(void **state)
+{
+    int fd = listen_there();
     char err[ESTAB_ERRLEN];
     estab_link *link;
 
     (void)state;
-    memcpy(a.sun_path, path, strlen(path));
-    assert_int_equal(bind(fd, (struct sockaddr *)&a, sizeof a), 0);
-    assert_int_equal(listen(fd, 1), 0);
     assert_int_equal(estab_link_open(&link, spec, err), -1);
     assert_non_null(strstr(err, "does not answer as this link does"));
     close(fd);
     unlink(path);
+}
+
+/* ---- a first that is not honest ---- */
+
+/* To the next who comes: n times this descriptor, with the words that an honest one has. */
+static void hands_over(int listener, const void *hello, size_t len, int fd, size_t n)
+{
+    int peer, fds[2] = {fd, fd};
+    struct iovec v = {(void *)(uintptr_t)hello, len};
+    union {
+        struct cmsghdr hdr;
+        char room[CMSG_SPACE(sizeof fds)];
+    } c = {0};
+    struct msghdr m = {.msg_iov = &v,
+                       .msg_iovlen = 1,
+                       .msg_control = c.room,
+                       .msg_controllen = CMSG_SPACE(n * sizeof *fds)};
+
+    alarm(60); /* if nobody comes */
+    peer = accept(listener, NULL, NULL);
+    c.hdr.cmsg_level = SOL_SOCKET;
+    c.hdr.cmsg_type = SCM_RIGHTS;
+    c.hdr.cmsg_len = CMSG_LEN(n * sizeof *fds);
+    memcpy(CMSG_DATA(&c.hdr), fds, n * sizeof *fds);
+    if (sendmsg(peer, &m, 0) == (ssize_t)len)
+        (void)!read(peer, fds, sizeof fds); /* until the other has gone */
+    _exit(0);
+}
+
+static unsigned open_descriptors(void)
+{
+    unsigned n = 0;
+
+    for (int fd = 0; fd < 64; fd++)
+        n += fcntl(fd, F_GETFD) != -1;
+    return n;
+}
+
+/* What an honest first says, and how long its memory is. */
+static size_t learn_hello(uint8_t hello[64], off_t *len)
+{
+    char room[CMSG_SPACE(sizeof(int))];
+    struct iovec v = {hello, 64};
+    struct msghdr m = {
+        .msg_iov = &v, .msg_iovlen = 1, .msg_control = room, .msg_controllen = sizeof room};
+    struct side s;
+    struct stat st;
+    int fd, memory;
+    ssize_t n;
+
+    open_side(&s, "", 1);
+    fd = knock();
+    turn(&s);
+    n = recvmsg(fd, &m, 0);
+    assert_true(n > 0);
+    memcpy(&memory, CMSG_DATA(CMSG_FIRSTHDR(&m)), sizeof memory);
+    assert_int_equal(fstat(memory, &st), 0);
+    *len = st.st_size;
+    close(memory);
+    close(fd);
+    close_side(&s);
+    return (size_t)n;
+}
+
+/* Memory that its maker could take away, which is a bus error to who uses it: a file, memory that
+ * is not sealed; more than one descriptor; other words.  None of it is kept. */
+static void what_a_hostile_first_hands_over_is_refused(void **state)
+{
+    enum { A_FILE, UNSEALED, TOO_MANY, OTHER_WORDS, CASES };
+    static const char *const said[] = {"is not sealed", "is not sealed", "does not answer as",
+                                       "does not answer as"};
+    char err[ESTAB_ERRLEN], file[80];
+    uint8_t hello[64];
+    off_t len;
+    size_t n = learn_hello(hello, &len);
+
+    (void)state;
+    snprintf(file, sizeof file, "%s.file", path);
+    for (int i = 0; i < CASES; i++) {
+        int fd = i == A_FILE ? open(file, O_RDWR | O_CREAT, 0600)
+                             : memfd_create("hostile", MFD_ALLOW_SEALING);
+        int listener = listen_there();
+        unsigned before = open_descriptors();
+        estab_link *link;
+        pid_t pid;
+
+        assert_int_equal(ftruncate(fd, len), 0);
+        if (i > UNSEALED)
+            assert_int_equal(fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK), 0);
+        pid = fork();
+        if (pid == 0)
+            hands_over(listener, hello, i == OTHER_WORDS ? n - 1 : n, fd, i == TOO_MANY ? 2 : 1);
+        if (estab_link_open(&link, spec, err) == 0)
+            fail_msg("case %d: taken", i);
+        assert_non_null(strstr(err, said[i]));
+        assert_int_equal(open_descriptors(), before);
+        kill(pid, SIGKILL);
+        waitpid(pid, NULL, 0);
+        close(listener);
+        close(fd);
+        unlink(path);
+    }
+    unlink(file);
+}
+
+/* connect() would wait for ever: nobody accepts, and the queue is full. */
+static void who_is_never_let_in_goes_away(void **state)
+{
+    int listener = listen_there(), n = 0;
+    char err[ESTAB_ERRLEN];
+    estab_link *link;
+    int in[8];
+
+    (void)state;
+    do {
+        struct sockaddr_un a = {.sun_family = AF_UNIX};
+
+        assert_true(n < 8);
+        in[n] = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0);
+        memcpy(a.sun_path, path, strlen(path));
+        if (connect(in[n++], (struct sockaddr *)&a, sizeof a))
+            break;
+    } while (true);
+    assert_int_equal(estab_link_open(&link, spec, err), -1);
+    assert_non_null(strstr(err, "lets nobody in"));
+    while (n > 0)
+        close(in[--n]);
+    close(listener);
+    unlink(path);
+}
+
+/* The bell rings without end, and all the while the indices are what a quick writer would have
+ * them: whoever turns the loop gets it back, and serves others. */
+static void a_bell_that_never_stops_holds_nobody_up(void **state)
+{
+    struct side s;
+    pid_t pid;
+
+    (void)state;
+    open_side(&s, "", 1);
+    pid = fork();
+    if (pid == 0) {
+        int fd = knock();
+
+        while (send(fd, "", 1, MSG_NOSIGNAL) == 1)
+            ;
+        _exit(0);
+    }
+    for (int i = 0; i < 200; i++)
+        turn(&s);
+    kill(pid, SIGKILL);
+    waitpid(pid, NULL, 0);
+    close_side(&s);
 }
 
 static void what_is_no_place_for_a_socket_is_refused(void **state)
@@ -410,6 +571,9 @@ int main(void)
         cmocka_unit_test(the_socket_is_its_users_alone),
         cmocka_unit_test(a_hostile_second_is_dropped),
         cmocka_unit_test(a_stranger_at_the_socket_is_named),
+        cmocka_unit_test(what_a_hostile_first_hands_over_is_refused),
+        cmocka_unit_test(who_is_never_let_in_goes_away),
+        cmocka_unit_test(a_bell_that_never_stops_holds_nobody_up),
         cmocka_unit_test(what_is_no_place_for_a_socket_is_refused),
     };
     char folder[] = "/tmp/estab-shm-XXXXXX";
