@@ -295,7 +295,8 @@ struct tcb {
     bool spread : 1;        /* nonvalidated, and more waits than may go in a burst */
     uint8_t quick_acks;     /* segments with text still to be acknowledged at once */
     uint8_t quick_next;     /* how many, after the next delayed ACK that was waited for */
-    uint8_t backoff;        /* doublings of the RTO since it was last measured */
+    uint8_t backoff : 6;    /* doublings of the RTO since it was last measured: at most 32 */
+    bool quick_full : 1;    /* quick_acks are of full-sized ones */
     uint8_t keep_probes;
     bool nonvalidated : 1; /* the window is, since cwv_at: tcp_cwv.c */
     bool ecn_first : 1;    /* ecn_acc: no counter has come yet */

@@ -3,13 +3,24 @@
  * timestamps and PAWS. */
 #include "unit/peer.h"
 
-/* A new connection acknowledges at once for a while (tcp_text.c); these tests are about after. */
-static uint32_t past_the_beginning(struct peer *p)
+/* A new connection acknowledges at once for a while (tcp_text.c), ... */
+static uint32_t past_quick_acks(struct peer *p)
 {
     uint32_t at = 1;
 
     for (; at < 1 + 16 * 10; at += 10)
-        sends(p, SEG(.flags = ACK, .seq = at, .ack = 1, .len = 10));
+        sends(p, SEG(.flags = ACK, .seq = at, .ack = 1, .len = 10, .ts_val = 500));
+    ignores_all(p);
+    return at;
+}
+
+/* ... and what fills segments for longer; these tests are about after. */
+static uint32_t past_the_beginning(struct peer *p)
+{
+    uint32_t at = past_quick_acks(p);
+
+    for (; at <= 1 + (256 << 10) + 1448; at += 1448)
+        sends(p, SEG(.flags = ACK, .seq = at, .ack = 1, .len = 1448, .ts_val = 500));
     ignores_all(p);
     return at;
 }
@@ -55,6 +66,26 @@ static void every_second_segment_is_acknowledged_at_once(void **state)
         (void)sent_back(p, at);
         gets_nothing(p);
     }
+}
+
+/* ... and every one while the peer is in slow start: RFC 5681 section 4.2 allows it.  What is
+ * smaller may be a message, whose answer takes the ACK along. */
+static void every_full_segment_is_acknowledged_at_the_beginning(void **state)
+{
+    struct peer *p = *state;
+    uint32_t at;
+
+    user_connects_with(p, SEG(.mss = 1460, .ts = true, .ts_val = 500));
+    at = past_quick_acks(p);
+    for (int i = 0; i < 100; i++) {
+        sends(p, SEG(.flags = ACK, .seq = at, .ack = 1, .len = 1448, .ts_val = 500));
+        at += 1448;
+        (void)sent_back(p, at);
+    }
+    sends(p, SEG(.flags = ACK, .seq = at, .ack = 1, .len = 500, .ts_val = 500));
+    gets_nothing(p);
+    waits(p, ESTAB_MS(41));
+    (void)sent_back(p, at + 500);
 }
 
 /* ... and text that we send takes it along. */
@@ -320,9 +351,7 @@ static void the_echo_is_of_the_segment_that_moved_the_edge(void **state)
     uint32_t at;
 
     user_connects_with(p, SEG(.mss = 1460, .ts = true, .ts_val = 500));
-    for (at = 1; at < 161; at += 10)
-        sends(p, SEG(.flags = ACK, .seq = at, .ack = 1, .len = 10, .ts_val = 500));
-    ignores_all(p);
+    at = past_the_beginning(p);
     sends(p, SEG(.flags = ACK, .seq = at, .ack = 1, .len = 1448, .ts_val = 510));
     gets_nothing(p);
     sends(p, SEG(.flags = ACK, .seq = at + 1448, .ack = 1, .len = 1448, .ts_val = 520));
@@ -386,6 +415,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         PEER_TEST(a_lone_segment_is_acknowledged_after_a_while),
         PEER_TEST(every_second_segment_is_acknowledged_at_once),
+        PEER_TEST(every_full_segment_is_acknowledged_at_the_beginning),
         PEER_TEST(an_acknowledgment_rides_on_text),
         PEER_TEST(quickack_delays_none),
         PEER_TEST(a_batch_is_acknowledged_once),
