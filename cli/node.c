@@ -152,6 +152,18 @@ static int attach(struct node *n, const struct node_config *c, estab_link *link,
     return n->port < 0 ? -1 : add_addresses(n, c, err);
 }
 
+static uint32_t at_most(uint32_t v, uint32_t most)
+{
+    return v < most ? v : most;
+}
+
+static void set_buffers(struct estab_config *config, uint32_t most)
+{
+    config->sndbuf = config->rcvbuf = most;
+    config->sndbuf_init = at_most(config->sndbuf_init, most);
+    config->rcvbuf_init = at_most(config->rcvbuf_init, most);
+}
+
 int node_open(struct node *n, const struct node_config *c, estab_link *link, char *err)
 {
     struct estab_config config;
@@ -170,6 +182,8 @@ int node_open(struct node *n, const struct node_config *c, estab_link *link, cha
         config.msl = c->msl;
     if (c->cc)
         snprintf(config.cc, sizeof config.cc, "%s", c->cc);
+    if (c->buffers)
+        set_buffers(&config, c->buffers);
     if (!link && open_link(&link, c, err) < 0)
         return -1;
     if (estab_host_stack(&n->stack, &env, &config, err) < 0) {
@@ -314,6 +328,19 @@ static int parse_cc(struct node_config *c, const char *value, char *err)
     return 0;
 }
 
+static int parse_buffers(struct node_config *c, const char *value, char *err)
+{
+    uint64_t v;
+
+    if (!option_number(&v, value, 1u << 16, 1u << 30)) {
+        snprintf(err, ESTAB_ERRLEN, "'%s' is no size of a buffer: 65536 to 1073741824 octets",
+                 value);
+        return -1;
+    }
+    c->buffers = (uint32_t)v;
+    return 0;
+}
+
 int node_option(struct node_config *c, int code, const char *value, char *err)
 {
     switch (code) {
@@ -333,6 +360,8 @@ int node_option(struct node_config *c, int code, const char *value, char *err)
         return parse_mtu(c, value, err);
     case NODE_OPT_CC:
         return parse_cc(c, value, err);
+    case NODE_OPT_BUFFERS:
+        return parse_buffers(c, value, err);
     case NODE_OPT_MSL:
         if (node_parse_seconds(&c->msl, value) == 0 && c->msl > 0)
             return 0;

@@ -29,6 +29,7 @@ struct node_config {
     size_t nkernel;
     estab_dur msl;        /* 0: the stack's default */
     const char *cc;       /* congestion control; NULL: the stack's default */
+    uint32_t buffers;     /* octets a queue grows to at most, either way; 0: the stack's defaults */
     const char *pcap;     /* NULL: no recording */
     struct ladder *trace; /* NULL: no tracing */
 };
@@ -63,7 +64,9 @@ bool node_busy(const struct node *n);
 #define NODE_OPTIONS(X)                                                                            \
     X("dev", DEV)                                                                                  \
     X("addr", ADDR)                                                                                \
-    X("gw", GW) X("kernel-addr", KERNEL) X("pcap", PCAP) X("msl", MSL) X("mtu", MTU) X("cc", CC)
+    X("gw", GW)                                                                                    \
+    X("kernel-addr", KERNEL)                                                                       \
+    X("pcap", PCAP) X("msl", MSL) X("mtu", MTU) X("cc", CC) X("buffers", BUFFERS)
 #define NODE_OPT_CODE(name, id) NODE_OPT_##id,
 #define NODE_OPT_LONG(name, id) {name, required_argument, NULL, NODE_OPT_##id},
 enum { NODE_OPT_FIRST = 0xff, NODE_OPTIONS(NODE_OPT_CODE) NODE_OPT_LAST };
@@ -80,6 +83,8 @@ enum { NODE_OPT_FIRST = 0xff, NODE_OPTIONS(NODE_OPT_CODE) NODE_OPT_LAST };
     "  --mtu OCTETS          the largest packet (default: the device's own)\n"                     \
     "  --msl SECONDS         maximum segment lifetime; TIME-WAIT lasts twice as long\n"            \
     "  --cc NAME             congestion control: cubic, newreno, dctcp, bbr (default: cubic)\n"    \
+    "  --buffers OCTETS      how far what waits may grow, sent and received, 64 KiB at least\n"    \
+    "                        (default: 30 MiB sent, 15 MiB received)\n"                            \
     "  --pcap FILE           record to a pcapng file, with each change of state\n"
 
 /* Takes one of the options above.  0, or -1 and err. */

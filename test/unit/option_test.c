@@ -43,6 +43,7 @@ static const struct {
     {&command_demo, {"--size", "-1"}, "estab demo: --size takes 1 to 1024 (MiB), not '-1'\n"},
     {&command_get, {"-z"}, "estab get: unknown option -z\n"},
     {&command_serve, {"--mtu", "67", "."}, "estab serve: '67' is not an MTU"},
+    {&command_serve, {"--buffers", "9", "."}, "estab serve: '9' is no size of a buffer"},
 };
 
 static void what_is_wrong(void **state)
