@@ -106,7 +106,7 @@ static uint32_t take_ahead(struct tcb *t, seq_t nxt)
 #define START_SEGS   160u
 #define START_OCTETS (1u << 18) /* a connection is no longer new */
 
-static bool is_quick(struct tcb *t)
+static bool is_quick(struct tcb *t, uint32_t n)
 {
     bool full = t->quick_full;
 
@@ -115,7 +115,7 @@ static bool is_quick(struct tcb *t)
         t->quick_full = true;
     }
     /* options and paths take of what was announced */
-    return !full || seq_diff(t->rcv.nxt, t->w->acked) > t->rcv_mss * 3u / 4;
+    return !full || n > t->rcv_mss * 3u / 4;
 }
 
 /* RFC 9293 section 3.8.6.3, RFC 5681 section 4.2: at least every second full-sized segment
@@ -124,10 +124,10 @@ static bool is_quick(struct tcb *t)
  * acknowledged (Nagle's algorithm, or a window of one segment) would stand still, so a delayed ACK
  * of a lone segment that found nothing to ride on (tcp_timeout.c) makes the next ones prompt; a new
  * connection begins so. [SHLD-18, RFC1122-4.2.3.2-1, RFC5681-4.2-1] */
-static void decide_ack(struct tcb *t, bool gap)
+static void decide_ack(struct tcb *t, uint32_t n, bool gap)
 {
     struct tcp_work *w = t->w;
-    bool quick = t->quickack || (t->quick_acks > 0 && is_quick(t));
+    bool quick = t->quickack || (t->quick_acks > 0 && is_quick(t, n));
 
     if (gap || quick || seq_diff(t->rcv.nxt, w->acked) > t->rcv_mss) {
         t->owed.ack_now = true;
@@ -144,7 +144,7 @@ static void text_taken(struct tcb *t, uint32_t n, bool gap)
     tcp_count_received(t, n);
     t->owed.dup_acks = 0;
     t->no_memory = false;
-    decide_ack(t, gap);
+    decide_ack(t, n, gap);
     if (tcp_readable(t))
         tcp_raise(t, ESTAB_EV_IN);
 }
@@ -255,7 +255,7 @@ void tcp_text_more(struct tcb *t, uint32_t n)
     text_in_place(t->w, n);
     t->rcv.nxt = seq_add(t->rcv.nxt, n);
     tcp_count_received(t, n);
-    decide_ack(t, false);
+    decide_ack(t, n, false);
 }
 
 /* "Once in the ESTABLISHED state, it is possible to deliver segment data": ESTABLISHED, FIN-WAIT-1,

@@ -82,10 +82,11 @@ static void every_full_segment_is_acknowledged_at_the_beginning(void **state)
         at += 1448;
         (void)sent_back(p, at);
     }
-    sends(p, SEG(.flags = ACK, .seq = at, .ack = 1, .len = 500, .ts_val = 500));
+    for (uint32_t n = 0; n < 1400; n += 100) /* together nearly one */
+        sends(p, SEG(.flags = ACK, .seq = at + n, .ack = 1, .len = 100, .ts_val = 500));
     gets_nothing(p);
     waits(p, ESTAB_MS(41));
-    (void)sent_back(p, at + 500);
+    (void)sent_back(p, at + 1400);
 }
 
 /* ... and text that we send takes it along. */
