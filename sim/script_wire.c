@@ -268,6 +268,16 @@ static void add_hex(const uint8_t *p, size_t n, char *buf, size_t cap)
         add(buf, cap, "%02x", p[i]);
 }
 
+static void add_accecn(bool order1, const uint8_t *v, size_t fields, char *buf, size_t cap)
+{
+    static const char *const names[2][3] = {{"e0b", "ceb", "e1b"}, {"e1b", "ceb", "e0b"}};
+
+    add(buf, cap, "ECN");
+    for (size_t i = 0; i < fields && i < 3; i++, v += 3)
+        add(buf, cap, " %s %u", names[order1][i],
+            (unsigned)v[0] << 16 | (unsigned)wire_get16(v + 1));
+}
+
 static void option_text(const uint8_t *p, size_t len, char *buf, size_t cap)
 {
     const uint8_t *v = p + 2;
@@ -288,6 +298,8 @@ static void option_text(const uint8_t *p, size_t len, char *buf, size_t cap)
     } else if (p[0] == KIND_FO || p[0] == KIND_MD5) {
         add(buf, cap, p[0] == KIND_FO ? "FO " : "md5 ");
         add_hex(v, n, buf, cap);
+    } else if ((p[0] == KIND_ACC0 || p[0] == KIND_ACC1) && n <= 9 && n % 3 == 0) {
+        add_accecn(p[0] == KIND_ACC1, v, n / 3, buf, cap);
     } else if (p[0] == KIND_EXP && n >= 2 && wire_get16(v) == 0xf989) {
         add(buf, cap, "FOEXP ");
         add_hex(v + 2, n - 2, buf, cap);

@@ -80,7 +80,7 @@ struct tcp_work {
     struct {
         uint32_t flight, delivered, out;
     } prr;
-    uint32_t marks;        /* RFC 9768: segments, as reported, not yet answered */
+    uint32_t marks;        /* RFC 9768: octets that were marked, as reported, not yet answered */
     seq_t tlp_end;         /* TLP.end_seq, if tlp_out */
     estab_time stopped_at; /* tcp_output() has been stopped since */
     seq_t before;          /* with owed.before */
@@ -169,6 +169,15 @@ struct tcp_work {
     struct sent sent; /* in flight */
 };
 
+struct tcp_acc {         /* RFC 9768 section 3.2.3, tcp_accecn.c */
+    uint32_t r[3];       /* r.e0b, r.ceb, r.e1b; of each the last 24 bits go out */
+    uint32_t s_ceb;      /* the peer's, as it last said */
+    uint32_t guess;      /* what ACE has told of since, octets */
+    uint8_t ever, since; /* a bit for each of r: it has moved; and after it was last sent */
+    uint8_t greet : 2;   /* what tries the path is still to go */
+    bool on : 1;         /* there are counters */
+    bool deaf : 1;       /* the peer's are none */
+};
 struct tcp_extra {  /* what few users set; all zero: nothing */
     uint32_t owner; /* the tcb's slot */
     uint32_t rcv_lowat, notsent_lowat;
@@ -184,8 +193,9 @@ struct tcp_extra {  /* what few users set; all zero: nothing */
     uint16_t peer_uto;        /* ... its REMOTE_UTO; not inherited */
     uint32_t user_timeout_ms; /* the user's or adopted; 0: the layer's; UINT32_MAX: none */
     uint64_t pacing_rate;     /* octets a second; 0: not set; ESTAB_NEVER: the algorithm's */
+    struct tcp_acc acc;       /* a connection's, with ecn_acc */
 };
-_Static_assert(sizeof(struct tcp_extra) == 48, "no padding: it is compared as octets");
+_Static_assert(sizeof(struct tcp_extra) == 72, "no padding: it is compared as octets");
 #define TCP_KEEPINTVL_MS 75000u
 #define TCP_KEEPCNT      9u
 
@@ -321,6 +331,7 @@ struct tcp_far {   /* the ends of what has no control block, tcp_far.c */
     uint8_t local;    /* index of the local address */
     uint8_t port : 4; /* IP_PORTS_MAX */
     bool ip6 : 1;
+    bool again : 1; /* SYN-RECEIVED: the SYN has come again */
     union {
         uint16_t mss; /* SYN-RECEIVED: the SYN's */
         uint16_t wnd; /* TIME-WAIT: the field last sent */
@@ -632,7 +643,8 @@ static inline const struct tcp_extra *tcp_extra(const struct tcb *t)
 {
     return t->has_extra ? tcp_extra_find(t) : &tcp_no_extra;
 }
-struct tcp_extra *tcp_extra_need(struct tcb *t); /* to set something; NULL: no memory */
+struct tcp_extra *tcp_extra_there(const struct tcb *t); /* with has_extra */
+struct tcp_extra *tcp_extra_need(struct tcb *t);        /* to set something; NULL: no memory */
 bool tcp_extra_inherit(struct tcb *t, const struct tcb *from); /* false: no memory */
 static inline uint32_t tcp_keepintvl_ms(const struct tcb *t)
 {
@@ -948,6 +960,16 @@ void tcp_ecn_shake_put(struct tcb *t, struct seg *g); /* a bare ACK, with t->ecn
 bool tcp_ecn_echoed(struct tcb *t, const struct seg *g, struct cc_sample *s);
 void tcp_ecn_reduced(struct tcb *t); /* the window is, for another reason: CWR says so too */
 void tcp_ecn_mark(struct tcb *t, struct seg *g); /* a segment of new text */
+
+/* ---- tcp_accecn.c ---- */
+void tcp_acc_begin(struct tcb *t, bool client);
+void tcp_acc_count(struct tcb *t, const struct seg *g); /* acceptable, no SYN */
+void tcp_acc_synack(struct tcp_opts *o);                /* a SYN,ACK's */
+uint32_t tcp_acc_put(struct tcb *t, struct tcp_opts *o, bool text, uint32_t room);
+void tcp_acc_first(struct tcb *t, const struct tcp_opts *o);
+/* Whether there is a count; by how much it has moved, and how much of that is news. */
+bool tcp_acc_arrives(struct tcb *t, const struct tcp_opts *o, uint32_t *moved, uint32_t *news);
+void tcp_acc_guess(struct tcb *t, uint32_t marked); /* without an option: octets */
 
 /* ---- tcp_fastopen.c ---- */
 void tcp_fastopen_fini(struct tcp_layer *l);

@@ -13,8 +13,8 @@
  *
  * With ecn_acc the receiver counts the segments that come marked (r.cep) and every segment it sends
  * has the count's last three bits, ACE, where AE, CWR and ECE were; the sender follows in s.cep,
- * hears of each mark, and answers once a window as before.  The AccECN options (section 3.2.3) are
- * neither sent nor read. */
+ * hears of each mark, and answers once a window as before.  How many octets were marked the AccECN
+ * options say, where they come through (tcp_accecn.c). */
 #include "tcp/tcp.h"
 
 /* An ECN-setup SYN.  Its own datagram must not be ECT: where it is, something on the path writes
@@ -72,12 +72,13 @@ static bool grants_accurate(const struct seg *g)
     return ace == 2 || ace == 3 || ace == 4 || ace == 6 || ace == ACE_RESERVED;
 }
 
-static void begin_accurate(struct tcb *t, uint8_t ip_ecn)
+static void begin_accurate(struct tcb *t, uint8_t ip_ecn, bool client)
 {
     t->ecn_ok = t->ecn_ect = t->ecn_acc = t->ecn_first = true;
     t->ecn_echo = ip_ecn == ECN_CE;
     t->ecn_syn = ip_ecn & 3u;
     t->r_cep = t->s_cep = CEP_FIRST;
+    tcp_acc_begin(t, client);
     rule_count(t->layer->rules, RULE_ECN_ACCURATE);
 }
 
@@ -137,7 +138,7 @@ void tcp_ecn_synack(const struct tcp_synq *q, struct seg *g)
 void tcp_ecn_take_over(struct tcb *t, const struct tcp_synq *q)
 {
     if (q->ecn_acc) {
-        begin_accurate(t, q->ecn_syn);
+        begin_accurate(t, q->ecn_syn, false);
         t->ecn_shake = true;
         t->ecn_ect = q->ecn_ok;
     } else if (q->ecn_ok) {
@@ -183,13 +184,14 @@ void tcp_ecn_syn_put(struct tcb *t, struct seg *g)
  * (section 3.2.2.1) and counted, that of a SYN only told (section 3.2.2.2). */
 static void accurate_syn_arrives(struct tcb *t, const struct seg *g)
 {
-    begin_accurate(t, g->tos & ECN_MASK);
+    begin_accurate(t, g->tos & ECN_MASK, (g->flags & SEG_ACK) != 0);
     if (!(g->flags & SEG_ACK))
         return;
     t->ecn_shake = true;
     if (t->ecn_syn == ECN_CE)
         t->r_cep = CEP_FIRST + 1;
-    t->w->marks = ace_of(g) == shake_of(ECN_CE);
+    t->w->marks = ace_of(g) == shake_of(ECN_CE) ? tcp_eff_mss(t) : 0;
+    tcp_acc_first(t, &g->opt);
     if (is_mangled(ace_of(g)))
         mangled(t, false);
 }
@@ -247,6 +249,7 @@ void tcp_ecn_count(struct tcb *t, const struct seg *g)
     uint32_t owed;
 
     t->ecn_seen |= g->text.len > 0 && (g->tos & ECN_MASK) != 0;
+    tcp_acc_count(t, g);
     if (marked && !(g->flags & SEG_SYN)) {
         rule_count(t->layer->rules, RULE_ECN_MARKED);
         t->r_cep = (t->r_cep + g->nsegs) & 7u;
@@ -326,24 +329,40 @@ static uint32_t shake_arrives(struct tcb *t, uint8_t ace)
     if (ace == ACE_NONE || is_mangled(ace))
         mangled(t, ace == ACE_NONE);
     t->s_cep = (CEP_FIRST + (ace == shake_of(ECN_CE))) & 7u;
-    return ace == shake_of(ECN_CE);
+    return ace == shake_of(ECN_CE) ? tcp_eff_mss(t) : 0;
+}
+
+/* Whether so little was on its way that ACE cannot have gone round since the last ACK. */
+static bool is_ace_certain(const struct tcb *t)
+{
+    const struct tcp_work *w = t->w;
+
+    return w && !w->recovering && !w->rto_recovering && seq_le(w->small_end, t->snd.una) &&
+           seq_diff(t->snd.nxt, t->snd.una) <= 7 * tcp_eff_mss(t);
 }
 
 /* Section 3.2.2.5.2: where so much is acknowledged at once that the counter may have gone round,
  * and it has moved, it has.  Where it has not moved, marks would have made the peer send an ACK
- * before. */
+ * before.  An option says it in octets; marks that are none of text are segments all the same.
+ * Returns octets. */
 static uint32_t count_arrives(struct tcb *t, const struct seg *g, uint8_t ace)
 {
-    uint32_t marks = (ace - t->s_cep) & 7u, mss = tcp_eff_mss(t), segs;
+    uint32_t marks = (ace - t->s_cep) & 7u, mss = tcp_eff_mss(t), segs, moved, news;
 
     if (t->ecn_first && ace == ACE_NONE) /* section 3.2.2.4 */
         mangled(t, true);
     t->ecn_first = false;
     t->s_cep = ace & 7u;
     segs = (seq_diff(g->ack, t->snd.una) + mss - 1) / mss;
+    if (tcp_acc_arrives(t, &g->opt, &moved, &news)) {
+        if (moved > 0 && marks == 0 && is_ace_certain(t)) /* section 3.2.3.2.5 */
+            mangled(t, false);
+        return news == 0 ? marks * mss : news;
+    }
     if (marks > 0 && segs > 7)
         marks = segs - ((segs - marks) & 7u);
-    return marks;
+    tcp_acc_guess(t, marks * mss);
+    return marks * mss;
 }
 
 /* An acceptable segment with ACK.  What an ACK that acknowledges nothing tells is answered with the
@@ -356,7 +375,8 @@ void tcp_ecn_feedback(struct tcb *t, const struct seg *g)
     bool news = seq_lt(t->snd.una, g->ack), bare = g->len == 0 && !(g->opt.has & OPT_SACK);
     uint32_t marks;
 
-    if (g->syn_wnd || (!t->ecn_shake && !t->ecn_first && ace == t->s_cep))
+    if (g->syn_wnd ||
+        (!t->ecn_shake && !t->ecn_first && ace == t->s_cep && !(g->opt.has & OPT_ACC)))
         return;
     if (!news && !(seq_eq(t->snd.una, g->ack) &&
                    (t->ts_ok || t->ecn_first || (g->len > 0 && !seq_lt(g->seq, t->snd.wl1)))))
@@ -364,6 +384,7 @@ void tcp_ecn_feedback(struct tcb *t, const struct seg *g)
     if (!news && !t->ecn_shake && ((ace - t->s_cep) & 7) > 3)
         return;
     if (t->ecn_shake && !t->active) {
+        tcp_acc_first(t, &g->opt);
         t->ecn_shake = false;
         marks = bare ? shake_arrives(t, ace) : count_arrives(t, g, ace);
     } else {
@@ -378,14 +399,11 @@ void tcp_ecn_feedback(struct tcb *t, const struct seg *g)
 /* Whether an ACK of something new tells of marks on it, and on how much. */
 static bool tells_of_marks(struct tcb *t, const struct seg *g, struct cc_sample *s)
 {
-    uint32_t segs;
-
     if (!t->ecn_acc) {
         s->marked = t->ecn_ect && g->flags & SEG_ECE ? s->acked : 0;
         return s->marked > 0;
     }
-    segs = (s->acked + s->mss - 1) / s->mss;
-    s->marked = t->w->marks < segs ? t->w->marks * s->mss : s->acked;
+    s->marked = t->w->marks < s->acked ? t->w->marks : s->acked;
     t->w->marks = 0;
     return s->marked > 0;
 }

@@ -27,6 +27,11 @@ const struct tcp_extra *tcp_extra_find(const struct tcb *t)
     return slab_at(&t->layer->extras, extra_slot(t));
 }
 
+struct tcp_extra *tcp_extra_there(const struct tcb *t)
+{
+    return slab_at(&t->layer->extras, extra_slot(t));
+}
+
 struct tcp_extra *tcp_extra_need(struct tcb *t)
 {
     struct tcp_layer *l = t->layer;

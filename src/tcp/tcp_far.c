@@ -11,6 +11,7 @@ bool tcp_far_put(struct tcp_layer *l, struct tcp_far *f, const uint8_t peer[16],
     f->local = (uint8_t)p->local;
     f->port = p->port & 0xfu;
     f->ip6 = !ip_is4(peer);
+    f->again = false;
     if (!f->ip6) {
         memcpy(&f->peer, peer + 12, 4);
         return true;

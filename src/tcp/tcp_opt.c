@@ -150,5 +150,7 @@ void tcp_opt_layout(uint8_t order, const struct tcp_opts *o, uint8_t kinds[TCP_K
     }
     if (o->has & OPT_UTO)
         *k++ = OPT_KIND_UTO;
+    if (o->has & OPT_ACC)
+        *k++ = OPT_KIND_ACC0;
     *k = OPT_KIND_EOL;
 }

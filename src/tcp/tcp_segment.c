@@ -69,6 +69,23 @@ static uint32_t add_uto(struct tcb *t, struct seg_out *o)
     return len;
 }
 
+/* RFC 9768 section 3.2.3.3: SACK blocks first, two of them. */
+static uint32_t add_accecn(struct tcb *t, struct seg_out *o, uint32_t opts_len)
+{
+    struct range blocks[TCP_SACK_MAX];
+    uint32_t most = (t->ts_ok ? 28 : 40) - opts_len, mss = tcp_eff_mss(t), n;
+
+    if (!t->has_extra || o->g.flags & SEG_RST || o->gso_size ||
+        (o->text_len > 0 && o->rule != RULE_NONE))
+        return 0;
+    n = tcp_sack_blocks(t, blocks, 2);
+    if (n > 0)
+        most -= 4 + 8 * n;
+    if (o->text_len + opts_len + most > mss)
+        most = o->text_len + opts_len < mss ? mss - o->text_len - opts_len : 0;
+    return tcp_acc_put(t, &o->g.opt, o->text_len > 0, most);
+}
+
 /* Every segment with ACK acknowledges all, and announces the window. */
 static void finish(struct tcb *t, struct seg_out *o, struct tcp_frames *out)
 {
@@ -76,8 +93,11 @@ static void finish(struct tcb *t, struct seg_out *o, struct tcp_frames *out)
 
     o->g.wnd = tcp_window_field(t, syn);
     if (o->g.flags & SEG_ACK && !syn) {
-        o->g.opt.nsack =
-            (uint8_t)tcp_sack_blocks(t, o->g.opt.sack, sack_room(t, o->text_len, add_uto(t, o)));
+        uint32_t len = add_uto(t, o);
+
+        if (t->ecn_acc)
+            len += add_accecn(t, o, len);
+        o->g.opt.nsack = (uint8_t)tcp_sack_blocks(t, o->g.opt.sack, sack_room(t, o->text_len, len));
         if (o->g.opt.nsack) {
             o->g.opt.has |= OPT_SACK;
             t->w->dsack.lo = t->w->dsack.hi;
@@ -128,6 +148,8 @@ bool tcp_send_syn(struct tcb *t, struct tcp_frames *out)
     begin(t, &o, t->snd.una, reply ? SEG_SYN | SEG_ACK : SEG_SYN);
     tcp_ecn_syn_put(t, &o.g);
     tcp_opt_offer(t, &o.g.opt, reply);
+    if (t->ecn_acc && reply && t->w->retries == 0)
+        tcp_acc_synack(&o.g.opt);
     n = tcp_fastopen_offer(t, &o.g.opt);
     if (seq_eq(t->snd.nxt, t->snd.una)) {
         o.ntext = n ? ring_peek(&t->w->snd, 0, n, o.text) : 0;

@@ -438,6 +438,7 @@ void synq_segment_arrives(struct tcp_layer *l, uint32_t slot, struct seg *g)
             return;
         }
         q->fo_give &= (g->opt.has & OPT_FO) != 0;
+        q->far.again = true;
         if (g->route) {
             path = synq_path(l, slot);
             (void)tcp_route_arrives(l, TCP_REF(TCP_REF_SYNQ, slot), &path, g->route);
@@ -552,6 +553,8 @@ static void emit_synack(struct tcp_layer *l, const struct tcp_synq *q, const uin
     o.g.opt.ts_ecr = q->ts_recent;
     if (q->fo_give && q->retries == 0)
         tcp_fastopen_give(l, peer, path, q->fo_exp, &o.g.opt);
+    if (q->ecn_acc && q->retries == 0 && !q->far.again) /* RFC 9768 section 3.2.3.2.2 */
+        tcp_acc_synack(&o.g.opt);
     tcp_emit(l, &o, out);
 }
 

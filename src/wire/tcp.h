@@ -33,6 +33,7 @@ enum {                 /* struct tcp_opts.has */
        OPT_TS = 16,
        OPT_FO = 32,
        OPT_UTO = 64,
+       OPT_ACC = 128,
 };
 struct tcp_opts {
     uint8_t has;
@@ -46,6 +47,9 @@ struct tcp_opts {
     bool fo_exp;    /* in the experimental option, RFC 7413 section 4.1.1, RFC 6994 */
     uint8_t fo[TCP_FO_MAX];
     struct range sack[TCP_SACK_MAX];
+    uint8_t acc_n;   /* RFC 9768 section 3.2.3: fields of 24 bits, at most 3 */
+    bool acc_order1; /* AccECN1: e1b, ceb, e0b; else AccECN0: e0b, ceb, e1b */
+    uint32_t acc[3]; /* in that order */
 };
 /* A segment: RFC 9293's SEG variables. */
 struct seg {
@@ -73,13 +77,13 @@ struct seg {
  * change. */
 enum rule tcp_parse(struct seg *g, const uint8_t *hdr, size_t hdr_len, const struct pieces *all);
 
-/* The options alone: len octets at p, behind the fixed header.  Every member but sack[] and fo[] is
- * set: zero where the option is missing. */
+/* The options alone: len octets at p, behind the fixed header.  Every member but sack[], fo[] and
+ * acc* is set: zero where the option is missing; acc* where it is not. */
 enum rule tcp_opts_parse(struct tcp_opts *o, const uint8_t *p, size_t len);
 
 /* Options to emit, in an order of one's own: kinds in the order of the list, 0 ends it, 1 is a NOP.
  * The list alone decides, not o->has; of the SACK blocks as many are written as still fit, and the
- * user timeout, which is advice, where it does.
+ * user timeout, which is advice, where it does; of an AccECN option as many fields as still fit.
  * Writes and pads with EOL to a multiple of 4; returns the length (at most 40). */
 #define OPT_KIND_EOL     0
 #define OPT_KIND_NOP     1
@@ -90,6 +94,8 @@ enum rule tcp_opts_parse(struct tcp_opts *o, const uint8_t *p, size_t len);
 #define OPT_KIND_TS      8
 #define OPT_KIND_UTO     28
 #define OPT_KIND_FO      34
+#define OPT_KIND_ACC0    172
+#define OPT_KIND_ACC1    174
 #define OPT_KIND_EXP     254 /* with FO_MAGIC: the Fast Open option of experiments */
 #define FO_MAGIC         0xf989
 size_t tcp_opts_emit(const struct tcp_opts *o, const uint8_t *kinds, uint8_t out[40]);

@@ -17,6 +17,21 @@ static void take_fastopen(struct tcp_opts *o, const uint8_t *cookie, int len, bo
     memcpy(o->fo, cookie, (size_t)len);
 }
 
+/* RFC 9768 section 3.2.3: of whatever length, "those whole 3-octet fields that fit". */
+static void take_accecn(struct tcp_opts *o, const uint8_t *p, uint8_t len)
+{
+    uint32_t n = (len - 2u) / 3;
+
+    if (o->has & OPT_ACC)
+        return;
+    o->has |= OPT_ACC;
+    o->acc_order1 = p[0] == OPT_KIND_ACC1;
+    o->acc_n = (uint8_t)(n < 3 ? n : 3);
+    p += 2;
+    for (uint32_t i = 0; i < o->acc_n; i++, p += 3)
+        o->acc[i] = (uint32_t)p[0] << 16 | be16_at(p + 1);
+}
+
 /* One option, its length known to lie within the header; the first of a kind counts.  False: not
  * the length that its kind has. [RFC7323-2.3-1] */
 static bool take_option(struct tcp_opts *o, const uint8_t *p, uint8_t len)
@@ -77,6 +92,10 @@ static bool take_option(struct tcp_opts *o, const uint8_t *p, uint8_t len)
     case OPT_KIND_EXP:
         if (len >= 4 && be16_at(p + 2) == FO_MAGIC)
             take_fastopen(o, p + 4, len - 4, true);
+        return true;
+    case OPT_KIND_ACC0:
+    case OPT_KIND_ACC1:
+        take_accecn(o, p, len);
         return true;
     default:
         return true; /* RFC 9293 section 3.1 [MUST-6]: unknown, and has a length */
@@ -148,6 +167,22 @@ static void put_fastopen(struct wr *w, const struct tcp_opts *o, uint8_t kind)
     wr_bytes(w, o->fo, o->fo_len);
 }
 
+static void put_accecn(struct wr *w, const struct tcp_opts *o)
+{
+    size_t room = (size_t)(w->end - w->p), n = room < 2 ? 0 : (room - 2) / 3;
+
+    if (room < 2)
+        return;
+    if (n > o->acc_n)
+        n = o->acc_n;
+    wr_u8(w, o->acc_order1 ? OPT_KIND_ACC1 : OPT_KIND_ACC0);
+    wr_u8(w, (uint8_t)(2 + 3 * n));
+    for (size_t i = 0; i < n; i++) {
+        wr_u8(w, (uint8_t)(o->acc[i] >> 16));
+        wr_u16(w, (uint16_t)o->acc[i]);
+    }
+}
+
 /* [MUST-68] */
 static void put_option(struct wr *w, const struct tcp_opts *o, uint8_t kind)
 {
@@ -202,6 +237,8 @@ size_t tcp_opts_emit(const struct tcp_opts *o, const uint8_t *kinds, uint8_t out
             put_sack(&w, o);
         else if (*kinds == OPT_KIND_FO || *kinds == OPT_KIND_EXP)
             put_fastopen(&w, o, *kinds);
+        else if (*kinds == OPT_KIND_ACC0 || *kinds == OPT_KIND_ACC1)
+            put_accecn(&w, o);
         else
             put_option(&w, o, *kinds);
     }

@@ -786,6 +786,18 @@ static struct sg with_ace(const struct peer *p, uint8_t flags, uint8_t ace)
                        .wnd = 60000};
 }
 
+/* An AccECN option of n fields behind the count, of any kind and length. */
+static void say_octets(struct peer *p, uint8_t ace, const uint8_t *opt, size_t len)
+{
+    struct sg s = with_ace(p, SEG_ACK, ace);
+    uint8_t opts[16] = {0};
+
+    memcpy(opts, opt, len);
+    s.opts = opts;
+    s.opts_len = (len + 3) & ~(size_t)3;
+    send_seg(p, s);
+}
+
 static uint32_t say_ace(struct peer *p, uint8_t ace, const void *text, size_t len, uint8_t tos)
 {
     struct sg s = with_ace(p, SEG_ACK, ace);
@@ -1032,6 +1044,117 @@ static void zeroed_counts_are_none(void **state)
     host_end(h);
 }
 
+/* ---- the AccECN options, section 3.2.3 ---- */
+
+#define OCTETS(n) (uint8_t)((n) >> 16), (uint8_t)((n) >> 8), (uint8_t)(n)
+
+/* The window after n segments were acknowledged with a count that has gone round, or stands still,
+ * and this option. */
+static void octets_say(uint32_t n, const uint8_t *opt, size_t len, bool marked)
+{
+    static uint8_t text[20 * MSS];
+    struct host *h = host_of_window(20);
+    struct peer p = open_accurate(h, 1000, 2);
+
+    user_sends(&p, text, sizeof text);
+    assert_int_equal(drain(h), 20);
+    p.ack += n * MSS;
+    say_octets(&p, 5, opt, len);
+    if (marked)
+        assert_int_equal(info_of(&p).cwnd, 10 * MSS);
+    else
+        assert_in_range(info_of(&p).cwnd, 20 * MSS, 40 * MSS);
+    host_end(h);
+}
+
+/* Section 3.2.2.5.2: whether the count has gone round, the octets say.  Section 3.2.3: fields are
+ * left out at the end, in either order; what is longer is read as far as it is known. */
+static void octets_say_whether_the_count_went_round(void **state)
+{
+    static const uint8_t none[] = {172, 8, OCTETS(1 + 16 * MSS), OCTETS(0)},
+                         eight[] = {172, 8, OCTETS(1 + 8 * MSS), OCTETS(8 * MSS)},
+                         order1[] = {174, 11, OCTETS(1), OCTETS(8 * MSS), OCTETS(1 + 8 * MSS)},
+                         longer[] = {172, 13, OCTETS(1), OCTETS(8 * MSS), OCTETS(1), 9, 9},
+                         shorter[] = {174, 7, OCTETS(1), 9, 9}, empty[] = {172, 2},
+                         older[] = {172, 8, OCTETS(1), OCTETS(0xffff00)};
+
+    (void)state;
+    octets_say(16, none, sizeof none, false);
+    octets_say(16, eight, sizeof eight, true);
+    octets_say(16, order1, sizeof order1, true);
+    octets_say(16, longer, sizeof longer, true);
+    octets_say(16, shorter, sizeof shorter, false);
+    octets_say(16, empty, sizeof empty, false);
+    octets_say(16, older, sizeof older, false);
+}
+
+/* What ACE has told of is not counted again when the octets come. */
+static void octets_are_counted_once(void **state)
+{
+    static const uint8_t two[] = {172, 8, OCTETS(1), OCTETS(2 * MSS)};
+    static uint8_t text[20 * MSS];
+    struct host *h = host_of_window(20);
+    struct peer p = open_accurate(h, 1000, 2);
+
+    (void)state;
+    user_sends(&p, text, sizeof text);
+    assert_int_equal(drain(h), 20);
+    p.ack += 4 * MSS;
+    say_ace(&p, 7, NULL, 0, 0);
+    assert_int_equal(info_of(&p).cwnd, 10 * MSS);
+    p.ack += 16 * MSS;
+    say_ace(&p, 7, NULL, 0, 0);
+    user_sends(&p, text, 10 * MSS);
+    drain(h);
+    p.ack += 2 * MSS;
+    say_octets(&p, 7, two, sizeof two);
+    assert_in_range(info_of(&p).cwnd, 10 * MSS, 12 * MSS);
+    host_end(h);
+}
+
+/* Section 3.2.3.2.5: octets were marked, but no segment; and it is certain that the count has not
+ * gone round. */
+static void octets_without_segments_are_mangled(void **state)
+{
+    static const uint8_t one[] = {172, 8, OCTETS(1), OCTETS(MSS)};
+    static uint8_t text[3 * MSS];
+    struct host *h = *state;
+    struct peer p = open_accurate(h, 1000, 2);
+
+    user_sends(&p, text, sizeof text);
+    drain(h);
+    p.ack += 3 * MSS;
+    say_octets(&p, 5, one, sizeof one);
+    assert_int_equal(counted(h, RULE_ECN_MANGLED), 1);
+    user_sends(&p, "text", 4);
+    drain(h);
+    assert_int_equal(the_answer(&p)->ip.tos, 0);
+}
+
+/* Section 3.2.3.2.4: a counter that begins with zero. */
+static void zeroed_octets_are_none(void **state)
+{
+    static const uint8_t zeroed[] = {172, 11, OCTETS(0), OCTETS(0), OCTETS(0)},
+                         eight[] = {172, 8, OCTETS(1), OCTETS(8 * MSS)};
+    static uint8_t text[20 * MSS];
+    struct host *h = host_of_window(20);
+    struct peer p = stranger(h, 1000);
+
+    (void)state;
+    send_seg(&p, with_ace(&p, SEG_SYN, 7));
+    p.seq++;
+    p.irs = the_answer(&p)->g.seq.n;
+    p.ack = p.una = p.irs + 1;
+    say_octets(&p, 2, zeroed, sizeof zeroed);
+    assert_int_equal(estab_accept(h->s, h->listener, &p.k, NULL), 0);
+    user_sends(&p, text, sizeof text);
+    drain(h);
+    p.ack += 16 * 536;
+    say_octets(&p, 5, eight, sizeof eight);
+    assert_in_range(info_of(&p).cwnd, 20 * 536, 40 * MSS);
+    host_end(h);
+}
+
 /* Whoever cuts a long segment up leaves CWR on the first alone, but here it is a bit of the count.
  */
 static void count_is_on_every_segment(void **state)
@@ -1063,6 +1186,10 @@ int main(void)
         cmocka_unit_test(marks_halve_the_window_once),
         cmocka_unit_test(old_counts_are_ignored),
         cmocka_unit_test(zeroed_counts_are_none),
+        hostile_test(octets_say_whether_the_count_went_round),
+        hostile_test(octets_are_counted_once),
+        hostile_test(octets_without_segments_are_mangled),
+        hostile_test(zeroed_octets_are_none),
         hostile_test(count_is_on_every_segment),
         hostile_test(a_marked_syn_gets_no_ecn),
         hostile_test(off_grants_nothing),
