@@ -55,8 +55,11 @@ struct tcp_extra *tcp_extra_need(struct tcb *t)
 
 bool tcp_extra_inherit(struct tcb *t, const struct tcb *from)
 {
-    struct tcp_extra x = *tcp_extra(from), *to;
+    struct tcp_extra x, *to;
 
+    if (!from->has_extra)
+        return true;
+    x = *tcp_extra(from);
     x.fastopen = x.peer_uto = 0;
     x.owner = 0;
     if (memcmp(&x, &tcp_no_extra, sizeof x) == 0)
