@@ -13,9 +13,8 @@
  *   after five minutes   half of it is given up, and so on (section 4.4.3)
  *
  * It is validated again once it is what limits, or half of it has been acknowledged in a round
- * trip.  A window that is
- * not above the initial one needs no proof, and an algorithm with a rate of its
- * own has a model of the path instead.
+ * trip.  A window that is not above the initial one needs no proof, and an algorithm with a rate of
+ * its own has a model of the path instead.
  *
  * Departs from RFC 5681 section 4.1: the window is not reduced to the initial one after an RTO of
  * silence; RFC 7661 is there to replace that.

@@ -82,15 +82,16 @@ void tcp_recover(struct tcb *t, uint32_t delivered)
 void tcp_duplicate_ack(struct tcb *t, uint32_t delivered)
 {
     struct tcp_work *w = t->w;
+    bool in_recovery = w->recovering && w->by_sack;
 
     if (t->dup_acks_in < 0xffffff)
         t->dup_acks_in++;
     if (w->dupacks < UINT8_MAX)
         w->dupacks++;
-    if (w->sent.sacked > 0 || (w->recovering && w->by_sack)) {
+    if (w->sent.sacked > 0 || in_recovery) {
         if (tcp_rack_detect(t) > 0)
             tcp_recover(t, delivered);
-        if (w->recovering && w->by_sack)
+        if (in_recovery) /* the ACK that began it has been counted then */
             tcp_prr_ack(t, delivered, false);
     } else if (w->recovering) /* step 3: a segment has left the network */
         t->cc.cwnd += tcp_eff_mss(t);

@@ -141,6 +141,54 @@ static void who_did_not_come_back_makes_room(void **state)
     assert_true(f.c.kept < SEG(900)); /* 0.85 of what it had */
 }
 
+/* ... and who lost twice at the same window, or had more, remembers all of it: W_max is cwnd
+ * times (1 + beta) / 2 only where it is less than the last. */
+static void w_max_is_085_of_a_window_that_fell_short(void **state)
+{
+    struct flow f;
+
+    (void)state;
+    begin(&f, 1000, ESTAB_MS(100));
+    loses(&f);
+    f.c.cwnd = SEG(800);
+    loses(&f);
+    assert_in_range(f.c.kept, SEG(679), SEG(680));
+    f.c.cwnd = SEG(680);
+    loses(&f);
+    assert_int_equal(f.c.kept, SEG(680));
+}
+
+/* Section 4.6: of what was in flight, which may be less than the window. */
+static void a_loss_leaves_seven_tenths_of_what_was_in_flight(void **state)
+{
+    struct flow f;
+    struct cc_sample s;
+
+    (void)state;
+    begin(&f, 100, ESTAB_MS(100));
+    s = sample(&f, 0);
+    s.flight = SEG(50);
+    cc()->on_loss(&f.c, &f.r, &s);
+    assert_in_range(f.c.cwnd, SEG(34.9), SEG(35));
+}
+
+/* Section 4.2: the window grows by half of itself in a round trip at most, however long ago the
+ * epoch began. */
+static void a_round_trip_adds_no_more_than_half(void **state)
+{
+    struct flow f;
+    uint32_t was;
+
+    (void)state;
+    begin(&f, 100, ESTAB_MS(100));
+    loses(&f);
+    round_trip(&f);
+    was = f.c.cwnd;
+    f.now += ESTAB_S(50); /* the plateau is far behind */
+    round_trip(&f);
+    assert_in_range(f.c.cwnd, was + was / 3, was / 2 * 3 + was / 4);
+}
+
 /* Section 4.3: with a small window and a short round trip, Reno's growth, by W_est with alpha 9/17
  * of a segment a round trip. */
 static void small_windows_grow_as_reno_would(void **state)
@@ -316,6 +364,9 @@ int main(void)
         cmocka_unit_test(a_loss_takes_three_tenths),
         cmocka_unit_test(the_window_follows_the_curve),
         cmocka_unit_test(who_did_not_come_back_makes_room),
+        cmocka_unit_test(w_max_is_085_of_a_window_that_fell_short),
+        cmocka_unit_test(a_loss_leaves_seven_tenths_of_what_was_in_flight),
+        cmocka_unit_test(a_round_trip_adds_no_more_than_half),
         cmocka_unit_test(small_windows_grow_as_reno_would),
         cmocka_unit_test(nothing_grows_while_the_application_is_idle),
         cmocka_unit_test(after_a_timeout_there_is_no_plateau),

@@ -97,6 +97,8 @@ static void a_loss_halves(void **state)
     assert_int_equal(c.cwnd, MSS);
     assert_int_equal(c.ssthresh, 30 * MSS);
     s.flight = MSS;
+    cc_dctcp.on_rto(&c, &run, &s, false); /* the same loss, RFC 5681 section 3.1 */
+    assert_int_equal(c.ssthresh, 30 * MSS);
     cc_dctcp.on_loss(&c, &run, &s);
     assert_int_equal(c.cwnd, 2 * MSS);
 }

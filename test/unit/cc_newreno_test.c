@@ -40,6 +40,21 @@ static struct cc_sample lost(uint32_t flight)
     return (struct cc_sample){.rtt = ESTAB_NEVER, .flight = flight, .mss = MSS};
 }
 
+/* RFC 3465 section 2.1: what a segment more did not need counts for the next. */
+static void octets_left_over_are_not_lost(void **state)
+{
+    struct cc c = begun(10 * MSS);
+
+    (void)state;
+    c.ssthresh = 5 * MSS;
+    acks(&c, 14 * MSS, true);
+    assert_int_equal(c.cwnd, 11 * MSS);
+    acks(&c, 7 * MSS, true); /* with the four of before */
+    assert_int_equal(c.cwnd, 12 * MSS);
+    acks(&c, 11 * MSS, true);
+    assert_int_equal(c.cwnd, 12 * MSS);
+}
+
 static void algorithms_have_names(void **state)
 {
     (void)state;
@@ -197,6 +212,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(algorithms_have_names),
+        cmocka_unit_test(octets_left_over_are_not_lost),
         cmocka_unit_test(the_initial_window),
         cmocka_unit_test(slow_start_grows_by_at_most_so_much_an_ack),
         cmocka_unit_test(a_limited_ack_leaves_nothing_behind),

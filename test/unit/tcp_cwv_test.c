@@ -164,6 +164,59 @@ static void what_is_not_used_does_not_grow(void **state)
     assert_int_equal(info_of(p).cwnd, w);
 }
 
+/* More than an initial window is a burst, and once it has gone nothing is held back any more. */
+static void a_small_burst_is_spread_too_and_only_that(void **state)
+{
+    struct peer *p = *state;
+    uint32_t w, n = grown(p, &w), next;
+
+    for (int s = 0; s < 15; s++)
+        n = transfers(p, n, 20000);
+    assert_int_equal(info_of(p).pacing_rate, 0);
+    user_sends(p, n, 16000);
+    assert_in_range(left(p, &next), 10000, 12000);
+    assert_true(info_of(p).pacing_rate > 0);
+    waits(p, RTT);
+    (void)left(p, &next);
+    assert_int_equal(next, n + 16000);
+    for (uint32_t to = n + 1000; to <= n + 16000; to += 1000)
+        acks(p, to);
+    n = transfers(p, n + 16000, 5000);
+    assert_int_equal(info_of(p).pacing_rate, 0);
+}
+
+/* [RFC7661-4.4-1]: half of it in a round trip, without ever being short of it, proves it anew. */
+static void half_of_it_validates_what_was_doubted(void **state)
+{
+    struct peer *p = *state;
+    uint32_t w, n = grown(p, &w);
+
+    for (int s = 0; s < 15; s++)
+        n = transfers(p, n, 20000);
+    for (int s = 0; s < 320 * 10; s++)
+        n = transfers(p, n, 90000);
+    assert_true(info_of(p).cwnd >= w);
+    assert_int_equal(counted(p, RULE_WINDOW_STALE), 0);
+}
+
+/* An algorithm with a model of the path has no use for this one. */
+static void a_window_with_a_rate_is_not_doubted(void **state)
+{
+    struct peer *p = *state;
+    uint32_t n, w;
+
+    memcpy(p->cfg.cc, "bbr", 4);
+    peer_restarts(p);
+    connects(p);
+    n = transfers(p, 1, 310000);
+    w = info_of(p).cwnd;
+    assert_true(w > 10000);
+    waits(p, ESTAB_S(700));
+    (void)transfers(p, n, 1000);
+    assert_int_equal(counted(p, RULE_WINDOW_STALE), 0);
+    assert_true(info_of(p).cwnd >= w);
+}
+
 /* ---- a loss ---- */
 
 /* The last three of twenty segments tell that the first is lost; *n: where the twenty begin. */
@@ -178,6 +231,52 @@ static void loses_the_first_of_twenty(struct peer *p, uint32_t n)
     sends(p,
           SEG(.flags = ACK, .seq = 1, .ack = n, .nsack = 1, .sack = {{{n + 1000}, {n + 20000}}}));
     waits(p, RTT);
+}
+
+/* Section 4.2: pipeACK is the most of a second; a round trip of less doubts nothing. */
+static void a_dip_does_not_doubt_it(void **state)
+{
+    struct peer *p = *state;
+    uint32_t w, n = grown(p, &w);
+
+    for (int s = 0; s < 5; s++)
+        n = transfers(p, n, 90000);
+    n = transfers(p, n, 20000);
+    loses_the_first_of_twenty(p, n);
+    acks(p, n + 20000);
+    assert_int_equal(info_of(p).cwnd, 10000); /* 9500 where it was doubted */
+}
+
+/* ... and what was measured longer ago is undefined: the loss is of what is in flight. */
+static void an_old_measurement_counts_for_nothing(void **state)
+{
+    struct peer *p = *state;
+    uint32_t w, n = grown(p, &w);
+
+    for (int s = 0; s < 15; s++)
+        n = transfers(p, n, 60000);
+    waits(p, ESTAB_S(5));
+    loses_the_first_of_twenty(p, n);
+    assert_int_equal(info_of(p).ssthresh, 10000);
+}
+
+/* RFC 5681 equation 4: never less than two segments, and what R leaves no less than one. */
+static void no_loss_leaves_less_than_two_segments(void **state)
+{
+    struct peer *p = *state;
+    uint32_t w, n = grown(p, &w), next;
+
+    for (int s = 0; s < 15; s++)
+        n = transfers(p, n, 1000);
+    user_sends(p, n, 3000);
+    (void)left(p, &next);
+    waits(p, RTT);
+    sends(p, SEG(.flags = ACK, .seq = 1, .ack = n, .nsack = 1, .sack = {{{n + 1000}, {n + 3000}}}));
+    waits(p, RTT);
+    assert_int_equal(info_of(p).ssthresh, 2000);
+    acks(p, n + 3000);
+    assert_int_equal(info_of(p).ssthresh, 2000);
+    assert_int_equal(info_of(p).cwnd, 1333);
 }
 
 /* In a window of more than 160 segments of which 20 are used, half of 20, less what was lost: (20 -
@@ -307,6 +406,12 @@ int main(void)
         PEER_TEST(a_trickle_does_not_prove_it),
         PEER_TEST(who_uses_half_of_it_keeps_it),
         PEER_TEST(what_is_not_used_does_not_grow),
+        PEER_TEST(a_small_burst_is_spread_too_and_only_that),
+        PEER_TEST(half_of_it_validates_what_was_doubted),
+        PEER_TEST(a_window_with_a_rate_is_not_doubted),
+        PEER_TEST(a_dip_does_not_doubt_it),
+        PEER_TEST(an_old_measurement_counts_for_nothing),
+        PEER_TEST(no_loss_leaves_less_than_two_segments),
         PEER_TEST(a_loss_halves_what_was_in_use),
         PEER_TEST(of_what_was_in_use_every_algorithm_leaves_half),
         PEER_TEST(a_lost_tail_halves_what_was_in_use_before_it),

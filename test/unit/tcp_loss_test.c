@@ -56,6 +56,98 @@ static void a_batch_of_acks_does_not_make_the_window_smaller(void **state)
     assert_int_equal(info_of(p).ssthresh, 6500); /* not 2000, half of what is left of ten */
 }
 
+/* ... but not what the peer's window holds back. */
+static void a_batch_counts_no_more_than_the_peer_takes(void **state)
+{
+    struct peer *p = *state;
+    const struct pkt *const acks[] = {
+        SEG(.flags = ACK, .seq = 1, .ack = 4001), SEG(.flags = ACK, .seq = 1, .ack = 6001),
+        SEG(.flags = ACK, .seq = 1, .ack = 6001, .nsack = 1, .sack = {{{7001}, {10001}}})};
+
+    p->wnd = 10000;
+    user_connects_with(p, SEG(.mss = 1000, .sack_ok = true));
+    user_sends(p, 1, 60000);
+    ignores_all(p);
+    sends_all(p, acks, 3);
+    assert_int_equal(info_of(p).ssthresh, 5000); /* the congestion window is 12000 */
+}
+
+/* RFC 6582 section 3.2, steps 2 and 3: a segment for each duplicate, and a partial ACK takes back
+ * what it acknowledges but for one. */
+static void a_partial_ack_deflates_the_window(void **state)
+{
+    struct peer *p = *state;
+
+    ten_out(p);
+    dup_acks(p, 1, 4);
+    assert_int_equal(info_of(p).ssthresh, 5000);
+    assert_int_equal(info_of(p).cwnd, 5000 + 4000);
+    sends(p, SEG(.flags = ACK, .seq = 1, .ack = 3001));
+    assert_int_equal(info_of(p).cwnd, 9000 - 3000 + 1000);
+}
+
+/* ---- proportional rate reduction, RFC 9937 section 5.1: no text of the user's goes faster ---- */
+
+/* Twenty segments are out, and sixty wait. */
+static void twenty_out(struct peer *p)
+{
+    p->cfg.initial_window = 20;
+    p->wnd = 60000;
+    peer_restarts(p);
+    user_connects_with(p, SEG(.mss = 1000, .sack_ok = true));
+    user_sends(p, 1, 50000);
+    ignores_all(p);
+}
+
+static uint32_t segments_sent(struct peer *p)
+{
+    uint32_t n = 0;
+
+    peer_collect(p);
+    while (has_got(p)) {
+        (void)got(p);
+        n++;
+    }
+    return n;
+}
+
+static void sacks(struct peer *p, uint32_t una, uint32_t lo, uint32_t hi)
+{
+    sends(p, SEG(.flags = ACK, .seq = 1, .ack = una, .nsack = 1, .sack = {{{lo}, {hi}}}));
+}
+
+/* While more is in flight than ssthresh: CEIL(prr_delivered * ssthresh / RecoverFS) in all, which
+ * here is one for two that arrive. */
+static void a_recovery_sends_one_for_two_that_arrive(void **state)
+{
+    struct peer *p = *state;
+    uint32_t sent = 0;
+
+    twenty_out(p);
+    for (uint32_t k = 3; k <= 10; k++) {
+        sacks(p, 1, 1001, 1001 + 1000 * k);
+        sent += segments_sent(p);
+        assert_int_equal(sent, k / 2);
+    }
+    assert_int_equal(info_of(p).ssthresh, 10000);
+}
+
+/* Once less is: as many as arrive, and one more for an ACK that makes progress; no more than
+ * ssthresh in flight. */
+static void a_recovery_of_much_sends_what_arrives_and_one_more(void **state)
+{
+    struct peer *p = *state;
+
+    twenty_out(p);
+    sacks(p, 1, 14001, 20001);
+    assert_int_equal(segments_sent(p), 6);
+    sacks(p, 1001, 14001, 20001);
+    assert_int_equal(segments_sent(p), 2);
+    sacks(p, 2001, 14001, 20001);
+    assert_int_equal(segments_sent(p), 2);
+    assert_int_equal(info_of(p).cwnd, 8000); /* six, and one more for each of two */
+}
+
 /* RFC 6928 section 2: ten segments, no more, before the first acknowledgment. [RFC5681-3.1-1] */
 static void the_initial_window_is_ten_segments(void **state)
 {
@@ -460,6 +552,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         PEER_TEST(sack_says_as_much_as_duplicates),
         PEER_TEST(a_batch_of_acks_does_not_make_the_window_smaller),
+        PEER_TEST(a_batch_counts_no_more_than_the_peer_takes),
+        PEER_TEST(a_partial_ack_deflates_the_window),
+        PEER_TEST(a_recovery_sends_one_for_two_that_arrive),
+        PEER_TEST(a_recovery_of_much_sends_what_arrives_and_one_more),
         PEER_TEST(the_initial_window_is_ten_segments),
         PEER_TEST(the_initial_window_is_bounded_in_octets),
         PEER_TEST(after_a_lost_syn_it_is_one_segment),
