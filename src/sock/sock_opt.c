@@ -211,6 +211,54 @@ static int set_pacing(struct tcb *t, uint64_t rate)
     return 0;
 }
 
+static int set_nodelay(struct tcb *t, bool on)
+{
+    t->nodelay = on;
+    if (on && t->state != ESTAB_LISTEN && t->w)
+        t->w->sws_override |= tcp_unsent(t) > 0; /* what is held back goes now */
+    if (t->state != ESTAB_LISTEN)
+        tcp_settle(t);
+    return 0;
+}
+
+static int set_keepalive(struct tcb *t, enum estab_opt opt, uint64_t val)
+{
+    uint32_t ms;
+    int err;
+
+    switch (opt) {
+    case ESTAB_O_KEEPIDLE:
+        err = set_ms(&t->keepidle_ms, val);
+        if (!err)
+            tcp_idle_arm(t);
+        return err;
+    case ESTAB_O_KEEPINTVL:
+        if (val == 0 || set_ms(&ms, val) != 0)
+            return ESTAB_E_INVAL;
+        return set_extra(t, opt, ms == TCP_KEEPINTVL_MS ? 0 : ms);
+    default:
+        if (val == 0 || val > UINT8_MAX)
+            return ESTAB_E_INVAL;
+        return set_extra(t, opt, val == TCP_KEEPCNT ? 0 : val);
+    }
+}
+
+static int set_maxseg(struct tcb *t, uint64_t val)
+{
+    int err;
+
+    if (val != 0 && (val < 88 || val > UINT16_MAX))
+        return ESTAB_E_INVAL;
+    err = set_extra(t, ESTAB_O_MAXSEG, val);
+    if (err)
+        return err;
+    if (val != 0 && t->mss_max > val)
+        t->mss_max = (uint16_t)val;
+    if (t->snd_mss > t->mss_max)
+        t->snd_mss = t->mss_max;
+    return 0;
+}
+
 /* [MUST-17, MUST-21, MUST-24, MUST-27] */
 static int set_option(struct tcb *t, enum estab_opt opt, uint64_t val)
 {
@@ -219,12 +267,7 @@ static int set_option(struct tcb *t, enum estab_opt opt, uint64_t val)
 
     switch (opt) {
     case ESTAB_O_NODELAY:
-        t->nodelay = val != 0;
-        if (val && t->state != ESTAB_LISTEN && t->w)
-            t->w->sws_override |= tcp_unsent(t) > 0; /* what is held back goes now */
-        if (t->state != ESTAB_LISTEN)
-            tcp_settle(t);
-        return 0;
+        return set_nodelay(t, val != 0);
     case ESTAB_O_CORK:
         t->corked = val != 0;
         if (t->state != ESTAB_LISTEN)
@@ -240,29 +283,11 @@ static int set_option(struct tcb *t, enum estab_opt opt, uint64_t val)
         t->quickack = val != 0;
         return 0;
     case ESTAB_O_KEEPIDLE:
-        err = set_ms(&t->keepidle_ms, val);
-        if (!err)
-            tcp_idle_arm(t);
-        return err;
     case ESTAB_O_KEEPINTVL:
-        if (val == 0 || set_ms(&ms, val) != 0)
-            return ESTAB_E_INVAL;
-        return set_extra(t, opt, ms == TCP_KEEPINTVL_MS ? 0 : ms);
     case ESTAB_O_KEEPCNT:
-        if (val == 0 || val > UINT8_MAX)
-            return ESTAB_E_INVAL;
-        return set_extra(t, opt, val == TCP_KEEPCNT ? 0 : val);
+        return set_keepalive(t, opt, val);
     case ESTAB_O_MAXSEG:
-        if (val != 0 && (val < 88 || val > UINT16_MAX))
-            return ESTAB_E_INVAL;
-        err = set_extra(t, opt, val);
-        if (err)
-            return err;
-        if (val != 0 && t->mss_max > val)
-            t->mss_max = (uint16_t)val;
-        if (t->snd_mss > t->mss_max)
-            t->snd_mss = t->mss_max;
-        return 0;
+        return set_maxseg(t, val);
     case ESTAB_O_LINGER:
         return set_linger(t, val);
     case ESTAB_O_USER_TIMEOUT:
