@@ -18,6 +18,8 @@ struct csum_run {
     bool odd;
 };
 void csum_run_copy(struct csum_run *c, void *dst, const void *src, size_t len);
+/* The same of text that was written a while ago. */
+void csum_run_copy_far(struct csum_run *c, void *dst, const void *src, size_t len);
 /* Copies and sums in one pass. */
 uint64_t csum_copy(uint64_t sum, void *dst, const void *src, size_t len);
 /* One's complement sum folded to 16 bits, not inverted: 0xffff when a verified sum is right. */

@@ -193,7 +193,7 @@ static void copy_to_user(struct tcp_work *w, const struct pieces *text, struct c
 
     for (uint32_t i = 0; i < text->n; i++) {
         if (sum)
-            csum_run_copy(sum, to, text->v[i].base, text->v[i].len);
+            csum_run_copy_far(sum, to, text->v[i].base, text->v[i].len);
         else
             memcpy(to, text->v[i].base, text->v[i].len);
         to += text->v[i].len;
@@ -222,7 +222,7 @@ enum tcp_stored tcp_text_store(struct tcb *t, const struct seg *g, struct csum_r
     }
     to = g->text.n == 1 ? ring_room(&w->rcv, &t->layer->pool, g->text.len) : NULL;
     if (to && sum)
-        csum_run_copy(sum, to, g->text.v[0].base, g->text.len);
+        csum_run_copy_far(sum, to, g->text.v[0].base, g->text.len);
     else if (to)
         memcpy(to, g->text.v[0].base, g->text.len);
     else if (ring_put_sum(&w->rcv, &t->layer->pool, w->rcv.len, &g->text, sum) != 0)

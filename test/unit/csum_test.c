@@ -129,6 +129,32 @@ static void pieces_may_be_odd_anywhere(void **state)
     }
 }
 
+static void a_copy_in_runs_is_whole_and_summed(void **state)
+{
+    void (*const copy[])(struct csum_run *, void *, const void *, size_t) = {csum_run_copy,
+                                                                             csum_run_copy_far};
+    struct test_env e = {.rng = 5};
+    static uint8_t src[MOST], dst[MOST];
+
+    (void)state;
+    for (uint32_t i = 0; i < 6000; i++) {
+        struct csum_run c = {0, false};
+        uint32_t len = test_rand_below(&e, MOST), part;
+
+        fill(&e, src, len);
+        memset(dst, 0x77, sizeof dst);
+        for (uint32_t done = 0; done < len; done += part) {
+            part = 1 + test_rand_below(&e, len - done);
+            copy[i % 2](&c, dst + done, src + done, part);
+        }
+        assert_int_equal(as_stored(c.sum), plain_sum(src, len));
+        if (len)
+            assert_memory_equal(dst, src, len);
+        for (uint32_t at = len; at < MOST; at++)
+            assert_int_equal(dst[at], 0x77);
+    }
+}
+
 static void values_count_as_if_in_the_packet(void **state)
 {
     struct test_env e = {.rng = 4};
@@ -175,6 +201,7 @@ int main(void)
         cmocka_unit_test(any_length_at_any_address),
         cmocka_unit_test(a_sum_may_be_carried_between_parts),
         cmocka_unit_test(pieces_may_be_odd_anywhere),
+        cmocka_unit_test(a_copy_in_runs_is_whole_and_summed),
         cmocka_unit_test(values_count_as_if_in_the_packet),
         cmocka_unit_test(a_checksum_verifies_and_a_flipped_bit_does_not),
     };
