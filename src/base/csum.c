@@ -6,6 +6,8 @@
  * adds into four sums, so that no addition waits for another. */
 #include "base/csum.h"
 
+#include "base/env.h"
+
 static inline uint64_t carry_add(uint64_t sum, uint64_t v)
 {
     sum += v;
@@ -47,12 +49,10 @@ static inline uint64_t pass64(uint8_t *dst, const uint8_t *src, size_t off)
  * turn, and beyond its end, where as a rule the next segment's is, bought 6 % of the goodput of 64
  * KiB segments, and 8 % of that of 1460 octets where the window is larger than those caches. */
 #define AHEAD 1024u
-#define LINE  64u
 
 static inline void fetch_ahead(const uint8_t *src, size_t len)
 {
-    for (size_t off = 0; off < len; off += LINE)
-        __builtin_prefetch((const void *)((uintptr_t)src + AHEAD + off));
+    warm((const void *)((uintptr_t)src + AHEAD), len);
 }
 
 #ifdef __AVX512F__
