@@ -119,9 +119,12 @@ uint32_t tcp_acc_put(struct tcb *t, struct tcp_opts *o, bool text, uint32_t room
 /* UINT32_MAX: there is no such field. */
 static uint32_t field_of(const struct tcp_opts *o, uint32_t counter)
 {
-    uint32_t at = o->acc_order1 ? 2 - counter : counter;
+    uint32_t at;
 
-    return o->has & OPT_ACC && at < o->acc_n ? o->acc[at] : UINT32_MAX;
+    if (!(o->has & OPT_ACC))
+        return UINT32_MAX;
+    at = o->acc_order1 ? 2 - counter : counter;
+    return at < o->acc_n ? o->acc[at] : UINT32_MAX;
 }
 
 /* Section 3.2.3.2.4: counters that begin with zero are somebody else's. */
