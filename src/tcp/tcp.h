@@ -169,14 +169,18 @@ struct tcp_work {
     struct sent sent; /* in flight */
 };
 
+enum tcp_acc_state {
+    TCP_ACC_NONE, /* there are no counters */
+    TCP_ACC_ON,
+    TCP_ACC_DEAF, /* the peer's are none */
+};
 struct tcp_acc {         /* RFC 9768 section 3.2.3, tcp_accecn.c */
     uint32_t r[3];       /* r.e0b, r.ceb, r.e1b; of each the last 24 bits go out */
     uint32_t s_ceb;      /* the peer's, as it last said */
     uint32_t guess;      /* what ACE has told of since, octets */
     uint8_t ever, since; /* a bit for each of r: it has moved; and after it was last sent */
-    uint8_t greet : 2;   /* what tries the path is still to go */
-    bool on : 1;         /* there are counters */
-    bool deaf : 1;       /* the peer's are none */
+    uint8_t greet;       /* what tries the path is still to go */
+    uint8_t state;       /* enum tcp_acc_state */
 };
 struct tcp_extra {  /* what few users set; all zero: nothing */
     uint32_t owner; /* the tcb's slot */

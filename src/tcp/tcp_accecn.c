@@ -23,7 +23,7 @@ static struct tcp_acc *acc_of(const struct tcb *t)
 {
     struct tcp_extra *x = t->has_extra ? tcp_extra_there(t) : NULL;
 
-    return x && x->acc.on ? &x->acc : NULL;
+    return x && x->acc.state != TCP_ACC_NONE ? &x->acc : NULL;
 }
 
 /* Section 3.2.1. */
@@ -32,8 +32,9 @@ void tcp_acc_begin(struct tcb *t, bool client)
     struct tcp_extra *x = tcp_extra_need(t);
 
     if (x)
-        x->acc = (struct tcp_acc){
-            .r = {[E0B] = 1, [E1B] = 1}, .on = true, .greet = client ? GREET_ACK | GREET_TEXT : 0};
+        x->acc = (struct tcp_acc){.r = {[E0B] = 1, [E1B] = 1},
+                                  .state = TCP_ACC_ON,
+                                  .greet = client ? GREET_ACK | GREET_TEXT : 0};
 }
 
 /* ---- receiver ---- */
@@ -100,7 +101,7 @@ uint32_t tcp_acc_put(struct tcb *t, struct tcp_opts *o, bool text, uint32_t room
     if (!a || (a->since == 0 && !(a->greet & greet)))
         return 0;
     greets = (a->greet & greet) != 0;
-    a->greet &= ~greet & 3u;
+    a->greet &= (uint8_t)~greet;
     counters = greets ? ACC_ALL : a->ever;
     order1 = fields_for(counters, true) < fields_for(counters, false);
     if (acc_len(fields_for(counters, order1)) > room) {
@@ -133,7 +134,7 @@ void tcp_acc_first(struct tcb *t, const struct tcp_opts *o)
     struct tcp_acc *a = acc_of(t);
 
     if (a && (field_of(o, E0B) == 0 || field_of(o, E1B) == 0))
-        a->deaf = true;
+        a->state = TCP_ACC_DEAF;
 }
 
 /* What was counted by ACE alone is not counted again; an older count (section 3.2.3.1) is none. */
@@ -142,7 +143,7 @@ bool tcp_acc_arrives(struct tcb *t, const struct tcp_opts *o, uint32_t *moved, u
     struct tcp_acc *a = acc_of(t);
     uint32_t ceb = field_of(o, CEB), n;
 
-    if (!a || a->deaf || !(o->has & OPT_ACC))
+    if (!a || a->state == TCP_ACC_DEAF || !(o->has & OPT_ACC))
         return false;
     /* A field that is left out has not changed (section 3.2.3.3). */
     n = ceb == UINT32_MAX ? 0 : (ceb - a->s_ceb) & 0xffffff;
