@@ -112,6 +112,9 @@ struct tcp_work {
         uint32_t ms;     /* when pipeACK was */
         uint32_t used, lost; /* a loss in a nonvalidated window: of which so much was in use, and */
     } pipe;                  /* ... w->rate.lost before it */
+    struct {
+        uint32_t flight, us; /* the most that was in flight of late: tcp_recover.c */
+    } peak;
     seq_t probe_lo, probe_hi; /* a larger segment is tried (RFC 4821); equal: none is */
     struct range dsack;       /* RFC 2883: what came twice; lo = hi: nothing */
     uint8_t dupacks;          /* in a row */
@@ -824,7 +827,16 @@ void tcp_prr_begin(struct tcb *t, uint32_t delivered);
 void tcp_prr_ack(struct tcb *t, uint32_t delivered, bool progress);
 
 /* ---- tcp_recover.c ---- */
-uint32_t tcp_flight_size(const struct tcb *t); /* RFC 5681's FlightSize, for a reduction */
+uint32_t tcp_flight_size(const struct tcb *t);    /* RFC 5681's FlightSize, for a reduction */
+static inline void tcp_flight_note(struct tcb *t) /* before an ACK moves snd.una */
+{
+    uint32_t flight = seq_diff(t->snd.nxt, t->snd.una), us = (uint32_t)(t->layer->env->now / 1000u);
+
+    if (flight >= t->w->peak.flight || us - t->w->peak.us > t->rtt.srtt / 2) {
+        t->w->peak.flight = flight;
+        t->w->peak.us = us;
+    }
+}
 RARE void tcp_duplicate_ack(struct tcb *t, uint32_t delivered);
 RARE void tcp_recovering_ack(struct tcb *t, uint32_t acked, uint32_t delivered); /* of new octets */
 RARE void tcp_recover(struct tcb *t, uint32_t delivered); /* RACK says that something is lost */

@@ -210,6 +210,7 @@ static void take_sample(struct tcb *t, struct ack *a)
     const struct run *last = &a->news.last;
     bool once = a->news.any && a->news.first_copies == a->news.delivered;
 
+    tcp_flight_note(t);
     a->acked = seq_diff(a->g->ack, t->snd.una);
     a->s = tcp_sample(t, a->acked, seq_diff(t->snd.nxt, t->snd.una),
                       tcp_rtt_of_ack(t, a->g, once ? last : NULL));

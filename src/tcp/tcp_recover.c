@@ -15,16 +15,22 @@ static void lose_head(struct tcb *t)
 
 /* FlightSize.  ACKs that come in one batch are all dealt with before anything goes; what they have
  * let out counts, as it would be in flight had they come one by one: or a window whose ACKs come
- * together would be halved again by that.  Without what limited transmit has sent. [RFC5681-3.2-2]
- */
+ * together would be halved again by that.  Nor does it count less that one ACK has acknowledged
+ * nearly all, just before or with what tells of the loss, and that the peer has closed its window
+ * meanwhile: the most of the last half round trip is what was too much.  (RFC 9438 section 4.6
+ * allows all of cwnd where what is not used does not grow.)  Without what limited transmit has
+ * sent. [RFC5681-3.2-2] */
 uint32_t tcp_flight_size(const struct tcb *t)
 {
+    const struct tcp_work *w = t->w;
     uint32_t flight = seq_diff(t->snd.nxt, t->snd.una), let_out = tcp_unsent(t);
 
     if (let_out > tcp_window_usable(t))
         let_out = tcp_window_usable(t);
     if (!t->paced)
         flight += let_out;
+    if (flight < w->peak.flight && tcp_us(t->layer) - w->peak.us <= t->rtt.srtt / 2)
+        flight = w->peak.flight;
     return flight < t->cc.cwnd ? flight : t->cc.cwnd;
 }
 

@@ -54,6 +54,7 @@ bool tcp_short_ack(struct tcb *t, const struct seg *g)
     if (t->sack_ok)
         rack_all(t, sent_run(&w->sent, 0));
     (void)tcp_rtt_of_ack(t, g, sent_run(&w->sent, 0));
+    tcp_flight_note(t);
     w->sent.head = w->sent.n = 0;
     w->sent.lo = g->ack;
     ring_drop(&w->snd, &t->layer->pool, acked, false);

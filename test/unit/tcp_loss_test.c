@@ -72,6 +72,24 @@ static void a_batch_counts_no_more_than_the_peer_takes(void **state)
     assert_int_equal(info_of(p).ssthresh, 4000); /* 5000 were the congestion window's half */
 }
 
+/* ... nor is what was in flight what the peer has room for once it has told of the loss. */
+static void a_peer_that_closes_its_window_does_not_make_ours_smaller(void **state)
+{
+    struct peer *p = *state;
+
+    p->wnd = 60000;
+    user_connects_with(p, SEG(.mss = 1000, .sack_ok = true));
+    user_sends(p, 1, 60000);
+    ignores_all(p);
+    sends(p, SEG(.flags = ACK, .seq = 1, .ack = 10001));
+    ignores_all(p);
+    p->wnd = 4000; /* what is in flight, to the octet */
+    sends(p, SEG(.flags = ACK, .seq = 1, .ack = 17001));
+    gets_nothing(p);
+    sends(p, SEG(.flags = ACK, .seq = 1, .ack = 17001, .nsack = 1, .sack = {{{18001}, {21001}}}));
+    assert_int_equal(info_of(p).ssthresh, 5500); /* of eleven, not of four */
+}
+
 /* RFC 6582 section 3.2, steps 2 and 3: a segment for each duplicate, and a partial ACK takes back
  * what it acknowledges but for one. */
 static void a_partial_ack_deflates_the_window(void **state)
@@ -553,6 +571,7 @@ int main(void)
         PEER_TEST(sack_says_as_much_as_duplicates),
         PEER_TEST(a_batch_of_acks_does_not_make_the_window_smaller),
         PEER_TEST(a_batch_counts_no_more_than_the_peer_takes),
+        PEER_TEST(a_peer_that_closes_its_window_does_not_make_ours_smaller),
         PEER_TEST(a_partial_ack_deflates_the_window),
         PEER_TEST(a_recovery_sends_one_for_two_that_arrive),
         PEER_TEST(a_recovery_of_much_sends_what_arrives_and_one_more),
