@@ -159,12 +159,17 @@ static void must_be_same_opts(const struct tcp_opts *a, const struct tcp_opts *b
     must(!(a->has & OPT_FO) || memcmp(a->fo, b->fo, a->fo_len) == 0);
     for (i = 0; i < a->nsack; i++)
         must(seq_eq(a->sack[i].lo, b->sack[i].lo) && seq_eq(a->sack[i].hi, b->sack[i].hi));
+    if (!(a->has & OPT_ACC))
+        return;
+    must(a->acc_n == b->acc_n && a->acc_order1 == b->acc_order1);
+    for (i = 0; i < a->acc_n; i++)
+        must(a->acc[i] == b->acc[i]);
 }
 
 /* Options that came in fit again: written without the padding between them they only shrink. */
 static size_t emit_opts_of(const struct seg *g, uint8_t out[40])
 {
-    uint8_t kinds[8], n = 0;
+    uint8_t kinds[9], n = 0;
 
     if (g->opt.has & OPT_MSS)
         kinds[n++] = OPT_KIND_MSS;
@@ -180,6 +185,8 @@ static size_t emit_opts_of(const struct seg *g, uint8_t out[40])
         kinds[n++] = OPT_KIND_UTO;
     if (g->opt.has & OPT_FO)
         kinds[n++] = g->opt.fo_exp ? OPT_KIND_EXP : OPT_KIND_FO;
+    if (g->opt.has & OPT_ACC)
+        kinds[n++] = g->opt.acc_order1 ? OPT_KIND_ACC1 : OPT_KIND_ACC0;
     kinds[n] = OPT_KIND_EOL;
     return tcp_opts_emit(&g->opt, kinds, out);
 }
