@@ -645,13 +645,12 @@ void tcp_memory_settle(struct tcp_layer *l);
 
 /* ---- tcp_extra.c ---- */
 extern const struct tcp_extra tcp_no_extra;
-const struct tcp_extra *tcp_extra_find(const struct tcb *t); /* t->has_extra */
+struct tcp_extra *tcp_extra_there(const struct tcb *t); /* t->has_extra */
 static inline const struct tcp_extra *tcp_extra(const struct tcb *t)
 {
-    return t->has_extra ? tcp_extra_find(t) : &tcp_no_extra;
+    return t->has_extra ? tcp_extra_there(t) : &tcp_no_extra;
 }
-struct tcp_extra *tcp_extra_there(const struct tcb *t); /* with has_extra */
-struct tcp_extra *tcp_extra_need(struct tcb *t);        /* to set something; NULL: no memory */
+struct tcp_extra *tcp_extra_need(struct tcb *t); /* to set something; NULL: no memory */
 bool tcp_extra_inherit(struct tcb *t, const struct tcb *from); /* false: no memory */
 static inline uint32_t tcp_keepintvl_ms(const struct tcb *t)
 {

@@ -22,11 +22,6 @@ static uint32_t extra_slot(const struct tcb *t)
 
 const struct tcp_extra tcp_no_extra;
 
-const struct tcp_extra *tcp_extra_find(const struct tcb *t)
-{
-    return slab_at(&t->layer->extras, extra_slot(t));
-}
-
 struct tcp_extra *tcp_extra_there(const struct tcb *t)
 {
     return slab_at(&t->layer->extras, extra_slot(t));
@@ -39,7 +34,7 @@ struct tcp_extra *tcp_extra_need(struct tcb *t)
     uint32_t slot;
 
     if (t->has_extra)
-        return slab_at(&l->extras, extra_slot(t));
+        return tcp_extra_there(t);
     slot = slab_get(&l->extras);
     if (slot == SLAB_NONE)
         return NULL;

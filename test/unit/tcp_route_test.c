@@ -251,12 +251,24 @@ static void nine_gateways(void **state)
     host_ends(&h);
 }
 
+/* To him, by way of n gateways; he says no MSS, which is 536 then. */
+static void opens_by(struct host *h, const char *const *via, size_t n)
+{
+    struct estab_addr him = addr(HIM, 80);
+
+    goes_by(h, via, n, false, 0);
+    assert_int_equal(estab_connect(h->s, h->k, &him), ESTAB_E_INPROGRESS);
+    (void)collect(h);
+    h->port = 80;
+    arrives(h, SEG_SYN | SEG_ACK, h->isn, h->last.seq + 1, h->last.sport, NULL, 0, "");
+    (void)collect(h);
+}
+
 /* RFC 6691 section 2: the text of a segment gives way to the options. */
 static void text_gives_way_to_the_option(void **state)
 {
     static const char *const via[] = {"10.0.0.8", "172.16.0.9"};
     static uint8_t text[5000];
-    struct estab_addr him = addr(HIM, 80);
     struct estab_iov v = {text, sizeof text};
     struct estab_tcp_info i = {.size = sizeof i};
     struct host h;
@@ -264,13 +276,7 @@ static void text_gives_way_to_the_option(void **state)
 
     (void)state;
     host_begins(&h, true);
-    goes_by(&h, via, 2, false, 0);
-    assert_int_equal(estab_connect(h.s, h.k, &him), ESTAB_E_INPROGRESS);
-    (void)collect(&h);
-    h.port = 80;
-    /* the peer's MSS is 536, as it does not say */
-    arrives(&h, SEG_SYN | SEG_ACK, h.isn, h.last.seq + 1, h.last.sport, NULL, 0, "");
-    (void)collect(&h);
+    opens_by(&h, via, 2);
     assert_int_equal(estab_tcp_info(h.s, h.k, &i), 0);
     assert_int_equal(i.snd_mss, 536 - 12);
     assert_int_equal(estab_send(h.s, h.k, &v, 1, 0), sizeof text);
@@ -292,7 +298,6 @@ static void a_header_longer_than_the_mss_leaves_room_for_text(void **state)
                                       "10.6.0.1", "10.7.0.1", "10.8.0.1", "10.9.0.1"};
     static uint8_t text[200];
     struct estab_port_caps caps = {.medium = ESTAB_MEDIUM_IP, .mtu = 68};
-    struct estab_addr him = addr(HIM, 80);
     struct estab_iov v = {text, sizeof text};
     struct estab_tcp_info i = {.size = sizeof i};
     uint32_t total = 0;
@@ -300,12 +305,7 @@ static void a_header_longer_than_the_mss_leaves_room_for_text(void **state)
 
     (void)state;
     begins_on(&h, true, &caps);
-    goes_by(&h, via, 9, false, 0);
-    assert_int_equal(estab_connect(h.s, h.k, &him), ESTAB_E_INPROGRESS);
-    (void)collect(&h);
-    h.port = 80;
-    arrives(&h, SEG_SYN | SEG_ACK, h.isn, h.last.seq + 1, h.last.sport, NULL, 0, "");
-    (void)collect(&h);
+    opens_by(&h, via, 9);
     assert_int_equal(estab_tcp_info(h.s, h.k, &i), 0);
     assert_int_equal(i.snd_mss, 8);
     assert_int_equal(estab_send(h.s, h.k, &v, 1, 0), sizeof text);
