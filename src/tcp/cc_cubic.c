@@ -241,11 +241,12 @@ static void cubic_on_ack(struct cc *c, struct cc_run *r, const struct cc_sample 
     r->u.cubic.last = s->now;
 }
 
-/* Sections 4.6 and 4.7: multiplicative decrease; with fast convergence, a flow that did not come
- * back to its W_max makes room for others. */
+/* Sections 4.6 and 4.7: multiplicative decrease, of cwnd instead of flight_size, since cwnd does
+ * not grow where it is not used; with fast convergence, a flow that did not come back to its W_max
+ * makes room for others. */
 static void decrease(struct cc *c, struct cc_run *r, const struct cc_sample *s)
 {
-    uint32_t to = BETA(s->flight < c->cwnd ? s->flight : c->cwnd);
+    uint32_t to = BETA(c->cwnd);
 
     r->u.cubic.prior = c->cwnd;
     c->kept = c->cwnd < c->kept ? (uint32_t)((uint64_t)c->cwnd * 17 / 20) : c->cwnd;
@@ -279,9 +280,6 @@ static void cubic_on_rto(struct cc *c, struct cc_run *r, const struct cc_sample 
 const struct cc_ops cc_cubic = {
     .name = "cubic",
     .id = 1,
-    /* Departs from RFC 9406 section 4.2, which recommends L = 8 to who does not pace: a receiver of
-     * 1 Gbit/s acknowledges what has come together, and with 8 the window did not double any more.
-     * With 32, what an ACK lets out behind late segments overflows a queue. */
     .slow_start = 16,
     .on_ack = cubic_on_ack,
     .on_spare = cubic_on_spare,

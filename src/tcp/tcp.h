@@ -821,7 +821,7 @@ uint32_t tcp_sack_blocks(const struct tcb *t, struct range out[TCP_SACK_MAX], ui
 /* tcp_sack.c; octets that are news */
 RARE uint32_t tcp_sack_arrives(struct tcb *t, const struct seg *g, struct sent_news *news,
                                bool *dsack);
-void tcp_prr_begin(struct tcb *t, uint32_t delivered);
+void tcp_prr_begin(struct tcb *t, uint32_t delivered, uint32_t cwnd); /* as it was before */
 /* An ACK in recovery; sets cwnd.  progress: SND.UNA has moved. */
 void tcp_prr_ack(struct tcb *t, uint32_t delivered, bool progress);
 

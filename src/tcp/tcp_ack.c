@@ -117,14 +117,20 @@ void tcp_established(struct tcb *t)
     tcp_raise(t, ESTAB_EV_OUT);
 }
 
-/* RFC 3465 section 2.3: after a timeout an ACK may be of what had arrived before: L is 1. */
-static uint32_t slow_start_limit(const struct tcb *t, uint32_t mss)
+/* RFC 3465's L.  Departs from RFC 9406 section 4.2, which recommends 8 to who does not pace: a
+ * receiver of 1 Gbit/s acknowledges at once what has come together.  So the limit is for what the
+ * ACK of a late segment takes in, not for what it is the first to tell of.  Section 2.3: after a
+ * timeout an ACK may be of what had arrived before, and L is 1. */
+static uint32_t slow_start_limit(const struct tcb *t, uint32_t mss, uint32_t delivered)
 {
     uint32_t segments = t->layer->set.profile.slow_start;
+    bool own = segments == ESTAB_SLOW_START_OWN;
 
-    if (segments == ESTAB_SLOW_START_OWN)
+    if (own)
         segments = tcp_cc(t)->slow_start;
-    return (t->w->rto_recovering && segments > 1 ? 1 : segments) * mss;
+    if (t->w->rto_recovering && segments > 1)
+        segments = 1;
+    return own && segments > 1 && delivered > segments * mss ? delivered : segments * mss;
 }
 
 struct ack { /* one that is being dealt with */
@@ -203,6 +209,15 @@ static void ack_of_nothing_new(struct tcb *t, struct ack *a)
     }
 }
 
+/* RFC 7661 section 4.4: a window that is no more than twice of what is in flight is validated, and
+ * grows as ever, also where the peer's window is what limits, not the user: what the peer opens
+ * next can be used at once. */
+static bool is_filled(const struct tcb *t, uint32_t flight)
+{
+    return t->cc.cwnd < t->cc.ssthresh && t->cc.cwnd / 2 < flight &&
+           tcp_unsent(t) > tcp_window_usable(t) && !tcp_cc(t)->pacing_rate;
+}
+
 /* What the algorithm is told, before SND.UNA moves: of the round trip of each ACK, not of an octet
  * at a time. */
 static void take_sample(struct tcb *t, struct ack *a)
@@ -214,6 +229,7 @@ static void take_sample(struct tcb *t, struct ack *a)
     a->acked = seq_diff(a->g->ack, t->snd.una);
     a->s = tcp_sample(t, a->acked, seq_diff(t->snd.nxt, t->snd.una),
                       tcp_rtt_of_ack(t, a->g, once ? last : NULL));
+    a->s.cwnd_limited |= is_filled(t, a->s.flight);
     if (a->news.any && !(last->flags & RUN_RESENT))
         a->s.rtt = ESTAB_US(tcp_us(t->layer) - last->sent_us);
     a->marked = tcp_ecn_echoed(t, a->g, &a->s);
@@ -289,7 +305,7 @@ static bool shows_loss(struct tcb *t, const struct ack *a)
 static void grow_window(struct tcb *t, struct ack *a)
 {
     a->s.una = t->snd.una;
-    a->s.slow_start = slow_start_limit(t, a->s.mss);
+    a->s.slow_start = slow_start_limit(t, a->s.mss, a->news.delivered);
     if (!a->marked || tcp_cc(t)->counts_marks)
         tcp_cc(t)->on_ack(&t->cc, &t->w->cc, &a->s);
 }

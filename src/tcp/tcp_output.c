@@ -164,7 +164,7 @@ static uint32_t sendable(struct tcb *t, uint32_t unsent, uint32_t frames)
         if (pipe > 0)
             room -= room % mss; /* an ACK is on its way: wait for a whole segment's room */
         n = n < room ? n : room;
-    } else if (n == unsent) {
+    } else if (n == unsent || (n == usable && n < room)) {
         w->cwnd_limited = false;
     }
     return n;

@@ -74,13 +74,14 @@ static RARE void fast_retransmit(struct tcb *t)
 void tcp_recover(struct tcb *t, uint32_t delivered)
 {
     struct tcp_work *w = t->w;
+    uint32_t cwnd = t->cc.cwnd;
 
     if (w->recovering || w->rto_recovering || !reduce(t))
         return;
     w->recovering = w->by_sack = true;
     w->too_big = false;
     w->recover = t->snd.nxt;
-    tcp_prr_begin(t, delivered);
+    tcp_prr_begin(t, delivered, cwnd);
     tcp_trace_cc(t, RULE_FAST_RETRANSMIT);
 }
 

@@ -1112,6 +1112,53 @@ static void octets_are_counted_once(void **state)
     host_end(h);
 }
 
+/* ... and what was told twice is forgotten then: eight more marks are eight. */
+static void octets_behind_a_guess_are_counted_whole(void **state)
+{
+    static const uint8_t eight[] = {172, 8, OCTETS(1), OCTETS(8 * MSS)},
+                         sixteen[] = {172, 8, OCTETS(1), OCTETS(16 * MSS)};
+    static uint8_t text[20 * MSS];
+    struct host *h = host_of_window(20);
+    struct peer p = open_accurate(h, 1000, 2);
+
+    (void)state;
+    user_sends(&p, text, sizeof text);
+    assert_int_equal(drain(h), 20);
+    p.ack += 4 * MSS;
+    say_ace(&p, 1, NULL, 0, 0);
+    p.ack += 4 * MSS;
+    say_ace(&p, 5, NULL, 0, 0);
+    p.ack += 12 * MSS;
+    say_octets(&p, 5, eight, sizeof eight);
+    user_sends(&p, text, 10 * MSS);
+    assert_int_equal(drain(h), 10);
+    p.ack += 10 * MSS;
+    say_octets(&p, 5, sixteen, sizeof sixteen); /* ACE has gone round */
+    assert_in_range(info_of(&p).cwnd, 5 * MSS, 6 * MSS);
+    host_end(h);
+}
+
+/* A SYN,ACK fits the least link that there is. */
+static void a_narrow_link_has_no_room_for_octets(void **state)
+{
+    static const uint8_t opts[] = {2, 4, 2, 24, 4, 2, 8, 10, 0, 0, 0, 1, 0, 0, 0, 0, 3, 3, 7, 0};
+    struct estab_port_caps caps = {.medium = ESTAB_MEDIUM_IP, .mtu = 68};
+    struct host *h = *state;
+    struct estab_frame f;
+    struct peer p;
+    struct sg s;
+    int port = estab_port_add(h->s, &caps);
+
+    assert_int_equal(estab_addr_add(h->s, port, ip("10.0.2.1").b, 120), 0);
+    p = peer_at(h, port, "10.0.2.2", "10.0.2.1", 1000);
+    s = with_ace(&p, SEG_SYN, 7);
+    s.opts = opts;
+    s.opts_len = sizeof opts;
+    send_seg(&p, s);
+    assert_int_equal(estab_output(h->s, port, &f, 1), 1);
+    assert_int_equal(be16_at((uint8_t *)f.iov[0].base + 2), 20 + 20 + 20);
+}
+
 /* Section 3.2.3.2.5: octets were marked, but no segment; and it is certain that the count has not
  * gone round. */
 static void octets_without_segments_are_mangled(void **state)
@@ -1188,6 +1235,8 @@ int main(void)
         cmocka_unit_test(zeroed_counts_are_none),
         hostile_test(octets_say_whether_the_count_went_round),
         hostile_test(octets_are_counted_once),
+        hostile_test(octets_behind_a_guess_are_counted_whole),
+        hostile_test(a_narrow_link_has_no_room_for_octets),
         hostile_test(octets_without_segments_are_mangled),
         hostile_test(zeroed_octets_are_none),
         hostile_test(count_is_on_every_segment),

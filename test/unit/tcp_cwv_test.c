@@ -68,6 +68,29 @@ static uint32_t grown(struct peer *p, uint32_t *w)
     return n;
 }
 
+/* Section 4.4: where it is the peer's window that limits, slow start goes on until no more than
+ * half of ours is used, and what the peer opens next can be used at once; congestion avoidance does
+ * not (RFC 9438 section 5.8). */
+static void a_window_that_the_peer_limits_grows_to_twice_of_it(void **state)
+{
+    struct peer *p = *state;
+    uint32_t n, next;
+
+    connects(p);
+    p->wnd = 20000 >> 5;
+    n = transfers(p, 1, 300000);
+    assert_int_equal(info_of(p).cwnd, 40000);
+    user_sends(p, n, 20000);
+    waits(p, RTT);
+    (void)left(p, &next);
+    for (int i = 0; i < 3; i++)
+        acks(p, n);
+    acks(p, next);
+    n = transfers(p, next, 450000);
+    (void)transfers(p, n, 450000);
+    assert_in_range(info_of(p).cwnd, 20000, 21000);
+}
+
 /* ---- after silence ---- */
 
 /* Ten segments at once, or hardly more, as from a new connection (RFC 5681 section 4.1), and the
@@ -247,6 +270,22 @@ static void a_dip_does_not_doubt_it(void **state)
     assert_int_equal(info_of(p).cwnd, 10000); /* 9500 where it was doubted */
 }
 
+/* RFC 5681 section 3.2, equation 4: what was in flight in the round trip before counts for nothing.
+ */
+static void a_loss_halves_what_is_in_flight_now(void **state)
+{
+    struct peer *p = *state;
+    uint32_t n, next;
+
+    connects(p);
+    n = transfers(p, 1, 10000);
+    user_sends(p, n, 6000);
+    waits(p, RTT);
+    (void)left(p, &next);
+    sends(p, SEG(.flags = ACK, .seq = 1, .ack = n, .nsack = 1, .sack = {{{n + 1000}, {n + 6000}}}));
+    assert_int_equal(info_of(p).ssthresh, 3000);
+}
+
 /* ... and what was measured longer ago is undefined: the loss is of what is in flight. */
 static void an_old_measurement_counts_for_nothing(void **state)
 {
@@ -399,6 +438,7 @@ static void a_timeout_is_answered_as_ever(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        PEER_TEST(a_window_that_the_peer_limits_grows_to_twice_of_it),
         PEER_TEST(what_was_proven_goes_by_the_clock),
         PEER_TEST(a_short_pause_changes_nothing),
         PEER_TEST(the_window_is_kept_for_five_minutes),
@@ -410,6 +450,7 @@ int main(void)
         PEER_TEST(half_of_it_validates_what_was_doubted),
         PEER_TEST(a_window_with_a_rate_is_not_doubted),
         PEER_TEST(a_dip_does_not_doubt_it),
+        PEER_TEST(a_loss_halves_what_is_in_flight_now),
         PEER_TEST(an_old_measurement_counts_for_nothing),
         PEER_TEST(no_loss_leaves_less_than_two_segments),
         PEER_TEST(a_loss_halves_what_was_in_use),

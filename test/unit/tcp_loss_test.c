@@ -19,6 +19,23 @@ static void dup_acks(struct peer *p, uint32_t ack, int n)
         sends(p, SEG(.flags = ACK, .seq = 1, .ack = ack));
 }
 
+static uint32_t segments_sent(struct peer *p)
+{
+    uint32_t n = 0;
+
+    peer_collect(p);
+    while (has_got(p)) {
+        (void)got(p);
+        n++;
+    }
+    return n;
+}
+
+static void sacks(struct peer *p, uint32_t una, uint32_t lo, uint32_t hi)
+{
+    sends(p, SEG(.flags = ACK, .seq = 1, .ack = una, .nsack = 1, .sack = {{{lo}, {hi}}}));
+}
+
 /* RFC 6675 section 5 (4): one ACK can say as much as three, when a peer found several segments at
  * once or an ACK was lost. */
 static void sack_says_as_much_as_duplicates(void **state)
@@ -54,6 +71,24 @@ static void a_batch_of_acks_does_not_make_the_window_smaller(void **state)
     ignores_all(p);
     sends_all(p, acks, 4);
     assert_int_equal(info_of(p).ssthresh, 6500); /* not 2000, half of what is left of ten */
+}
+
+/* ... nor what goes: the nine segments that the ACKs before have let out count with the three that
+ * the last has delivered; as many go as ssthresh takes. */
+static void a_batch_of_acks_lets_out_what_they_did_one_by_one(void **state)
+{
+    struct peer *p = *state;
+    const struct pkt *const acks[] = {
+        SEG(.flags = ACK, .seq = 1, .ack = 2001), SEG(.flags = ACK, .seq = 1, .ack = 4001),
+        SEG(.flags = ACK, .seq = 1, .ack = 6001),
+        SEG(.flags = ACK, .seq = 1, .ack = 6001, .nsack = 1, .sack = {{{7001}, {10001}}})};
+
+    p->wnd = 60000;
+    user_connects_with(p, SEG(.mss = 1000, .sack_ok = true));
+    user_sends(p, 1, 60000);
+    ignores_all(p);
+    sends_all(p, acks, 4);
+    assert_int_equal(segments_sent(p), 6);
 }
 
 /* ... but not what the peer's window holds back. */
@@ -104,6 +139,35 @@ static void a_partial_ack_deflates_the_window(void **state)
     assert_int_equal(info_of(p).cwnd, 9000 - 3000 + 1000);
 }
 
+/* RFC 3465 section 2.2, RFC 9406 section 4.2: thirty segments that arrived together may be told of
+ * together, and count; what had been reported behind a late one is under the limit of 16. */
+static void slow_start_adds_what_an_ack_is_the_first_to_tell_of(void **state)
+{
+    struct peer *p = *state;
+
+    memcpy(p->cfg.cc, "cubic", 6);
+    p->cfg.initial_window = 30;
+    p->wnd = 60000;
+    peer_restarts(p);
+    user_connects(p);
+    (void)gets(p, SEG(.flags = SYN));
+    waits(p, ESTAB_MS(100));
+    sends(p, SEG(.flags = SYN | ACK, .ack = 1, .mss = 1000, .sack_ok = true, .ws = 1 + 5));
+    user_sends(p, 1, 200000);
+    waits(p, ESTAB_MS(100));
+    ignores_all(p);
+    sends(p, SEG(.flags = ACK, .seq = 1, .ack = 30001));
+    assert_int_equal(info_of(p).cwnd, 60000);
+    ignores_all(p);
+    waits(p, ESTAB_MS(100));
+    sacks(p, 30001, 32001, 33001);
+    sacks(p, 30001, 31001, 33001); /* the path reorders */
+    sacks(p, 30001, 31001, 60001);
+    sends(p, SEG(.flags = ACK, .seq = 1, .ack = 60001));
+    assert_int_equal(info_of(p).retrans, 0);
+    assert_int_equal(info_of(p).cwnd, 76000);
+}
+
 /* ---- proportional rate reduction, RFC 9937 section 5.1: no text of the user's goes faster ---- */
 
 /* Twenty segments are out, and sixty wait. */
@@ -115,23 +179,6 @@ static void twenty_out(struct peer *p)
     user_connects_with(p, SEG(.mss = 1000, .sack_ok = true));
     user_sends(p, 1, 50000);
     ignores_all(p);
-}
-
-static uint32_t segments_sent(struct peer *p)
-{
-    uint32_t n = 0;
-
-    peer_collect(p);
-    while (has_got(p)) {
-        (void)got(p);
-        n++;
-    }
-    return n;
-}
-
-static void sacks(struct peer *p, uint32_t una, uint32_t lo, uint32_t hi)
-{
-    sends(p, SEG(.flags = ACK, .seq = 1, .ack = una, .nsack = 1, .sack = {{{lo}, {hi}}}));
 }
 
 /* While more is in flight than ssthresh: CEIL(prr_delivered * ssthresh / RecoverFS) in all, which
@@ -570,6 +617,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         PEER_TEST(sack_says_as_much_as_duplicates),
         PEER_TEST(a_batch_of_acks_does_not_make_the_window_smaller),
+        PEER_TEST(a_batch_of_acks_lets_out_what_they_did_one_by_one),
+        PEER_TEST(slow_start_adds_what_an_ack_is_the_first_to_tell_of),
         PEER_TEST(a_batch_counts_no_more_than_the_peer_takes),
         PEER_TEST(a_peer_that_closes_its_window_does_not_make_ours_smaller),
         PEER_TEST(a_partial_ack_deflates_the_window),
