@@ -241,37 +241,39 @@ static void cubic_on_ack(struct cc *c, struct cc_run *r, const struct cc_sample 
     r->u.cubic.last = s->now;
 }
 
-/* Sections 4.6 and 4.7: multiplicative decrease, of cwnd instead of flight_size, since cwnd does
- * not grow where it is not used; with fast convergence, a flow that did not come back to its W_max
- * makes room for others. */
-static void decrease(struct cc *c, struct cc_run *r, const struct cc_sample *s)
+/* Sections 4.6 and 4.7: multiplicative decrease, of what was in use; with fast convergence, a flow
+ * that did not come back to its W_max makes room for others. */
+static void decrease(struct cc *c, struct cc_run *r, uint32_t used, uint32_t mss)
 {
-    uint32_t to = BETA(c->cwnd);
+    uint32_t to = BETA(used);
 
     r->u.cubic.prior = c->cwnd;
     c->kept = c->cwnd < c->kept ? (uint32_t)((uint64_t)c->cwnd * 17 / 20) : c->cwnd;
-    c->ssthresh = to > 2 * s->mss ? to : 2 * s->mss;
+    c->ssthresh = to > 2 * mss ? to : 2 * mss;
     r->u.cubic.running = false;
 }
 
+/* Of cwnd instead of flight_size, as section 4.6 allows where cwnd does not grow unused. */
 static void cubic_on_loss(struct cc *c, struct cc_run *r, const struct cc_sample *s)
 {
-    decrease(c, r, s);
+    decrease(c, r, c->cwnd, s->mss);
     c->cwnd = c->ssthresh;
 }
 
 static void cubic_on_ecn(struct cc *c, struct cc_run *r, const struct cc_sample *s)
 {
-    decrease(c, r, s);
+    decrease(c, r, c->cwnd, s->mss);
     if (c->cwnd > c->ssthresh)
         c->cwnd = c->ssthresh;
 }
 
-/* Section 4.8: as Reno, but ssthresh by beta_cubic; the next stage has no plateau (K = 0). */
+/* Section 4.8: as Reno, but ssthresh by beta_cubic; the next stage has no plateau (K = 0).  The
+ * window may have been kept for minutes without use (RFC 7661): what counts is what is in flight.
+ */
 static void cubic_on_rto(struct cc *c, struct cc_run *r, const struct cc_sample *s, bool first)
 {
     if (first)
-        decrease(c, r, s);
+        decrease(c, r, s->flight < c->cwnd ? s->flight : c->cwnd, s->mss);
     c->kept = 0;
     c->cwnd = s->mss;
     r->u.cubic.running = false;

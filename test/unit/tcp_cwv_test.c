@@ -435,6 +435,24 @@ static void a_timeout_is_answered_as_ever(void **state)
     assert_int_equal(info_of(p).ssthresh, 10000);
 }
 
+/* ... also by an algorithm that makes ssthresh of the window where a loss is told of. */
+static void a_timeout_counts_what_is_in_flight(void **state)
+{
+    struct peer *p = *state;
+    uint32_t n;
+
+    memcpy(p->cfg.cc, "cubic", 6);
+    peer_restarts(p);
+    connects(p);
+    n = transfers(p, 1, 310000);
+    for (int s = 0; s < 15; s++)
+        n = transfers(p, n, 20000);
+    user_sends(p, n, 20000);
+    ignores_all(p);
+    waits(p, ESTAB_S(2));
+    assert_int_equal(info_of(p).ssthresh, 14000);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -460,6 +478,7 @@ int main(void)
         PEER_TEST(a_loss_in_a_proven_window_halves_what_is_in_flight),
         PEER_TEST(an_undone_loss_gives_back_the_window),
         PEER_TEST(a_timeout_is_answered_as_ever),
+        PEER_TEST(a_timeout_counts_what_is_in_flight),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
