@@ -384,6 +384,7 @@ struct tcp_timewait {
     uint8_t wscales; /* for the trace: snd, rcv in four bits each */
     bool ts_ok : 1;
     uint8_t challenge_s : 7; /* tcp_second() of the last challenge ACK */
+    uint8_t ace;             /* RFC 9768: r.cep; 0 where marks are not counted */
 };
 _Static_assert(sizeof(struct tcp_timewait) <= 48, "64 octets with its place in slab and index");
 
@@ -399,6 +400,7 @@ struct tcp_reply {
     uint8_t flags, opts; /* opts: as struct tcp_opts.has */
     uint8_t ws, hop_limit;
     uint8_t state, wscale; /* for the trace */
+    uint8_t ace;           /* RFC 9768; 0: as flags say */
     uint16_t rule;
 };
 #define TCP_REPLIES      256 /* per port, a power of two */
@@ -970,6 +972,8 @@ void tcp_ecn_count(struct tcb *t, const struct seg *g);
 void tcp_ecn_synack_came_again(struct tcb *t, const struct seg *g);
 void tcp_ecn_feedback(struct tcb *t, const struct seg *g);
 void tcp_ecn_ace(const struct tcb *t, struct seg *g);
+void tcp_ace_put(struct seg *g, uint8_t ace);
+#define TCP_CEP_FIRST 5u /* RFC 9768 section 3.2.1: r.cep and s.cep begin with it */
 void tcp_ecn_shake_put(struct tcb *t, struct seg *g); /* a bare ACK, with t->ecn_shake */
 /* An ACK of something new, before it takes effect; sets s->marked.  true: it tells of a mark. */
 bool tcp_ecn_echoed(struct tcb *t, const struct seg *g, struct cc_sample *s);

@@ -28,7 +28,6 @@ static bool asks_for_classic(const struct seg *g)
 
 /* AE, CWR and ECE as one number: section 3.2.2's ACE. */
 enum { ACE_NONE = 0, ACE_CLASSIC = 1, ACE_SETUP = 3, ACE_RESERVED = 5, ACE_ACCURATE = 7 };
-#define CEP_FIRST 5u /* section 3.2.1 */
 
 static uint8_t ace_of(const struct seg *g)
 {
@@ -36,7 +35,7 @@ static uint8_t ace_of(const struct seg *g)
                      (g->flags & SEG_ECE ? 1 : 0));
 }
 
-static void ace_put(struct seg *g, uint8_t ace)
+void tcp_ace_put(struct seg *g, uint8_t ace)
 {
     g->reserved = ace & 4 ? SEG_AE : 0;
     g->flags &= (uint8_t) ~(SEG_CWR | SEG_ECE);
@@ -77,7 +76,7 @@ static void begin_accurate(struct tcb *t, uint8_t ip_ecn, bool client)
     t->ecn_ok = t->ecn_ect = t->ecn_acc = t->ecn_first = true;
     t->ecn_echo = ip_ecn == ECN_CE;
     t->ecn_syn = ip_ecn & 3u;
-    t->r_cep = t->s_cep = CEP_FIRST;
+    t->r_cep = t->s_cep = TCP_CEP_FIRST;
     tcp_acc_begin(t, client);
     rule_count(t->layer->rules, RULE_ECN_ACCURATE);
 }
@@ -130,9 +129,9 @@ void tcp_ecn_synack_again(struct tcp_synq *q)
 void tcp_ecn_synack(const struct tcp_synq *q, struct seg *g)
 {
     if (q->ecn_acc)
-        ace_put(g, gave_up_granting(q->retries) ? ACE_NONE : shake_of(q->ecn_syn));
+        tcp_ace_put(g, gave_up_granting(q->retries) ? ACE_NONE : shake_of(q->ecn_syn));
     else if (q->ecn_ok)
-        ace_put(g, ACE_CLASSIC);
+        tcp_ace_put(g, ACE_CLASSIC);
 }
 
 void tcp_ecn_take_over(struct tcb *t, const struct tcp_synq *q)
@@ -172,11 +171,11 @@ void tcp_ecn_syn_put(struct tcb *t, struct seg *g)
 {
     if (t->state == ESTAB_SYN_SENT) {
         if (tcp_ecn_asks(t))
-            ace_put(g, t->ecn == ESTAB_ECN_ACCURATE ? ACE_ACCURATE : ACE_SETUP);
+            tcp_ace_put(g, t->ecn == ESTAB_ECN_ACCURATE ? ACE_ACCURATE : ACE_SETUP);
     } else if (t->ecn_acc && !t->active && gave_up_granting(t->w->retries)) {
         t->ecn_ect = false; /* RFC 9768 section 3.1.5 */
     } else if (t->ecn_ok) {
-        ace_put(g, t->ecn_acc ? shake_of(t->ecn_syn) : ACE_CLASSIC);
+        tcp_ace_put(g, t->ecn_acc ? shake_of(t->ecn_syn) : ACE_CLASSIC);
     }
 }
 
@@ -189,7 +188,7 @@ static void accurate_syn_arrives(struct tcb *t, const struct seg *g)
         return;
     t->ecn_shake = true;
     if (t->ecn_syn == ECN_CE)
-        t->r_cep = CEP_FIRST + 1;
+        t->r_cep = TCP_CEP_FIRST + 1;
     t->w->marks = ace_of(g) == shake_of(ECN_CE) ? tcp_eff_mss(t) : 0;
     tcp_acc_first(t, &g->opt);
     if (is_mangled(ace_of(g)))
@@ -296,7 +295,7 @@ void tcp_ecn_text(struct tcb *t, const struct seg *g)
 
 void tcp_ecn_ace(const struct tcb *t, struct seg *g)
 {
-    ace_put(g, t->r_cep);
+    tcp_ace_put(g, t->r_cep);
 }
 
 /* Section 3.2.2.1: how the SYN,ACK came, in the first bare ACK, and in that of each SYN,ACK that
@@ -307,7 +306,7 @@ void tcp_ecn_shake_put(struct tcb *t, struct seg *g)
         return;
     t->ecn_shake = false;
     if (!t->w || !t->w->ahead)
-        ace_put(g, shake_of(t->ecn_syn));
+        tcp_ace_put(g, shake_of(t->ecn_syn));
 }
 
 /* Section 3.2.2.2: a mark on a SYN,ACK counts once, however many come. */
@@ -328,7 +327,7 @@ static uint32_t shake_arrives(struct tcb *t, uint8_t ace)
 {
     if (ace == ACE_NONE || is_mangled(ace))
         mangled(t, ace == ACE_NONE);
-    t->s_cep = (CEP_FIRST + (ace == shake_of(ECN_CE))) & 7u;
+    t->s_cep = (TCP_CEP_FIRST + (ace == shake_of(ECN_CE))) & 7u;
     return ace == shake_of(ECN_CE) ? tcp_eff_mss(t) : 0;
 }
 

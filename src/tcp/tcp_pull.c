@@ -78,6 +78,8 @@ static void reply_pull(struct tcp_layer *l, uint8_t port, struct tcp_frames *out
         o.g.seq = r->seq;
         o.g.ack = r->ack;
         o.g.flags = r->flags;
+        if (r->ace)
+            tcp_ace_put(&o.g, r->ace);
         o.g.wnd = r->wnd;
         o.g.opt.has = r->opts;
         o.g.opt.mss = r->mss;

@@ -406,6 +406,7 @@ static void synq_challenge(struct tcp_layer *l, uint32_t slot, enum rule why)
                           .flags = SEG_ACK,
                           .state = ESTAB_SYN_RECEIVED,
                           .wscale = q->rcv_wscale,
+                          .ace = q->ecn_acc ? TCP_CEP_FIRST : 0,
                           .rule = (uint16_t)why};
 
     if (q->challenge_s == tcp_second(l)) {

@@ -96,6 +96,7 @@ static void ack_for(struct tcp_layer *l, const struct tcp_timewait *w, const uin
                           .flags = SEG_ACK,
                           .state = ESTAB_TIME_WAIT,
                           .wscale = w->wscales & 0xf,
+                          .ace = w->ace,
                           .rule = (uint16_t)why};
 
     memcpy(r.peer, peer, 16);
@@ -143,6 +144,7 @@ void timewait_enter(struct tcb *t)
                              .rcv_nxt = t->rcv.nxt,
                              .ts_recent = t->ts_recent,
                              .ts_ok = t->ts_ok,
+                             .ace = t->ecn_acc ? t->r_cep : 0,
                              .challenge_s = TCP_SECOND_NEVER,
                              .wscales = (uint8_t)(t->snd_wscale << 4 | t->rcv_wscale),
                              .owner = t->orphan ? SLAB_NONE : t->slot};
