@@ -93,15 +93,20 @@ for host in 10.77.0.2 '[fd77::2]'; do
     there curl -sf -g --max-time 20 -o "$tmp/got" "http://$host/big" && cmp -s "$tmp/got" "$tmp/www/big" ||
         fail "a file of 3 MB from $host over a narrower link"
 done
+busy()
+{
+    "$estab" ss --ctl "$tmp/ctl" -j established | grep -q 'snd_mss'
+}
+idle()
+{
+    ! busy
+}
 # What the path takes shows, and holds for the connections to come.
 for host in 10.77.0.2 '[fd77::2]'; do
+    await "the end of what was before" idle
     there curl -s -m 120 -g --limit-rate 500k -o /dev/null "http://$host/big" &
     reader=$!
     children="$server $far $reader"
-    busy()
-    {
-        "$estab" ss --ctl "$tmp/ctl" -j established | grep -q 'snd_mss'
-    }
     await "the slow transfer" busy
     mss=$("$estab" ss --ctl "$tmp/ctl" -j established | sed 's/.*"snd_mss":\([0-9]*\),.*/\1/' | head -1)
     case $host in
@@ -110,12 +115,8 @@ for host in 10.77.0.2 '[fd77::2]'; do
     esac
     kill $reader
     wait $reader 2>/dev/null
-    idle()
-    {
-        ! busy
-    }
-    await "the end of the slow transfer" idle
 done
+await "the end of the slow transfer" idle
 
 kill -TERM $server
 wait $server
