@@ -803,7 +803,8 @@ void tcp_ack_advance(struct tcb *t, const struct seg *g); /* tcp_ack.c */
 /* The round trip that an ACK of something new tells of, which has been counted; or ESTAB_NEVER.
  * once: of what the ACK is, if all of that went once; or NULL. */
 estab_dur tcp_rtt_of_ack(struct tcb *t, const struct seg *g, const struct run *once);
-uint32_t tcp_pipe(const struct tcb *t); /* octets believed in the network */
+void tcp_rtt_of_syn(struct tcb *t, const struct seg *g); /* an ACK of it */
+uint32_t tcp_pipe(const struct tcb *t);                  /* octets believed in the network */
 bool tcp_fin_acked(const struct tcb *t);
 /* RFC 6298 (5.1) to (5.3) and the persist timer; restart: new octets were acknowledged. */
 void tcp_rexmt_arm(struct tcb *t, bool restart);

@@ -53,13 +53,14 @@ void tcp_rexmt_arm(struct tcb *t, bool restart)
         arm_in(t, TCP_T_REXMT, rto_now(t));
 }
 
+#define ABSURD_RTT ESTAB_S(3600)
+
 /* RFC 6298 section 3 (Karn): an octet sent once is timed.  Where none is, because something goes
  * again: what the ACK is of, if all that was sent once; or else the timestamp's echo, where there
  * is one (RFC 7323 section 4), which knows milliseconds only. [MUST-18, RFC6298-3-1, RFC6298-3-2,
  * RFC7323-4.1-1, RFC8961-4-2] */
 estab_dur tcp_rtt_of_ack(struct tcb *t, const struct seg *g, const struct run *once)
 {
-    const estab_dur absurd = ESTAB_S(3600);
     struct tcp_work *w = t->w;
     bool coarse = false;
     estab_dur rtt = ESTAB_NEVER;
@@ -75,7 +76,7 @@ estab_dur tcp_rtt_of_ack(struct tcb *t, const struct seg *g, const struct run *o
         rtt = ESTAB_MS((uint32_t)(tcp_ts_now(t->layer) + t->ts_offset - g->opt.ts_ecr));
         coarse = true;
     }
-    if (rtt >= absurd)
+    if (rtt >= ABSURD_RTT)
         return ESTAB_NEVER;
     if (coarse)
         tcp_rtt_sample_ms(&t->rtt, rtt);
@@ -83,6 +84,21 @@ estab_dur tcp_rtt_of_ack(struct tcb *t, const struct seg *g, const struct run *o
         tcp_rtt_sample(&t->rtt, rtt);
     t->backoff = 0; /* RFC 6298 section 5: a measurement ends it, an ACK alone does not */
     return rtt;
+}
+
+/* RFC 6298 section 3: of a SYN that was sent once; or else what the timestamp's echo says of which
+ * it was (RFC 7323 section 4). */
+void tcp_rtt_of_syn(struct tcb *t, const struct seg *g)
+{
+    uint32_t ms = tcp_ts_now(t->layer) + t->ts_offset - g->opt.ts_ecr;
+
+    if (t->w && t->w->rtt_at != ESTAB_NEVER) {
+        tcp_rtt_sample(&t->rtt, time_since(t->w->rtt_at, t->layer->env->now));
+        t->w->rtt_at = ESTAB_NEVER;
+    } else if (t->rtt.srtt == 0 && t->ts_ok && (g->opt.has & OPT_TS) && g->opt.ts_ecr &&
+               ESTAB_MS(ms) < ABSURD_RTT) {
+        tcp_rtt_sample_ms(&t->rtt, ESTAB_MS(ms));
+    }
 }
 
 /* [RFC5681-3.1-2] */

@@ -224,10 +224,7 @@ void tcp_syn_acked(struct tcb *t, const struct seg *g)
     t->snd.wnd = tcp_seg_wnd(t, g);
     t->snd.wnd_max = t->snd.wnd;
     t->snd.wl1 = g->seq;
-    if (t->w && t->w->rtt_at != ESTAB_NEVER) {
-        tcp_rtt_sample(&t->rtt, time_since(t->w->rtt_at, t->layer->env->now));
-        t->w->rtt_at = ESTAB_NEVER;
-    }
+    tcp_rtt_of_syn(t, g);
     if (t->state == ESTAB_SYN_RECEIVED)
         tcp_enter(t, ESTAB_ESTABLISHED, ESTAB_BY_SEGMENT);
     tcp_established(t);

@@ -140,10 +140,7 @@ static void syn_arrives(struct tcb *t, struct seg *g)
     tcp_count_acked(t, text);
     t->snd.una = g->ack;
     t->syn_acked = true;
-    if (t->w->rtt_at != ESTAB_NEVER) {
-        tcp_rtt_sample(&t->rtt, time_since(t->w->rtt_at, t->layer->env->now));
-        t->w->rtt_at = ESTAB_NEVER;
-    }
+    tcp_rtt_of_syn(t, g);
     tcp_enter(t, ESTAB_ESTABLISHED, ESTAB_BY_SEGMENT);
     t->owed.ack_now = true;
     tcp_established(t);
