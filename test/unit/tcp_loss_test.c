@@ -197,6 +197,22 @@ static void a_recovery_sends_one_for_two_that_arrive(void **state)
     assert_int_equal(info_of(p).ssthresh, 10000);
 }
 
+/* RecoverFS is without what had arrived before: of 22 two had, which have let out two. */
+static void what_arrived_before_is_no_part_of_it(void **state)
+{
+    struct peer *p = *state;
+    uint32_t sent = 0;
+
+    twenty_out(p);
+    sacks(p, 1, 1001, 3001);
+    assert_int_equal(segments_sent(p), 2);
+    for (uint32_t k = 1; k <= 10; k++) {
+        sacks(p, 1, 1001, 3001 + 1000 * k);
+        sent += segments_sent(p);
+    }
+    assert_int_equal(sent, 5);
+}
+
 /* Once less is: as many as arrive, and one more for an ACK that makes progress; no more than
  * ssthresh in flight. */
 static void a_recovery_of_much_sends_what_arrives_and_one_more(void **state)
@@ -623,6 +639,7 @@ int main(void)
         PEER_TEST(a_peer_that_closes_its_window_does_not_make_ours_smaller),
         PEER_TEST(a_partial_ack_deflates_the_window),
         PEER_TEST(a_recovery_sends_one_for_two_that_arrive),
+        PEER_TEST(what_arrived_before_is_no_part_of_it),
         PEER_TEST(a_recovery_of_much_sends_what_arrives_and_one_more),
         PEER_TEST(the_initial_window_is_ten_segments),
         PEER_TEST(the_initial_window_is_bounded_in_octets),
