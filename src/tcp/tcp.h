@@ -771,8 +771,10 @@ void tcp_run_ends(struct tcb *t);
 bool tcp_acceptable(seq_t nxt, uint32_t wnd, const struct seg *g);
 /* Leaves of an acceptable segment what begins at or after RCV.NXT and ends inside the window. */
 void tcp_trim(struct tcb *t, struct seg *g);
-void tcp_arrive_text(struct tcb *t, struct seg *g);     /* sixth to eighth */
-void tcp_syn_acked(struct tcb *t, const struct seg *g); /* SYN-RECEIVED becomes ESTABLISHED */
+void tcp_arrive_text(struct tcb *t, struct seg *g); /* sixth to eighth */
+/* SYN-RECEIVED becomes ESTABLISHED.  timed: the timestamp that is echoed was the time; a cookie's
+ * has the options in its low bits. */
+void tcp_syn_acked(struct tcb *t, const struct seg *g, bool timed);
 /* newer: NULL, or where the ISN must begin (RFC 6191). */
 void tcp_arrive_listen(struct tcb *t, struct seg *g, const struct ip_dgram *d, const seq_t *newer);
 void tcp_arrive_syn_sent(struct tcb *t, struct seg *g);
@@ -803,8 +805,8 @@ void tcp_ack_advance(struct tcb *t, const struct seg *g); /* tcp_ack.c */
 /* The round trip that an ACK of something new tells of, which has been counted; or ESTAB_NEVER.
  * once: of what the ACK is, if all of that went once; or NULL. */
 estab_dur tcp_rtt_of_ack(struct tcb *t, const struct seg *g, const struct run *once);
-void tcp_rtt_of_syn(struct tcb *t, const struct seg *g); /* an ACK of it */
-uint32_t tcp_pipe(const struct tcb *t);                  /* octets believed in the network */
+void tcp_rtt_of_syn(struct tcb *t, const struct seg *g, bool timed); /* an ACK of it */
+uint32_t tcp_pipe(const struct tcb *t); /* octets believed in the network */
 bool tcp_fin_acked(const struct tcb *t);
 /* RFC 6298 (5.1) to (5.3) and the persist timer; restart: new octets were acknowledged. */
 void tcp_rexmt_arm(struct tcb *t, bool restart);

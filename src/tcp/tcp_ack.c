@@ -88,14 +88,14 @@ estab_dur tcp_rtt_of_ack(struct tcb *t, const struct seg *g, const struct run *o
 
 /* RFC 6298 section 3: of a SYN that was sent once; or else what the timestamp's echo says of which
  * it was (RFC 7323 section 4). */
-void tcp_rtt_of_syn(struct tcb *t, const struct seg *g)
+void tcp_rtt_of_syn(struct tcb *t, const struct seg *g, bool timed)
 {
     uint32_t ms = tcp_ts_now(t->layer) + t->ts_offset - g->opt.ts_ecr;
 
     if (t->w && t->w->rtt_at != ESTAB_NEVER) {
         tcp_rtt_sample(&t->rtt, time_since(t->w->rtt_at, t->layer->env->now));
         t->w->rtt_at = ESTAB_NEVER;
-    } else if (t->rtt.srtt == 0 && t->ts_ok && (g->opt.has & OPT_TS) && g->opt.ts_ecr &&
+    } else if (timed && t->rtt.srtt == 0 && t->ts_ok && (g->opt.has & OPT_TS) && g->opt.ts_ecr &&
                ESTAB_MS(ms) < ABSURD_RTT) {
         tcp_rtt_sample_ms(&t->rtt, ESTAB_MS(ms));
     }

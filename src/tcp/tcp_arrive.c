@@ -217,14 +217,14 @@ static enum verdict check_ack_range(struct tcb *t, const struct seg *g)
     return GO_ON;
 }
 
-void tcp_syn_acked(struct tcb *t, const struct seg *g)
+void tcp_syn_acked(struct tcb *t, const struct seg *g, bool timed)
 {
     t->syn_acked = true;
     t->snd.una = seq_add(t->snd.una, 1);
     t->snd.wnd = tcp_seg_wnd(t, g);
     t->snd.wnd_max = t->snd.wnd;
     t->snd.wl1 = g->seq;
-    tcp_rtt_of_syn(t, g);
+    tcp_rtt_of_syn(t, g, timed);
     if (t->state == ESTAB_SYN_RECEIVED)
         tcp_enter(t, ESTAB_ESTABLISHED, ESTAB_BY_SEGMENT);
     tcp_established(t);
@@ -244,7 +244,7 @@ static enum verdict check_ack_of_syn(struct tcb *t, const struct seg *g)
                       RULE_SYN_RECEIVED_ACK);
         return STOP;
     }
-    tcp_syn_acked(t, g);
+    tcp_syn_acked(t, g, true);
     t->owed.ack_now |= g->syn_wnd; /* a SYN,ACK: the peer may not have had ours */
     return GO_ON;
 }

@@ -140,7 +140,7 @@ static void syn_arrives(struct tcb *t, struct seg *g)
     tcp_count_acked(t, text);
     t->snd.una = g->ack;
     t->syn_acked = true;
-    tcp_rtt_of_syn(t, g);
+    tcp_rtt_of_syn(t, g, true);
     tcp_enter(t, ESTAB_ESTABLISHED, ESTAB_BY_SEGMENT);
     t->owed.ack_now = true;
     tcp_established(t);

@@ -340,7 +340,7 @@ bool tcp_cookie_arrives(struct tcb *t, struct seg *g, const struct ip_dgram *d)
     tcp_enter_compact(l, &k, ESTAB_LISTEN, ESTAB_SYN_RECEIVED, ESTAB_BY_SEGMENT);
     tcp_take_over(child);
     tcp_listener_adopt(t, child);
-    tcp_syn_acked(child, g);
+    tcp_syn_acked(child, g, false);
     tcp_segment_arrives(child, g);
     return true;
 }

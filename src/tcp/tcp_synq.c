@@ -428,6 +428,7 @@ void synq_segment_arrives(struct tcp_layer *l, uint32_t slot, struct seg *g)
     struct ip_path path;
     seq_t nxt = seq_add(q->irs, 1);
     uint16_t wnd = synq_window(listener);
+    bool timed;
 
     /* Departs from RFC 9293 section 3.10.7.4, first: the SYN once more is not answered with an ACK
      * but with the SYN,ACK again, which was lost (section 3.8.1). */
@@ -509,12 +510,13 @@ void synq_segment_arrives(struct tcp_layer *l, uint32_t slot, struct seg *g)
         tcp_drop_tuple(l, &k, g, ESTAB_SYN_RECEIVED, RULE_MEM_CONN);
         return;
     }
+    timed = !q->cookie;
     t = promote(l, slot, listener);
     if (!t) {
         tcp_drop_tuple(l, &k, g, ESTAB_SYN_RECEIVED, RULE_NO_MEMORY);
         return;
     }
-    tcp_syn_acked(t, g);
+    tcp_syn_acked(t, g, timed);
     /* Sixth to eighth, at ESTABLISHED: "continue processing". */
     tcp_segment_arrives(t, g);
 }

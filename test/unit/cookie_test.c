@@ -274,6 +274,22 @@ static void timestamps_go_on(void **state)
     host_end(h);
 }
 
+/* ... and its echo, whose low bits are the options, times nothing: the next one does. */
+static void the_echo_of_options_is_no_round_trip(void **state)
+{
+    struct host *h = host_cookies(ESTAB_COOKIES_ALWAYS, 1024);
+
+    (void)state;
+    for (uint16_t i = 0; i < 100; i++) {
+        struct peer p = stranger(h, (uint16_t)(1000 + i));
+
+        h->te.now += ESTAB_MS(1);
+        open_modern(&p);
+        assert_int_equal(info_of(&p).srtt, 0);
+    }
+    host_end(h);
+}
+
 static void text_with_the_ack_is_delivered(void **state)
 {
     struct host *h = host_full();
@@ -688,6 +704,7 @@ int main(void)
         cmocka_unit_test(segment_size_survives),
         cmocka_unit_test(over_ipv6_and_ethernet),
         cmocka_unit_test(timestamps_go_on),
+        cmocka_unit_test(the_echo_of_options_is_no_round_trip),
         cmocka_unit_test(text_with_the_ack_is_delivered),
         cmocka_unit_test(what_comes_back_takes_the_place_of_the_oldest),
         cmocka_unit_test(who_is_displaced_comes_back_too),
