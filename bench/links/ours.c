@@ -93,6 +93,14 @@ static void pour(struct ours *o, estab_sock k)
         die("sending: %s", estab_strerror((int)n));
 }
 
+static void lend(struct ours *o, estab_sock k)
+{
+    int rc = estab_recv_lend(o->stack, k, o->buf, APP);
+
+    if (rc)
+        die("no buffer could be lent: %s", estab_strerror(rc));
+}
+
 /* What has come into the lent buffer, which is lent again. */
 static uint64_t drain(struct ours *o, estab_sock k)
 {
@@ -100,8 +108,7 @@ static uint64_t drain(struct ours *o, estab_sock k)
 
     if (n <= 0 && n != ESTAB_E_AGAIN)
         die("receiving: %s", n ? estab_strerror((int)n) : "the end");
-    if (estab_recv_lend(o->stack, k, o->buf, APP))
-        die("no buffer could be lent");
+    lend(o, k);
     return n > 0 ? (uint64_t)n : 0;
 }
 
@@ -128,13 +135,11 @@ double ours_out(struct ours *o, const char *ip, const struct peer *p, double sec
 double ours_in(struct ours *o, const char *ip, double seconds)
 {
     estab_sock k = open_to(o, ip, PORT_SOURCE);
-    int lent = estab_recv_lend(o->stack, k, o->buf, APP);
     double from = seconds_now(), warm = seconds / 4, now;
     uint64_t sum = 0;
     bool counts = false;
 
-    if (lent)
-        die("no buffer could be lent: %s", estab_strerror(lent));
+    lend(o, k);
     while ((now = seconds_now() - from) < warm + seconds) {
         if (!counts && now > warm) {
             counts = true;
