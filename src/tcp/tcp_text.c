@@ -294,6 +294,8 @@ bool tcp_text(struct tcb *t, struct seg *g)
         }
         if (g->text.len > 0)
             text_ahead(t, g);
+        else if (fin)
+            remember_recent(t->w, g->seq);
         return false;
     }
     if (g->text.len > 0) {
@@ -320,11 +322,23 @@ void tcp_text_end(struct tcb *t)
     ring_drop(&w->rcv, &t->layer->pool, 0, false);
 }
 
-static const struct range *range_with(const struct ranges *r, seq_t at)
+/* The block that `at` lies in.  A FIN that waits has a number like the text before it. */
+static bool sack_block(const struct tcp_work *w, seq_t at, struct range *b)
 {
-    uint32_t i = ranges_find(r, at);
+    const struct ranges *r = w->ahead ? &w->ahead->r : NULL;
+    uint32_t i = r ? ranges_find(r, at) : 0;
 
-    return i < r->n && seq_le(ranges_at(r, i)->lo, at) ? ranges_at(r, i) : NULL;
+    if (r && i < r->n && seq_le(ranges_at(r, i)->lo, at))
+        *b = *ranges_at(r, i);
+    else if (!w->fin_ahead || !seq_eq(at, w->fin_at))
+        return false;
+    else if (r && i > 0 && seq_eq(ranges_at(r, i - 1)->hi, at))
+        *b = *ranges_at(r, i - 1);
+    else
+        *b = (struct range){at, at};
+    if (w->fin_ahead && seq_eq(b->hi, w->fin_at))
+        b->hi = seq_add(b->hi, 1);
+    return true;
 }
 
 /* RFC 2018 section 4, RFC 2883: the duplicate first, then the block of the latest segment, then
@@ -332,29 +346,26 @@ static const struct range *range_with(const struct ranges *r, seq_t at)
 uint32_t tcp_sack_blocks(const struct tcb *t, struct range out[TCP_SACK_MAX], uint32_t max)
 {
     const struct tcp_work *w = t->w;
-    const struct ranges *r;
-    uint32_t n = 0, ndsack;
+    uint32_t n = 0, ndsack, nahead;
 
     if (!t->sack_ok || !w)
         return 0;
     if (n < max && !seq_eq(w->dsack.lo, w->dsack.hi))
         out[n++] = w->dsack;
     ndsack = n; /* the block that it lies in follows, even if it is the same: RFC 2883 section 4 */
-    if (!w->ahead)
+    if (!w->ahead && !w->fin_ahead)
         return n;
-    r = &w->ahead->r;
-    for (uint32_t i = 0; i < 3 + r->n && n < max; i++) {
-        const struct range *pick = NULL;
+    nahead = w->ahead ? w->ahead->r.n : 0;
+    for (uint32_t i = 0; i < 3 + nahead && n < max; i++) {
+        struct range b;
         bool seen = false;
 
-        if (i >= 3)
-            pick = ranges_at(r, i - 3);
-        else
-            pick = range_with(r, w->recent[i]);
-        for (uint32_t j = ndsack; pick && j < n; j++)
-            seen |= seq_eq(out[j].lo, pick->lo) && seq_eq(out[j].hi, pick->hi);
-        if (pick && !seen)
-            out[n++] = *pick;
+        if (!sack_block(w, i < 3 ? w->recent[i] : ranges_at(&w->ahead->r, i - 3)->lo, &b))
+            continue;
+        for (uint32_t j = ndsack; j < n; j++)
+            seen |= seq_eq(out[j].lo, b.lo);
+        if (!seen)
+            out[n++] = b;
     }
     return n;
 }
