@@ -2,11 +2,6 @@
 /* main.c - estab-bench-links: links against the kernel, in a network namespace of their own, which
  * has no name and ends with it.
  *
- *   estab-bench-links [--quick] [FIGURES]          every table; "name value" lines are added to
- *                                                  FIGURES
- *   estab-bench-links [--quick] kernel [FIGURES]   the kernel beside the stacks of estab-bench
- *   estab-bench-links once out|in|bare-out|bare-in|short|rr|shm|shm-out|shm-rr|stations
- *
  * Whoever is compared takes turns in one run; a figure is the median of RUNS.  What shares one core
  * has it alone, by a real-time priority. */
 #include "links.h"
@@ -492,11 +487,26 @@ static int once(const char *what)
     return 0;
 }
 
+static int usage(FILE *to)
+{
+    fputs("usage: estab-bench-links [--quick] [FIGURES]          every table; \"name value\" lines "
+          "are\n"
+          "                                                      added to FIGURES\n"
+          "       estab-bench-links [--quick] kernel [FIGURES]   the kernel beside estab-bench's "
+          "stacks\n"
+          "       estab-bench-links once "
+          "out|in|bare-out|bare-in|short|rr|shm|shm-out|shm-rr|stations\n",
+          to);
+    return to == stdout ? 0 : 2;
+}
+
 int main(int argc, char **argv)
 {
     bool one, kernel;
 
     setvbuf(stdout, NULL, _IOLBF, 0);
+    if (argc > 1 && strcmp(argv[1], "--help") == 0)
+        return usage(stdout);
     quick = argc > 1 && strcmp(argv[1], "--quick") == 0;
     argc -= quick;
     argv += quick;
@@ -504,6 +514,8 @@ int main(int argc, char **argv)
     kernel = argc > 1 && strcmp(argv[1], "kernel") == 0;
     argc -= kernel;
     argv += kernel;
+    if (!one && (argc > 2 || (argc > 1 && (*argv[1] == '-' || strcmp(argv[1], "once") == 0))))
+        return usage(stderr);
     if (argc > 1 && !one && !(figures = fopen(argv[1], "a"))) {
         perror(argv[1]);
         return 1;

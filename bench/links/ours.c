@@ -81,13 +81,13 @@ static estab_sock open_to(struct ours *o, const char *ip, uint16_t port)
     return k;
 }
 
-/* Fills the socket's buffer. */
+/* The same text again and again, from where it is, as far as the socket takes it. */
 static void pour(struct ours *o, estab_sock k)
 {
     struct estab_iov v = {o->buf, APP};
     ptrdiff_t n;
 
-    while ((n = estab_send(o->stack, k, &v, 1, 0)) > 0)
+    while ((n = estab_send_lend(o->stack, k, &v, 1, 0)) > 0)
         ;
     if (n != ESTAB_E_AGAIN)
         die("sending: %s", estab_strerror((int)n));

@@ -469,6 +469,19 @@ int estab_source_route(estab_stack *s, estab_sock k, const struct estab_addr *ho
  * connection's own error (E_RESET, E_TIMEOUT, E_REFUSED, E_UNREACH), once. */
 ptrdiff_t estab_send(estab_stack *s, estab_sock k, const struct estab_iov *iov, size_t niov,
                      uint32_t flags);
+/* SEND without a copy: the stack sends from where the text lies, behind what was sent before, and
+ * reads it until the peer has acknowledged it: so long it must stay there, and stay as it is. Takes
+ * whole pieces, as many as it has room for (of 32, and 2^30 octets with what is queued), and
+ * returns how many octets; ESTAB_O_SNDBUF does not count.  flags: ESTAB_MSG_MORE or 0. ESTAB_EV_OUT
+ * follows each time that a piece is the caller's again.  A frame carries text of at most three
+ * pieces: those shorter than a segment make segments short.  estab_send() is E_INVAL as long as
+ * text is lent, estab_close() an abort (shut down and wait instead); and when the connection ends,
+ * all is the caller's again.  Text of 0 octets is none: 0.
+ * E_AGAIN: no room for a piece; E_INVAL: one is longer than 2^30; otherwise as estab_send(). */
+ptrdiff_t estab_send_lend(estab_stack *s, estab_sock k, const struct estab_iov *iov, size_t niov,
+                          uint32_t flags);
+/* How many octets are lent: the last ones; those before them are the caller's again. */
+ptrdiff_t estab_send_lent(estab_stack *s, estab_sock k);
 /* RECEIVE: 0 is the peer's FIN, after all its text was read.  E_AGAIN: nothing yet (ESTAB_EV_IN
  * follows); E_NOTCONN; or the connection's own error, once. */
 ptrdiff_t estab_recv(estab_stack *s, estab_sock k, const struct estab_iov *iov, size_t niov,

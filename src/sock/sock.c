@@ -160,6 +160,31 @@ ptrdiff_t estab_recv(estab_stack *s, estab_sock k, const struct estab_iov *iov, 
     return estab_recvfrom(s, k, iov, niov, flags, NULL);
 }
 
+ptrdiff_t estab_send_lend(estab_stack *s, estab_sock k, const struct estab_iov *iov, size_t niov,
+                          uint32_t flags)
+{
+    struct tcb *t = sock_tcb(s, k);
+    ptrdiff_t n;
+
+    if (!t)
+        return sock_udp(s, k) ? ESTAB_E_NOTSUP : ESTAB_E_BADF;
+    if (flags & ~(uint32_t)ESTAB_MSG_MORE)
+        return ESTAB_E_INVAL;
+    stack_enter(s);
+    n = tcp_lent_send(t, iov, niov, flags);
+    stack_leave(s);
+    return n;
+}
+
+ptrdiff_t estab_send_lent(estab_stack *s, estab_sock k)
+{
+    const struct tcb *t = sock_tcb(s, k);
+
+    if (!t)
+        return sock_udp(s, k) ? 0 : ESTAB_E_BADF;
+    return (ptrdiff_t)tcp_lent_len(t);
+}
+
 int estab_recv_lend(estab_stack *s, estab_sock k, void *buf, size_t len)
 {
     struct tcb *t = sock_tcb(s, k);

@@ -63,6 +63,15 @@ struct tcp_sums {         /* of the text to be sent next, by the segments it wil
     uint8_t shift; /* log2 of the octets of v, a piece of the pool */
     uint16_t *v;
 };
+#define TCP_TEXT_IOVS (ESTAB_IOVS - 1) /* pieces of a frame's text */
+#define TCP_LENT_MAX  32u
+struct tcp_lent {                     /* the user's text, estab_send_lend() */
+    struct estab_iov v[TCP_LENT_MAX]; /* circular; of the first, what is not acknowledged */
+    uint32_t len;                     /* octets of all */
+    uint32_t slot;
+    uint8_t first, n; /* n > 0 */
+    bool back;        /* a piece was acknowledged, and the user has not been told */
+};
 enum tcp_fo { /* Fast Open: what a SYN, or SYN,ACK, has to say */
               TCP_FO_NONE,
               TCP_FO_ASK,  /* the server is asked for a cookie */
@@ -142,25 +151,26 @@ struct tcp_work {
     bool ecn_wait : 1;     /* marked at a window of one segment: nothing new before the timer */
     uint8_t stopped; /* enum estab_why: what stopped tcp_output(); ESTAB_WHY_NOTHING: nothing */
     uint32_t slot;
-    struct ring snd; /* from SND.UNA on: in flight, then unsent */
+    struct ring snd; /* from SND.UNA on: in flight, then unsent; behind it, what is lent */
     struct ring rcv; /* unread; what is out of order already lies in its place */
     struct {         /* the user's buffer, estab_recv_lend(); to NULL: none, and room 0 */
         uint8_t *to;
         uint32_t room, got;
     } lent;
     estab_time due[TCP_TIMERS];
-    seq_t recover;            /* RFC 6582: a recovery lasts until this is acknowledged */
-    seq_t rcv_up;             /* with rcv_urgent */
-    seq_t acked;              /* Last.ACK.sent, RFC 7323 section 4.3; at rest, RCV.NXT */
-    bool read_round;          /* tcp_buffer.c: the round trip of t->read_ms is over */
-    seq_t reduced;            /* RFC 3168: SND.NXT when the window was last reduced for a mark */
-    seq_t small_end;          /* end of the last segment smaller than the MSS */
-    estab_time rtt_at;        /* an octet is timed since; ESTAB_NEVER: none is */
-    seq_t rtt_seq;            /* ... this one, where there are no timestamps */
-    estab_time stalled_at;    /* what is in flight, or behind a closed window, has waited since */
-    estab_time unread_at;     /* what is unread has been so, or the user last read some of it */
-    struct tcp_ranges *ahead; /* received out of order; NULL: none */
-    struct tcp_sums *sums;    /* NULL: none */
+    seq_t recover;             /* RFC 6582: a recovery lasts until this is acknowledged */
+    seq_t rcv_up;              /* with rcv_urgent */
+    seq_t acked;               /* Last.ACK.sent, RFC 7323 section 4.3; at rest, RCV.NXT */
+    bool read_round;           /* tcp_buffer.c: the round trip of t->read_ms is over */
+    seq_t reduced;             /* RFC 3168: SND.NXT when the window was last reduced for a mark */
+    seq_t small_end;           /* end of the last segment smaller than the MSS */
+    estab_time rtt_at;         /* an octet is timed since; ESTAB_NEVER: none is */
+    seq_t rtt_seq;             /* ... this one, where there are no timestamps */
+    estab_time stalled_at;     /* what is in flight, or behind a closed window, has waited since */
+    estab_time unread_at;      /* what is unread has been so, or the user last read some of it */
+    struct tcp_ranges *ahead;  /* received out of order; NULL: none */
+    struct tcp_sums *sums;     /* NULL: none */
+    struct tcp_lent *lent_out; /* NULL: none */
     struct { /* RFC 8985 section 5.2 and 5.4, by its names; of what arrived and was sent last: */
         uint32_t sent_us, rtt_us;
         seq_t end;
@@ -499,7 +509,7 @@ struct tcp_layer {
     struct ip_layer *ip;
     struct rule_book *rules;
     struct tcp_settings set;
-    struct slab tcbs, works, listeners, synqs, timewaits, ranges, sums, extras;
+    struct slab tcbs, works, listeners, synqs, timewaits, ranges, sums, lents, extras;
     struct slab peers6;   /* IPv6 addresses of struct tcp_far */
     struct hash extra_of; /* from a tcb's slot to its struct tcp_extra */
     struct ring_pool pool;
@@ -1069,6 +1079,8 @@ uint32_t tcp_mtu_seek(struct tcb *t, uint32_t unsent);
 /* ---- tcp_user.c: section 3.10.1 to 3.10.6 ---- */
 int tcp_open_active(struct tcb *t, const struct estab_addr *peer);
 int tcp_open_passive(struct tcb *t, uint32_t backlog);
+int tcp_may_send(struct tcb *t);   /* 0, or why SEND takes no text in this state */
+void tcp_send_more(struct tcb *t); /* text has been queued */
 ptrdiff_t tcp_send(struct tcb *t, const struct estab_iov *iov, size_t niov, uint32_t flags);
 ptrdiff_t tcp_receive(struct tcb *t, const struct estab_iov *iov, size_t niov, uint32_t flags);
 int tcp_recv_lend(struct tcb *t, void *buf, uint32_t len);
@@ -1199,6 +1211,43 @@ void tcp_sums_find(const struct tcb *t, seq_t seq, uint32_t n, struct gso_sums *
 void tcp_sums_sent(struct tcb *t, seq_t seq, uint32_t n); /* ... it has gone */
 void tcp_sums_free(struct tcp_layer *l, struct tcp_work *w);
 
+/* ---- tcp_lent.c ---- */
+/* estab_send_lend(). */
+ptrdiff_t tcp_lent_send(struct tcb *t, const struct estab_iov *iov, size_t niov, uint32_t flags);
+uint32_t tcp_lent_len(const struct tcb *t);
+void tcp_lent_free(struct tcp_layer *l, struct tcp_work *w); /* it is the user's again */
+/* With something lent, what tcp_queue_peek() and _drop() do. */
+uint32_t tcp_lent_peek(const struct tcp_work *w, uint32_t off, uint32_t n,
+                       struct estab_iov v[TCP_TEXT_IOVS], uint32_t *got);
+void tcp_lent_drop(struct tcb *t, uint32_t n);
+static inline uint32_t tcp_queue_len(const struct tcp_work *w)
+{
+    return w->snd.len + (w->lent_out ? w->lent_out->len : 0);
+}
+/* Octets [off, off + n) of the send queue, as far as a frame's pieces reach; how many pieces. */
+static inline uint32_t tcp_queue_peek(const struct tcp_work *w, uint32_t off, uint32_t n,
+                                      struct estab_iov v[TCP_TEXT_IOVS])
+{
+    return w->lent_out ? tcp_lent_peek(w, off, n, v, &n) : ring_peek(&w->snd, off, n, v);
+}
+/* ... how far that is. */
+static inline uint32_t tcp_queue_fits(const struct tcp_work *w, uint32_t off, uint32_t n)
+{
+    struct estab_iov v[TCP_TEXT_IOVS];
+
+    if (w->lent_out)
+        (void)tcp_lent_peek(w, off, n, v, &n);
+    return n;
+}
+/* The first n octets are acknowledged. */
+static inline void tcp_queue_drop(struct tcb *t, uint32_t n)
+{
+    if (t->w->lent_out)
+        tcp_lent_drop(t, n);
+    else
+        ring_drop(&t->w->snd, &t->layer->pool, n, false);
+}
+
 /* ---- tcp_pull.c, tcp_output.c, tcp_segment.c, tcp_emit.c ---- */
 struct tcp_frames { /* room for frames to hand out, and for their headers; what has been filled */
     struct estab_frame *f;
@@ -1234,7 +1283,7 @@ struct seg_out {
     const struct ip_path *path;
     const uint8_t *peer;
     struct seg g; /* ports from the segment's own view: g.sport is ours */
-    struct estab_iov text[ESTAB_IOVS - 1];
+    struct estab_iov text[TCP_TEXT_IOVS];
     uint32_t ntext, text_len;
     struct gso_sums sums; /* of the text, as far as they are known */
     uint16_t gso_size;

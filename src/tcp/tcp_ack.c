@@ -258,7 +258,7 @@ static void advance_una(struct tcb *t, const struct ack *a)
     struct tcp_work *w = t->w;
     uint32_t text = a->acked - (t->fin_sent && seq_eq(a->g->ack, t->snd.nxt) ? 1 : 0);
 
-    ring_drop(&w->snd, &t->layer->pool, text, false);
+    tcp_queue_drop(t, text);
     t->snd.una = a->g->ack;
     tcp_count_acked(t, text);
     w->small_end = seq_max(w->small_end, t->snd.una);

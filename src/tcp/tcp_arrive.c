@@ -497,6 +497,7 @@ void tcp_fail(struct tcb *t, enum estab_err err, enum estab_cause by, bool rst)
         ring_init(&w->snd);
         tcp_ranges_free(l, &w->ahead);
         tcp_sums_free(l, w);
+        tcp_lent_free(l, w);
         sent_clear(&w->sent, &l->pool, t->snd.nxt);
         for (int i = 0; i < TCP_TIMERS; i++)
             w->due[i] = ESTAB_NEVER;

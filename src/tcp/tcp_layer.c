@@ -28,6 +28,7 @@ int tcp_init(struct tcp_layer *l, struct env *env, struct ip_layer *ip, struct r
     tcp_routes_init(l, max_conns);
     slab_init(&l->ranges, env, sizeof(struct tcp_ranges), 8, 4, UINT32_MAX);
     slab_init(&l->sums, env, sizeof(struct tcp_sums), 8, 2, UINT32_MAX);
+    slab_init(&l->lents, env, sizeof(struct tcp_lent), 8, 2, UINT32_MAX);
     ring_pool_init(&l->pool, env, 64);
     hash_init(&l->demux, env);
     hash_init(&l->cookies[0].used, env);
@@ -105,6 +106,7 @@ static void free_work(struct tcp_layer *l, struct tcb *t)
     tcp_ranges_free(l, &w->ahead);
     sent_fini(&w->sent, &l->pool);
     tcp_sums_free(l, w);
+    tcp_lent_free(l, w);
     slab_put(&l->works, w->slot);
     t->w = NULL;
 }
@@ -132,6 +134,7 @@ void tcp_fini(struct tcp_layer *l)
     slab_fini(&l->peers6);
     slab_fini(&l->ranges);
     slab_fini(&l->sums);
+    slab_fini(&l->lents);
     slab_fini(&l->extras);
     hash_fini(&l->extra_of);
     tcp_routes_fini(l);
@@ -220,7 +223,7 @@ static bool at_rest(const struct tcb *t)
 {
     const struct tcp_work *w = t->w;
 
-    if (w->snd.len > 0 || w->rcv.len > 0 || w->lent.to || t->rcv_urgent)
+    if (tcp_queue_len(w) > 0 || w->rcv.len > 0 || w->lent.to || t->rcv_urgent)
         return false;
     switch ((enum estab_tcp_state)t->state) {
     case ESTAB_ESTABLISHED:
@@ -376,6 +379,8 @@ bool tcp_has_room(const struct tcb *t)
 {
     uint32_t lowat = tcp_extra(t)->notsent_lowat;
 
+    if (t->w && t->w->lent_out)
+        return t->w->lent_out->n < TCP_LENT_MAX;
     return tcp_queued(t) < tcp_snd_bound(t) && (lowat == 0 || tcp_unsent(t) < lowat);
 }
 
@@ -384,6 +389,13 @@ bool tcp_raise_room(struct tcb *t)
 {
     uint32_t lowat = tcp_extra(t)->notsent_lowat, most = tcp_snd_bound(t);
 
+    if (t->w && t->w->lent_out) {
+        if (!t->w->lent_out->back)
+            return false;
+        t->w->lent_out->back = false;
+        tcp_raise(t, ESTAB_EV_OUT);
+        return true;
+    }
     if (!t->want_out || tcp_queued(t) > most - most / 3 || (lowat && tcp_unsent(t) > lowat / 2))
         return false;
     t->want_out = false;
@@ -459,8 +471,9 @@ void tcb_check(const struct tcb *t)
            (seq_eq(w->sent.lo, t->snd.una) && seq_eq(sent_nxt(&w->sent), t->snd.nxt)));
     if (w->sent.n < 16) /* or it would take longer than the event */
         sent_check(&w->sent);
-    assert(t->state == ESTAB_CLOSED || t->state == ESTAB_TIME_WAIT ||
-           seq_le(t->snd.nxt, seq_add(tcp_text_una(t), w->snd.len + (t->fin_queued ? 1 : 0))));
+    assert(
+        t->state == ESTAB_CLOSED || t->state == ESTAB_TIME_WAIT ||
+        seq_le(t->snd.nxt, seq_add(tcp_text_una(t), tcp_queue_len(w) + (t->fin_queued ? 1 : 0))));
     for (int i = 0; i < TCP_TIMERS; i++)
         assert(w->due[i] == ESTAB_NEVER || t->node.armed);
     (void)w;

@@ -51,8 +51,8 @@ bool tcp_memory_refuses(struct tcp_layer *l)
 /* Nothing is kept for later. */
 static RARE void give_back(struct tcp_layer *l)
 {
-    struct slab *all[] = {&l->tcbs,   &l->works,  &l->listeners, &l->synqs, &l->timewaits,
-                          &l->extras, &l->ranges, &l->sums,      &l->peers6};
+    struct slab *all[] = {&l->tcbs,   &l->works,  &l->listeners, &l->synqs,  &l->timewaits,
+                          &l->extras, &l->ranges, &l->sums,      &l->peers6, &l->lents};
 
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         slab_trim(all[i], 0);

@@ -27,6 +27,12 @@ void tcp_stop(struct tcb *t, enum estab_why why)
     w->stopped_at = t->layer->env->now;
 }
 
+/* How many of n octets from seq on one frame can carry. */
+static uint32_t fits_at(const struct tcb *t, seq_t seq, uint32_t n)
+{
+    return t->w->lent_out ? tcp_queue_fits(t->w, seq_diff(seq, tcp_text_una(t)), n) : n;
+}
+
 /* Octets [seq, seq + n) and perhaps the FIN behind them once more. */
 static void send_again(struct tcb *t, seq_t seq, uint32_t n, bool fin, enum rule why,
                        struct tcp_frames *out)
@@ -55,11 +61,10 @@ static RARE bool send_lost(struct tcb *t, struct tcp_frames *out)
 
     if (t->snd.wnd == 0 || w->frto == 2 || !sent_next_lost(&w->sent, &seq, &lost_to))
         return false;
-    text_end = seq_add(tcp_text_una(t), w->snd.len);
+    text_end = seq_add(tcp_text_una(t), tcp_queue_len(w));
     if (seq_lt(seq, text_end))
         n = seq_diff(seq_min(lost_to, text_end), seq);
-    if (n > mss)
-        n = mss;
+    n = fits_at(t, seq, n < mss ? n : mss);
     if (!(w->recovering && seq_eq(seq, t->snd.una)) && pipe > 0 &&
         pipe + n > t->cc.cwnd + (w->too_big ? 2 * mss : 0)) {
         w->cwnd_limited = true;
@@ -135,6 +140,20 @@ static uint32_t limited_transmit(const struct tcb *t)
     return w->dupacks * tcp_eff_mss(t);
 }
 
+/* A run of new text ends where a frame's pieces do: with whole segments, if it has any. */
+static uint32_t run_in_pieces(const struct tcb *t, uint32_t n, uint32_t mss)
+{
+    uint32_t fits = fits_at(t, t->snd.nxt, n);
+
+    return fits < n && fits > mss ? fits - fits % mss : fits;
+}
+
+/* n of D unsent octets are as many as a frame's pieces reach: no ACK will make them more. */
+static bool is_border(const struct tcb *t, uint32_t n, uint32_t unsent)
+{
+    return t->w->lent_out && n < unsent && fits_at(t, t->snd.nxt, n + 1) == n;
+}
+
 /* Octets of new text that may go in one run of at most `frames` segments; 0: none now. */
 static uint32_t sendable(struct tcb *t, uint32_t unsent, uint32_t frames)
 {
@@ -147,7 +166,7 @@ static uint32_t sendable(struct tcb *t, uint32_t unsent, uint32_t frames)
     bool alone =
         w->snd_urgent || t->routed || (t->ecn_cwr && caps->gso_max) || (t->ecn_acc && t->r_cep & 2);
     uint32_t most = alone || unsent <= mss ? mss : run_max(caps, mss, frames);
-    uint32_t n = unsent < most ? unsent : most;
+    uint32_t n = run_in_pieces(t, unsent < most ? unsent : most, mss);
     uint32_t usable = tcp_window_usable(t);
 
     if (t->nonvalidated && unsent > mss)
@@ -214,6 +233,16 @@ static void send_next(struct tcb *t, uint32_t n, bool fin, enum rule why, struct
         t->layer->raised |= tcp_raise_room(t);
 }
 
+/* Of the n octets before `end`, the last that one frame can carry. */
+static uint32_t last_that_fit(const struct tcb *t, seq_t end, uint32_t n)
+{
+    uint32_t fits;
+
+    while ((fits = fits_at(t, seq_sub(end, n), n)) < n)
+        n -= fits;
+    return n;
+}
+
 /* RFC 8985 section 7.3: new text, whatever the congestion window; or else the last segment again.
  */
 static RARE bool send_tail_probe(struct tcb *t, struct tcp_frames *out)
@@ -225,8 +254,7 @@ static RARE bool send_tail_probe(struct tcb *t, struct tcp_frames *out)
     if (!tcp_tlp_may(t) || seq_eq(t->snd.una, t->snd.nxt))
         return false;
     n = unsent < usable ? unsent : usable;
-    if (n > mss)
-        n = mss;
+    n = fits_at(t, t->snd.nxt, n < mss ? n : mss);
     if (n > 0) {
         rule_count(t->layer->rules, RULE_TAIL_PROBE);
         send_next(t, n, fin && n == unsent && usable > n, RULE_NONE, out);
@@ -235,8 +263,7 @@ static RARE bool send_tail_probe(struct tcb *t, struct tcp_frames *out)
     }
     fin = t->fin_sent;
     n = seq_diff(t->snd.nxt, t->snd.una) - (fin ? 1 : 0);
-    if (n > mss)
-        n = mss;
+    n = last_that_fit(t, seq_sub(t->snd.nxt, fin ? 1 : 0), n < mss ? n : mss);
     send_again(t, seq_sub(t->snd.nxt, n + (fin ? 1 : 0)), n, fin, RULE_TAIL_PROBE, out);
     tcp_tlp_sent(t, true);
     return true;
@@ -258,12 +285,13 @@ static bool send_new(struct tcb *t, struct tcp_frames *out)
     if (unsent > 0) {
         restart_after_idle(t);
         if (t->snd_mss < t->mss_max)
-            probe = tcp_mtu_seek(t, unsent);
+            probe = tcp_mtu_seek(t, fits_at(t, t->snd.nxt, unsent));
         n = probe ? probe : sendable(t, unsent, out->room - out->n);
         mss = tcp_eff_mss(t);
         assert(mss > 0);
         tail = n < mss ? n : n % mss; /* divisions take their time */
-        if (!probe && tail > 0 && !worth_sending(t, tail, unsent - (n - tail)))
+        if (!probe && tail > 0 && !is_border(t, n, unsent) &&
+            !worth_sending(t, tail, unsent - (n - tail)))
             n -= tail;
     }
     if (t->fin_queued && !t->fin_sent && n == unsent && t->syn_acked)
@@ -294,7 +322,7 @@ static RARE bool send_window_probe(struct tcb *t, struct tcp_frames *out)
     t->owed.probe = false;
     if (t->snd.wnd > 0 || !w)
         return false;
-    text = w->snd.len > 0;
+    text = tcp_queue_len(w) > 0;
     if (!text && !t->fin_queued)
         return false;
     if (seq_eq(t->snd.una, t->snd.nxt)) {

@@ -184,9 +184,9 @@ void tcp_send_text(struct tcb *t, seq_t seq, uint32_t n, bool fin, enum rule why
     if (n > 0) {
         uint32_t off = seq_diff(seq, tcp_text_una(t));
 
-        o.ntext = ring_peek(&w->snd, off, n, o.text);
+        o.ntext = tcp_queue_peek(w, off, n, o.text);
         o.text_len = n;
-        if (off + n == w->snd.len)
+        if (off + n == tcp_queue_len(w))
             o.g.flags |= SEG_PSH;              /* [MUST-61]: the queue's last octet */
         if (n > mss && why != RULE_PMTU_PROBE) /* which is one segment */
             o.gso_size = (uint16_t)mss;

@@ -57,7 +57,7 @@ bool tcp_short_ack(struct tcb *t, const struct seg *g)
     tcp_flight_note(t);
     w->sent.head = w->sent.n = 0;
     w->sent.lo = g->ack;
-    ring_drop(&w->snd, &t->layer->pool, acked, false);
+    tcp_queue_drop(t, acked);
     t->snd.una = g->ack;
     tcp_count_acked(t, acked);
     w->small_end = seq_max(w->small_end, g->ack);
@@ -128,8 +128,8 @@ static uint32_t whole_text(const struct tcb *t)
 static bool is_work_plain(const struct tcp_work *w)
 {
     return !w->recovering && !w->rto_recovering && !w->ecn_wait && !w->snd_urgent && !w->more &&
-           !w->ahead && !w->sums && w->dupacks == 0 && w->sent.lost == 0 && w->sent.sacked == 0 &&
-           w->dsack.lo.n == w->dsack.hi.n;
+           !w->ahead && !w->sums && !w->lent_out && w->dupacks == 0 && w->sent.lost == 0 &&
+           w->sent.sacked == 0 && w->dsack.lo.n == w->dsack.hi.n;
 }
 
 /* The pseudo header's sum, words in the order of the machine's arithmetic. */

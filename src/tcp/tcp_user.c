@@ -154,12 +154,8 @@ static uint32_t send_room(const struct tcb *t)
     return room < most ? room : most;
 }
 
-ptrdiff_t tcp_send(struct tcb *t, const struct estab_iov *iov, size_t niov, uint32_t flags)
+int tcp_may_send(struct tcb *t)
 {
-    ptrdiff_t n;
-    uint32_t room;
-    size_t wanted = 0;
-
     if (t->state == ESTAB_LISTEN)
         return ESTAB_E_NOTCONN; /* section 3.10.2 would turn it active: no socket does */
     if (t->err)
@@ -171,12 +167,30 @@ ptrdiff_t tcp_send(struct tcb *t, const struct estab_iov *iov, size_t niov, uint
     case ESTAB_SYN_RECEIVED: /* "Queue the data for transmission after entering ESTABLISHED" */
     case ESTAB_ESTABLISHED:
     case ESTAB_CLOSE_WAIT:
-        if (t->fin_queued)
-            return ESTAB_E_PIPE;
-        break;
+        return t->fin_queued ? ESTAB_E_PIPE : 0;
     default:
         return ESTAB_E_PIPE; /* "connection closing" */
     }
+}
+
+void tcp_send_more(struct tcb *t)
+{
+    if (t->w->held)
+        tcp_fastopen_go(t);
+    else if (t->syn_acked || tcp_is_early(t))
+        tcp_owe(t);
+}
+
+ptrdiff_t tcp_send(struct tcb *t, const struct estab_iov *iov, size_t niov, uint32_t flags)
+{
+    size_t wanted = 0;
+    ptrdiff_t n = tcp_may_send(t);
+    uint32_t room;
+
+    if (n)
+        return n;
+    if (t->w && t->w->lent_out)
+        return ESTAB_E_INVAL;
     for (size_t i = 0; i < niov; i++)
         wanted = iov[i].len < SIZE_MAX - wanted ? wanted + iov[i].len : SIZE_MAX;
     if (wanted == 0)
@@ -196,13 +210,10 @@ ptrdiff_t tcp_send(struct tcb *t, const struct estab_iov *iov, size_t niov, uint
         t->w->more = (flags & ESTAB_MSG_MORE) != 0;
         if (flags &
             ESTAB_MSG_OOB) { /* [MUST-30]: SND.UP points behind the urgent octet (RFC 6093) */
-            t->w->snd_up = seq_add(tcp_text_una(t), t->w->snd.len);
+            t->w->snd_up = seq_add(tcp_text_una(t), tcp_queue_len(t->w));
             t->w->snd_urgent = true;
         }
-        if (t->w->held)
-            tcp_fastopen_go(t);
-        else if (t->syn_acked || tcp_is_early(t))
-            tcp_owe(t);
+        tcp_send_more(t);
     } else {
         tcb_rest(t);
     }
@@ -488,6 +499,8 @@ static enum rule abort_on_close(const struct tcb *t)
         return RULE_NONE;
     if (tcp_linger_ms(t) == 0)
         return RULE_LINGER;
+    if (tcp_lent_len(t) > 0)
+        return RULE_CLOSE_LENT;
     return tcp_unread(t) > 0 ? RULE_CLOSE_UNREAD : RULE_NONE;
 }
 

@@ -26,7 +26,7 @@ uint32_t tcp_urgent(const struct tcb *t)
 
 uint32_t tcp_queued(const struct tcb *t)
 {
-    return t->state != ESTAB_LISTEN && t->w ? t->w->snd.len : 0;
+    return t->state != ESTAB_LISTEN && t->w ? tcp_queue_len(t->w) : 0;
 }
 
 seq_t tcp_text_una(const struct tcb *t)
@@ -41,7 +41,7 @@ uint32_t tcp_unsent(const struct tcb *t)
     if (tcp_queued(t) == 0)
         return 0;
     first = tcp_text_una(t);
-    end = seq_add(first, t->w->snd.len);
+    end = seq_add(first, tcp_queue_len(t->w));
     first = seq_max(first, t->snd.nxt);
     return seq_lt(first, end) ? seq_diff(end, first) : 0;
 }

@@ -186,6 +186,7 @@
     X(FIN_WAIT_2_LIMIT, "fin-wait-2-limit", "RFC 1122 section 4.2.2.13: an orphan is bounded")     \
     X(ABORT, "abort", "RFC 9293 section 3.10.5")                                                   \
     X(CLOSE_UNREAD, "close-unread", "RFC 1122 section 4.2.2.13: closed with unread data: RST")     \
+    X(CLOSE_LENT, "close-lent", "closed with text lent that the peer has not acknowledged: RST")   \
     /* resources */                                                                                \
     X(NO_MEMORY, "no-memory", "the environment, or a ceiling of estab_config, refused memory")     \
     X(MEM_TIGHT, "memory-tight", "a quarter of mem_max is left: windows and send queues shrink")   \

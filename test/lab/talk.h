@@ -35,6 +35,13 @@ struct talk_plan { /* of one side */
     bool fastopen;           /* side 0 */
     estab_dur uto;           /* a user timeout that the peer is told; 0: none */
     bool urgent, more, peek; /* now and then */
+    uint32_t lend_in;        /* one in so many pieces of text is lent; 0: none */
+};
+struct talk_lent { /* a side's text, in memory of its own: freed as soon as it is the side's again
+                    */
+    uint8_t *text;
+    uint32_t len;
+    struct talk_lent *next;
 };
 struct talker {
     struct talk *talk;
@@ -44,6 +51,8 @@ struct talker {
     bool open, over, connected, shut, eof;
     bool may_in, may_out; /* edge-triggered: until E_AGAIN */
     uint32_t said, heard, tag;
+    struct talk_lent *lent, **lent_end;
+    uint32_t lent_len;
     int err;
     estab_time in_at, out_at; /* thinks until then */
 };
@@ -118,8 +127,34 @@ static inline void talk_think(struct talks *a, struct talker *t, estab_time *unt
         *until = a->l->now + lab_rand(a->l) % p->think_max;
 }
 
+/* Frees all but the last n octets of what was lent. */
+static inline void talk_take_back(struct talker *t, uint32_t n)
+{
+    while (t->lent && t->lent_len - t->lent->len >= n) {
+        struct talk_lent *first = t->lent;
+
+        t->lent = first->next;
+        t->lent_len -= first->len;
+        free(first->text);
+        free(first);
+    }
+    if (!t->lent)
+        t->lent_end = &t->lent;
+}
+
+/* How much is lent still. */
+static inline uint32_t talk_lent(struct talker *t)
+{
+    ptrdiff_t n = t->lent ? estab_send_lent(t->host->s, t->k) : 0;
+
+    assert_in_range(n, 0, t->lent_len);
+    talk_take_back(t, (uint32_t)n);
+    return (uint32_t)n;
+}
+
 static inline void talk_over(struct talker *t)
 {
+    talk_take_back(t, 0);
     t->open = false;
     t->over = true;
 }
@@ -208,6 +243,7 @@ static inline void talk_start(struct talks *a, struct talk *w)
     for (int i = 0; i < 2; i++) {
         w->t[i] = (struct talker){.talk = w, .side = i, .host = &a->l->host[i]};
         w->t[i].tag = lab_below(a->l, TALK_PATTERN);
+        w->t[i].lent_end = &w->t[i].lent;
     }
     w->begun = talk_connect(a, &w->t[0]);
     if (w->begun && w->simultaneous && !talk_connect(a, &w->t[1])) {
@@ -288,6 +324,37 @@ static inline bool talk_read(struct talks *a, struct talker *t)
     return true;
 }
 
+/* Copies of what it took of v go on the list of what is lent. */
+static inline ptrdiff_t talk_lend(struct talker *t, const struct estab_iov *v, size_t n,
+                                  uint32_t flags)
+{
+    struct talk_lent *new[3];
+    struct estab_iov lent[3];
+    ptrdiff_t took, left;
+
+    for (size_t i = 0; i < n; i++) {
+        new[i] = malloc(sizeof *new[i]);
+        *new[i] = (struct talk_lent){.text = malloc(v[i].len), .len = (uint32_t)v[i].len};
+        memcpy(new[i]->text, v[i].base, v[i].len);
+        lent[i] = (struct estab_iov){new[i]->text, v[i].len};
+    }
+    took = estab_send_lend(t->host->s, t->k, lent, n, flags);
+    left = took;
+    for (size_t i = 0; i < n; i++) {
+        if (new[i]->len > 0 && left > 0) {
+            left -= (ptrdiff_t) new[i]->len;
+            t->lent_len += new[i]->len;
+            *t->lent_end = new[i];
+            t->lent_end = &new[i]->next;
+            continue;
+        }
+        free(new[i]->text);
+        free(new[i]);
+    }
+    assert_true(took < 0 || left == 0);
+    return took;
+}
+
 static inline bool talk_write(struct talks *a, struct talker *t)
 {
     const struct talk_plan *p = talk_plan_of(t);
@@ -309,7 +376,10 @@ static inline bool talk_write(struct talks *a, struct talker *t)
         flags |= ESTAB_MSG_OOB;
     if (p->more && lab_once_in(a->l, 2))
         flags |= ESTAB_MSG_MORE;
-    took = estab_send(t->host->s, t->k, v, 3, flags);
+    if (talk_lent(t) > 0 || (p->lend_in && lab_once_in(a->l, p->lend_in)))
+        took = talk_lend(t, v, 3, flags & ESTAB_MSG_MORE);
+    else
+        took = estab_send(t->host->s, t->k, v, 3, flags);
     if (took > 0) {
         t->said += (uint32_t)took;
         if ((uint32_t)took < n && lab_once_in(a->l, 2))
@@ -353,7 +423,7 @@ static inline bool talk_end(struct talks *a, struct talker *t)
     if (!said || t->out_at > a->l->now)
         return false;
     if (t->eof || (p->end == TALK_CLOSES && t->heard == talk_expects(t)))
-        return talk_close(a, t);
+        return talk_lent(t) == 0 && talk_close(a, t);
     if (p->end != TALK_SHUTS || t->shut)
         return false;
     err = estab_shutdown(t->host->s, t->k, ESTAB_SHUT_WR);

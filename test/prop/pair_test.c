@@ -118,6 +118,7 @@ static void side_of(struct lab *l, struct talk_plan *p, uint32_t hears)
     p->urgent = lab_once_in(l, 8);
     p->more = lab_once_in(l, 8);
     p->peek = lab_once_in(l, 8);
+    p->lend_in = lab_once_in(l, 4) ? PICK(l, 1, 1, 3, 20) : 0;
     p->sndbuf = lab_once_in(l, 4) ? lab_between(l, 2048, 20000) : 0;
     p->rcvbuf = lab_once_in(l, 4) ? lab_between(l, 2048, 20000) : 0;
     p->maxseg = lab_once_in(l, 8) ? lab_between(l, 88, 1500) : 0;
