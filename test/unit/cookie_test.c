@@ -290,6 +290,27 @@ static void the_echo_of_options_is_no_round_trip(void **state)
     host_end(h);
 }
 
+/* The same of an entry of the queue whose number is a cookie. */
+static void nor_is_that_of_an_entry_that_could_be_displaced(void **state)
+{
+    struct host *h = host_cookies(ESTAB_COOKIES_WHEN_FULL, BACKLOG);
+    struct peer p[BACKLOG];
+
+    (void)state;
+    for (uint16_t i = 0; i < BACKLOG; i++) {
+        p[i] = stranger(h, (uint16_t)(1000 + i));
+        h->te.now += ESTAB_MS(1);
+        open_half(&p[i], modern, sizeof modern);
+    }
+    elapse(h, ESTAB_MS(1100)); /* the SYN,ACK was sent again: only an echo could tell */
+    for (uint16_t i = BACKLOG / 2 + 1; i < BACKLOG; i++) {
+        assert_int_equal(say(&p[i], SEG_ACK, NULL, 0), 0);
+        assert_int_equal(estab_accept(h->s, h->listener, &p[i].k, NULL), 0);
+        assert_int_equal(info_of(&p[i]).srtt, 0);
+    }
+    host_end(h);
+}
+
 static void text_with_the_ack_is_delivered(void **state)
 {
     struct host *h = host_full();
@@ -705,6 +726,7 @@ int main(void)
         cmocka_unit_test(over_ipv6_and_ethernet),
         cmocka_unit_test(timestamps_go_on),
         cmocka_unit_test(the_echo_of_options_is_no_round_trip),
+        cmocka_unit_test(nor_is_that_of_an_entry_that_could_be_displaced),
         cmocka_unit_test(text_with_the_ack_is_delivered),
         cmocka_unit_test(what_comes_back_takes_the_place_of_the_oldest),
         cmocka_unit_test(who_is_displaced_comes_back_too),
