@@ -30,6 +30,7 @@ struct settings {
     uint32_t mtu;       /* of the link; lwIP's is 1500 */
     uint16_t shard;     /* of both ends' addresses, of ... */
     uint16_t nshards;   /* 0: 1 */
+    bool lends;         /* the sender's text is not copied (estab) */
 };
 
 struct pair;

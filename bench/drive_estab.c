@@ -25,6 +25,7 @@ struct pair {
     estab_sock listener[BENCH_PORTS_MAX];
     struct estab_addr server;
     size_t batch;
+    bool lends;
 };
 
 static estab_time bench_now(void *ctx)
@@ -128,6 +129,8 @@ static struct pair *pair_open(const struct settings *set)
     struct pair *p = calloc(1, sizeof *p);
 
     if (p)
+        p->lends = set->lends;
+    if (p)
         p->batch = set->mtu > BENCH_CHUNK / 2 ? 1 : BATCH;
     if (p && (!side_open(p, CLIENT, set) || !side_open(p, SERVER, set))) {
         fprintf(stderr, "estab: the stacks could not be made\n");
@@ -204,7 +207,8 @@ static conn pair_accept(struct pair *p, uint16_t port)
 static size_t pair_send(struct pair *p, enum end e, conn c, const void *buf, size_t len)
 {
     struct estab_iov v = {(void *)(uintptr_t)buf, len};
-    ptrdiff_t n = estab_send(p->side[e].s, c, &v, 1, 0);
+    ptrdiff_t n = p->lends ? estab_send_lend(p->side[e].s, c, &v, 1, 0)
+                           : estab_send(p->side[e].s, c, &v, 1, 0);
 
     return n < 0 ? 0 : (size_t)n;
 }
@@ -240,8 +244,20 @@ static bool pair_at_end(struct pair *p, enum end e, conn c)
     return estab_ready(p->side[e].s, c) & ESTAB_EV_RDHUP;
 }
 
+/* Closing takes back at once what is lent. */
+static void wait_for_acks(struct pair *p, enum end e, conn c)
+{
+    for (int turn = 0; turn < 100 && estab_send_lent(p->side[e].s, c) > 0; turn++) {
+        pair_pass(p, 100000000);
+        pair_move(p, e);
+        pair_move(p, !e);
+    }
+}
+
 static void pair_shut(struct pair *p, enum end e, conn c)
 {
+    if (p->lends)
+        wait_for_acks(p, e, c);
     if (p->side[e].lent == c)
         p->side[e].lent = 0;
     estab_close(p->side[e].s, c);

@@ -58,15 +58,18 @@ bool check_text(const struct driver *d, struct pair *p, conn client, conn server
     const uint64_t octets = 1000000;
     uint64_t sent = 0, received = 0;
 
-    /* At most a buffer in flight: a stack that pushes text has no other place to put it. */
+    /* At most a buffer in flight: a stack that pushes text has no other place to put it, and one
+     * that it is lent to reads it there. */
     for (int turn = 0; turn < 10000 && received < octets; turn++) {
-        size_t room = BENCH_CHUNK - (size_t)(sent - received), n;
+        size_t room = BENCH_CHUNK - (size_t)(sent - received), at = sent % BENCH_CHUNK, n;
 
         if (room > octets - sent)
             room = (size_t)(octets - sent);
+        if (room > BENCH_CHUNK - at)
+            room = BENCH_CHUNK - at;
         for (size_t i = 0; i < room; i++)
-            bench_out[CLIENT][i] = pattern(sent + i);
-        sent += room ? d->send(p, CLIENT, client, bench_out[CLIENT], room) : 0;
+            bench_out[CLIENT][at + i] = pattern(sent + i);
+        sent += room ? d->send(p, CLIENT, client, bench_out[CLIENT] + at, room) : 0;
         d->move(p, CLIENT);
         while ((n = d->recv(p, SERVER, server, bench_in[SERVER])) > 0)
             for (size_t i = 0; i < n; i++)
