@@ -75,7 +75,10 @@ struct ip_seen {  /* the last TCP datagram whose addresses were looked at; versi
     uint32_t gen; /* path_gen then */
     uint16_t local;
     uint8_t version, port;
+    uint32_t ip_len; /* octets of its IP header */
     uint8_t src[16], dst[16];
+    uint8_t pair4[8];  /* both as they stand in an IPv4 header */
+    uint64_t addr_sum; /* ip_addr_sum() of them */
     uint8_t link_len, link[IP_LINK_HDR_MAX];
 };
 struct ip_layer {
@@ -162,6 +165,23 @@ struct ip_error {
 };
 enum ip_verdict ip_recv(struct ip_layer *l, uint8_t port, const struct estab_frame *f,
                         struct ip_dgram *d, struct ip_error *e);
+struct ip_tcp { /* what it takes to parse and to verify a TCP segment; borrowed like a datagram */
+    const struct estab_frame *frame;
+    const uint8_t *src;  /* 16 octets */
+    const uint8_t *head; /* as a datagram's */
+    size_t head_len;
+    struct pieces payload; /* header and text */
+    uint64_t addr_sum;     /* ip_addr_sum() */
+    uint16_t local, gso_size;
+    uint8_t port, tos;
+    bool csum_ok;
+};
+/* The frame that most are, ip_plain.c: true: a TCP segment for us is in it; false: ip_recv() has to
+ * look at it, and nothing has happened. */
+bool ip_plain_in(struct ip_layer *l, uint8_t port, const struct estab_frame *f, struct ip_tcp *out);
+/* What ip_recv() would have made of it. */
+void ip_plain_whole(const struct ip_layer *l, const struct ip_tcp *in, struct ip_dgram *d);
+void ip_tcp_of(const struct ip_dgram *d, struct ip_tcp *out); /* of what ip_recv() has delivered */
 bool ip_frame_pieces(struct pieces *t, const struct estab_frame *f); /* false: absurdly long */
 /* A drop by any layer, counted and traced; addresses from d if it is not NULL, ports unknown. */
 void ip_drop(struct ip_layer *l, const struct ip_dgram *d, enum rule r);

@@ -44,8 +44,8 @@ static inline bool stack_holds(const estab_stack *s)
 }
 void stack_leave(estab_stack *s); /* frees the dead */
 void stack_recv(estab_stack *s, uint8_t port, const struct estab_frame *f);
-/* g, which came in d, was predicted: a run may begin with it. */
-void run_begin(struct stack_run *r, struct tcb *t, const struct ip_dgram *d, const struct seg *g);
+/* g, which came in `in` and that in a plain frame, was predicted: a run may begin with it. */
+void run_begin(struct stack_run *r, struct tcb *t, const struct ip_tcp *in, const struct seg *g);
 /* The run's next segments: how many of the n frames, which have been dealt with.  r->t is not NULL.
  */
 size_t run_take(struct stack_run *r, const struct estab_frame *f, size_t n);

@@ -686,12 +686,17 @@ static inline bool tcp_is_at(const struct tcb *t, const struct tcp_tuple *k)
     return t->pport == k->pport && t->lport == k->lport && t->path.local == k->local &&
            memcmp(t->peer, k->peer, 16) == 0;
 }
-/* A TCP_REF or HASH_NONE; mostly the connection that was found last, or opened. */
+/* Mostly it is the connection that was found last, or opened; NULL: it is not. */
+static inline struct tcb *tcp_demux_hot(const struct tcp_layer *l, const struct tcp_tuple *k)
+{
+    struct tcb *t = l->hot == SLAB_NONE ? NULL : tcb_at(l, l->hot);
+
+    return t && tcp_is_at(t, k) ? t : NULL;
+}
+/* A TCP_REF or HASH_NONE. */
 static inline uint32_t tcp_demux_find(struct tcp_layer *l, const struct tcp_tuple *k)
 {
-    if (l->hot != SLAB_NONE && tcp_is_at(tcb_at(l, l->hot), k))
-        return TCP_REF(TCP_REF_TCB, l->hot);
-    return tcp_demux_look(l, k);
+    return tcp_demux_hot(l, k) ? TCP_REF(TCP_REF_TCB, l->hot) : tcp_demux_look(l, k);
 }
 /* The listener for a segment of k: the most particular one; of those that share, one by a hash. */
 struct tcb *tcp_demux_listener(struct tcp_layer *l, const struct tcp_tuple *k);
@@ -902,9 +907,19 @@ static inline uint32_t tcp_rcv_wnd(const struct tcb *t)
 }
 seq_t tcp_read_at(const struct tcb *t);   /* what the user reads next */
 uint32_t tcp_urgent(const struct tcb *t); /* octets from the next to be read to RCV.UP */
-uint32_t tcp_unread(const struct tcb *t);
-uint32_t tcp_queued(const struct tcb *t); /* octets in flight or unsent, FIN not counted */
-uint32_t tcp_unsent(const struct tcb *t);
+static inline uint32_t tcp_unread(const struct tcb *t)
+{
+    return t->state != ESTAB_LISTEN && t->w ? t->w->rcv.len : 0;
+}
+static inline uint32_t tcp_queued(const struct tcb *t) /* in flight or unsent, FIN not counted */
+{
+    return t->state != ESTAB_LISTEN && t->w ? t->w->snd.len : 0;
+}
+uint32_t tcp_unsent_of(const struct tcb *t);
+static inline uint32_t tcp_unsent(const struct tcb *t) /* octets */
+{
+    return tcp_queued(t) == 0 ? 0 : tcp_unsent_of(t);
+}
 seq_t tcp_text_una(const struct tcb *t); /* number of the first octet in the send queue */
 
 /* ---- tcp_pace.c ---- */

@@ -8,11 +8,6 @@
  * RCV.ADV moves right in steps worth a segment [section 3.8.6.2.2] and never left [SHLD-14]. */
 #include "tcp/tcp.h"
 
-uint32_t tcp_unread(const struct tcb *t)
-{
-    return t->state != ESTAB_LISTEN && t->w ? t->w->rcv.len : 0;
-}
-
 seq_t tcp_read_at(const struct tcb *t)
 {
     return seq_sub(t->rcv.nxt, tcp_unread(t) + (t->fin_rcvd ? 1 : 0));
@@ -24,24 +19,15 @@ uint32_t tcp_urgent(const struct tcb *t)
     return t->rcv_urgent ? seq_diff(t->w->rcv_up, tcp_read_at(t)) : 0;
 }
 
-uint32_t tcp_queued(const struct tcb *t)
-{
-    return t->state != ESTAB_LISTEN && t->w ? t->w->snd.len : 0;
-}
-
 seq_t tcp_text_una(const struct tcb *t)
 {
     return t->syn_acked ? t->snd.una : seq_add(t->snd.una, 1);
 }
 
-uint32_t tcp_unsent(const struct tcb *t)
+uint32_t tcp_unsent_of(const struct tcb *t)
 {
-    seq_t first, end;
+    seq_t first = tcp_text_una(t), end = seq_add(first, t->w->snd.len);
 
-    if (tcp_queued(t) == 0)
-        return 0;
-    first = tcp_text_una(t);
-    end = seq_add(first, t->w->snd.len);
     first = seq_max(first, t->snd.nxt);
     return seq_lt(first, end) ? seq_diff(end, first) : 0;
 }

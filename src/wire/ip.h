@@ -150,18 +150,25 @@ static inline uint64_t ip_sum_words(const uint8_t *p, size_t nwords)
     }
     return sum;
 }
-/* Unfolded sum of the pseudo-header (RFC 9293 section 3.1, RFC 8200 section 8.1). */
+/* Unfolded sum of the pseudo-header (RFC 9293 section 3.1, RFC 8200 section 8.1): of its
+ * addresses, which a connection's segments have in common, and of all of it. */
+static inline uint64_t ip_addr_sum(const uint8_t src[16], const uint8_t dst[16])
+{
+    if (ip_is4(dst))
+        return ip_sum_words(src + 12, 1) + ip_sum_words(dst + 12, 1);
+    return ip_sum_words(src, 4) + ip_sum_words(dst, 4);
+}
+static inline uint64_t ip_pseudo_of(uint64_t addr_sum, uint8_t proto, uint32_t len)
+{
+    uint8_t tail[4];
+
+    be32_put(tail, len + proto); /* the words that they stand in are added anyway */
+    return addr_sum + ip_sum_words(tail, 1);
+}
 static inline uint64_t ip_pseudo(const uint8_t src[16], const uint8_t dst[16], uint8_t proto,
                                  uint32_t len)
 {
-    uint8_t tail[4];
-    uint64_t sum;
-
-    be32_put(tail, len + proto); /* the words that they stand in are added anyway */
-    sum = ip_sum_words(tail, 1);
-    if (ip_is4(dst))
-        return sum + ip_sum_words(src + 12, 1) + ip_sum_words(dst + 12, 1);
-    return sum + ip_sum_words(src, 4) + ip_sum_words(dst, 4);
+    return ip_pseudo_of(ip_addr_sum(src, dst), proto, len);
 }
 
 #endif
