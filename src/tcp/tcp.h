@@ -852,12 +852,12 @@ RARE void tcp_recover(struct tcb *t, uint32_t delivered); /* RACK says that some
 RARE void tcp_tail_lost(struct tcb *t); /* ... that a tail loss probe has repaired */
 
 /* ---- tcp_short.c ---- */
-/* An ACK, predicted, of all that is in flight, with nothing to it, and its window; false: nothing
- * has happened. */
-bool tcp_short_ack(struct tcb *t, const struct seg *g);
+/* An acceptable ACK and its window: tcp_ack_advance(), tcp_window_update(), unless it is of all
+ * that is in flight, with nothing to it. */
+void tcp_ack_in(struct tcb *t, const struct seg *g);
 
-/* tcp_output() where all that is owed is text that goes in one segment, or an ACK, or both; false:
- * nothing has happened. */
+/* tcp_output() where all that is owed is text or a FIN that go in one segment, or an ACK, or both;
+ * false: nothing has happened. */
 bool tcp_short_output(struct tcb *t, struct tcp_frames *out);
 
 /* ---- tcp_rack.c ---- */

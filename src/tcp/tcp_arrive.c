@@ -277,9 +277,7 @@ static enum verdict check_ack(struct tcb *t, const struct seg *g)
         t->w->unanswered = 0;
     if (t->ecn_acc)
         tcp_ecn_feedback(t, g);
-    tcp_ack_advance(t, g);
-    tcp_window_update(t, g);
-
+    tcp_ack_in(t, g);
     if (!tcp_fin_acked(t))
         return GO_ON;
     switch ((enum estab_tcp_state)t->state) {
@@ -397,10 +395,7 @@ void tcp_predicted_arrives(struct tcb *t, struct seg *g)
         tcp_ecn_feedback(t, g);
     t->w->unanswered = 0;
     if (news) {
-        if (!tcp_short_ack(t, g)) {
-            tcp_ack_advance(t, g);
-            tcp_window_update(t, g);
-        }
+        tcp_ack_in(t, g);
     } else {
         t->snd.wl1 = seq_max(t->snd.wl1, g->seq); /* one that was lost came with a later window */
     }
@@ -429,10 +424,7 @@ void tcp_predicted_ack_arrives(struct tcb *t, const struct seg *g)
     t->keep_probes = 0;
     remember_ts(t, g);
     t->w->unanswered = 0;
-    if (!tcp_short_ack(t, g)) {
-        tcp_ack_advance(t, g);
-        tcp_window_update(t, g);
-    }
+    tcp_ack_in(t, g);
     tcp_idle_arm(t);
     tcp_settle(t);
 }

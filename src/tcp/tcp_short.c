@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* tcp_short.c - the short way: what nearly every message of a conversation comes to.
  *
- * A request, its answer, the next request: each is one small segment, with nothing else in flight,
- * lost, owed or waiting, and its ACK acknowledges all that the other end has sent.  The long way
- * asks forty questions to find that out, one function at a time; here they are asked at once, and
- * what they leave to do is done.  Whatever is not so at a glance takes the long way, which would
- * have done the same: test/prop/short_test.c holds the two against each other. */
+ * A request, its answer, the next request, in the end the FIN: each is one small segment, with
+ * nothing else in flight, lost, owed or waiting, and its ACK acknowledges all that the other end
+ * has sent.  The long way asks forty questions to find that out, one function at a time; here they
+ * are asked at once, and what they leave to do is done.  Whatever is not so at a glance takes the
+ * long way, which would have done the same: test/prop/short_test.c holds the two against each
+ * other. */
 #include "base/csum.h"
 #include "tcp/tcp.h"
 
@@ -42,24 +43,25 @@ static void rack_all(struct tcb *t, const struct run *r)
     w->rack.rtt_us = tcp_us(t->layer) - r->sent_us;
 }
 
-bool tcp_short_ack(struct tcb *t, const struct seg *g)
+static bool short_ack_of_all(struct tcb *t, const struct seg *g)
 {
     const struct cc_ops *cc = tcp_cc(t);
     struct tcp_work *w = t->w;
-    uint32_t acked = seq_diff(g->ack, t->snd.una);
+    uint32_t acked = seq_diff(g->ack, t->snd.una), text = acked - t->fin_sent;
 
-    if (!seq_eq(g->ack, t->snd.nxt) || acked == 0 || !is_flight_plain(&w->sent) || !is_quiet(w) ||
-        t->ecn_ok || t->ecn_acc || t->fin_sent || cc->on_delivered || t->layer->long_way)
+    if (!w || !seq_eq(g->ack, t->snd.nxt) || acked == 0 || g->wnd == 0 || t->snd.wnd == 0 ||
+        (g->opt.has & OPT_SACK) || !is_flight_plain(&w->sent) || !is_quiet(w) || t->ecn_ok ||
+        t->ecn_acc || cc->on_delivered || t->layer->long_way)
         return false;
     if (t->sack_ok)
         rack_all(t, sent_run(&w->sent, 0));
-    (void)tcp_rtt_of_ack(t, g, sent_run(&w->sent, 0));
     tcp_flight_note(t);
+    (void)tcp_rtt_of_ack(t, g, sent_run(&w->sent, 0));
     w->sent.head = w->sent.n = 0;
     w->sent.lo = g->ack;
-    ring_drop(&w->snd, &t->layer->pool, acked, false);
+    ring_drop(&w->snd, &t->layer->pool, text, false);
     t->snd.una = g->ack;
-    tcp_count_acked(t, acked);
+    tcp_count_acked(t, text);
     w->small_end = seq_max(w->small_end, g->ack);
     w->reduced = seq_max(w->reduced, g->ack);
     w->retries = w->probes = w->dupacks = 0;
@@ -85,6 +87,14 @@ bool tcp_short_ack(struct tcb *t, const struct seg *g)
     return true;
 }
 
+void tcp_ack_in(struct tcb *t, const struct seg *g)
+{
+    if (short_ack_of_all(t, g))
+        return;
+    tcp_ack_advance(t, g);
+    tcp_window_update(t, g);
+}
+
 /* ---- text that is one segment ---- */
 
 static bool owes_nothing_else(struct tcp_owed o)
@@ -95,12 +105,20 @@ static bool owes_nothing_else(struct tcp_owed o)
     return memcmp(&o, &nothing, sizeof o) == 0;
 }
 
+/* With text, or a FIN, perhaps still to be sent. */
+static bool is_conversing(uint8_t state)
+{
+    const uint32_t states = 1u << ESTAB_ESTABLISHED | 1u << ESTAB_CLOSE_WAIT |
+                            1u << ESTAB_FIN_WAIT_1 | 1u << ESTAB_LAST_ACK;
+
+    return states >> state & 1;
+}
+
 static bool is_plain_conversation(const struct tcb *t)
 {
-    return (t->state == ESTAB_ESTABLISHED || t->state == ESTAB_CLOSE_WAIT) && t->syn_acked &&
-           !t->fin_queued && !t->ecn_ok && !t->ecn_acc && !t->ecn_ect && !t->ecn_shake &&
-           !t->ecn_echo && !t->routed && !t->corked && !t->paced && !t->has_extra &&
-           t->snd_mss >= t->mss_max;
+    return is_conversing(t->state) && t->syn_acked && !t->fin_sent && !t->ecn_ok && !t->ecn_acc &&
+           !t->ecn_ect && !t->ecn_shake && !t->ecn_echo && !t->routed && !t->corked && !t->paced &&
+           !t->has_extra && t->snd_mss >= t->mss_max;
 }
 
 /* RFC 5681 section 4.1: the window does not depend on how long nothing has been sent. */
@@ -111,18 +129,16 @@ static bool is_window_fresh(const struct tcb *t, uint32_t flight)
                tcp_rtt_plain(&t->rtt, &t->layer->set.rto);
 }
 
-/* All that is unsent goes in one segment, whole: both windows have room, Nagle's algorithm has
- * nothing to wait for; how many octets, or 0. */
-static uint32_t whole_text(const struct tcb *t)
+/* All that is unsent, n octets and perhaps the FIN, goes in one segment, whole: both windows have
+ * room, Nagle's algorithm has nothing to wait for, as where a FIN follows. */
+static bool goes_whole(const struct tcb *t, uint32_t flight, uint32_t n)
 {
-    const struct tcp_work *w = t->w;
-    uint32_t flight = seq_diff(t->snd.nxt, t->snd.una), n = w->snd.len - flight;
+    bool fin = t->fin_queued;
 
-    if (w->snd.len <= flight || n >= tcp_eff_mss(t) || flight + n > t->snd.wnd ||
-        flight + n > t->cc.cwnd || !is_window_fresh(t, flight) ||
-        !(t->nodelay || seq_le(w->small_end, t->snd.una)))
-        return 0;
-    return n;
+    if (n > 0 && (n >= tcp_eff_mss(t) || flight + n > t->cc.cwnd || !is_window_fresh(t, flight) ||
+                  !(fin || t->nodelay || seq_le(t->w->small_end, t->snd.una))))
+        return false;
+    return flight + n + fin <= t->snd.wnd;
 }
 
 static bool is_work_plain(const struct tcp_work *w)
@@ -161,11 +177,10 @@ static void ip_header(const struct tcb *t, uint32_t tcp_len, uint8_t *hdr)
     }
 }
 
-/* tcp_emit() of such a segment, summed as it is written; text->len 0: a bare ACK. */
-static void emit(struct tcb *t, seq_t seq, const struct estab_iov *text, uint16_t wnd,
-                 struct tcp_frames *out)
+/* tcp_emit() of such a segment, summed as it is written. */
+static void emit(struct tcb *t, seq_t seq, uint8_t flags, const struct estab_iov *text,
+                 uint16_t wnd, struct tcp_frames *out)
 {
-    uint8_t flags = text->len > 0 ? SEG_ACK | SEG_PSH : SEG_ACK;
     struct tcp_layer *l = t->layer;
     struct estab_frame *f = &out->f[out->n];
     uint8_t *hdr = out->hdrs[out->n].b;
@@ -209,7 +224,7 @@ static void emit(struct tcb *t, seq_t seq, const struct estab_iov *text, uint16_
     be32_put(tcp + 16, (uint32_t)(uint16_t)~csum_fold(sum) << 16);
 }
 
-static RARE void trace_out(struct tcb *t, seq_t seq, uint32_t n, uint16_t wnd)
+static RARE void trace_out(struct tcb *t, seq_t seq, uint8_t flags, uint32_t n, uint16_t wnd)
 {
     struct seg_out o = {.path = &t->path,
                         .peer = t->peer,
@@ -217,7 +232,7 @@ static RARE void trace_out(struct tcb *t, seq_t seq, uint32_t n, uint16_t wnd)
                               .dport = t->pport,
                               .seq = seq,
                               .ack = t->rcv.nxt,
-                              .flags = n > 0 ? SEG_ACK | SEG_PSH : SEG_ACK,
+                              .flags = flags,
                               .wnd = wnd},
                         .text_len = n,
                         .sock = tcb_handle(t),
@@ -228,7 +243,7 @@ static RARE void trace_out(struct tcb *t, seq_t seq, uint32_t n, uint16_t wnd)
 }
 
 /* Every segment acknowledges all, and announces the window. */
-static void send_segment(struct tcb *t, seq_t seq, const struct estab_iov *text,
+static void send_segment(struct tcb *t, seq_t seq, uint8_t flags, const struct estab_iov *text,
                          struct tcp_frames *out)
 {
     uint16_t wnd = tcp_window_field(t, false);
@@ -240,32 +255,42 @@ static void send_segment(struct tcb *t, seq_t seq, const struct estab_iov *text,
     t->segs_out++;
     if (t->w)
         t->w->due[TCP_T_DELACK] = ESTAB_NEVER;
-    emit(t, seq, text, wnd, out);
+    emit(t, seq, flags, text, wnd, out);
     if (tcp_traced(t->layer))
-        trace_out(t, seq, (uint32_t)text->len, wnd);
+        trace_out(t, seq, flags, (uint32_t)text->len, wnd);
 }
 
-static bool short_text(struct tcb *t, struct tcp_frames *out)
+/* n octets of text, if any, and the FIN, if it is queued. */
+static bool short_text(struct tcb *t, uint32_t flight, uint32_t n, struct tcp_frames *out)
 {
     struct tcp_work *w = t->w;
     const struct run_rate none = {0};
-    struct estab_iov text;
+    struct estab_iov text = {NULL, n};
+    uint8_t flags = SEG_ACK;
     seq_t seq = t->snd.nxt;
-    uint32_t n = whole_text(t);
 
-    if (n == 0 || tcp_cc(t)->on_delivered)
+    if (!goes_whole(t, flight, n) || tcp_cc(t)->on_delivered)
         return false;
-    text = (struct estab_iov){ring_run(&w->snd, w->snd.len - n, n), n};
-    if (!text.base)
-        return false;
-    w->cwnd_limited = w->sws_override = false;
+    if (n > 0) {
+        text.base = ring_run(&w->snd, flight, n);
+        if (!text.base)
+            return false;
+        flags |= SEG_PSH;
+        w->cwnd_limited = false;
+    }
+    if (t->fin_queued) {
+        flags |= SEG_FIN;
+        t->fin_sent = true;
+    }
+    w->sws_override = false;
     w->stopped = ESTAB_WHY_NOTHING;
-    t->snd.nxt = seq_add(seq, n);
+    t->snd.nxt = seq_add(seq, n + t->fin_queued);
+    if (n > 0)
+        w->small_end = t->snd.nxt;
     if (w->rtt_at == ESTAB_NEVER) {
         w->rtt_at = t->layer->env->now;
         w->rtt_seq = t->snd.nxt;
     }
-    w->small_end = t->snd.nxt;
     sent_push(&w->sent, &t->layer->pool, t->snd.nxt, tcp_us(t->layer),
               w->rate.limited ? RUN_LIMITED : 0, &none);
     w->due[TCP_T_SWS] = ESTAB_NEVER;
@@ -273,28 +298,30 @@ static bool short_text(struct tcb *t, struct tcp_frames *out)
     if (t->sack_ok)
         tcp_tlp_arm(t);
     t->sent_ms = ms_of(t->layer->env->now);
-    send_segment(t, seq, &text, out);
+    send_segment(t, seq, flags, &text, out);
     return true;
 }
 
-static bool short_ack(struct tcb *t, struct tcp_frames *out)
+static bool short_ack(struct tcb *t, uint32_t flight, struct tcp_frames *out)
 {
     const struct estab_iov none = {NULL, 0};
 
-    if (!t->owed.ack_now || seq_diff(t->snd.nxt, t->snd.una) > t->snd.wnd)
+    if (!t->owed.ack_now || flight > t->snd.wnd)
         return false;
-    send_segment(t, t->snd.nxt, &none, out);
+    send_segment(t, t->snd.nxt, SEG_ACK, &none, out);
     return true;
 }
 
 bool tcp_short_output(struct tcb *t, struct tcp_frames *out)
 {
     const struct tcp_work *w = t->w;
+    uint32_t flight = seq_diff(t->snd.nxt, t->snd.una), unsent;
 
     if (!is_plain_conversation(t) || !owes_nothing_else(t->owed) || (w && !is_work_plain(w)) ||
         t->layer->long_way)
         return false;
-    if (!w || w->snd.len == seq_diff(t->snd.nxt, t->snd.una))
-        return short_ack(t, out);
-    return short_text(t, out);
+    unsent = w ? w->snd.len - flight : 0;
+    if (!w || (unsent == 0 && !t->fin_queued))
+        return short_ack(t, flight, out);
+    return short_text(t, flight, unsent, out);
 }
