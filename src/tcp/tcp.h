@@ -92,12 +92,12 @@ struct tcp_work {
     estab_sock listener;   /* a Fast Open connection's, until its SYN is acknowledged; or 0 */
     uint16_t mtu_next;     /* its size, if a router has named it; else 0 */
     uint8_t fo;            /* enum tcp_fo */
-    struct {               /* tcp_undo.c, if on */
+    struct {               /* tcp_undo.c, if undo_on */
         struct cc cc;      /* as it was */
         seq_t una, end;    /* the episode's */
         uint32_t again;    /* octets that went again, and have not come twice */
         uint32_t ts;       /* of the first that did, if begun */
-        bool on, begun;
+        bool begun;
     } undo;
     /* draft-ietf-ccwg-bbr section 4.1; as struct run_rate has it. */
     struct {
@@ -117,29 +117,37 @@ struct tcp_work {
     } peak;
     seq_t probe_lo, probe_hi; /* a larger segment is tried (RFC 4821); equal: none is */
     struct range dsack;       /* RFC 2883: what came twice; lo = hi: nothing */
-    uint8_t dupacks;          /* in a row */
-    uint8_t retries;          /* expiries since something new was acknowledged: against R2 */
-    uint8_t frto;             /* RFC 5682: the step that the next ACK decides; 0: none */
-    uint8_t probes;           /* zero-window probes in a row: their back-off */
-    uint8_t unanswered;       /* ... and how many of the last had no answer */
-    bool recovering : 1;      /* fast recovery */
-    bool by_sack : 1;         /* ... as RFC 8985 and RFC 9937 have it, not RFC 6582 */
-    bool tlp_out : 1;         /* a tail loss probe is */
-    bool tlp_again : 1;       /* ... and was no new text */
-    bool rto_recovering : 1;  /* what was in flight at the last RTO is not yet acknowledged */
-    bool cwnd_limited : 1;
-    bool snd_urgent : 1;
-    bool fin_ahead : 1;    /* a FIN waits behind a gap */
+    union {
+        struct {                     /* what something under way is told by */
+            uint8_t dupacks;         /* in a row */
+            uint8_t frto;            /* RFC 5682: the step that the next ACK decides; 0: none */
+            bool recovering : 1;     /* fast recovery */
+            bool tlp_out : 1;        /* a tail loss probe is */
+            bool rto_recovering : 1; /* what was in flight at the last RTO is not yet
+                                        acknowledged */
+            bool cwnd_limited : 1;
+            bool snd_urgent : 1;
+            bool fin_ahead : 1;  /* a FIN waits behind a gap */
+            bool more : 1;       /* the user said that more follows */
+            bool mtu_failed : 1; /* a black hole: smaller ones are tried */
+            bool ecn_wait : 1;   /* marked at a window of one segment: nothing new before the
+                                    timer */
+            bool undo_on : 1;    /* w->undo is of an episode */
+            bool too_big : 1;    /* what goes again was too big for the path */
+            bool held : 1;       /* the SYN waits for text */
+            bool syn_text : 1;   /* text of the SYN was not taken: sent again, but not lost */
+        };
+        uint32_t episode; /* any of it: not the short way, tcp_short.c */
+    };
+    uint8_t retries;       /* expiries since something new was acknowledged: against R2 */
+    uint8_t probes;        /* zero-window probes in a row: their back-off */
+    uint8_t unanswered;    /* ... and how many of the last had no answer */
+    bool by_sack : 1;      /* recovering as RFC 8985 and RFC 9937 have it, not RFC 6582 */
+    bool tlp_again : 1;    /* the probe was no new text */
     bool syn_lost : 1;     /* RFC 6298 (5.7), RFC 5681 section 3.1 */
-    bool more : 1;         /* the user said that more follows */
     bool delack_more : 1;  /* the delayed ACK stands for more than one segment */
-    bool too_big : 1;      /* what goes again was too big for the path */
-    bool mtu_failed : 1;   /* a black hole: smaller ones are tried */
     bool sws_override : 1; /* RFC 9293 section 3.8.6.2.1 (4) */
-    bool held : 1;         /* the SYN waits for text */
     bool fo_exp : 1;       /* the peer's Fast Open option is the experimental one */
-    bool syn_text : 1;     /* text of the SYN was not taken: sent again, but not lost */
-    bool ecn_wait : 1;     /* marked at a window of one segment: nothing new before the timer */
     uint8_t stopped; /* enum estab_why: what stopped tcp_output(); ESTAB_WHY_NOTHING: nothing */
     uint32_t slot;
     struct ring snd; /* from SND.UNA on: in flight, then unsent */
@@ -240,45 +248,53 @@ struct tcb {
         struct tcp_work *w;     /* NULL: at rest */
         struct tcp_listener *l; /* LISTEN */
     };
+    union {
+        struct {                 /* what few connections have, or for a while */
+            bool ecn_ok : 1;     /* RFC 3168: the peer's text may be marked, and marks are echoed */
+            bool ecn_ect : 1;    /* ours may be */
+            bool ecn_echo : 1;   /* ECE on every ACK, until CWR */
+            bool ecn_cwr : 1;    /* CWR on the next new text */
+            bool ecn_seen : 1;   /* text came ECT, or marked */
+            bool ecn_acc : 1;    /* RFC 9768: both ends count marks instead; ecn_echo: the last was
+                                    one */
+            bool ecn_shake : 1;  /* ecn_acc: ACE's handshake encoding is still to be sent, or to
+                                    come */
+            bool has_extra : 1;  /* a struct tcp_extra */
+            bool routed : 1;     /* a source route, tcp_route.c */
+            bool corked : 1;     /* ESTAB_O_CORK */
+            bool paced : 1;      /* text goes by the clock: tcp_pace.c */
+            bool in_stalled : 1; /* its next hop is being resolved */
+            bool rd_shut : 1;    /* SHUT_RD: what arrives is discarded */
+            bool rcv_urgent : 1; /* RCV.UP lies ahead of what the user has read */
+            bool timeout_set : 1; /* the user timeout is the user's: RFC 5482's CHANGEABLE is
+                                     false */
+            bool no_memory : 1;   /* was refused to the last text to send, or that arrived */
+        };
+        uint16_t unusual; /* any of it: not the short way, tcp_short.c */
+    };
     bool syn_acked : 1, fin_queued : 1, fin_sent : 1, fin_rcvd : 1;
     bool ts_ok : 1, ws_ok : 1, sack_ok : 1;
     bool nodelay : 1, quickack : 1;
-    bool ecn_ok : 1;      /* RFC 3168: the peer's text may be marked, and marks are echoed */
-    bool ecn_ect : 1;     /* ours may be */
-    bool ecn_echo : 1;    /* ECE on every ACK, until CWR */
-    bool ecn_cwr : 1;     /* CWR on the next new text */
-    bool ecn_seen : 1;    /* text came ECT, or marked */
-    bool ecn_acc : 1;     /* RFC 9768: both ends count marks instead; ecn_echo: the last was one */
     bool fastopen_ok : 1; /* text of the SYN was accepted, by either side */
     uint8_t ecn : 2;      /* enum estab_ecn */
     bool orphan : 1;      /* no handle: the user has closed it */
-    bool rd_shut : 1;     /* SHUT_RD: what arrives is discarded */
     bool bound : 1, in_demux : 1;
-    bool want_out : 1;    /* the user was told E_AGAIN */
-    bool embryo : 1;      /* in a listener's accept queue */
-    bool established : 1; /* has been: decides what a failure is called */
-    bool active : 1;      /* by active OPEN */
-    bool rcv_urgent : 1;  /* RCV.UP lies ahead of what the user has read */
-    bool reuse_port : 1, v6_only : 1;
-    bool timeout_set : 1; /* the user timeout is the user's: RFC 5482's CHANGEABLE is false */
-    bool no_memory : 1;   /* was refused to the last text to send, or to the last that arrived */
-    bool ecn_shake : 1;   /* ecn_acc: ACE's handshake encoding is still to be sent, or to come */
-    struct tcp_owed {     /* obligations, paid by tcp_output() */
+    bool want_out : 1; /* the user was told E_AGAIN */
+    struct tcp_owed {  /* obligations, paid by tcp_output() */
         bool ack_now : 1, probe : 1, keepalive : 1, syn : 1, rst : 1;
         bool tail : 1;    /* a tail loss probe */
         bool before : 1;  /* an ACK up to w->before, whose ECE is not what it is now */
         bool uto : 1;     /* a User Timeout option, with whatever goes */
         uint8_t dup_acks; /* one for each segment out of order, RFC 5681 section 4.2 */
     } owed;
-    bool in_send : 1, in_stalled : 1, in_ready : 1, in_orphans : 1, dead : 1;
-    bool has_extra : 1; /* a struct tcp_extra */
-    bool routed : 1;    /* a source route, tcp_route.c */
-    bool corked : 1;    /* ESTAB_O_CORK */
-    bool reuse_addr : 1;
+    bool in_send : 1, in_ready : 1, in_orphans : 1, dead : 1;
+    bool embryo : 1;      /* in a listener's accept queue */
+    bool established : 1; /* has been: decides what a failure is called */
+    bool active : 1;      /* by active OPEN */
+    bool reuse_port : 1, v6_only : 1, reuse_addr : 1;
     bool reordered : 1;                  /* RFC 8985: RACK.reordering_seen */
     uint8_t cc_id : 3;                   /* which algorithm: cc_at() */
     bool sndbuf_set : 1, rcvbuf_set : 1; /* the user's sizes: they stay */
-    bool paced : 1;                      /* text goes by the clock: tcp_pace.c */
 
     /* every datagram out, and demultiplexing */
     struct ip_path path;
@@ -815,6 +831,7 @@ uint32_t tcp_pipe(const struct tcb *t); /* octets believed in the network */
 bool tcp_fin_acked(const struct tcb *t);
 /* RFC 6298 (5.1) to (5.3) and the persist timer; restart: new octets were acknowledged. */
 void tcp_rexmt_arm(struct tcb *t, bool restart);
+estab_dur tcp_rto(const struct tcb *t);
 void tcp_established(struct tcb *t);         /* first congestion window, RTO; EV_OUT */
 void tcp_challenge_ack(struct tcb *t);       /* RFC 5961 section 7: limited */
 bool tcp_text(struct tcb *t, struct seg *g); /* tcp_text.c; true: FIN has its turn */
@@ -867,6 +884,7 @@ void tcp_rack_recovered(struct tcb *t);
 uint32_t tcp_rack_detect(struct tcb *t); /* octets that are lost now */
 bool tcp_tlp_may(const struct tcb *t);
 void tcp_tlp_arm(struct tcb *t);
+estab_dur tcp_pto(const struct tcb *t, uint32_t flight); /* of so many octets, from now on */
 void tcp_tlp_sent(struct tcb *t, bool again);
 RARE bool tcp_tlp_acked(struct tcb *t, const struct seg *g, bool dsack);
 
@@ -1186,6 +1204,10 @@ void timewait_why(const struct tcp_layer *l, uint32_t slot, struct estab_why_inf
 estab_dur tcp_user_timeout(const struct tcb *t); /* in force; 0: none */
 /* When it is over; t->w is there.  ESTAB_NEVER: there is none, or nothing waits. */
 estab_time tcp_user_deadline(const struct tcb *t);
+static inline estab_time tcp_patience(const struct tcb *t, estab_time at) /* at, or when it ends */
+{
+    return t->has_extra || t->layer->set.user_timeout ? time_min(at, tcp_user_deadline(t)) : at;
+}
 /* 0 or ESTAB_E_NOMEM */
 int tcp_uto_set(struct tcb *t, uint32_t ms);              /* the user's; 0: the stack's again */
 int tcp_uto_advertise(struct tcb *t, uint16_t field);     /* 0: no longer */
@@ -1194,11 +1216,15 @@ uint16_t tcp_uto_field(estab_dur d); /* rounded up; as long as can be, if it is 
 estab_dur tcp_uto_dur(uint16_t field);
 
 /* ---- tcp_timeout.c ---- */
+static inline void tcp_wake(struct tcb *t, estab_time at) /* at the latest */
+{
+    if (!t->node.armed || wheel_due(&t->node) > at)
+        wheel_add(&t->layer->wheel, t->slot, at);
+}
 static inline void tcp_arm(struct tcb *t, enum tcp_timer which, estab_time at)
 {
     t->w->due[which] = at;
-    if (!t->node.armed || wheel_due(&t->node) > at)
-        wheel_add(&t->layer->wheel, t->slot, at);
+    tcp_wake(t, at);
 }
 void tcp_cancel(struct tcb *t, enum tcp_timer which);
 void tcp_idle_arm(struct tcb *t); /* keepalive or FIN-WAIT-2 */

@@ -12,14 +12,6 @@
 
 /* ---- an ACK of all that is in flight ---- */
 
-/* No recovery, probe or other episode of which the next ACK could be the end. */
-static bool is_quiet(const struct tcp_work *w)
-{
-    return !w->recovering && !w->rto_recovering && !w->tlp_out && !w->mtu_failed && !w->ecn_wait &&
-           !w->snd_urgent && !w->cwnd_limited && !w->undo.on && w->frto == 0 &&
-           seq_eq(w->probe_lo, w->probe_hi);
-}
-
 /* One run of new text, or none. */
 static bool is_flight_plain(const struct sent *s)
 {
@@ -50,8 +42,9 @@ static bool short_ack_of_all(struct tcb *t, const struct seg *g)
     uint32_t acked = seq_diff(g->ack, t->snd.una), text = acked - t->fin_sent;
 
     if (!w || !seq_eq(g->ack, t->snd.nxt) || acked == 0 || g->wnd == 0 || t->snd.wnd == 0 ||
-        (g->opt.has & OPT_SACK) || !is_flight_plain(&w->sent) || !is_quiet(w) || t->ecn_ok ||
-        t->ecn_acc || cc->on_delivered || t->layer->long_way)
+        (g->opt.has & OPT_SACK) || !is_flight_plain(&w->sent) || w->episode != 0 ||
+        !seq_eq(w->probe_lo, w->probe_hi) || t->unusual != 0 || cc->on_delivered ||
+        t->layer->long_way)
         return false;
     if (t->sack_ok)
         rack_all(t, sent_run(&w->sent, 0));
@@ -114,13 +107,6 @@ static bool is_conversing(uint8_t state)
     return states >> state & 1;
 }
 
-static bool is_plain_conversation(const struct tcb *t)
-{
-    return is_conversing(t->state) && t->syn_acked && !t->fin_sent && !t->ecn_ok && !t->ecn_acc &&
-           !t->ecn_ect && !t->ecn_shake && !t->ecn_echo && !t->routed && !t->corked && !t->paced &&
-           !t->has_extra && t->snd_mss >= t->mss_max;
-}
-
 /* RFC 5681 section 4.1: the window does not depend on how long nothing has been sent. */
 static bool is_window_fresh(const struct tcb *t, uint32_t flight)
 {
@@ -141,11 +127,14 @@ static bool goes_whole(const struct tcb *t, uint32_t flight, uint32_t n)
     return flight + n + fin <= t->snd.wnd;
 }
 
-static bool is_work_plain(const struct tcp_work *w)
+static bool is_plain_conversation(const struct tcb *t)
 {
-    return !w->recovering && !w->rto_recovering && !w->ecn_wait && !w->snd_urgent && !w->more &&
-           !w->ahead && !w->sums && w->dupacks == 0 && w->sent.lost == 0 && w->sent.sacked == 0 &&
-           w->dsack.lo.n == w->dsack.hi.n;
+    const struct tcp_work *w = t->w;
+
+    return t->unusual == 0 && is_conversing(t->state) && t->syn_acked && !t->fin_sent &&
+           t->snd_mss >= t->mss_max && owes_nothing_else(t->owed) && !t->layer->long_way &&
+           (!w || (w->episode == 0 && !w->ahead && !w->sums &&
+                   (w->sent.lost | w->sent.sacked) == 0 && seq_eq(w->dsack.lo, w->dsack.hi)));
 }
 
 /* The pseudo header's sum, words in the order of the machine's arithmetic. */
@@ -242,51 +231,40 @@ static RARE void trace_out(struct tcb *t, seq_t seq, uint8_t flags, uint32_t n, 
     tcp_trace_out(t->layer, &o);
 }
 
-/* Every segment acknowledges all, and announces the window. */
-static void send_segment(struct tcb *t, seq_t seq, uint8_t flags, const struct estab_iov *text,
-                         struct tcp_frames *out)
-{
-    uint16_t wnd = tcp_window_field(t, false);
-
-    t->owed.ack_now = false;
-    t->ecn_owed = 0;
-    if (t->w)
-        t->w->acked = t->rcv.nxt;
-    t->segs_out++;
-    if (t->w)
-        t->w->due[TCP_T_DELACK] = ESTAB_NEVER;
-    emit(t, seq, flags, text, wnd, out);
-    if (tcp_traced(t->layer))
-        trace_out(t, seq, flags, (uint32_t)text->len, wnd);
-}
-
-/* n octets of text, if any, and the FIN, if it is queued. */
-static bool short_text(struct tcb *t, uint32_t flight, uint32_t n, struct tcp_frames *out)
+/* tcp_rexmt_arm() and tcp_tlp_arm(), when something goes into an open window, and has not gone
+ * before: one deadline for the wheel, the earlier. */
+static void arm_sent(struct tcb *t, uint32_t flight)
 {
     struct tcp_work *w = t->w;
-    const struct run_rate none = {0};
-    struct estab_iov text = {NULL, n};
-    uint8_t flags = SEG_ACK;
-    seq_t seq = t->snd.nxt;
+    estab_time now = t->layer->env->now, at = w->due[TCP_T_REXMT];
+    bool news = t->sack_ok || at == ESTAB_NEVER;
 
-    if (!goes_whole(t, flight, n) || tcp_cc(t)->on_delivered)
-        return false;
-    if (n > 0) {
-        text.base = ring_run(&w->snd, flight, n);
-        if (!text.base)
-            return false;
-        flags |= SEG_PSH;
-        w->cwnd_limited = false;
+    if (w->stalled_at == ESTAB_NEVER)
+        w->stalled_at = now;
+    if (at == ESTAB_NEVER) {
+        at = tcp_patience(t, time_add(now, tcp_rto(t)));
+        w->due[TCP_T_REXMT] = at;
     }
-    if (t->fin_queued) {
-        flags |= SEG_FIN;
-        t->fin_sent = true;
+    if (t->sack_ok) {
+        at = time_min(at, time_add(now, tcp_pto(t, flight)));
+        w->due[TCP_T_PTO] = at;
     }
-    w->sws_override = false;
-    w->stopped = ESTAB_WHY_NOTHING;
-    t->snd.nxt = seq_add(seq, n + t->fin_queued);
+    if (news)
+        tcp_wake(t, at);
+}
+
+/* What happens when n octets of text, if any, go, and the FIN, if it is queued. */
+static void note_sent(struct tcb *t, uint32_t flight, uint32_t n)
+{
+    const struct run_rate none = {0};
+    struct tcp_work *w = t->w;
+
+    t->snd.nxt = seq_add(t->snd.nxt, n + t->fin_queued);
+    t->fin_sent = t->fin_queued;
     if (n > 0)
         w->small_end = t->snd.nxt;
+    w->sws_override = false;
+    w->stopped = ESTAB_WHY_NOTHING;
     if (w->rtt_at == ESTAB_NEVER) {
         w->rtt_at = t->layer->env->now;
         w->rtt_seq = t->snd.nxt;
@@ -294,34 +272,47 @@ static bool short_text(struct tcb *t, uint32_t flight, uint32_t n, struct tcp_fr
     sent_push(&w->sent, &t->layer->pool, t->snd.nxt, tcp_us(t->layer),
               w->rate.limited ? RUN_LIMITED : 0, &none);
     w->due[TCP_T_SWS] = ESTAB_NEVER;
-    tcp_rexmt_arm(t, false);
-    if (t->sack_ok)
-        tcp_tlp_arm(t);
+    arm_sent(t, flight + n + t->fin_queued);
     t->sent_ms = ms_of(t->layer->env->now);
-    send_segment(t, seq, flags, &text, out);
-    return true;
-}
-
-static bool short_ack(struct tcb *t, uint32_t flight, struct tcp_frames *out)
-{
-    const struct estab_iov none = {NULL, 0};
-
-    if (!t->owed.ack_now || flight > t->snd.wnd)
-        return false;
-    send_segment(t, t->snd.nxt, SEG_ACK, &none, out);
-    return true;
 }
 
 bool tcp_short_output(struct tcb *t, struct tcp_frames *out)
 {
-    const struct tcp_work *w = t->w;
-    uint32_t flight = seq_diff(t->snd.nxt, t->snd.una), unsent;
+    struct tcp_work *w = t->w;
+    uint32_t flight = seq_diff(t->snd.nxt, t->snd.una), n;
+    struct estab_iov text = {NULL, 0};
+    uint8_t flags = SEG_ACK;
+    seq_t seq = t->snd.nxt;
+    uint16_t wnd;
 
-    if (!is_plain_conversation(t) || !owes_nothing_else(t->owed) || (w && !is_work_plain(w)) ||
-        t->layer->long_way)
+    if (!is_plain_conversation(t))
         return false;
-    unsent = w ? w->snd.len - flight : 0;
-    if (!w || (unsent == 0 && !t->fin_queued))
-        return short_ack(t, flight, out);
-    return short_text(t, flight, unsent, out);
+    n = w ? w->snd.len - flight : 0;
+    if (n > 0 || t->fin_queued) {
+        if (!w || !goes_whole(t, flight, n) || tcp_cc(t)->on_delivered)
+            return false;
+        if (n > 0) {
+            text = (struct estab_iov){ring_run(&w->snd, flight, n), n};
+            if (!text.base)
+                return false;
+            flags |= SEG_PSH;
+        }
+        flags |= t->fin_queued ? SEG_FIN : 0;
+        note_sent(t, flight, n);
+    } else if (!t->owed.ack_now || flight > t->snd.wnd) {
+        return false;
+    }
+    /* Every segment acknowledges all, and announces the window. */
+    wnd = tcp_window_field(t, false);
+    t->owed.ack_now = false;
+    t->ecn_owed = 0;
+    t->segs_out++;
+    if (w) {
+        w->acked = t->rcv.nxt;
+        w->due[TCP_T_DELACK] = ESTAB_NEVER;
+    }
+    emit(t, seq, flags, &text, wnd, out);
+    if (tcp_traced(t->layer))
+        trace_out(t, seq, flags, n, wnd);
+    return true;
 }
