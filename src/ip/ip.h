@@ -267,8 +267,17 @@ struct ip_send {
 /* Writes link and IP headers for payload_len octets into out (ip_emit_len() octets).  DF is always
  * set: no transport here lets its datagrams be fragmented (RFC 6864: the identification of an
  * atomic datagram may be anything: 0).  The layer's own may be: ip_frag.c. */
-void ip_emit(struct ip_layer *l, const struct ip_path *p, const uint8_t dst[16],
-             const struct ip_send *how, uint32_t payload_len, uint8_t *out);
+void ip_emit_any(struct ip_layer *l, const struct ip_path *p, const uint8_t dst[16],
+                 const struct ip_send *how, uint32_t payload_len, uint8_t *out);
+static inline void ip_emit(struct ip_layer *l, const struct ip_path *p, const uint8_t dst[16],
+                           const struct ip_send *how, uint32_t payload_len, uint8_t *out)
+{
+    if (l->ports[p->port].caps.medium != ESTAB_MEDIUM_ETHERNET && ip_is4(dst) && !how->route)
+        ip4_emit_plain(ip_local(l, p->local) + 12, dst + 12, how->proto, how->tos,
+                       how->hop_limit ? how->hop_limit : l->hop_limit, payload_len, out);
+    else
+        ip_emit_any(l, p, dst, how, payload_len, out);
+}
 struct ip_cut { /* how a datagram goes that may be fragmented */
     uint32_t id;
     uint32_t slice; /* octets of payload in each fragment but the last */

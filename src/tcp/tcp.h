@@ -1286,6 +1286,26 @@ struct seg_out {
     enum rule rule;
     uint8_t state, wscale;
 };
+/* Every member that is looked at is set; the others are large, and there are many segments. */
+static inline void seg_out_init(struct seg_out *o, const struct ip_path *path, const uint8_t *peer)
+{
+    o->path = path;
+    o->peer = peer;
+    o->g.flags = o->g.reserved = o->g.tos = 0;
+    o->g.up = 0;
+    o->g.text.len = o->g.text.n = 0;
+    o->g.opt.has = o->g.opt.nsack = o->g.opt.fo_len = 0;
+    o->g.opt.fo_exp = false;
+    o->ntext = o->text_len = 0;
+    o->sums = (struct gso_sums){NULL, 0, 0, 0};
+    o->gso_size = 0;
+    o->hop_limit = o->tos = 0;
+    o->route = NULL;
+    o->sock = 0;
+    o->rule = RULE_NONE;
+    o->state = ESTAB_CLOSED;
+    o->wscale = 0;
+}
 /* One frame, or where the port cannot take o->gso_size, as many as that makes; out has room for
  * them. */
 void tcp_emit(struct tcp_layer *l, const struct seg_out *o, struct tcp_frames *out);

@@ -54,17 +54,11 @@ static void reply_pull(struct tcp_layer *l, uint8_t port, struct tcp_frames *out
 
     while (out->n < out->room && p->reply_head != p->reply_tail) {
         struct tcp_reply *r = &p->replies[p->reply_head++ % TCP_REPLIES];
-        struct seg_out o = {.path = &r->path,
-                            .peer = r->peer,
-                            .hop_limit = r->hop_limit,
-                            .rule = (enum rule)r->rule,
-                            .state = r->state,
-                            .wscale = r->wscale};
+        struct seg_out o;
         const struct ip4_route *route = l->nroutes ? reply_route(l, r) : NULL;
         uint8_t hop[16];
         enum ip_ready ready = ip_path_ready(l->ip, &r->path, tcp_first_hop(route, r->peer, hop));
 
-        o.route = route;
         if (ready == IP_WAIT) {
             reply_hold(l, p, r);
             continue;
@@ -73,6 +67,12 @@ static void reply_pull(struct tcp_layer *l, uint8_t port, struct tcp_frames *out
             rule_count(l->rules, RULE_NEIGHBOUR_UNKNOWN);
             continue;
         }
+        seg_out_init(&o, &r->path, r->peer);
+        o.route = route;
+        o.hop_limit = r->hop_limit;
+        o.rule = (enum rule)r->rule;
+        o.state = r->state;
+        o.wscale = r->wscale;
         o.g.sport = r->lport;
         o.g.dport = r->pport;
         o.g.seq = r->seq;

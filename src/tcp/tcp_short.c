@@ -110,9 +110,10 @@ static bool is_conversing(uint8_t state)
 /* RFC 5681 section 4.1: the window does not depend on how long nothing has been sent. */
 static bool is_window_fresh(const struct tcb *t, uint32_t flight)
 {
-    return flight > 0 || t->sent_ms == 0 ||
-           ESTAB_MS(ms_of(t->layer->env->now) - t->sent_ms) <=
-               tcp_rtt_plain(&t->rtt, &t->layer->set.rto);
+    uint32_t idle_ms = ms_of(t->layer->env->now) - t->sent_ms;
+
+    return flight > 0 || t->sent_ms == 0 || idle_ms == 0 ||
+           ESTAB_MS(idle_ms) <= tcp_rtt_plain(&t->rtt, &t->layer->set.rto);
 }
 
 /* All that is unsent, n octets and perhaps the FIN, goes in one segment, whole: both windows have
@@ -149,27 +150,11 @@ static uint64_t pseudo_words(const uint8_t *a, const uint8_t *b, uint32_t len)
     return sum;
 }
 
-static void ip_header(const struct tcb *t, uint32_t tcp_len, uint8_t *hdr)
-{
-    struct ip_layer *l = t->layer->ip;
-    const uint8_t *src = ip_local(l, t->path.local);
-    const struct tcp_extra *x = tcp_extra(t);
-
-    if (l->ports[t->path.port].caps.medium == ESTAB_MEDIUM_IP && ip_is4(t->peer)) {
-        ip4_emit_plain(src + 12, t->peer + 12, IPPROTO_TCP_, x->tos,
-                       x->hop_limit ? x->hop_limit : l->hop_limit, tcp_len, hdr);
-    } else {
-        const struct ip_send how = {
-            .proto = IPPROTO_TCP_, .tos = x->tos, .hop_limit = x->hop_limit};
-
-        ip_emit(l, &t->path, t->peer, &how, tcp_len, hdr);
-    }
-}
-
 /* tcp_emit() of such a segment, summed as it is written. */
 static void emit(struct tcb *t, seq_t seq, uint8_t flags, const struct estab_iov *text,
                  uint16_t wnd, struct tcp_frames *out)
 {
+    const struct ip_send how = {.proto = IPPROTO_TCP_};
     struct tcp_layer *l = t->layer;
     struct estab_frame *f = &out->f[out->n];
     uint8_t *hdr = out->hdrs[out->n].b;
@@ -183,7 +168,7 @@ static void emit(struct tcb *t, seq_t seq, uint8_t flags, const struct estab_iov
     uint64_t words = (uint64_t)ports + seq.n + t->rcv.nxt.n + fourth;
     uint16_t folded;
 
-    ip_header(t, tcp_len, hdr);
+    ip_emit(l->ip, &t->path, t->peer, &how, tcp_len, hdr);
     be32_put(tcp, ports);
     be32_put(tcp + 4, seq.n);
     be32_put(tcp + 8, t->rcv.nxt.n);
