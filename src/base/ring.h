@@ -65,8 +65,17 @@ static inline uint8_t *ring_room(struct ring *r, struct ring_pool *p, uint32_t n
     r->head = 0;
     return piece;
 }
-void ring_init(struct ring *r);
-void ring_fini(struct ring *r, struct ring_pool *p);
+static inline void ring_init(struct ring *r)
+{
+    *r = (struct ring){.u.one = NULL};
+}
+void ring_give_back(struct ring *r, struct ring_pool *p);
+static inline void ring_fini(struct ring *r, struct ring_pool *p)
+{
+    if (r->shift || r->table_shift)
+        ring_give_back(r, p);
+    ring_init(r);
+}
 /* Stores t at offset off (anywhere, also beyond len), without changing len.  0 or ESTAB_E_NOMEM,
  * and then nothing has changed.  off + t->len <= UINT32_MAX / 2. */
 int ring_put(struct ring *r, struct ring_pool *p, uint32_t off, const struct pieces *t);

@@ -39,12 +39,12 @@ static inline uint64_t tick_of(const struct wheel_node *n)
 static inline struct place place_of(const struct wheel *w, uint64_t tick)
 {
     uint64_t differ = tick ^ w->tick;
-    uint32_t level = 0;
+    uint32_t level;
 
     if (differ >> (SLOT_BITS * WHEEL_LEVELS))
         return (struct place){WHEEL_LEVELS - 1, 0};
-    while (differ >> SLOT_BITS * (level + 1))
-        level++;
+    level = (uint32_t)(differ >= 1u << SLOT_BITS) + (differ >= 1u << 2 * SLOT_BITS) +
+            (differ >= 1u << 3 * SLOT_BITS);
     return (struct place){level, (tick >> SLOT_BITS * level) & (WHEEL_SLOTS - 1)};
 }
 
@@ -110,17 +110,17 @@ void wheel_node_init(struct wheel_node *n)
 
 void wheel_add(struct wheel *w, uint32_t slot, estab_time at)
 {
-    struct wheel_node *n;
+    struct wheel_node *n = node_at(w, slot);
     uint64_t due;
 
-    wheel_cancel(w, slot);
+    if (n->armed)
+        wheel_cancel(w, slot);
     if (at == ESTAB_NEVER)
         return;
     /* What is due already belongs to the present tick, not to the one that begins next. */
     if (at <= w->now && at > w->now >> WHEEL_TICK_SHIFT << WHEEL_TICK_SHIFT)
         at = w->now >> WHEEL_TICK_SHIFT << WHEEL_TICK_SHIFT;
     due = (at >> 2) + ((at & 3) != 0);
-    n = node_at(w, slot);
     n->due_at = (due < DUE_MAX ? due : DUE_MAX) & DUE_MAX;
     n->armed = 1;
     w->count++;

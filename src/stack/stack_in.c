@@ -141,25 +141,12 @@ static bool tcp_expected_in(estab_stack *s, struct arrival *a, struct tcb *t)
     return a->g.len > 0 ? tcp_text_in(s, a, t) : tcp_bare_ack_in(s, a, t);
 }
 
-static void tcp_in(estab_stack *s, struct arrival *a)
+/* For what has no control block; ref: HASH_NONE, then it is for a listener. */
+static void to_compact(estab_stack *s, struct arrival *a, uint32_t ref)
 {
     struct tcp_layer *l = &s->tcp;
-    struct tcb *t = tcp_demux_hot(l, &a->k);
-    uint32_t ref = t ? HASH_NONE : tcp_demux_look(l, &a->k);
     seq_t newer;
 
-    if (ref != HASH_NONE && TCP_REF_KIND(ref) == TCP_REF_TCB)
-        t = tcb_at(l, TCP_REF_SLOT(ref));
-    if (t && tcp_expected_in(s, a, t))
-        return;
-    if (!tcp_checksum_ok(&a->ip)) {
-        ip_drop(&s->ip, dgram_of(s, a), RULE_TCP_CSUM);
-        return;
-    }
-    if (t) {
-        to_tcb(t, &a->k, &a->g);
-        return;
-    }
     if (ref == HASH_NONE) {
         to_listener(s, a, NULL);
         return;
@@ -180,6 +167,24 @@ static void tcp_in(estab_stack *s, struct arrival *a)
             to_listener(s, a, &newer);
         break;
     }
+}
+
+static inline void tcp_in(estab_stack *s, struct arrival *a)
+{
+    struct tcp_layer *l = &s->tcp;
+    struct tcb *t = tcp_demux_hot(l, &a->k);
+    uint32_t ref = t ? HASH_NONE : tcp_demux_look(l, &a->k);
+
+    if (ref != HASH_NONE && TCP_REF_KIND(ref) == TCP_REF_TCB)
+        t = tcb_at(l, TCP_REF_SLOT(ref));
+    if (t && tcp_expected_in(s, a, t))
+        return;
+    if (!tcp_checksum_ok(&a->ip))
+        ip_drop(&s->ip, dgram_of(s, a), RULE_TCP_CSUM);
+    else if (t)
+        to_tcb(t, &a->k, &a->g);
+    else
+        to_compact(s, a, ref);
 }
 
 /* Not a segment that anything could be done with. */

@@ -19,15 +19,9 @@ static void pull_tcp(estab_stack *s, uint8_t port, struct tcp_frames *out, uint3
     out->room = room;
 }
 
-static void pull_both(estab_stack *s, uint8_t port, struct tcp_frames *out)
+static RARE void pull_both(estab_stack *s, uint8_t port, struct tcp_frames *out)
 {
-    uint32_t half;
-
-    if (!udp_has_output(&s->udp, port)) {
-        tcp_pull(&s->tcp, port, out);
-        return;
-    }
-    half = out->n + (out->room - out->n + 1) / 2;
+    uint32_t half = out->n + (out->room - out->n + 1) / 2;
 
     s->udp_turn = !s->udp_turn;
     if (s->udp_turn) {
@@ -71,7 +65,10 @@ int estab_output(estab_stack *s, int port, struct estab_frame *f, size_t n)
     stack_enter(s);
     i = pull_ip(s, (uint8_t)port, f, i, n);
     out = (struct tcp_frames){.f = f, .hdrs = s->hdrs, .n = (uint32_t)i, .room = (uint32_t)n};
-    pull_both(s, (uint8_t)port, &out);
+    if (udp_has_output(&s->udp, (uint8_t)port))
+        pull_both(s, (uint8_t)port, &out);
+    else
+        tcp_pull(&s->tcp, (uint8_t)port, &out);
     i = out.n;
     /* What they asked of the internet layer meanwhile: a neighbour's address. */
     i = pull_ip(s, (uint8_t)port, f, i, n);

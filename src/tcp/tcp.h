@@ -1221,6 +1221,11 @@ static inline void tcp_wake(struct tcb *t, estab_time at) /* at the latest */
     if (!t->node.armed || wheel_due(&t->node) > at)
         wheel_add(&t->layer->wheel, t->slot, at);
 }
+static inline void tcp_sleep(struct tcb *t) /* no more */
+{
+    if (t->node.armed)
+        wheel_cancel(&t->layer->wheel, t->slot);
+}
 static inline void tcp_arm(struct tcb *t, enum tcp_timer which, estab_time at)
 {
     t->w->due[which] = at;

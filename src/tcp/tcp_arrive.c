@@ -477,7 +477,7 @@ void tcp_fail(struct tcb *t, enum estab_err err, enum estab_cause by, bool rst)
     if (t->state == ESTAB_SYN_SENT && (by == ESTAB_BY_TIMEOUT || by == ESTAB_BY_ICMP))
         tcp_fastopen_unanswered(t);
     tcp_demux_del(t);
-    wheel_cancel(&l->wheel, t->slot);
+    tcp_sleep(t);
     tcp_unlist(t);
     tcp_unorphan(t);
     t->owed = (struct tcp_owed){.rst = rst};

@@ -253,7 +253,7 @@ void tcb_release(struct tcb *t)
         return;
     assert(t->state == ESTAB_CLOSED || t->state == ESTAB_TIME_WAIT);
     tcp_demux_del(t);
-    wheel_cancel(&l->wheel, t->slot);
+    tcp_sleep(t);
     tcp_unlist(t);
     tcp_unorphan(t);
     if (t->in_ready) {

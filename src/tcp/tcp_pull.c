@@ -185,36 +185,47 @@ static void tcb_pull(struct tcp_layer *l, uint8_t port, struct tcp_frames *out)
     }
 }
 
-static RARE void answer_pull(struct tcp_layer *l, uint8_t port, struct tcp_frames *out)
+static bool has_answers(const struct tcp_layer *l, uint8_t port)
 {
-    if (l->ports[port].reply_head != l->ports[port].reply_tail)
-        reply_pull(l, port, out);
-    if (synq_has_output(l, port))
-        synq_pull(l, port, out);
+    const struct tcp_port *p = &l->ports[port];
+
+    return p->reply_head != p->reply_tail || synq_has_output(l, port);
+}
+
+static void answer_pull(struct tcp_layer *l, uint8_t port, struct tcp_frames *out)
+{
+    reply_pull(l, port, out);
+    synq_pull(l, port, out);
 }
 
 /* Whoever floods the stack with what must be answered does not choose what the link carries: where
  * both have something, answers and connections have half of the frames each, and take turns in
  * having the odd one. */
-void tcp_pull(struct tcp_layer *l, uint8_t port, struct tcp_frames *out)
+static RARE void pull_in_turn(struct tcp_layer *l, uint8_t port, struct tcp_frames *out)
 {
     static void (*const pull[2])(struct tcp_layer *, uint8_t, struct tcp_frames *) = {answer_pull,
                                                                                       tcb_pull};
     struct tcp_port *p = &l->ports[port];
     uint32_t room = out->room;
 
+    p->turn ^= 1;
+    out->room = out->n + (room - out->n + 1) / 2;
+    pull[p->turn](l, port, out);
+    out->room = room;
+    pull[!p->turn](l, port, out);
+    pull[p->turn](l, port, out);
+}
+
+void tcp_pull(struct tcp_layer *l, uint8_t port, struct tcp_frames *out)
+{
+    struct tcp_port *p = &l->ports[port];
+
     if (p->resolved != l->ip->resolved)
         unstall(l, port);
-    if (p->send.head != SLAB_NONE && (p->reply_head != p->reply_tail || synq_has_output(l, port))) {
-        p->turn ^= 1;
-        out->room = out->n + (room - out->n + 1) / 2;
-        pull[p->turn](l, port, out);
-        out->room = room;
-        pull[!p->turn](l, port, out);
-        pull[p->turn](l, port, out);
-        return;
-    }
-    if (p->reply_head != p->reply_tail || synq_has_output(l, port))
+    if (!has_answers(l, port))
+        tcb_pull(l, port, out);
+    else if (p->send.head == SLAB_NONE)
         answer_pull(l, port, out);
-    tcb_pull(l, port, out);
+    else
+        pull_in_turn(l, port, out);
 }

@@ -119,7 +119,7 @@ static void stop_work(struct tcb *t)
 {
     struct tcp_layer *l = t->layer;
 
-    wheel_cancel(&l->wheel, t->slot);
+    tcp_sleep(t);
     tcp_unlist(t);
     t->owed = (struct tcp_owed){0};
     t->idle_on = false;
