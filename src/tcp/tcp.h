@@ -913,10 +913,12 @@ static inline uint32_t tcp_seg_wnd(const struct tcb *t, const struct seg *g) /* 
 {
     return g->syn_wnd ? g->wnd : g->wnd << t->snd_wscale;
 }
-uint16_t tcp_window_field(struct tcb *t, bool syn); /* moves RCV.ADV: called when sent */
-bool tcp_window_worth(const struct tcb *t);         /* is an update worth a segment of its own */
-uint32_t tcp_window_usable(const struct tcb *t);    /* U of section 3.8.6.2.1 */
-uint8_t tcp_wscale_for(const struct tcb *t); /* for a connection, or what a listener accepts */
+/* The field of a segment that is sent, and of a SYN: they move RCV.ADV. */
+uint16_t tcp_window_field(struct tcb *t);
+uint16_t tcp_window_field_syn(struct tcb *t);
+bool tcp_window_worth(const struct tcb *t);      /* is an update worth a segment of its own */
+uint32_t tcp_window_usable(const struct tcb *t); /* U of section 3.8.6.2.1 */
+uint8_t tcp_wscale_for(const struct tcb *t);     /* for a connection, or what a listener accepts */
 /* The window of a SYN with the largest segment `mss`. */
 uint16_t tcp_syn_window(const struct tcp_layer *l, uint32_t wnd, uint32_t mss);
 static inline uint32_t tcp_rcv_wnd(const struct tcb *t)
@@ -1211,7 +1213,7 @@ static inline estab_time tcp_patience(const struct tcb *t, estab_time at) /* at,
 /* 0 or ESTAB_E_NOMEM */
 int tcp_uto_set(struct tcb *t, uint32_t ms);              /* the user's; 0: the stack's again */
 int tcp_uto_advertise(struct tcb *t, uint16_t field);     /* 0: no longer */
-void tcp_uto_arrives(struct tcb *t, const struct seg *g); /* in an acceptable segment */
+void tcp_uto_arrives(struct tcb *t, const struct seg *g); /* the option, in an acceptable segment */
 uint16_t tcp_uto_field(estab_dur d); /* rounded up; as long as can be, if it is longer */
 estab_dur tcp_uto_dur(uint16_t field);
 
@@ -1232,7 +1234,12 @@ static inline void tcp_arm(struct tcb *t, enum tcp_timer which, estab_time at)
     tcp_wake(t, at);
 }
 void tcp_cancel(struct tcb *t, enum tcp_timer which);
-void tcp_idle_arm(struct tcb *t); /* keepalive or FIN-WAIT-2 */
+void tcp_idle_settle(struct tcb *t);
+static inline void tcp_idle_arm(struct tcb *t) /* keepalive or FIN-WAIT-2 */
+{
+    if (t->keepidle_ms || t->idle_on || t->state == ESTAB_FIN_WAIT_2)
+        tcp_idle_settle(t);
+}
 int tcp_expire(struct tcp_layer *l);
 estab_time tcp_next(const struct tcp_layer *l);
 enum estab_timer tcp_next_timer(const struct tcb *t, estab_time *at);

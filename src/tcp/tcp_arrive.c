@@ -93,6 +93,8 @@ static enum verdict check_paws(struct tcb *t, const struct seg *g)
  * came with (RFC 5961 sections 3.2 and 4.2), so nothing is trimmed off in front of one. */
 static enum verdict check_seq(struct tcb *t, struct seg *g)
 {
+    bool next; /* nothing comes before it, and all of it fits */
+
     if (t->ts_ok && check_paws(t, g) == STOP)
         return STOP;
     /* Figure 8, line 5: the peer's SYN,ACK carries the SYN that we have, and the ACK that we need.
@@ -110,10 +112,12 @@ static enum verdict check_seq(struct tcb *t, struct seg *g)
     }
     if (g->flags & (SEG_RST | SEG_SYN))
         return GO_ON;
-    if (tcp_acceptable(t->rcv.nxt, tcp_rcv_wnd(t), g)) {
+    next = seq_eq(g->seq, t->rcv.nxt) && tcp_rcv_wnd(t) > 0 && g->len <= tcp_rcv_wnd(t);
+    if (next || tcp_acceptable(t->rcv.nxt, tcp_rcv_wnd(t), g)) {
         if (t->ecn_acc)
             tcp_ecn_count(t, g);
-        tcp_trim(t, g);
+        if (!next)
+            tcp_trim(t, g);
         return GO_ON;
     }
     if (tcp_rcv_wnd(t) == 0 && seq_eq(g->seq, t->rcv.nxt)) {
@@ -355,8 +359,10 @@ static void arrive_synchronized(struct tcb *t, struct seg *g)
     if (check_seq(t, g) == STOP || check_rst(t, g) == STOP || check_syn(t, g) == STOP ||
         check_ack(t, g) == STOP)
         return;
-    tcp_uto_arrives(t, g);
-    tcp_arrive_text(t, g);
+    if (g->opt.has & OPT_UTO)
+        tcp_uto_arrives(t, g);
+    if (g->len > 0 || g->flags & SEG_URG)
+        tcp_arrive_text(t, g);
 }
 
 /* The next text passes all eight checks at a glance: in order, inside the window, acknowledging

@@ -80,7 +80,7 @@ static void finish(struct tcb *t, struct seg_out *o, struct tcp_frames *out)
 {
     bool syn = (o->g.flags & SEG_SYN) != 0;
 
-    o->g.wnd = tcp_window_field(t, syn);
+    o->g.wnd = syn ? tcp_window_field_syn(t) : tcp_window_field(t);
     if (o->g.flags & SEG_ACK && !syn) {
         uint32_t len = add_uto(t, o);
 

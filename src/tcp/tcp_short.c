@@ -288,7 +288,7 @@ bool tcp_short_output(struct tcb *t, struct tcp_frames *out)
         return false;
     }
     /* Every segment acknowledges all, and announces the window. */
-    wnd = tcp_window_field(t, false);
+    wnd = tcp_window_field(t);
     t->owed.ack_now = false;
     t->ecn_owed = 0;
     t->segs_out++;

@@ -40,7 +40,7 @@ static void idle_in(struct tcb *t, estab_dur d)
 /* What a connection at rest waits for: the next keepalive, which every segment puts off, or the end
  * of an orphan's FIN-WAIT-2, which nothing does: a peer that goes on talking cannot prolong it.
  * [MUST-24, MUST-25, MAY-5] */
-void tcp_idle_arm(struct tcb *t)
+void tcp_idle_settle(struct tcb *t)
 {
     switch ((enum estab_tcp_state)t->state) {
     case ESTAB_FIN_WAIT_2:
