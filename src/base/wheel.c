@@ -48,10 +48,9 @@ static inline struct place place_of(const struct wheel *w, uint64_t tick)
     return (struct place){level, (tick >> SLOT_BITS * level) & (WHEEL_SLOTS - 1)};
 }
 
-static void list_append(const struct wheel *w, uint32_t *head, uint32_t *tail, uint32_t slot)
+static void list_append(const struct wheel *w, uint32_t *head, uint32_t *tail, uint32_t slot,
+                        struct wheel_node *n)
 {
-    struct wheel_node *n = node_at(w, slot);
-
     n->next = SLAB_NONE;
     n->prev = *tail;
     if (*tail == SLAB_NONE)
@@ -61,10 +60,9 @@ static void list_append(const struct wheel *w, uint32_t *head, uint32_t *tail, u
     *tail = slot;
 }
 
-static void list_remove(const struct wheel *w, uint32_t *head, uint32_t *tail, uint32_t slot)
+static void list_remove(const struct wheel *w, uint32_t *head, uint32_t *tail,
+                        const struct wheel_node *n)
 {
-    const struct wheel_node *n = node_at(w, slot);
-
     if (n->prev == SLAB_NONE)
         *head = n->next;
     else
@@ -75,19 +73,18 @@ static void list_remove(const struct wheel *w, uint32_t *head, uint32_t *tail, u
         node_at(w, n->next)->prev = n->prev;
 }
 
-static void wheel_place(struct wheel *w, uint32_t slot)
+static void wheel_place(struct wheel *w, uint32_t slot, struct wheel_node *n)
 {
-    struct wheel_node *n = node_at(w, slot);
     uint64_t tick = tick_of(n);
     struct place at;
 
     if (tick <= w->tick) {
         n->firing = 1;
-        list_append(w, &w->due_head, &w->due_tail, slot);
+        list_append(w, &w->due_head, &w->due_tail, slot, n);
         return;
     }
     at = place_of(w, tick);
-    list_append(w, &w->head[at.level][at.slot], &w->tail[at.level][at.slot], slot);
+    list_append(w, &w->head[at.level][at.slot], &w->tail[at.level][at.slot], slot, n);
     w->map[at.level][at.slot / 64] |= UINT64_C(1) << at.slot % 64;
 }
 
@@ -124,7 +121,7 @@ void wheel_add(struct wheel *w, uint32_t slot, estab_time at)
     n->due_at = (due < DUE_MAX ? due : DUE_MAX) & DUE_MAX;
     n->armed = 1;
     w->count++;
-    wheel_place(w, slot);
+    wheel_place(w, slot, n);
 }
 
 void wheel_cancel(struct wheel *w, uint32_t slot)
@@ -135,10 +132,10 @@ void wheel_cancel(struct wheel *w, uint32_t slot)
     if (!n->armed)
         return;
     if (n->firing) {
-        list_remove(w, &w->due_head, &w->due_tail, slot);
+        list_remove(w, &w->due_head, &w->due_tail, n);
     } else {
         at = place_of(w, tick_of(n));
-        list_remove(w, &w->head[at.level][at.slot], &w->tail[at.level][at.slot], slot);
+        list_remove(w, &w->head[at.level][at.slot], &w->tail[at.level][at.slot], n);
         if (w->head[at.level][at.slot] == SLAB_NONE)
             w->map[at.level][at.slot / 64] &= ~(UINT64_C(1) << at.slot % 64);
     }
@@ -210,8 +207,10 @@ static void redistribute(struct wheel *w)
         w->head[level][slot] = w->tail[level][slot] = SLAB_NONE;
         w->map[level][slot / 64] &= ~(UINT64_C(1) << slot % 64);
         for (; node != SLAB_NONE; node = next) {
-            next = node_at(w, node)->next;
-            wheel_place(w, node);
+            struct wheel_node *n = node_at(w, node);
+
+            next = n->next;
+            wheel_place(w, node, n);
         }
     }
 }
@@ -236,7 +235,7 @@ uint32_t wheel_pop(struct wheel *w, estab_time now)
     }
     slot = w->due_head;
     n = node_at(w, slot);
-    list_remove(w, &w->due_head, &w->due_tail, slot);
+    list_remove(w, &w->due_head, &w->due_tail, n);
     n->armed = n->firing = 0;
     w->count--;
     return slot;

@@ -507,7 +507,7 @@ struct tcp_ports {
 #define TCP_RST_GROUPS 512
 
 struct tcp_tag_key { /* a tuple as octets: its place in the demux is their keyed hash */
-    uint8_t b[24];
+    uint64_t w[3];   /* the peer's address, the rest */
 };
 
 struct tcp_layer {
@@ -664,7 +664,7 @@ void tcp_memory_settle(struct tcp_layer *l);
 /* ---- tcp_extra.c ---- */
 extern const struct tcp_extra tcp_no_extra;
 struct tcp_extra *tcp_extra_there(const struct tcb *t); /* t->has_extra */
-static inline const struct tcp_extra *tcp_extra(const struct tcb *t)
+IN_PLACE const struct tcp_extra *tcp_extra(const struct tcb *t)
 {
     return t->has_extra ? tcp_extra_there(t) : &tcp_no_extra;
 }
@@ -697,13 +697,13 @@ void tcp_enter_compact(struct tcp_layer *l, const struct tcp_tuple *k, enum esta
 
 /* ---- tcp_demux.c ---- */
 uint32_t tcp_demux_look(struct tcp_layer *l, const struct tcp_tuple *k);
-static inline bool tcp_is_at(const struct tcb *t, const struct tcp_tuple *k)
+IN_PLACE bool tcp_is_at(const struct tcb *t, const struct tcp_tuple *k)
 {
     return t->pport == k->pport && t->lport == k->lport && t->path.local == k->local &&
            memcmp(t->peer, k->peer, 16) == 0;
 }
 /* Mostly it is the connection that was found last, or opened; NULL: it is not. */
-static inline struct tcb *tcp_demux_hot(const struct tcp_layer *l, const struct tcp_tuple *k)
+IN_PLACE struct tcb *tcp_demux_hot(const struct tcp_layer *l, const struct tcp_tuple *k)
 {
     struct tcb *t = l->hot == SLAB_NONE ? NULL : tcb_at(l, l->hot);
 
@@ -898,7 +898,7 @@ void tcp_frto_begin(struct tcb *t);
 RARE bool tcp_frto_ack(struct tcb *t, const struct sent_news *news, bool advances);
 
 /* ---- tcp_rate.c ---- */
-static inline uint32_t tcp_us(const struct tcp_layer *l) /* circular microseconds */
+IN_PLACE uint32_t tcp_us(const struct tcp_layer *l) /* circular microseconds */
 {
     return (uint32_t)(l->env->now / 1000u);
 }
@@ -908,8 +908,8 @@ void tcp_lose(struct tcb *t, seq_t lo, seq_t hi);       /* is lost, by congestio
 void tcp_rate_limited(struct tcb *t); /* the user has no more to send, and more could go */
 /* What an ACK says of the rate at which it is delivered; s->delivered is known. */
 void tcp_rate_sample(struct tcb *t, const struct sent_news *news, struct cc_sample *s);
-void tcp_window_update(struct tcb *t, const struct seg *g);                  /* tcp_window.c */
-static inline uint32_t tcp_seg_wnd(const struct tcb *t, const struct seg *g) /* octets */
+void tcp_window_update(struct tcb *t, const struct seg *g);             /* tcp_window.c */
+IN_PLACE uint32_t tcp_seg_wnd(const struct tcb *t, const struct seg *g) /* octets */
 {
     return g->syn_wnd ? g->wnd : g->wnd << t->snd_wscale;
 }
@@ -927,16 +927,16 @@ static inline uint32_t tcp_rcv_wnd(const struct tcb *t)
 }
 seq_t tcp_read_at(const struct tcb *t);   /* what the user reads next */
 uint32_t tcp_urgent(const struct tcb *t); /* octets from the next to be read to RCV.UP */
-static inline uint32_t tcp_unread(const struct tcb *t)
+IN_PLACE uint32_t tcp_unread(const struct tcb *t)
 {
     return t->state != ESTAB_LISTEN && t->w ? t->w->rcv.len : 0;
 }
-static inline uint32_t tcp_queued(const struct tcb *t) /* in flight or unsent, FIN not counted */
+IN_PLACE uint32_t tcp_queued(const struct tcb *t) /* in flight or unsent, FIN not counted */
 {
     return t->state != ESTAB_LISTEN && t->w ? t->w->snd.len : 0;
 }
 uint32_t tcp_unsent_of(const struct tcb *t);
-static inline uint32_t tcp_unsent(const struct tcb *t) /* octets */
+IN_PLACE uint32_t tcp_unsent(const struct tcb *t) /* octets */
 {
     return tcp_queued(t) == 0 ? 0 : tcp_unsent_of(t);
 }
@@ -1067,7 +1067,7 @@ void tcp_opt_layout(uint8_t order, const struct tcp_opts *o, uint8_t kinds[TCP_K
 uint16_t tcp_mss_of(const struct tcp_opts *o,
                     const uint8_t *peer); /* RFC 9293 section 3.7.1 default, floor */
 /* Less the options every segment carries: RFC 6691 section 3. [MUST-16, RFC6691-2-2] */
-static inline uint32_t tcp_eff_mss(const struct tcb *t)
+IN_PLACE uint32_t tcp_eff_mss(const struct tcb *t)
 {
     uint32_t mss = t->ts_ok ? t->snd_mss - TCP_TS_LEN : t->snd_mss;
 
@@ -1218,12 +1218,12 @@ uint16_t tcp_uto_field(estab_dur d); /* rounded up; as long as can be, if it is 
 estab_dur tcp_uto_dur(uint16_t field);
 
 /* ---- tcp_timeout.c ---- */
-static inline void tcp_wake(struct tcb *t, estab_time at) /* at the latest */
+IN_PLACE void tcp_wake(struct tcb *t, estab_time at) /* at the latest */
 {
     if (!t->node.armed || wheel_due(&t->node) > at)
         wheel_add(&t->layer->wheel, t->slot, at);
 }
-static inline void tcp_sleep(struct tcb *t) /* no more */
+IN_PLACE void tcp_sleep(struct tcb *t) /* no more */
 {
     if (t->node.armed)
         wheel_cancel(&t->layer->wheel, t->slot);
@@ -1235,7 +1235,7 @@ static inline void tcp_arm(struct tcb *t, enum tcp_timer which, estab_time at)
 }
 void tcp_cancel(struct tcb *t, enum tcp_timer which);
 void tcp_idle_settle(struct tcb *t);
-static inline void tcp_idle_arm(struct tcb *t) /* keepalive or FIN-WAIT-2 */
+IN_PLACE void tcp_idle_arm(struct tcb *t) /* keepalive or FIN-WAIT-2 */
 {
     if (t->keepidle_ms || t->idle_on || t->state == ESTAB_FIN_WAIT_2)
         tcp_idle_settle(t);
@@ -1260,7 +1260,7 @@ struct tcp_frames { /* room for frames to hand out, and for their headers; what 
 };
 /* Fills out with what this port owes, as far as there is room. */
 void tcp_pull(struct tcp_layer *l, uint8_t port, struct tcp_frames *out);
-static inline bool tcp_has_output(const struct tcp_layer *l, uint8_t port)
+IN_PLACE bool tcp_has_output(const struct tcp_layer *l, uint8_t port)
 {
     const struct tcp_port *p = &l->ports[port];
 
