@@ -15,6 +15,14 @@
 #define RARE
 #endif
 
+/* What is seldom asked for a second time by whoever calls it in vain: its caller, where there is
+ * nothing to do, saves no registers for it. */
+#if defined(__GNUC__)
+#define APART __attribute__((noinline))
+#else
+#define APART
+#endif
+
 /* What is short and every call goes through stands in place wherever it is called, also when a
  * compiler that sees the whole stack at once finds that it has grown enough. */
 #if defined(__GNUC__)

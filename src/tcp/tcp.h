@@ -1258,14 +1258,28 @@ struct tcp_frames { /* room for frames to hand out, and for their headers; what 
     struct gso_hdr *hdrs;
     uint32_t n, room;
 };
-/* Fills out with what this port owes, as far as there is room. */
-void tcp_pull(struct tcp_layer *l, uint8_t port, struct tcp_frames *out);
+static inline bool tcp_has_answers(const struct tcp_layer *l, uint8_t port)
+{
+    const struct tcp_port *p = &l->ports[port];
+
+    return p->reply_head != p->reply_tail || synq_has_output(l, port);
+}
+void tcp_pull_conns(struct tcp_layer *l, uint8_t port, struct tcp_frames *out);
+void tcp_pull_all(struct tcp_layer *l, uint8_t port, struct tcp_frames *out);
+/* Fills out with what this port owes, as far as there is room: mostly there are connections only.
+ */
+IN_PLACE void tcp_pull(struct tcp_layer *l, uint8_t port, struct tcp_frames *out)
+{
+    if (l->ports[port].resolved != l->ip->resolved || tcp_has_answers(l, port))
+        tcp_pull_all(l, port, out);
+    else
+        tcp_pull_conns(l, port, out);
+}
 IN_PLACE bool tcp_has_output(const struct tcp_layer *l, uint8_t port)
 {
     const struct tcp_port *p = &l->ports[port];
 
-    return p->send.head != SLAB_NONE || p->reply_head != p->reply_tail ||
-           synq_has_output(l, port) ||
+    return p->send.head != SLAB_NONE || tcp_has_answers(l, port) ||
            (p->resolved != l->ip->resolved &&
             (p->stalled.head != SLAB_NONE || l->synq_stalled[port].head != SLAB_NONE ||
              p->nheld > 0));

@@ -149,7 +149,7 @@ static RARE void unstall(struct tcp_layer *l, uint8_t port)
     reply_unstall(l, port);
 }
 
-static void tcb_pull(struct tcp_layer *l, uint8_t port, struct tcp_frames *out)
+void tcp_pull_conns(struct tcp_layer *l, uint8_t port, struct tcp_frames *out)
 {
     struct tcp_port *p = &l->ports[port];
 
@@ -185,13 +185,6 @@ static void tcb_pull(struct tcp_layer *l, uint8_t port, struct tcp_frames *out)
     }
 }
 
-static bool has_answers(const struct tcp_layer *l, uint8_t port)
-{
-    const struct tcp_port *p = &l->ports[port];
-
-    return p->reply_head != p->reply_tail || synq_has_output(l, port);
-}
-
 static void answer_pull(struct tcp_layer *l, uint8_t port, struct tcp_frames *out)
 {
     reply_pull(l, port, out);
@@ -203,8 +196,8 @@ static void answer_pull(struct tcp_layer *l, uint8_t port, struct tcp_frames *ou
  * having the odd one. */
 static RARE void pull_in_turn(struct tcp_layer *l, uint8_t port, struct tcp_frames *out)
 {
-    static void (*const pull[2])(struct tcp_layer *, uint8_t, struct tcp_frames *) = {answer_pull,
-                                                                                      tcb_pull};
+    static void (*const pull[2])(struct tcp_layer *, uint8_t,
+                                 struct tcp_frames *) = {answer_pull, tcp_pull_conns};
     struct tcp_port *p = &l->ports[port];
     uint32_t room = out->room;
 
@@ -216,14 +209,14 @@ static RARE void pull_in_turn(struct tcp_layer *l, uint8_t port, struct tcp_fram
     pull[p->turn](l, port, out);
 }
 
-void tcp_pull(struct tcp_layer *l, uint8_t port, struct tcp_frames *out)
+void tcp_pull_all(struct tcp_layer *l, uint8_t port, struct tcp_frames *out)
 {
     struct tcp_port *p = &l->ports[port];
 
     if (p->resolved != l->ip->resolved)
         unstall(l, port);
-    if (!has_answers(l, port))
-        tcb_pull(l, port, out);
+    if (!tcp_has_answers(l, port))
+        tcp_pull_conns(l, port, out);
     else if (p->send.head == SLAB_NONE)
         answer_pull(l, port, out);
     else
