@@ -16,7 +16,8 @@
 #include <assert.h>
 #include <string.h>
 
-#define SLOT_BITS   8
+#define SLOT_BITS 8
+_Static_assert(WHEEL_SLOTS == 1 << SLOT_BITS && WHEEL_SLOTS / 64 == 4, "four words of a map");
 #define DUE_MAX     (UINT64_MAX >> 2)      /* what fits wheel_node.due_at */
 #define TICK_IN_DUE (WHEEL_TICK_SHIFT - 2) /* wheel_node.due_at counts 4 ns */
 
@@ -173,8 +174,12 @@ static uint64_t next_slot_tick(const struct wheel *w)
     uint32_t level, shift, slot;
 
     for (level = 0; level < WHEEL_LEVELS; level++) {
+        const uint64_t *map = w->map[level];
+
+        if ((map[0] | map[1] | map[2] | map[3]) == 0) /* as most of them are */
+            continue;
         shift = SLOT_BITS * level;
-        slot = occupied_after(w->map[level], (w->tick >> shift) & (WHEEL_SLOTS - 1));
+        slot = occupied_after(map, (w->tick >> shift) & (WHEEL_SLOTS - 1));
         if (slot < WHEEL_SLOTS)
             return (w->tick >> shift >> SLOT_BITS << SLOT_BITS | slot) << shift;
     }

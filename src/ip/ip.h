@@ -75,6 +75,7 @@ struct ip_seen {  /* the last TCP datagram whose addresses were looked at; versi
     uint32_t gen; /* path_gen then */
     uint16_t local;
     uint8_t version, port;
+    bool rx_csum;    /* the port's */
     uint32_t ip_len; /* octets of its IP header */
     uint8_t src[16], dst[16];
     uint8_t pair4[8];  /* both as they stand in an IPv4 header */

@@ -29,6 +29,7 @@ void ip_plain_learn(struct ip_layer *l, const struct ip_dgram *d)
         return;
     s->gen = l->path_gen;
     s->port = d->port;
+    s->rx_csum = l->ports[d->port].caps.rx_csum;
     s->version = d->ip.version;
     s->ip_len = d->ip.version == 4 ? IP4_HDR_LEN : IP6_HDR_LEN;
     s->link_len = d->link_len;
@@ -76,7 +77,7 @@ static inline bool plain4(struct ip_layer *l, uint8_t port, const uint8_t *p, ui
     const struct ip_seen *s = &l->seen;
 
     return is_plain4(p, len) && (memcmp(p + 12, s->pair4, 8) == 0 || hosts_other(l, port, p)) &&
-           (l->ports[port].caps.rx_csum || csum_fold(ip_sum_words(p, 3) + s->addr_sum) == 0xffff);
+           (s->rx_csum || csum_fold(ip_sum_words(p, 3) + s->addr_sum) == 0xffff);
 }
 
 static inline bool plain6(struct ip_layer *l, uint8_t port, const uint8_t *p, uint32_t len)
@@ -122,8 +123,8 @@ bool ip_plain_in(struct ip_layer *l, uint8_t port, const struct estab_frame *f, 
     out->gso_size = f->off.gso_type == ESTAB_GSO_NONE ? 0 : f->off.gso_size;
     out->port = port;
     out->tos = s->version == 4 ? p[1] : (uint8_t)(be16_at(p) >> 4);
-    out->csum_ok = l->ports[port].caps.rx_csum ||
-                   (f->off.flags & (ESTAB_OFF_DATA_VALID | ESTAB_OFF_NEEDS_CSUM)) != 0;
+    out->csum_ok =
+        s->rx_csum || (f->off.flags & (ESTAB_OFF_DATA_VALID | ESTAB_OFF_NEEDS_CSUM)) != 0;
     return true;
 }
 

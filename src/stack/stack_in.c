@@ -39,7 +39,7 @@ static bool tcp_checksum_ok(const struct ip_tcp *in)
 }
 
 /* a->ip becomes a segment whose checksum nobody has looked at yet; or why not. [MUST-57] */
-static enum rule tcp_segment_of(struct arrival *a)
+IN_PLACE enum rule tcp_segment_of(struct arrival *a)
 {
     struct seg *g = &a->g;
     enum rule r = RULE_TCP_GROUP;
@@ -96,7 +96,7 @@ static void to_listener(estab_stack *s, struct arrival *a, const seq_t *newer)
 }
 
 /* A connection's next text: verified as it is stored.  true: the segment has been dealt with. */
-static bool tcp_text_in(estab_stack *s, struct arrival *a, struct tcb *t)
+IN_PLACE bool tcp_text_in(estab_stack *s, struct arrival *a, struct tcb *t)
 {
     struct seg *g = &a->g;
     struct csum_run sum = {0, false};

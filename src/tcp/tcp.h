@@ -1228,7 +1228,7 @@ IN_PLACE void tcp_sleep(struct tcb *t) /* no more */
     if (t->node.armed)
         wheel_cancel(&t->layer->wheel, t->slot);
 }
-static inline void tcp_arm(struct tcb *t, enum tcp_timer which, estab_time at)
+IN_PLACE void tcp_arm(struct tcb *t, enum tcp_timer which, estab_time at)
 {
     t->w->due[which] = at;
     tcp_wake(t, at);

@@ -58,6 +58,15 @@ static void mix_work(struct lab *l, const struct tcp_work *from)
     }
 }
 
+/* Half-open connections, and those in TIME-WAIT. */
+static void mix_entries(struct lab *l, const struct slab *s, size_t size)
+{
+    for (uint32_t i = slab_next(s, 0); i != SLAB_NONE; i = slab_next(s, i + 1)) {
+        lab_mix(l, i);
+        mix_octets(l, slab_at(s, i), size);
+    }
+}
+
 static void mix_connections(struct lab *l, const struct tcp_layer *layer)
 {
     for (uint32_t i = slab_next(&layer->tcbs, 0); i != SLAB_NONE;
@@ -72,6 +81,8 @@ static void mix_connections(struct lab *l, const struct tcp_layer *layer)
         t.w = NULL;
         mix_octets(l, &t, sizeof t);
     }
+    mix_entries(l, &layer->synqs, sizeof(struct tcp_synq));
+    mix_entries(l, &layer->timewaits, sizeof(struct tcp_timewait));
 }
 
 static void mix_frames(struct lab *l, struct lab_host *h, const struct estab_frame *f, size_t n)
