@@ -140,6 +140,10 @@ uint32_t slab_get(struct slab *s)
         s->empty--;
     if (c->used == 1u << s->shift)
         open_del(s, s->open);
+    /* Of a length that the compiler knows it may think that it need not call memset(): of 608
+     * octets that took 39 cycles instead of 13, four times a short connection. */
+    if (s->zero)
+        memset(c->mem + (size_t)i * s->obj_size, 0, s->zero);
     return slot;
 }
 

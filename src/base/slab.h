@@ -34,6 +34,7 @@ struct slab {
     uint32_t open;  /* first chunk with a free slot */
     uint32_t gone;  /* first chunk without memory */
     uint32_t empty; /* chunks with memory and no slot in use */
+    uint32_t zero;  /* octets that an object begins with as zeros */
 };
 
 /* shift: log2 of the objects in a chunk.  Allocates nothing yet.  limit: most slots in use at once.
@@ -41,7 +42,12 @@ struct slab {
 void slab_init(struct slab *s, struct env *env, uint32_t obj_size, uint32_t align, uint8_t shift,
                uint32_t limit);
 void slab_fini(struct slab *s);
-/* A slot with undefined contents, or SLAB_NONE: limit reached or no memory. */
+/* From now on objects begin with so many octets of zeros. */
+static inline void slab_zeroed(struct slab *s, uint32_t len)
+{
+    s->zero = len;
+}
+/* A slot with undefined contents but for those zeros, or SLAB_NONE: limit reached or no memory. */
 uint32_t slab_get(struct slab *s);
 static inline bool slab_has_free(const struct slab *s) /* slab_get() needs no memory */
 {

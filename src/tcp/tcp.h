@@ -585,7 +585,12 @@ static inline bool tcb_work(struct tcb *t) /* makes sure t->w is there; false: n
 {
     return t->w || tcb_work_new(t);
 }
-void tcb_rest(struct tcb *t);            /* gives the work part back where nothing needs it */
+void tcb_rest_empty(struct tcb *t);
+IN_PLACE void tcb_rest(struct tcb *t) /* gives the work part back where nothing needs it */
+{
+    if (t->state != ESTAB_LISTEN && t->w && t->w->snd.len == 0 && t->w->rcv.len == 0)
+        tcb_rest_empty(t);
+}
 void tcb_release(struct tcb *t);         /* to the dead list; freed by tcp_reap() */
 RARE void tcp_reap(struct tcp_layer *l); /* end of a public call */
 static inline bool tcp_has_dead(const struct tcp_layer *l)

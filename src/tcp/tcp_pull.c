@@ -99,8 +99,7 @@ static void message_over(struct tcp_port *p, struct tcb *t)
     t->in_send = false;
     if (!slot_del_alone(&p->send))
         slot_del(&t->layer->tcbs, &p->send, t->slot, SEND_LINK);
-    if (t->w && t->w->snd.len == 0)
-        tcb_rest(t);
+    tcb_rest(t);
     tcp_why_note(t);
 }
 

@@ -374,6 +374,7 @@ static struct tcb *promote(struct tcp_layer *l, uint32_t slot, struct tcb *liste
     hash_set(&l->demux, tcp_demux_tag(l, &k), TCP_REF(TCP_REF_SYNQ, slot),
              TCP_REF(TCP_REF_TCB, t->slot));
     t->in_demux = true;
+    l->hot = t->slot; /* who completes an opening is who speaks next */
     tcp_take_over(t);
     t->routed = tcp_route_move(l, TCP_REF(TCP_REF_SYNQ, slot), TCP_REF(TCP_REF_TCB, t->slot));
     synq_free(l, slot);
