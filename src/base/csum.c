@@ -175,9 +175,6 @@ static inline uint64_t sum_words(uint64_t sum, uint8_t *dst, const uint8_t *src,
     uint16_t last = 0;
     size_t off = 0;
 
-    for (; len - off >= 32; off += 32)
-        for (size_t i = 0; i < 32; i += 8)
-            sum = carry_add(sum, pass64(dst, src, off + i));
     for (; len - off >= 8; off += 8)
         sum = carry_add(sum, pass64(dst, src, off));
     if (len & 4) {
