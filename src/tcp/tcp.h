@@ -270,7 +270,8 @@ struct tcb {
                                      false */
             bool no_memory : 1;   /* was refused to the last text to send, or that arrived */
         };
-        uint16_t unusual; /* any of it: not the short way, tcp_short.c */
+        uint16_t unusual; /* any of it: not the short way, tcp_short.c.  Asked for at once, with
+                             w->episode, 2 % of a short connection and of a message */
     };
     bool syn_acked : 1, fin_queued : 1, fin_sent : 1, fin_rcvd : 1;
     bool ts_ok : 1, ws_ok : 1, sack_ok : 1;
