@@ -146,9 +146,17 @@ static void talks_of(struct lab *l, struct talks *a)
 {
     uint32_t n = lab_between(l, 1, 4);
 
+    a->fastopen = lab_once_in(l, 3) ? 8 : 0;
     for (uint32_t i = 0; i < n; i++) {
         struct talk *w = talk_add(a);
 
+        if (a->fastopen) { /* one connection asks for the cookie that others have */
+            w->start_at += i * ESTAB_MS(lab_between(l, 50, 500));
+        } else if (lab_once_in(l, 8)) {
+            w->simultaneous = true;
+            w->port[0] = (uint16_t)(6000 + i);
+            w->port[1] = (uint16_t)(7000 + i);
+        }
         for (int side = 0; side < 2; side++) {
             struct talk_plan *p = &w->plan[side];
 
@@ -160,6 +168,7 @@ static void talks_of(struct lab *l, struct talks *a)
             p->nodelay = lab_once_in(l, 3);
             p->quickack = lab_once_in(l, 5);
             p->urgent = lab_once_in(l, 8);
+            p->fastopen = side == 0 && a->fastopen;
             p->more = lab_once_in(l, 8);
             p->keepidle = lab_once_in(l, 8) ? ESTAB_S(5) : 0;
             p->end = i % 2 ? TALK_CLOSES : TALK_SHUTS;
