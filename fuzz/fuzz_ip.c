@@ -164,6 +164,15 @@ static void check_delivered(const struct world *w, const struct ip_dgram *d)
              memcmp(ip_local(&w->l, d->local), d->ip.dst, 16) == 0);
 }
 
+/* What was taken for plain at a glance is what it is. */
+static void check_plain(const struct ip_dgram *glance, const struct ip_dgram *d)
+{
+    must(d->ip.proto == IPPROTO_TCP_ && d->local == glance->local && d->head == glance->head);
+    must(memcmp(d->ip.src, glance->ip.src, 16) == 0 && memcmp(d->ip.dst, glance->ip.dst, 16) == 0);
+    must(d->ip.tos == glance->ip.tos && d->ip.hop_limit == glance->ip.hop_limit);
+    must(d->payload.len == glance->payload.len && d->csum_ok == glance->csum_ok);
+}
+
 /* What goes out is a whole packet from an address of ours (or from none, before it has one). */
 static void check_frame(const struct world *w, uint8_t port, const struct estab_frame *f)
 {
@@ -268,9 +277,11 @@ static void step_frame(struct world *w, struct rd *in, uint8_t op)
     uint8_t cuts[3] = {rd_u8(in), rd_u8(in), rd_u8(in)}, port = op & 4 ? TAP : TUN;
     size_t len = rd_u16(in) & 0x7ff;
     struct estab_frame f;
-    struct ip_dgram d;
+    struct ip_tcp plain;
+    struct ip_dgram d, glance;
     struct ip_error e;
     uint8_t *copy;
+    bool is_plain;
 
     if (in->bad)
         return;
@@ -283,15 +294,22 @@ static void step_frame(struct world *w, struct rd *in, uint8_t op)
     memset(&f, 0, sizeof f);
     cut_frame(&f, copy, len, cuts);
     f.off.flags = op >> 4 & 3;
+    is_plain = ip_plain_in(&w->l, port, &f, &plain);
+    if (is_plain)
+        ip_plain_whole(&w->l, &plain, &glance);
     switch (ip_recv(&w->l, port, &f, &d, &e)) {
     case IP_DONE:
+        must(!is_plain);
         break;
     case IP_DELIVER:
         check_delivered(w, &d);
+        if (is_plain)
+            check_plain(&glance, &d);
         if (d.ip.proto == IPPROTO_UDP_)
             udp_recv(&w->udp, &d);
         break;
     case IP_ERROR:
+        must(!is_plain);
         must(e.meaning != ICMP_MEANS_NOTHING && ip_local_find(&w->l, e.quote.ip.src) >= 0);
         if (e.meaning == ICMP_MEANS_REDIRECT)
             ip_redirect(&w->l, e.port, e.quote.ip.dst, e.via);

@@ -154,6 +154,10 @@ static inline void pieces_after(struct pieces *t, const struct pieces *src, uint
 
     t->len = src->len - off;
     t->n = 0;
+    if (src->n == 2 && off == src->v[0].len) { /* headers, and text: most segments are so */
+        t->v[t->n++] = src->v[1];
+        return;
+    }
     while (i < src->n && off >= src->v[i].len)
         off -= (uint32_t)src->v[i++].len;
     if (i == src->n)

@@ -6,8 +6,6 @@
  * adds into four sums, so that no addition waits for another. */
 #include "base/csum.h"
 
-#include "base/env.h"
-
 static inline uint64_t carry_add(uint64_t sum, uint64_t v)
 {
     sum += v;
@@ -265,16 +263,6 @@ void csum_run_copy_far(struct csum_run *c, void *dst, const void *src, size_t le
     uint64_t part = sum_run(0, (uint8_t *)dst, (const uint8_t *)src, len, true);
 
     run_join(c, part, len);
-}
-
-uint16_t csum_fold(uint64_t sum)
-{
-    uint32_t half;
-
-    sum += sum >> 32 | sum << 32; /* the high half: both, and the carry of the low */
-    half = (uint32_t)(sum >> 32);
-    half += half >> 16 | half << 16;
-    return (uint16_t)(half >> 16);
 }
 
 uint64_t csum_u16(uint64_t sum, uint16_t host)

@@ -15,6 +15,22 @@
 #define RARE
 #endif
 
+/* What is seldom asked for a second time by whoever calls it in vain: its caller, where there is
+ * nothing to do, saves no registers for it. */
+#if defined(__GNUC__)
+#define APART __attribute__((noinline))
+#else
+#define APART
+#endif
+
+/* What is short and every call goes through stands in place wherever it is called, also when a
+ * compiler that sees the whole stack at once finds that it has grown enough. */
+#if defined(__GNUC__)
+#define IN_PLACE static inline __attribute__((always_inline))
+#else
+#define IN_PLACE static inline
+#endif
+
 /* Asks for the lines of [p, p + len) that are soon read, all at once, where each would be waited
  * for in its turn. */
 static inline void warm(const void *p, size_t len)

@@ -92,6 +92,8 @@ static inline uint64_t siphash(const struct hash_key *key, const void *data, siz
 /* Of a length that is known beforehand the rounds stand in a row. */
 uint64_t hash_sip13(const struct hash_key *key, const void *data, size_t len)
 {
+    if (len == 16)
+        return siphash(key, data, 16, 1, 3);
     if (len == 24)
         return siphash(key, data, 24, 1, 3);
     if (len == 40)

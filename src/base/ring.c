@@ -130,11 +130,6 @@ static uint8_t **table_get(struct ring_pool *p, uint32_t n, uint8_t *shift)
     return table;
 }
 
-void ring_init(struct ring *r)
-{
-    *r = (struct ring){.u.one = NULL};
-}
-
 /* Gives back the chunks [from, table's end). */
 static void release_chunks(struct ring *r, struct ring_pool *p, uint32_t from)
 {
@@ -148,15 +143,14 @@ static void release_chunks(struct ring *r, struct ring_pool *p, uint32_t from)
     }
 }
 
-void ring_fini(struct ring *r, struct ring_pool *p)
+void ring_give_back(struct ring *r, struct ring_pool *p)
 {
     if (is_large(r)) {
         release_chunks(r, p, 0);
         table_put(p, r->u.table, r->table_shift);
-    } else if (r->shift) {
+    } else {
         ring_pool_put(p, r->shift, r->u.one);
     }
-    ring_init(r);
 }
 
 /* Copies the piece's octets [off, off + n) out, wherever they wrap. */

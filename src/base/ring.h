@@ -45,14 +45,14 @@ struct ring {
  * without a call, which of a 64-octet request and its answer saves a tenth. */
 
 /* [off, off + n), which is not empty, where it is one run of a small queue; else NULL. */
-static inline uint8_t *ring_run(const struct ring *r, uint32_t off, uint32_t n)
+IN_PLACE uint8_t *ring_run(const struct ring *r, uint32_t off, uint32_t n)
 {
     uint32_t size = 1u << r->shift, at = (r->head + off) & (size - 1);
 
     return r->shift && off + n <= size && n <= size - at ? r->u.one + at : NULL;
 }
 /* The same, of room behind the queue's end, which is made if the queue has no memory yet. */
-static inline uint8_t *ring_room(struct ring *r, struct ring_pool *p, uint32_t n)
+IN_PLACE uint8_t *ring_room(struct ring *r, struct ring_pool *p, uint32_t n)
 {
     void *piece = p->free[0];
 
@@ -65,8 +65,17 @@ static inline uint8_t *ring_room(struct ring *r, struct ring_pool *p, uint32_t n
     r->head = 0;
     return piece;
 }
-void ring_init(struct ring *r);
-void ring_fini(struct ring *r, struct ring_pool *p);
+static inline void ring_init(struct ring *r)
+{
+    *r = (struct ring){.u.one = NULL};
+}
+void ring_give_back(struct ring *r, struct ring_pool *p);
+IN_PLACE void ring_fini(struct ring *r, struct ring_pool *p)
+{
+    if (r->shift || r->table_shift)
+        ring_give_back(r, p);
+    ring_init(r);
+}
 /* Stores t at offset off (anywhere, also beyond len), without changing len.  0 or ESTAB_E_NOMEM,
  * and then nothing has changed.  off + t->len <= UINT32_MAX / 2. */
 int ring_put(struct ring *r, struct ring_pool *p, uint32_t off, const struct pieces *t);
@@ -98,7 +107,7 @@ static inline void ring_copy(const struct ring *r, uint32_t off, void *dst,
 /* Drops n octets from the head.  `ahead`: whether octets stored beyond len must be kept.  Frees
  * what is no longer needed; an empty queue with nothing ahead holds no memory. */
 void ring_drop_some(struct ring *r, struct ring_pool *p, uint32_t n, bool ahead);
-static inline void ring_drop(struct ring *r, struct ring_pool *p, uint32_t n, bool ahead)
+IN_PLACE void ring_drop(struct ring *r, struct ring_pool *p, uint32_t n, bool ahead)
 {
     if (n != r->len || ahead || r->shift != RING_MIN_SHIFT || p->nfree[0] >= p->keep ||
         env_pressure(p->env) != ENV_EASY) {

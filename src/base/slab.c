@@ -9,18 +9,6 @@
 #include <assert.h>
 #include <string.h>
 
-static inline uint32_t in_chunk(const struct slab *s, uint32_t slot)
-{
-    return slot & ((1u << s->shift) - 1);
-}
-
-static inline uint32_t *slab_gen_at(const struct slab *s, uint32_t slot)
-{
-    uint8_t *mem = s->chunks[slot >> s->shift].mem;
-
-    return (uint32_t *)(void *)(mem + s->gen_off) + in_chunk(s, slot);
-}
-
 static size_t slab_chunk_size(const struct slab *s)
 {
     return s->gen_off + (sizeof(uint32_t) << s->shift);
@@ -140,7 +128,7 @@ uint32_t slab_get(struct slab *s)
     c = &s->chunks[s->open];
     slot = c->free_head;
     if (slot != SLAB_NONE) {
-        i = in_chunk(s, slot);
+        i = slab_place(s, slot);
         memcpy(&c->free_head, c->mem + (size_t)i * s->obj_size, sizeof(c->free_head));
     } else {
         i = c->fresh++;
@@ -152,6 +140,10 @@ uint32_t slab_get(struct slab *s)
         s->empty--;
     if (c->used == 1u << s->shift)
         open_del(s, s->open);
+    /* Of a length that the compiler knows it may think that it need not call memset(): of 608
+     * octets that took 39 cycles instead of 13, four times a short connection. */
+    if (s->zero)
+        memset(c->mem + (size_t)i * s->obj_size, 0, s->zero);
     return slot;
 }
 
@@ -197,18 +189,6 @@ void slab_trim(struct slab *s, uint32_t keep)
     for (uint32_t i = s->nchunks; i-- > 0 && s->empty > keep;)
         if (s->chunks[i].mem && s->chunks[i].used == 0)
             chunk_free(s, i);
-}
-
-uint32_t slab_gen(const struct slab *s, uint32_t slot)
-{
-    uint32_t i = slot >> s->shift;
-
-    return i < s->nchunks && s->chunks[i].mem ? *slab_gen_at(s, slot) : 0;
-}
-
-void *slab_find(const struct slab *s, uint32_t slot, uint32_t gen)
-{
-    return (gen & 1) && slab_gen(s, slot) == gen ? slab_at(s, slot) : NULL;
 }
 
 uint32_t slab_next(const struct slab *s, uint32_t from)

@@ -34,6 +34,7 @@ struct slab {
     uint32_t open;  /* first chunk with a free slot */
     uint32_t gone;  /* first chunk without memory */
     uint32_t empty; /* chunks with memory and no slot in use */
+    uint32_t zero;  /* octets that an object begins with as zeros */
 };
 
 /* shift: log2 of the objects in a chunk.  Allocates nothing yet.  limit: most slots in use at once.
@@ -41,7 +42,12 @@ struct slab {
 void slab_init(struct slab *s, struct env *env, uint32_t obj_size, uint32_t align, uint8_t shift,
                uint32_t limit);
 void slab_fini(struct slab *s);
-/* A slot with undefined contents, or SLAB_NONE: limit reached or no memory. */
+/* From now on objects begin with so many octets of zeros. */
+static inline void slab_zeroed(struct slab *s, uint32_t len)
+{
+    s->zero = len;
+}
+/* A slot with undefined contents but for those zeros, or SLAB_NONE: limit reached or no memory. */
 uint32_t slab_get(struct slab *s);
 static inline bool slab_has_free(const struct slab *s) /* slab_get() needs no memory */
 {
@@ -50,13 +56,29 @@ static inline bool slab_has_free(const struct slab *s) /* slab_get() needs no me
 void slab_put(struct slab *s, uint32_t slot);
 /* Gives back all empty chunks but `keep`: nobody may hold on to an object that was put back. */
 void slab_trim(struct slab *s, uint32_t keep);
-static inline void *slab_at(const struct slab *s, uint32_t slot)
+IN_PLACE uint32_t slab_place(const struct slab *s, uint32_t slot) /* in its chunk */
 {
-    return s->chunks[slot >> s->shift].mem + (size_t)(slot & ((1u << s->shift) - 1)) * s->obj_size;
+    return slot & ((1u << s->shift) - 1);
 }
-uint32_t slab_gen(const struct slab *s, uint32_t slot);
+IN_PLACE void *slab_at(const struct slab *s, uint32_t slot)
+{
+    return s->chunks[slot >> s->shift].mem + (size_t)slab_place(s, slot) * s->obj_size;
+}
+IN_PLACE uint32_t *slab_gen_at(const struct slab *s, uint32_t slot)
+{
+    return (uint32_t *)(void *)(s->chunks[slot >> s->shift].mem + s->gen_off) + slab_place(s, slot);
+}
+IN_PLACE uint32_t slab_gen(const struct slab *s, uint32_t slot) /* 0: it has no memory */
+{
+    uint32_t i = slot >> s->shift;
+
+    return i < s->nchunks && s->chunks[i].mem ? *slab_gen_at(s, slot) : 0;
+}
 /* The object, if the slot is in use and of this generation; else NULL.  Any values are safe. */
-void *slab_find(const struct slab *s, uint32_t slot, uint32_t gen);
+IN_PLACE void *slab_find(const struct slab *s, uint32_t slot, uint32_t gen)
+{
+    return (gen & 1) && slab_gen(s, slot) == gen ? slab_at(s, slot) : NULL;
+}
 /* The first slot in use at or after `from`, or SLAB_NONE: for walks. */
 uint32_t slab_next(const struct slab *s, uint32_t from);
 

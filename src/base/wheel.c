@@ -16,7 +16,8 @@
 #include <assert.h>
 #include <string.h>
 
-#define SLOT_BITS   8
+#define SLOT_BITS 8
+_Static_assert(WHEEL_SLOTS == 1 << SLOT_BITS && WHEEL_SLOTS / 64 == 4, "four words of a map");
 #define DUE_MAX     (UINT64_MAX >> 2)      /* what fits wheel_node.due_at */
 #define TICK_IN_DUE (WHEEL_TICK_SHIFT - 2) /* wheel_node.due_at counts 4 ns */
 
@@ -39,19 +40,18 @@ static inline uint64_t tick_of(const struct wheel_node *n)
 static inline struct place place_of(const struct wheel *w, uint64_t tick)
 {
     uint64_t differ = tick ^ w->tick;
-    uint32_t level = 0;
+    uint32_t level;
 
     if (differ >> (SLOT_BITS * WHEEL_LEVELS))
         return (struct place){WHEEL_LEVELS - 1, 0};
-    while (differ >> SLOT_BITS * (level + 1))
-        level++;
+    level = (uint32_t)(differ >= 1u << SLOT_BITS) + (differ >= 1u << 2 * SLOT_BITS) +
+            (differ >= 1u << 3 * SLOT_BITS);
     return (struct place){level, (tick >> SLOT_BITS * level) & (WHEEL_SLOTS - 1)};
 }
 
-static void list_append(const struct wheel *w, uint32_t *head, uint32_t *tail, uint32_t slot)
+static void list_append(const struct wheel *w, uint32_t *head, uint32_t *tail, uint32_t slot,
+                        struct wheel_node *n)
 {
-    struct wheel_node *n = node_at(w, slot);
-
     n->next = SLAB_NONE;
     n->prev = *tail;
     if (*tail == SLAB_NONE)
@@ -61,10 +61,9 @@ static void list_append(const struct wheel *w, uint32_t *head, uint32_t *tail, u
     *tail = slot;
 }
 
-static void list_remove(const struct wheel *w, uint32_t *head, uint32_t *tail, uint32_t slot)
+static void list_remove(const struct wheel *w, uint32_t *head, uint32_t *tail,
+                        const struct wheel_node *n)
 {
-    const struct wheel_node *n = node_at(w, slot);
-
     if (n->prev == SLAB_NONE)
         *head = n->next;
     else
@@ -75,19 +74,18 @@ static void list_remove(const struct wheel *w, uint32_t *head, uint32_t *tail, u
         node_at(w, n->next)->prev = n->prev;
 }
 
-static void wheel_place(struct wheel *w, uint32_t slot)
+static void wheel_place(struct wheel *w, uint32_t slot, struct wheel_node *n)
 {
-    struct wheel_node *n = node_at(w, slot);
     uint64_t tick = tick_of(n);
     struct place at;
 
     if (tick <= w->tick) {
         n->firing = 1;
-        list_append(w, &w->due_head, &w->due_tail, slot);
+        list_append(w, &w->due_head, &w->due_tail, slot, n);
         return;
     }
     at = place_of(w, tick);
-    list_append(w, &w->head[at.level][at.slot], &w->tail[at.level][at.slot], slot);
+    list_append(w, &w->head[at.level][at.slot], &w->tail[at.level][at.slot], slot, n);
     w->map[at.level][at.slot / 64] |= UINT64_C(1) << at.slot % 64;
 }
 
@@ -110,21 +108,21 @@ void wheel_node_init(struct wheel_node *n)
 
 void wheel_add(struct wheel *w, uint32_t slot, estab_time at)
 {
-    struct wheel_node *n;
+    struct wheel_node *n = node_at(w, slot);
     uint64_t due;
 
-    wheel_cancel(w, slot);
+    if (n->armed)
+        wheel_cancel(w, slot);
     if (at == ESTAB_NEVER)
         return;
     /* What is due already belongs to the present tick, not to the one that begins next. */
     if (at <= w->now && at > w->now >> WHEEL_TICK_SHIFT << WHEEL_TICK_SHIFT)
         at = w->now >> WHEEL_TICK_SHIFT << WHEEL_TICK_SHIFT;
     due = (at >> 2) + ((at & 3) != 0);
-    n = node_at(w, slot);
     n->due_at = (due < DUE_MAX ? due : DUE_MAX) & DUE_MAX;
     n->armed = 1;
     w->count++;
-    wheel_place(w, slot);
+    wheel_place(w, slot, n);
 }
 
 void wheel_cancel(struct wheel *w, uint32_t slot)
@@ -135,10 +133,10 @@ void wheel_cancel(struct wheel *w, uint32_t slot)
     if (!n->armed)
         return;
     if (n->firing) {
-        list_remove(w, &w->due_head, &w->due_tail, slot);
+        list_remove(w, &w->due_head, &w->due_tail, n);
     } else {
         at = place_of(w, tick_of(n));
-        list_remove(w, &w->head[at.level][at.slot], &w->tail[at.level][at.slot], slot);
+        list_remove(w, &w->head[at.level][at.slot], &w->tail[at.level][at.slot], n);
         if (w->head[at.level][at.slot] == SLAB_NONE)
             w->map[at.level][at.slot / 64] &= ~(UINT64_C(1) << at.slot % 64);
     }
@@ -176,8 +174,12 @@ static uint64_t next_slot_tick(const struct wheel *w)
     uint32_t level, shift, slot;
 
     for (level = 0; level < WHEEL_LEVELS; level++) {
+        const uint64_t *map = w->map[level];
+
+        if ((map[0] | map[1] | map[2] | map[3]) == 0) /* as most of them are */
+            continue;
         shift = SLOT_BITS * level;
-        slot = occupied_after(w->map[level], (w->tick >> shift) & (WHEEL_SLOTS - 1));
+        slot = occupied_after(map, (w->tick >> shift) & (WHEEL_SLOTS - 1));
         if (slot < WHEEL_SLOTS)
             return (w->tick >> shift >> SLOT_BITS << SLOT_BITS | slot) << shift;
     }
@@ -210,8 +212,10 @@ static void redistribute(struct wheel *w)
         w->head[level][slot] = w->tail[level][slot] = SLAB_NONE;
         w->map[level][slot / 64] &= ~(UINT64_C(1) << slot % 64);
         for (; node != SLAB_NONE; node = next) {
-            next = node_at(w, node)->next;
-            wheel_place(w, node);
+            struct wheel_node *n = node_at(w, node);
+
+            next = n->next;
+            wheel_place(w, node, n);
         }
     }
 }
@@ -236,7 +240,7 @@ uint32_t wheel_pop(struct wheel *w, estab_time now)
     }
     slot = w->due_head;
     n = node_at(w, slot);
-    list_remove(w, &w->due_head, &w->due_tail, slot);
+    list_remove(w, &w->due_head, &w->due_tail, n);
     n->armed = n->firing = 0;
     w->count--;
     return slot;

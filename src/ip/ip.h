@@ -75,7 +75,11 @@ struct ip_seen {  /* the last TCP datagram whose addresses were looked at; versi
     uint32_t gen; /* path_gen then */
     uint16_t local;
     uint8_t version, port;
+    bool rx_csum;    /* the port's */
+    uint32_t ip_len; /* octets of its IP header */
     uint8_t src[16], dst[16];
+    uint8_t pair4[8];  /* both as they stand in an IPv4 header */
+    uint64_t addr_sum; /* ip_addr_sum() of them */
     uint8_t link_len, link[IP_LINK_HDR_MAX];
 };
 struct ip_layer {
@@ -162,6 +166,23 @@ struct ip_error {
 };
 enum ip_verdict ip_recv(struct ip_layer *l, uint8_t port, const struct estab_frame *f,
                         struct ip_dgram *d, struct ip_error *e);
+struct ip_tcp { /* what it takes to parse and to verify a TCP segment; borrowed like a datagram */
+    const struct estab_frame *frame;
+    const uint8_t *src;  /* 16 octets */
+    const uint8_t *head; /* as a datagram's */
+    size_t head_len;
+    struct pieces payload; /* header and text */
+    uint64_t addr_sum;     /* ip_addr_sum() */
+    uint16_t local, gso_size;
+    uint8_t port, tos;
+    bool csum_ok;
+};
+/* The frame that most are, ip_plain.c: true: a TCP segment for us is in it; false: ip_recv() has to
+ * look at it, and nothing has happened. */
+bool ip_plain_in(struct ip_layer *l, uint8_t port, const struct estab_frame *f, struct ip_tcp *out);
+/* What ip_recv() would have made of it. */
+void ip_plain_whole(const struct ip_layer *l, const struct ip_tcp *in, struct ip_dgram *d);
+void ip_tcp_of(const struct ip_dgram *d, struct ip_tcp *out); /* of what ip_recv() has delivered */
 bool ip_frame_pieces(struct pieces *t, const struct estab_frame *f); /* false: absurdly long */
 /* A drop by any layer, counted and traced; addresses from d if it is not NULL, ports unknown. */
 void ip_drop(struct ip_layer *l, const struct ip_dgram *d, enum rule r);
@@ -247,8 +268,17 @@ struct ip_send {
 /* Writes link and IP headers for payload_len octets into out (ip_emit_len() octets).  DF is always
  * set: no transport here lets its datagrams be fragmented (RFC 6864: the identification of an
  * atomic datagram may be anything: 0).  The layer's own may be: ip_frag.c. */
-void ip_emit(struct ip_layer *l, const struct ip_path *p, const uint8_t dst[16],
-             const struct ip_send *how, uint32_t payload_len, uint8_t *out);
+void ip_emit_any(struct ip_layer *l, const struct ip_path *p, const uint8_t dst[16],
+                 const struct ip_send *how, uint32_t payload_len, uint8_t *out);
+static inline void ip_emit(struct ip_layer *l, const struct ip_path *p, const uint8_t dst[16],
+                           const struct ip_send *how, uint32_t payload_len, uint8_t *out)
+{
+    if (l->ports[p->port].caps.medium != ESTAB_MEDIUM_ETHERNET && ip_is4(dst) && !how->route)
+        ip4_emit_plain(ip_local(l, p->local) + 12, dst + 12, how->proto, how->tos,
+                       how->hop_limit ? how->hop_limit : l->hop_limit, payload_len, out);
+    else
+        ip_emit_any(l, p, dst, how, payload_len, out);
+}
 struct ip_cut { /* how a datagram goes that may be fragmented */
     uint32_t id;
     uint32_t slice; /* octets of payload in each fragment but the last */

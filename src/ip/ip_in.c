@@ -255,19 +255,6 @@ static enum rule version_in(const struct ip_dgram *d, bool bare, uint16_t type, 
     return bare || (*version == 4) == (type == ETHERTYPE_IP4) ? RULE_NONE : RULE_IP_VERSION;
 }
 
-static void frame_in(const struct ip_layer *l, uint8_t port, const struct estab_frame *f,
-                     struct ip_dgram *d)
-{
-    d->frame = f;
-    d->link_len = 0;
-    d->port = port;
-    d->nsegs = 1;
-    d->route.n = 0;
-    d->gso_size = f->off.gso_type == ESTAB_GSO_NONE ? 0 : f->off.gso_size;
-    d->csum_ok = l->ports[port].caps.rx_csum ||
-                 (f->off.flags & (ESTAB_OFF_DATA_VALID | ESTAB_OFF_NEEDS_CSUM)) != 0;
-}
-
 /* A fragment; true: it was the one that was missing, and the datagram is d now.  Its headers are
  * parsed like those of any other; a second fragment header among them is nobody's honest work. */
 static bool fragment_in(struct ip_layer *l, struct ip_dgram *d, uint8_t version)
@@ -295,9 +282,7 @@ enum ip_verdict ip_recv(struct ip_layer *l, uint8_t port, const struct estab_fra
     uint8_t version = 0;
     enum rule r;
 
-    frame_in(l, port, f, d);
-    if (ip_plain_in(l, port, f, d))
-        return IP_DELIVER;
+    ip_frame_in(l, port, f, d);
     r = ip_frame_pieces(&d->payload, f) ? RULE_NONE : RULE_IP_LENGTH;
     if (r == RULE_NONE && !bare)
         r = link_in(l, d, &type, &link_group);

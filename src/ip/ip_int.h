@@ -27,10 +27,20 @@ static inline bool ip_port_is_eth(const struct ip_layer *l, uint8_t port)
 
 /* ---- the frame that most are, ip_plain.c ---- */
 
-/* d, of which frame_in() has filled in what concerns the frame, is a TCP segment for us; false: it
- * has to be looked at. */
-bool ip_plain_in(struct ip_layer *l, uint8_t port, const struct estab_frame *f, struct ip_dgram *d);
-void ip_plain_learn(struct ip_layer *l, const struct ip_dgram *d); /* it has been */
+void ip_plain_learn(struct ip_layer *l, const struct ip_dgram *d); /* it has been looked at */
+/* What concerns the frame, of a datagram that came in it. */
+static inline void ip_frame_in(const struct ip_layer *l, uint8_t port, const struct estab_frame *f,
+                               struct ip_dgram *d)
+{
+    d->frame = f;
+    d->link_len = 0;
+    d->port = port;
+    d->nsegs = 1;
+    d->route.n = 0;
+    d->gso_size = f->off.gso_type == ESTAB_GSO_NONE ? 0 : f->off.gso_size;
+    d->csum_ok = l->ports[port].caps.rx_csum ||
+                 (f->off.flags & (ESTAB_OFF_DATA_VALID | ESTAB_OFF_NEEDS_CSUM)) != 0;
+}
 /* ip_in.c: whether such a source may send to such a destination, which is ours: d->local. */
 enum rule ip_addrs_in(const struct ip_layer *l, struct ip_dgram *d, bool link_group);
 

@@ -209,8 +209,8 @@ void ip_emit_frag(struct ip_layer *l, const struct ip_path *p, const uint8_t dst
 }
 
 /* [MAY-4] */
-void ip_emit(struct ip_layer *l, const struct ip_path *p, const uint8_t dst[16],
-             const struct ip_send *how, uint32_t payload_len, uint8_t *out)
+void ip_emit_any(struct ip_layer *l, const struct ip_path *p, const uint8_t dst[16],
+                 const struct ip_send *how, uint32_t payload_len, uint8_t *out)
 {
     ip_emit_frag(l, p, dst, how, NULL, payload_len, out);
 }

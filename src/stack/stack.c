@@ -156,7 +156,7 @@ void estab_tap(estab_stack *s, void (*tap)(void *ctx, const struct estab_trace *
     s->env.trace_ctx = tap ? s : s->env.cb.ctx;
 }
 
-static RARE void stack_reap(estab_stack *s)
+void stack_reap(estab_stack *s)
 {
     if (ip_has_lent(&s->ip))
         ip_reap(&s->ip);
@@ -164,28 +164,6 @@ static RARE void stack_reap(estab_stack *s)
         udp_reap(&s->udp);
     if (tcp_has_dead(&s->tcp))
         tcp_reap(&s->tcp);
-}
-
-void stack_enter(estab_stack *s)
-{
-    estab_time now = s->env.cb.now(s->env.cb.ctx);
-
-    assert(!s->inside);
-    s->inside = true;
-    if (now > s->env.now)
-        s->env.now = now;
-    s->udp.raised = s->tcp.raised = false;
-    if (stack_holds(s))
-        stack_reap(s);
-}
-
-void stack_leave(estab_stack *s)
-{
-    if (tcp_has_dead(&s->tcp))
-        tcp_reap(&s->tcp);
-    if (s->env.ceiling)
-        tcp_memory_settle(&s->tcp);
-    s->inside = false;
 }
 
 int estab_port_add(estab_stack *s, const struct estab_port_caps *caps)

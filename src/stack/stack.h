@@ -6,6 +6,7 @@
 #include "ip/ip.h"
 #include "tcp/tcp.h"
 #include "udp/udp.h"
+#include <assert.h>
 
 #define STACK_BATCH 64 /* frames lent by one estab_output() */
 
@@ -35,17 +36,36 @@ struct estab_stack {
     struct gso_hdr hdrs[STACK_BATCH]; /* headers of the frames lent */
 };
 
-/* Latches the clock; what was lent is no longer, so what died in estab_output() is freed. */
-void stack_enter(estab_stack *s);
 /* What was lent or has ended since, and can go when the next public call begins. */
 static inline bool stack_holds(const estab_stack *s)
 {
     return ip_has_lent(&s->ip) || udp_has_lent(&s->udp) || tcp_has_dead(&s->tcp);
 }
-void stack_leave(estab_stack *s); /* frees the dead */
+RARE void stack_reap(estab_stack *s);
+/* Latches the clock; what was lent is no longer, so what died in estab_output() is freed. */
+IN_PLACE void stack_enter(estab_stack *s)
+{
+    estab_time now = s->env.cb.now(s->env.cb.ctx);
+
+    assert(!s->inside);
+    s->inside = true;
+    if (now > s->env.now)
+        s->env.now = now;
+    s->udp.raised = s->tcp.raised = false;
+    if (stack_holds(s))
+        stack_reap(s);
+}
+IN_PLACE void stack_leave(estab_stack *s) /* frees the dead */
+{
+    if (tcp_has_dead(&s->tcp))
+        tcp_reap(&s->tcp);
+    if (s->env.ceiling)
+        tcp_memory_settle(&s->tcp);
+    s->inside = false;
+}
 void stack_recv(estab_stack *s, uint8_t port, const struct estab_frame *f);
-/* g, which came in d, was predicted: a run may begin with it. */
-void run_begin(struct stack_run *r, struct tcb *t, const struct ip_dgram *d, const struct seg *g);
+/* g, which came in `in` and that in a plain frame, was predicted: a run may begin with it. */
+void run_begin(struct stack_run *r, struct tcb *t, const struct ip_tcp *in, const struct seg *g);
 /* The run's next segments: how many of the n frames, which have been dealt with.  r->t is not NULL.
  */
 size_t run_take(struct stack_run *r, const struct estab_frame *f, size_t n);

@@ -3,40 +3,60 @@
 #include "base/csum.h"
 #include "stack/stack.h"
 
-/* [MUST-3] */
-static bool tcp_checksum_ok(const struct ip_dgram *d)
-{
-    uint64_t sum;
+struct arrival { /* a TCP segment on its way in */
+    struct ip_tcp ip;
+    struct seg g;
+    struct tcp_tuple k;
+    struct ip_dgram *d; /* what it came in; ask dgram_of() */
+    bool whole;         /* ... is there */
+};
 
-    if (d->csum_ok)
-        return true;
-    sum = ip_pseudo(d->ip.src, d->ip.dst, IPPROTO_TCP_, d->ip.payload_len);
-    if (d->payload.len <= TCP_HDR_MAX && d->head_len == d->payload.len && d->head_len % 4 == 0)
-        return csum_fold(sum + ip_sum_words(d->head, d->head_len / 4)) == 0xffff; /* no text */
-    return csum_fold(csum_pieces(sum, &d->payload)) == 0xffff;
+/* Of most frames nobody asks for more than is in a->ip. */
+static const struct ip_dgram *dgram_of(const estab_stack *s, struct arrival *a)
+{
+    if (!a->whole)
+        ip_plain_whole(&s->ip, &a->ip, a->d);
+    a->whole = true;
+    return a->d;
 }
 
-/* A frame becomes a segment whose checksum nobody has looked at yet, or is dropped. [MUST-57] */
-static bool tcp_segment_of(estab_stack *s, const struct ip_dgram *d, struct seg *g)
+/* Of the pseudo header and of len octets of TCP header, mostly without options. */
+static uint64_t header_sum(const struct ip_tcp *in, uint32_t len)
 {
+    return ip_pseudo_of(in->addr_sum, IPPROTO_TCP_, in->payload.len) +
+           (len == TCP_HDR_LEN ? ip_sum_words(in->head, TCP_HDR_LEN / 4)
+                               : ip_sum_words(in->head, len / 4));
+}
+
+/* [MUST-3] */
+static bool tcp_checksum_ok(const struct ip_tcp *in)
+{
+    if (in->csum_ok)
+        return true;
+    if (in->payload.len <= TCP_HDR_MAX && in->head_len == in->payload.len && in->head_len % 4 == 0)
+        return csum_fold(header_sum(in, in->payload.len)) == 0xffff; /* no text */
+    return csum_fold(csum_pieces(header_sum(in, 0), &in->payload)) == 0xffff;
+}
+
+/* a->ip becomes a segment whose checksum nobody has looked at yet; or why not. [MUST-57] */
+IN_PLACE enum rule tcp_segment_of(struct arrival *a)
+{
+    struct seg *g = &a->g;
     enum rule r = RULE_TCP_GROUP;
 
-    if (d->local != IP_LOCAL_NONE)
-        r = tcp_parse(g, d->head, d->head_len, &d->payload);
+    if (a->ip.local != IP_LOCAL_NONE)
+        r = tcp_parse(g, a->ip.head, a->ip.head_len, &a->ip.payload);
     if (r == RULE_NONE && (g->sport == 0 || g->dport == 0))
         r = RULE_TCP_PORT_0;
-    if (r != RULE_NONE) {
-        if (r != RULE_TCP_GROUP && !tcp_checksum_ok(d))
-            r = RULE_TCP_CSUM;
-        ip_drop(&s->ip, d, r);
-        return false;
-    }
-    g->tos = d->ip.tos;
-    if (d->route.n)
-        g->route = &d->route;
-    if (d->gso_size && g->text.len > d->gso_size)
-        g->nsegs = (uint16_t)((g->text.len + d->gso_size - 1u) / d->gso_size);
-    return true;
+    if (r != RULE_NONE)
+        return r;
+    g->tos = a->ip.tos;
+    if (a->whole && a->d->route.n)
+        g->route = &a->d->route;
+    if (a->ip.gso_size && g->text.len > a->ip.gso_size)
+        g->nsegs = (uint16_t)((g->text.len + a->ip.gso_size - 1u) / a->ip.gso_size);
+    a->k = (struct tcp_tuple){a->ip.src, a->ip.local, g->dport, g->sport};
+    return RULE_NONE;
 }
 
 static uint8_t synq_wscale(const struct tcp_layer *l, uint32_t slot)
@@ -56,128 +76,139 @@ static void to_tcb(struct tcb *t, const struct tcp_tuple *k, struct seg *g)
     tcp_segment_arrives(t, g);
 }
 
-static void to_listener(struct tcp_layer *l, const struct tcp_tuple *k, struct seg *g,
-                        const struct ip_dgram *d, const seq_t *newer)
+static void to_listener(estab_stack *s, struct arrival *a, const seq_t *newer)
 {
+    struct tcp_layer *l = &s->tcp;
+    const struct ip_dgram *d = dgram_of(s, a);
     struct tcb *t;
 
-    if (!tcp_comes_home(l, k)) { /* it came in fragments, or somebody steers by another hash */
+    if (!tcp_comes_home(l, &a->k)) { /* it came in fragments, or somebody steers by another hash */
         ip_drop(l->ip, d, RULE_TCP_SHARD);
         return;
     }
-    t = tcp_demux_listener(l, k);
+    t = tcp_demux_listener(l, &a->k);
     if (tcp_traced(l))
-        tcp_trace_in(l, k, 0, t ? ESTAB_LISTEN : ESTAB_CLOSED, g, 0);
+        tcp_trace_in(l, &a->k, 0, t ? ESTAB_LISTEN : ESTAB_CLOSED, &a->g, 0);
     if (t)
-        tcp_arrive_listen(t, g, d, newer);
+        tcp_arrive_listen(t, &a->g, d, newer);
     else
-        tcp_arrive_closed(l, g, d);
+        tcp_arrive_closed(l, &a->g, d);
 }
 
 /* A connection's next text: verified as it is stored.  true: the segment has been dealt with. */
-static bool tcp_text_in(estab_stack *s, const struct ip_dgram *d, const struct tcp_tuple *k,
-                        struct tcb *t, struct seg *g)
+IN_PLACE bool tcp_text_in(estab_stack *s, struct arrival *a, struct tcb *t)
 {
-    uint32_t hdr_len = d->ip.payload_len - g->text.len;
+    struct seg *g = &a->g;
     struct csum_run sum = {0, false};
 
     if (!tcp_predicted(t, g))
         return false;
-    if (!d->csum_ok)
-        sum.sum = ip_pseudo(d->ip.src, d->ip.dst, IPPROTO_TCP_, d->ip.payload_len) +
-                  ip_sum_words(d->head, hdr_len / 4);
-    switch (tcp_text_store(t, g, d->csum_ok ? NULL : &sum)) {
+    if (!a->ip.csum_ok)
+        sum.sum = header_sum(&a->ip, a->ip.payload.len - g->text.len);
+    switch (tcp_text_store(t, g, a->ip.csum_ok ? NULL : &sum)) {
     case TCP_NOT_STORED:
         return false;
     case TCP_WRONG_SUM:
-        ip_drop(&s->ip, d, RULE_TCP_CSUM);
+        ip_drop(&s->ip, dgram_of(s, a), RULE_TCP_CSUM);
         return true;
     case TCP_STORED:
         break;
     }
     if (tcp_traced(&s->tcp))
-        tcp_trace_in(&s->tcp, k, tcb_handle(t), ESTAB_ESTABLISHED, g, t->snd_wscale);
+        tcp_trace_in(&s->tcp, &a->k, tcb_handle(t), ESTAB_ESTABLISHED, g, t->snd_wscale);
     tcp_predicted_arrives(t, g);
-    if (s->run.more)
-        run_begin(&s->run, t, d, g);
+    if (s->run.more && !a->whole)
+        run_begin(&s->run, t, &a->ip, g);
     return true;
 }
 
 /* The ACK of what is in flight, and nothing else.  true: the segment has been dealt with. */
-static bool tcp_bare_ack_in(estab_stack *s, const struct ip_dgram *d, const struct tcp_tuple *k,
-                            struct tcb *t, const struct seg *g)
+static bool tcp_bare_ack_in(estab_stack *s, const struct arrival *a, struct tcb *t)
 {
-    if (!tcp_ack_predicted(t, g) || !tcp_checksum_ok(d))
+    if (!tcp_ack_predicted(t, &a->g) || !tcp_checksum_ok(&a->ip))
         return false;
     if (tcp_traced(&s->tcp))
-        tcp_trace_in(&s->tcp, k, tcb_handle(t), ESTAB_ESTABLISHED, g, t->snd_wscale);
-    tcp_predicted_ack_arrives(t, g);
+        tcp_trace_in(&s->tcp, &a->k, tcb_handle(t), ESTAB_ESTABLISHED, &a->g, t->snd_wscale);
+    tcp_predicted_ack_arrives(t, &a->g);
     return true;
 }
 
 /* true: it could only mean one thing, and has been dealt with. */
-static bool tcp_expected_in(estab_stack *s, const struct ip_dgram *d, const struct tcp_tuple *k,
-                            struct tcb *t, struct seg *g)
+static bool tcp_expected_in(estab_stack *s, struct arrival *a, struct tcb *t)
 {
     if (s->tcp.long_way)
         return false;
-    return g->len > 0 ? tcp_text_in(s, d, k, t, g) : tcp_bare_ack_in(s, d, k, t, g);
+    return a->g.len > 0 ? tcp_text_in(s, a, t) : tcp_bare_ack_in(s, a, t);
 }
 
-static void tcp_in(estab_stack *s, const struct ip_dgram *d)
+/* For what has no control block; ref: HASH_NONE, then it is for a listener. */
+static void to_compact(estab_stack *s, struct arrival *a, uint32_t ref)
 {
     struct tcp_layer *l = &s->tcp;
-    struct seg g;
-    struct tcp_tuple k;
-    uint32_t ref;
     seq_t newer;
 
-    if (!tcp_segment_of(s, d, &g))
-        return;
-    k = (struct tcp_tuple){d->ip.src, d->local, g.dport, g.sport};
-    ref = tcp_demux_find(l, &k);
-    if (ref != HASH_NONE && TCP_REF_KIND(ref) == TCP_REF_TCB &&
-        tcp_expected_in(s, d, &k, tcb_at(l, TCP_REF_SLOT(ref)), &g))
-        return;
-    if (!tcp_checksum_ok(d)) {
-        ip_drop(&s->ip, d, RULE_TCP_CSUM);
-        return;
-    }
     if (ref == HASH_NONE) {
-        to_listener(l, &k, &g, d, NULL);
+        to_listener(s, a, NULL);
         return;
     }
     switch (TCP_REF_KIND(ref)) {
     case TCP_REF_TCB:
-        to_tcb(tcb_at(l, TCP_REF_SLOT(ref)), &k, &g);
         break;
     case TCP_REF_SYNQ:
         if (tcp_traced(l))
-            tcp_trace_in(l, &k, 0, ESTAB_SYN_RECEIVED, &g, synq_wscale(l, TCP_REF_SLOT(ref)));
-        synq_segment_arrives(l, TCP_REF_SLOT(ref), &g);
+            tcp_trace_in(l, &a->k, 0, ESTAB_SYN_RECEIVED, &a->g, synq_wscale(l, TCP_REF_SLOT(ref)));
+        synq_segment_arrives(l, TCP_REF_SLOT(ref), &a->g);
         break;
     case TCP_REF_TIMEWAIT:
         if (tcp_traced(l))
-            tcp_trace_in(l, &k, 0, ESTAB_TIME_WAIT, &g, timewait_wscale(l, TCP_REF_SLOT(ref)));
-        if (timewait_segment_arrives(l, TCP_REF_SLOT(ref), &g, &newer))
-            to_listener(l, &k, &g, d, &newer);
+            tcp_trace_in(l, &a->k, 0, ESTAB_TIME_WAIT, &a->g,
+                         timewait_wscale(l, TCP_REF_SLOT(ref)));
+        if (timewait_segment_arrives(l, TCP_REF_SLOT(ref), &a->g, &newer))
+            to_listener(s, a, &newer);
         break;
     }
 }
 
-void stack_recv(estab_stack *s, uint8_t port, const struct estab_frame *f)
+static inline void tcp_in(estab_stack *s, struct arrival *a)
 {
-    struct ip_dgram d;
+    struct tcp_layer *l = &s->tcp;
+    struct tcb *t = tcp_demux_hot(l, &a->k);
+    uint32_t ref = t ? HASH_NONE : tcp_demux_look(l, &a->k);
+
+    if (ref != HASH_NONE && TCP_REF_KIND(ref) == TCP_REF_TCB)
+        t = tcb_at(l, TCP_REF_SLOT(ref));
+    if (t && tcp_expected_in(s, a, t))
+        return;
+    if (!tcp_checksum_ok(&a->ip))
+        ip_drop(&s->ip, dgram_of(s, a), RULE_TCP_CSUM);
+    else if (t)
+        to_tcb(t, &a->k, &a->g);
+    else
+        to_compact(s, a, ref);
+}
+
+/* Not a segment that anything could be done with. */
+static RARE void tcp_refuse_in(estab_stack *s, struct arrival *a, enum rule why)
+{
+    if (why != RULE_TCP_GROUP && !tcp_checksum_ok(&a->ip))
+        why = RULE_TCP_CSUM;
+    ip_drop(&s->ip, dgram_of(s, a), why);
+}
+
+/* The way of every frame.  true: it is TCP's, and a->ip what TCP needs of it. */
+static bool frame_in(estab_stack *s, uint8_t port, const struct estab_frame *f, struct arrival *a)
+{
     struct ip_error e;
 
-    switch (ip_recv(&s->ip, port, f, &d, &e)) {
+    switch (ip_recv(&s->ip, port, f, a->d, &e)) {
     case IP_DONE:
         break;
     case IP_DELIVER:
-        if (d.ip.proto == IPPROTO_TCP_)
-            tcp_in(s, &d);
-        else
-            udp_recv(&s->udp, &d);
+        if (a->d->ip.proto == IPPROTO_TCP_) {
+            ip_tcp_of(a->d, &a->ip);
+            return true;
+        }
+        udp_recv(&s->udp, a->d);
         break;
     case IP_ERROR:
         if (e.quote.ip.proto == IPPROTO_TCP_)
@@ -186,6 +217,24 @@ void stack_recv(estab_stack *s, uint8_t port, const struct estab_frame *f)
             udp_icmp_arrives(&s->udp, &e);
         break;
     }
+    return false;
+}
+
+void stack_recv(estab_stack *s, uint8_t port, const struct estab_frame *f)
+{
+    struct ip_dgram d;
+    struct arrival a;
+    enum rule r;
+
+    a.d = &d;
+    a.whole = !ip_plain_in(&s->ip, port, f, &a.ip);
+    if (a.whole && !frame_in(s, port, f, &a))
+        return;
+    r = tcp_segment_of(&a);
+    if (r == RULE_NONE)
+        tcp_in(s, &a);
+    else
+        tcp_refuse_in(s, &a, r);
 }
 
 /* [MUST-58, MUST-59, RFC1122-4.2.2.20-1] */

@@ -19,15 +19,9 @@ static void pull_tcp(estab_stack *s, uint8_t port, struct tcp_frames *out, uint3
     out->room = room;
 }
 
-static void pull_both(estab_stack *s, uint8_t port, struct tcp_frames *out)
+static RARE void pull_both(estab_stack *s, uint8_t port, struct tcp_frames *out)
 {
-    uint32_t half;
-
-    if (!udp_has_output(&s->udp, port)) {
-        tcp_pull(&s->tcp, port, out);
-        return;
-    }
-    half = out->n + (out->room - out->n + 1) / 2;
+    uint32_t half = out->n + (out->room - out->n + 1) / 2;
 
     s->udp_turn = !s->udp_turn;
     if (s->udp_turn) {
@@ -55,27 +49,35 @@ static bool has_output(const estab_stack *s, uint8_t port)
            ip_has_output(&s->ip, port);
 }
 
-int estab_output(estab_stack *s, int port, struct estab_frame *f, size_t n)
+static APART int output(estab_stack *s, uint8_t port, struct estab_frame *f, size_t n)
 {
-    struct tcp_frames out;
-    size_t i = 0;
+    struct tcp_frames out = {.f = f, .hdrs = s->hdrs};
+    size_t i;
 
-    if (port < 0 || (uint32_t)port >= s->ip.nports)
-        return ESTAB_E_INVAL;
     if (n > STACK_BATCH)
         n = STACK_BATCH;
-    if (!has_output(s, (uint8_t)port) && !stack_holds(s)) {
-        s->udp.raised = s->tcp.raised = false;
-        return 0;
-    }
     stack_enter(s);
-    i = pull_ip(s, (uint8_t)port, f, i, n);
-    out = (struct tcp_frames){.f = f, .hdrs = s->hdrs, .n = (uint32_t)i, .room = (uint32_t)n};
-    pull_both(s, (uint8_t)port, &out);
+    i = pull_ip(s, port, f, 0, n);
+    out.n = (uint32_t)i;
+    out.room = (uint32_t)n;
+    if (udp_has_output(&s->udp, port))
+        pull_both(s, port, &out);
+    else
+        tcp_pull(&s->tcp, port, &out);
     i = out.n;
     /* What they asked of the internet layer meanwhile: a neighbour's address. */
-    i = pull_ip(s, (uint8_t)port, f, i, n);
+    i = pull_ip(s, port, f, i, n);
     s->frames_out += i;
     s->inside = false; /* not stack_leave(): the dead may own octets that are lent */
     return (int)i;
+}
+
+int estab_output(estab_stack *s, int port, struct estab_frame *f, size_t n)
+{
+    if (port < 0 || (uint32_t)port >= s->ip.nports)
+        return ESTAB_E_INVAL;
+    if (has_output(s, (uint8_t)port) || stack_holds(s))
+        return output(s, (uint8_t)port, f, n);
+    s->udp.raised = s->tcp.raised = false;
+    return 0;
 }

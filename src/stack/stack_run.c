@@ -9,26 +9,19 @@
 #include "base/csum.h"
 #include "stack/stack.h"
 
-void run_begin(struct stack_run *r, struct tcb *t, const struct ip_dgram *d, const struct seg *g)
+void run_begin(struct stack_run *r, struct tcb *t, const struct ip_tcp *in, const struct seg *g)
 {
-    const struct estab_iov *v = &d->frame->iov[0];
-    uint32_t tcp_at = d->link_len + d->ip.hdr_len;
+    const struct estab_iov *v = &in->frame->iov[0];
 
-    r->t = NULL;
-    if (d->frame->niov == 0 || d->head != (const uint8_t *)v->base + tcp_at ||
-        d->ip.hdr_len != (d->ip.version == 4 ? IP4_HDR_LEN : IP6_HDR_LEN) || d->gso_size)
-        return;
-    r->t = t;
     r->hdr = v->base;
-    r->tcp_at = tcp_at;
-    r->text_at = tcp_at + d->ip.payload_len - g->text.len;
-    r->flags = d->frame->off.flags;
-    r->csum_ok = d->csum_ok;
-    r->v4 = d->ip.version == 4;
+    r->tcp_at = (uint32_t)(in->head - r->hdr);
+    r->text_at = r->tcp_at + in->payload.len - g->text.len;
+    r->t = in->gso_size || v->len < r->text_at ? NULL : t;
+    r->flags = in->frame->off.flags;
+    r->csum_ok = in->csum_ok;
+    r->v4 = ip_is4(in->src);
     r->g = *g;
-    r->pseudo = r->csum_ok ? 0 : ip_pseudo(d->ip.src, d->ip.dst, IPPROTO_TCP_, 0);
-    if (v->len < r->text_at)
-        r->t = NULL;
+    r->pseudo = ip_pseudo_of(in->addr_sum, IPPROTO_TCP_, 0);
 }
 
 /* Octets 0 to 39 of IPv4 and TCP without options: what the next segment has in common with the

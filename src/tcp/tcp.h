@@ -101,12 +101,12 @@ struct tcp_work {
     estab_sock listener;   /* a Fast Open connection's, until its SYN is acknowledged; or 0 */
     uint16_t mtu_next;     /* its size, if a router has named it; else 0 */
     uint8_t fo;            /* enum tcp_fo */
-    struct {               /* tcp_undo.c, if on */
+    struct {               /* tcp_undo.c, if undo_on */
         struct cc cc;      /* as it was */
         seq_t una, end;    /* the episode's */
         uint32_t again;    /* octets that went again, and have not come twice */
         uint32_t ts;       /* of the first that did, if begun */
-        bool on, begun;
+        bool begun;
     } undo;
     /* draft-ietf-ccwg-bbr section 4.1; as struct run_rate has it. */
     struct {
@@ -126,29 +126,38 @@ struct tcp_work {
     } peak;
     seq_t probe_lo, probe_hi; /* a larger segment is tried (RFC 4821); equal: none is */
     struct range dsack;       /* RFC 2883: what came twice; lo = hi: nothing */
-    uint8_t dupacks;          /* in a row */
-    uint8_t retries;          /* expiries since something new was acknowledged: against R2 */
-    uint8_t frto;             /* RFC 5682: the step that the next ACK decides; 0: none */
-    uint8_t probes;           /* zero-window probes in a row: their back-off */
-    uint8_t unanswered;       /* ... and how many of the last had no answer */
-    bool recovering : 1;      /* fast recovery */
-    bool by_sack : 1;         /* ... as RFC 8985 and RFC 9937 have it, not RFC 6582 */
-    bool tlp_out : 1;         /* a tail loss probe is */
-    bool tlp_again : 1;       /* ... and was no new text */
-    bool rto_recovering : 1;  /* what was in flight at the last RTO is not yet acknowledged */
-    bool cwnd_limited : 1;
-    bool snd_urgent : 1;
-    bool fin_ahead : 1;    /* a FIN waits behind a gap */
+    union {
+        struct {                     /* what something under way is told by */
+            uint8_t dupacks;         /* in a row */
+            uint8_t frto;            /* RFC 5682: the step that the next ACK decides; 0: none */
+            bool recovering : 1;     /* fast recovery */
+            bool tlp_out : 1;        /* a tail loss probe is */
+            bool rto_recovering : 1; /* what was in flight at the last RTO is not yet
+                                        acknowledged */
+            bool cwnd_limited : 1;
+            bool snd_urgent : 1;
+            bool fin_ahead : 1;  /* a FIN waits behind a gap */
+            bool more : 1;       /* the user said that more follows */
+            bool mtu_failed : 1; /* a black hole: smaller ones are tried */
+            bool ecn_wait : 1;   /* marked at a window of one segment: nothing new before the
+                                    timer */
+            bool undo_on : 1;    /* w->undo is of an episode */
+            bool too_big : 1;    /* what goes again was too big for the path */
+            bool held : 1;       /* the SYN waits for text */
+            bool syn_text : 1;   /* text of the SYN was not taken: sent again, but not lost */
+            bool lends : 1;      /* lent_out is not NULL */
+        };
+        uint32_t episode; /* any of it: not the short way, tcp_short.c */
+    };
+    uint8_t retries;       /* expiries since something new was acknowledged: against R2 */
+    uint8_t probes;        /* zero-window probes in a row: their back-off */
+    uint8_t unanswered;    /* ... and how many of the last had no answer */
+    bool by_sack : 1;      /* recovering as RFC 8985 and RFC 9937 have it, not RFC 6582 */
+    bool tlp_again : 1;    /* the probe was no new text */
     bool syn_lost : 1;     /* RFC 6298 (5.7), RFC 5681 section 3.1 */
-    bool more : 1;         /* the user said that more follows */
     bool delack_more : 1;  /* the delayed ACK stands for more than one segment */
-    bool too_big : 1;      /* what goes again was too big for the path */
-    bool mtu_failed : 1;   /* a black hole: smaller ones are tried */
     bool sws_override : 1; /* RFC 9293 section 3.8.6.2.1 (4) */
-    bool held : 1;         /* the SYN waits for text */
     bool fo_exp : 1;       /* the peer's Fast Open option is the experimental one */
-    bool syn_text : 1;     /* text of the SYN was not taken: sent again, but not lost */
-    bool ecn_wait : 1;     /* marked at a window of one segment: nothing new before the timer */
     uint8_t stopped; /* enum estab_why: what stopped tcp_output(); ESTAB_WHY_NOTHING: nothing */
     uint32_t slot;
     struct ring snd; /* from SND.UNA on: in flight, then unsent; behind it, what is lent */
@@ -250,45 +259,54 @@ struct tcb {
         struct tcp_work *w;     /* NULL: at rest */
         struct tcp_listener *l; /* LISTEN */
     };
+    union {
+        struct {                 /* what few connections have, or for a while */
+            bool ecn_ok : 1;     /* RFC 3168: the peer's text may be marked, and marks are echoed */
+            bool ecn_ect : 1;    /* ours may be */
+            bool ecn_echo : 1;   /* ECE on every ACK, until CWR */
+            bool ecn_cwr : 1;    /* CWR on the next new text */
+            bool ecn_seen : 1;   /* text came ECT, or marked */
+            bool ecn_acc : 1;    /* RFC 9768: both ends count marks instead; ecn_echo: the last was
+                                    one */
+            bool ecn_shake : 1;  /* ecn_acc: ACE's handshake encoding is still to be sent, or to
+                                    come */
+            bool has_extra : 1;  /* a struct tcp_extra */
+            bool routed : 1;     /* a source route, tcp_route.c */
+            bool corked : 1;     /* ESTAB_O_CORK */
+            bool paced : 1;      /* text goes by the clock: tcp_pace.c */
+            bool in_stalled : 1; /* its next hop is being resolved */
+            bool rd_shut : 1;    /* SHUT_RD: what arrives is discarded */
+            bool rcv_urgent : 1; /* RCV.UP lies ahead of what the user has read */
+            bool timeout_set : 1; /* the user timeout is the user's: RFC 5482's CHANGEABLE is
+                                     false */
+            bool no_memory : 1;   /* was refused to the last text to send, or that arrived */
+        };
+        uint16_t unusual; /* any of it: not the short way, tcp_short.c.  Asked for at once, with
+                             w->episode, 2 % of a short connection and of a message */
+    };
     bool syn_acked : 1, fin_queued : 1, fin_sent : 1, fin_rcvd : 1;
     bool ts_ok : 1, ws_ok : 1, sack_ok : 1;
     bool nodelay : 1, quickack : 1;
-    bool ecn_ok : 1;      /* RFC 3168: the peer's text may be marked, and marks are echoed */
-    bool ecn_ect : 1;     /* ours may be */
-    bool ecn_echo : 1;    /* ECE on every ACK, until CWR */
-    bool ecn_cwr : 1;     /* CWR on the next new text */
-    bool ecn_seen : 1;    /* text came ECT, or marked */
-    bool ecn_acc : 1;     /* RFC 9768: both ends count marks instead; ecn_echo: the last was one */
     bool fastopen_ok : 1; /* text of the SYN was accepted, by either side */
     uint8_t ecn : 2;      /* enum estab_ecn */
     bool orphan : 1;      /* no handle: the user has closed it */
-    bool rd_shut : 1;     /* SHUT_RD: what arrives is discarded */
     bool bound : 1, in_demux : 1;
-    bool want_out : 1;    /* the user was told E_AGAIN */
-    bool embryo : 1;      /* in a listener's accept queue */
-    bool established : 1; /* has been: decides what a failure is called */
-    bool active : 1;      /* by active OPEN */
-    bool rcv_urgent : 1;  /* RCV.UP lies ahead of what the user has read */
-    bool reuse_port : 1, v6_only : 1;
-    bool timeout_set : 1; /* the user timeout is the user's: RFC 5482's CHANGEABLE is false */
-    bool no_memory : 1;   /* was refused to the last text to send, or to the last that arrived */
-    bool ecn_shake : 1;   /* ecn_acc: ACE's handshake encoding is still to be sent, or to come */
-    struct tcp_owed {     /* obligations, paid by tcp_output() */
+    bool want_out : 1; /* the user was told E_AGAIN */
+    struct tcp_owed {  /* obligations, paid by tcp_output() */
         bool ack_now : 1, probe : 1, keepalive : 1, syn : 1, rst : 1;
         bool tail : 1;    /* a tail loss probe */
         bool before : 1;  /* an ACK up to w->before, whose ECE is not what it is now */
         bool uto : 1;     /* a User Timeout option, with whatever goes */
         uint8_t dup_acks; /* one for each segment out of order, RFC 5681 section 4.2 */
     } owed;
-    bool in_send : 1, in_stalled : 1, in_ready : 1, in_orphans : 1, dead : 1;
-    bool has_extra : 1; /* a struct tcp_extra */
-    bool routed : 1;    /* a source route, tcp_route.c */
-    bool corked : 1;    /* ESTAB_O_CORK */
-    bool reuse_addr : 1;
+    bool in_send : 1, in_ready : 1, in_orphans : 1, dead : 1;
+    bool embryo : 1;      /* in a listener's accept queue */
+    bool established : 1; /* has been: decides what a failure is called */
+    bool active : 1;      /* by active OPEN */
+    bool reuse_port : 1, v6_only : 1, reuse_addr : 1;
     bool reordered : 1;                  /* RFC 8985: RACK.reordering_seen */
     uint8_t cc_id : 3;                   /* which algorithm: cc_at() */
     bool sndbuf_set : 1, rcvbuf_set : 1; /* the user's sizes: they stay */
-    bool paced : 1;                      /* text goes by the clock: tcp_pace.c */
 
     /* every datagram out, and demultiplexing */
     struct ip_path path;
@@ -501,7 +519,7 @@ struct tcp_ports {
 #define TCP_RST_GROUPS 512
 
 struct tcp_tag_key { /* a tuple as octets: its place in the demux is their keyed hash */
-    uint8_t b[24];
+    uint64_t w[3];   /* the peer's address, the rest */
 };
 
 struct tcp_layer {
@@ -569,7 +587,11 @@ int tcp_init(struct tcp_layer *l, struct env *env, struct ip_layer *ip, struct r
              const struct tcp_settings *set, uint32_t max_conns);
 void tcp_fini(struct tcp_layer *l);
 int tcp_port_add(struct tcp_layer *l, uint8_t port);
-struct tcb *tcb_new(struct tcp_layer *l); /* NULL: ceiling or no memory */
+struct tcb *tcb_new(struct tcp_layer *l);                 /* NULL: ceiling or no memory */
+IN_PLACE uint32_t tcp_queue_len(const struct tcp_work *w) /* octets of the send queue */
+{
+    return w->snd.len + (w->lent_out ? w->lent_out->len : 0);
+}
 /* Makes sure *r is there, empty at first; false: no memory. */
 bool tcp_ranges_need(struct tcp_layer *l, struct tcp_ranges **r);
 bool tcp_ranges_grow(struct tcp_layer *l, struct tcp_ranges *r);  /* to TCP_AHEAD_MAX, once */
@@ -579,7 +601,12 @@ static inline bool tcb_work(struct tcb *t) /* makes sure t->w is there; false: n
 {
     return t->w || tcb_work_new(t);
 }
-void tcb_rest(struct tcb *t);            /* gives the work part back where nothing needs it */
+void tcb_rest_empty(struct tcb *t);
+IN_PLACE void tcb_rest(struct tcb *t) /* gives the work part back where nothing needs it */
+{
+    if (t->state != ESTAB_LISTEN && t->w && tcp_queue_len(t->w) == 0 && t->w->rcv.len == 0)
+        tcb_rest_empty(t);
+}
 void tcb_release(struct tcb *t);         /* to the dead list; freed by tcp_reap() */
 RARE void tcp_reap(struct tcp_layer *l); /* end of a public call */
 static inline bool tcp_has_dead(const struct tcp_layer *l)
@@ -658,7 +685,7 @@ void tcp_memory_settle(struct tcp_layer *l);
 /* ---- tcp_extra.c ---- */
 extern const struct tcp_extra tcp_no_extra;
 struct tcp_extra *tcp_extra_there(const struct tcb *t); /* t->has_extra */
-static inline const struct tcp_extra *tcp_extra(const struct tcb *t)
+IN_PLACE const struct tcp_extra *tcp_extra(const struct tcb *t)
 {
     return t->has_extra ? tcp_extra_there(t) : &tcp_no_extra;
 }
@@ -691,17 +718,22 @@ void tcp_enter_compact(struct tcp_layer *l, const struct tcp_tuple *k, enum esta
 
 /* ---- tcp_demux.c ---- */
 uint32_t tcp_demux_look(struct tcp_layer *l, const struct tcp_tuple *k);
-static inline bool tcp_is_at(const struct tcb *t, const struct tcp_tuple *k)
+IN_PLACE bool tcp_is_at(const struct tcb *t, const struct tcp_tuple *k)
 {
     return t->pport == k->pport && t->lport == k->lport && t->path.local == k->local &&
            memcmp(t->peer, k->peer, 16) == 0;
 }
-/* A TCP_REF or HASH_NONE; mostly the connection that was found last, or opened. */
+/* Mostly it is the connection that was found last, or opened; NULL: it is not. */
+IN_PLACE struct tcb *tcp_demux_hot(const struct tcp_layer *l, const struct tcp_tuple *k)
+{
+    struct tcb *t = l->hot == SLAB_NONE ? NULL : tcb_at(l, l->hot);
+
+    return t && tcp_is_at(t, k) ? t : NULL;
+}
+/* A TCP_REF or HASH_NONE. */
 static inline uint32_t tcp_demux_find(struct tcp_layer *l, const struct tcp_tuple *k)
 {
-    if (l->hot != SLAB_NONE && tcp_is_at(tcb_at(l, l->hot), k))
-        return TCP_REF(TCP_REF_TCB, l->hot);
-    return tcp_demux_look(l, k);
+    return tcp_demux_hot(l, k) ? TCP_REF(TCP_REF_TCB, l->hot) : tcp_demux_look(l, k);
 }
 /* The listener for a segment of k: the most particular one; of those that share, one by a hash. */
 struct tcb *tcp_demux_listener(struct tcp_layer *l, const struct tcp_tuple *k);
@@ -820,6 +852,7 @@ uint32_t tcp_pipe(const struct tcb *t); /* octets believed in the network */
 bool tcp_fin_acked(const struct tcb *t);
 /* RFC 6298 (5.1) to (5.3) and the persist timer; restart: new octets were acknowledged. */
 void tcp_rexmt_arm(struct tcb *t, bool restart);
+estab_dur tcp_rto(const struct tcb *t);
 void tcp_established(struct tcb *t);         /* first congestion window, RTO; EV_OUT */
 void tcp_challenge_ack(struct tcb *t);       /* RFC 5961 section 7: limited */
 bool tcp_text(struct tcb *t, struct seg *g); /* tcp_text.c; true: FIN has its turn */
@@ -857,12 +890,12 @@ RARE void tcp_recover(struct tcb *t, uint32_t delivered); /* RACK says that some
 RARE void tcp_tail_lost(struct tcb *t); /* ... that a tail loss probe has repaired */
 
 /* ---- tcp_short.c ---- */
-/* An ACK, predicted, of all that is in flight, with nothing to it, and its window; false: nothing
- * has happened. */
-bool tcp_short_ack(struct tcb *t, const struct seg *g);
+/* An acceptable ACK and its window: tcp_ack_advance(), tcp_window_update(), unless it is of all
+ * that is in flight, with nothing to it. */
+void tcp_ack_in(struct tcb *t, const struct seg *g);
 
-/* tcp_output() where all that is owed is text that goes in one segment, or an ACK, or both; false:
- * nothing has happened. */
+/* tcp_output() where all that is owed is text or a FIN that go in one segment, or an ACK, or both;
+ * false: nothing has happened. */
 bool tcp_short_output(struct tcb *t, struct tcp_frames *out);
 
 /* ---- tcp_rack.c ---- */
@@ -872,6 +905,7 @@ void tcp_rack_recovered(struct tcb *t);
 uint32_t tcp_rack_detect(struct tcb *t); /* octets that are lost now */
 bool tcp_tlp_may(const struct tcb *t);
 void tcp_tlp_arm(struct tcb *t);
+estab_dur tcp_pto(const struct tcb *t, uint32_t flight); /* of so many octets, from now on */
 void tcp_tlp_sent(struct tcb *t, bool again);
 RARE bool tcp_tlp_acked(struct tcb *t, const struct seg *g, bool dsack);
 
@@ -885,7 +919,7 @@ void tcp_frto_begin(struct tcb *t);
 RARE bool tcp_frto_ack(struct tcb *t, const struct sent_news *news, bool advances);
 
 /* ---- tcp_rate.c ---- */
-static inline uint32_t tcp_us(const struct tcp_layer *l) /* circular microseconds */
+IN_PLACE uint32_t tcp_us(const struct tcp_layer *l) /* circular microseconds */
 {
     return (uint32_t)(l->env->now / 1000u);
 }
@@ -895,15 +929,17 @@ void tcp_lose(struct tcb *t, seq_t lo, seq_t hi);       /* is lost, by congestio
 void tcp_rate_limited(struct tcb *t); /* the user has no more to send, and more could go */
 /* What an ACK says of the rate at which it is delivered; s->delivered is known. */
 void tcp_rate_sample(struct tcb *t, const struct sent_news *news, struct cc_sample *s);
-void tcp_window_update(struct tcb *t, const struct seg *g);                  /* tcp_window.c */
-static inline uint32_t tcp_seg_wnd(const struct tcb *t, const struct seg *g) /* octets */
+void tcp_window_update(struct tcb *t, const struct seg *g);             /* tcp_window.c */
+IN_PLACE uint32_t tcp_seg_wnd(const struct tcb *t, const struct seg *g) /* octets */
 {
     return g->syn_wnd ? g->wnd : g->wnd << t->snd_wscale;
 }
-uint16_t tcp_window_field(struct tcb *t, bool syn); /* moves RCV.ADV: called when sent */
-bool tcp_window_worth(const struct tcb *t);         /* is an update worth a segment of its own */
-uint32_t tcp_window_usable(const struct tcb *t);    /* U of section 3.8.6.2.1 */
-uint8_t tcp_wscale_for(const struct tcb *t); /* for a connection, or what a listener accepts */
+/* The field of a segment that is sent, and of a SYN: they move RCV.ADV. */
+uint16_t tcp_window_field(struct tcb *t);
+uint16_t tcp_window_field_syn(struct tcb *t);
+bool tcp_window_worth(const struct tcb *t);      /* is an update worth a segment of its own */
+uint32_t tcp_window_usable(const struct tcb *t); /* U of section 3.8.6.2.1 */
+uint8_t tcp_wscale_for(const struct tcb *t);     /* for a connection, or what a listener accepts */
 /* The window of a SYN with the largest segment `mss`. */
 uint16_t tcp_syn_window(const struct tcp_layer *l, uint32_t wnd, uint32_t mss);
 static inline uint32_t tcp_rcv_wnd(const struct tcb *t)
@@ -912,9 +948,19 @@ static inline uint32_t tcp_rcv_wnd(const struct tcb *t)
 }
 seq_t tcp_read_at(const struct tcb *t);   /* what the user reads next */
 uint32_t tcp_urgent(const struct tcb *t); /* octets from the next to be read to RCV.UP */
-uint32_t tcp_unread(const struct tcb *t);
-uint32_t tcp_queued(const struct tcb *t); /* octets in flight or unsent, FIN not counted */
-uint32_t tcp_unsent(const struct tcb *t);
+IN_PLACE uint32_t tcp_unread(const struct tcb *t)
+{
+    return t->state != ESTAB_LISTEN && t->w ? t->w->rcv.len : 0;
+}
+IN_PLACE uint32_t tcp_queued(const struct tcb *t) /* in flight or unsent, FIN not counted */
+{
+    return t->state != ESTAB_LISTEN && t->w ? tcp_queue_len(t->w) : 0;
+}
+uint32_t tcp_unsent_of(const struct tcb *t);
+IN_PLACE uint32_t tcp_unsent(const struct tcb *t) /* octets */
+{
+    return tcp_queued(t) == 0 ? 0 : tcp_unsent_of(t);
+}
 seq_t tcp_text_una(const struct tcb *t); /* number of the first octet in the send queue */
 
 /* ---- tcp_pace.c ---- */
@@ -1042,7 +1088,7 @@ void tcp_opt_layout(uint8_t order, const struct tcp_opts *o, uint8_t kinds[TCP_K
 uint16_t tcp_mss_of(const struct tcp_opts *o,
                     const uint8_t *peer); /* RFC 9293 section 3.7.1 default, floor */
 /* Less the options every segment carries: RFC 6691 section 3. [MUST-16, RFC6691-2-2] */
-static inline uint32_t tcp_eff_mss(const struct tcb *t)
+IN_PLACE uint32_t tcp_eff_mss(const struct tcb *t)
 {
     uint32_t mss = t->ts_ok ? t->snd_mss - TCP_TS_LEN : t->snd_mss;
 
@@ -1183,22 +1229,40 @@ void timewait_why(const struct tcp_layer *l, uint32_t slot, struct estab_why_inf
 estab_dur tcp_user_timeout(const struct tcb *t); /* in force; 0: none */
 /* When it is over; t->w is there.  ESTAB_NEVER: there is none, or nothing waits. */
 estab_time tcp_user_deadline(const struct tcb *t);
+static inline estab_time tcp_patience(const struct tcb *t, estab_time at) /* at, or when it ends */
+{
+    return t->has_extra || t->layer->set.user_timeout ? time_min(at, tcp_user_deadline(t)) : at;
+}
 /* 0 or ESTAB_E_NOMEM */
 int tcp_uto_set(struct tcb *t, uint32_t ms);              /* the user's; 0: the stack's again */
 int tcp_uto_advertise(struct tcb *t, uint16_t field);     /* 0: no longer */
-void tcp_uto_arrives(struct tcb *t, const struct seg *g); /* in an acceptable segment */
+void tcp_uto_arrives(struct tcb *t, const struct seg *g); /* the option, in an acceptable segment */
 uint16_t tcp_uto_field(estab_dur d); /* rounded up; as long as can be, if it is longer */
 estab_dur tcp_uto_dur(uint16_t field);
 
 /* ---- tcp_timeout.c ---- */
-static inline void tcp_arm(struct tcb *t, enum tcp_timer which, estab_time at)
+IN_PLACE void tcp_wake(struct tcb *t, estab_time at) /* at the latest */
 {
-    t->w->due[which] = at;
     if (!t->node.armed || wheel_due(&t->node) > at)
         wheel_add(&t->layer->wheel, t->slot, at);
 }
+IN_PLACE void tcp_sleep(struct tcb *t) /* no more */
+{
+    if (t->node.armed)
+        wheel_cancel(&t->layer->wheel, t->slot);
+}
+IN_PLACE void tcp_arm(struct tcb *t, enum tcp_timer which, estab_time at)
+{
+    t->w->due[which] = at;
+    tcp_wake(t, at);
+}
 void tcp_cancel(struct tcb *t, enum tcp_timer which);
-void tcp_idle_arm(struct tcb *t); /* keepalive or FIN-WAIT-2 */
+void tcp_idle_settle(struct tcb *t);
+IN_PLACE void tcp_idle_arm(struct tcb *t) /* keepalive or FIN-WAIT-2 */
+{
+    if (t->keepidle_ms || t->idle_on || t->state == ESTAB_FIN_WAIT_2)
+        tcp_idle_settle(t);
+}
 int tcp_expire(struct tcp_layer *l);
 estab_time tcp_next(const struct tcp_layer *l);
 enum estab_timer tcp_next_timer(const struct tcb *t, estab_time *at);
@@ -1220,10 +1284,6 @@ void tcp_lent_free(struct tcp_layer *l, struct tcp_work *w); /* it is the user's
 uint32_t tcp_lent_peek(const struct tcp_work *w, uint32_t off, uint32_t n,
                        struct estab_iov v[TCP_TEXT_IOVS], uint32_t *got);
 void tcp_lent_drop(struct tcb *t, uint32_t n);
-static inline uint32_t tcp_queue_len(const struct tcp_work *w)
-{
-    return w->snd.len + (w->lent_out ? w->lent_out->len : 0);
-}
 /* Octets [off, off + n) of the send queue, as far as a frame's pieces reach; how many pieces. */
 static inline uint32_t tcp_queue_peek(const struct tcp_work *w, uint32_t off, uint32_t n,
                                       struct estab_iov v[TCP_TEXT_IOVS])
@@ -1254,14 +1314,28 @@ struct tcp_frames { /* room for frames to hand out, and for their headers; what 
     struct gso_hdr *hdrs;
     uint32_t n, room;
 };
-/* Fills out with what this port owes, as far as there is room. */
-void tcp_pull(struct tcp_layer *l, uint8_t port, struct tcp_frames *out);
-static inline bool tcp_has_output(const struct tcp_layer *l, uint8_t port)
+static inline bool tcp_has_answers(const struct tcp_layer *l, uint8_t port)
 {
     const struct tcp_port *p = &l->ports[port];
 
-    return p->send.head != SLAB_NONE || p->reply_head != p->reply_tail ||
-           synq_has_output(l, port) ||
+    return p->reply_head != p->reply_tail || synq_has_output(l, port);
+}
+void tcp_pull_conns(struct tcp_layer *l, uint8_t port, struct tcp_frames *out);
+void tcp_pull_all(struct tcp_layer *l, uint8_t port, struct tcp_frames *out);
+/* Fills out with what this port owes, as far as there is room: mostly there are connections only.
+ */
+IN_PLACE void tcp_pull(struct tcp_layer *l, uint8_t port, struct tcp_frames *out)
+{
+    if (l->ports[port].resolved != l->ip->resolved || tcp_has_answers(l, port))
+        tcp_pull_all(l, port, out);
+    else
+        tcp_pull_conns(l, port, out);
+}
+IN_PLACE bool tcp_has_output(const struct tcp_layer *l, uint8_t port)
+{
+    const struct tcp_port *p = &l->ports[port];
+
+    return p->send.head != SLAB_NONE || tcp_has_answers(l, port) ||
            (p->resolved != l->ip->resolved &&
             (p->stalled.head != SLAB_NONE || l->synq_stalled[port].head != SLAB_NONE ||
              p->nheld > 0));
@@ -1294,6 +1368,26 @@ struct seg_out {
     enum rule rule;
     uint8_t state, wscale;
 };
+/* Every member that is looked at is set; the others are large, and there are many segments. */
+static inline void seg_out_init(struct seg_out *o, const struct ip_path *path, const uint8_t *peer)
+{
+    o->path = path;
+    o->peer = peer;
+    o->g.flags = o->g.reserved = o->g.tos = 0;
+    o->g.up = 0;
+    o->g.text.len = o->g.text.n = 0;
+    o->g.opt.has = o->g.opt.nsack = o->g.opt.fo_len = 0;
+    o->g.opt.fo_exp = false;
+    o->ntext = o->text_len = 0;
+    o->sums = (struct gso_sums){NULL, 0, 0, 0};
+    o->gso_size = 0;
+    o->hop_limit = o->tos = 0;
+    o->route = NULL;
+    o->sock = 0;
+    o->rule = RULE_NONE;
+    o->state = ESTAB_CLOSED;
+    o->wscale = 0;
+}
 /* One frame, or where the port cannot take o->gso_size, as many as that makes; out has room for
  * them. */
 void tcp_emit(struct tcp_layer *l, const struct seg_out *o, struct tcp_frames *out);

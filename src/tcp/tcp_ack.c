@@ -14,13 +14,12 @@ uint32_t tcp_pipe(const struct tcb *t)
     return t->w ? flight - t->w->sent.sacked - t->w->sent.lost : flight;
 }
 
-/* At the latest when the user's patience ends (tcp_uto.c). */
 static void arm_in(struct tcb *t, enum tcp_timer which, estab_dur d)
 {
-    tcp_arm(t, which, time_min(time_add(t->layer->env->now, d), tcp_user_deadline(t)));
+    tcp_arm(t, which, tcp_patience(t, time_add(t->layer->env->now, d)));
 }
 
-static estab_dur rto_now(const struct tcb *t)
+estab_dur tcp_rto(const struct tcb *t)
 {
     const struct tcp_rtt_bounds *b = &t->layer->set.rto;
 
@@ -50,7 +49,7 @@ void tcp_rexmt_arm(struct tcb *t, bool restart)
         return;
     }
     if (restart || w->due[TCP_T_REXMT] == ESTAB_NEVER) /* (5.1), (5.3) */
-        arm_in(t, TCP_T_REXMT, rto_now(t));
+        arm_in(t, TCP_T_REXMT, tcp_rto(t));
 }
 
 #define ABSURD_RTT ESTAB_S(3600)
@@ -288,9 +287,9 @@ static bool undo_loss(struct tcb *t, const struct ack *a)
 {
     struct tcp_work *w = t->w;
     bool undone =
-        (w->frto && tcp_frto_ack(t, &a->news, true)) || (w->undo.on && tcp_undo_echo(t, &a->news));
+        (w->frto && tcp_frto_ack(t, &a->news, true)) || (w->undo_on && tcp_undo_echo(t, &a->news));
 
-    if (w->undo.on)
+    if (w->undo_on)
         tcp_undo_expire(t);
     return undone;
 }

@@ -93,6 +93,8 @@ static enum verdict check_paws(struct tcb *t, const struct seg *g)
  * came with (RFC 5961 sections 3.2 and 4.2), so nothing is trimmed off in front of one. */
 static enum verdict check_seq(struct tcb *t, struct seg *g)
 {
+    bool next; /* nothing comes before it, and all of it fits */
+
     if (t->ts_ok && check_paws(t, g) == STOP)
         return STOP;
     /* Figure 8, line 5: the peer's SYN,ACK carries the SYN that we have, and the ACK that we need.
@@ -110,10 +112,12 @@ static enum verdict check_seq(struct tcb *t, struct seg *g)
     }
     if (g->flags & (SEG_RST | SEG_SYN))
         return GO_ON;
-    if (tcp_acceptable(t->rcv.nxt, tcp_rcv_wnd(t), g)) {
+    next = seq_eq(g->seq, t->rcv.nxt) && tcp_rcv_wnd(t) > 0 && g->len <= tcp_rcv_wnd(t);
+    if (next || tcp_acceptable(t->rcv.nxt, tcp_rcv_wnd(t), g)) {
         if (t->ecn_acc)
             tcp_ecn_count(t, g);
-        tcp_trim(t, g);
+        if (!next)
+            tcp_trim(t, g);
         return GO_ON;
     }
     if (tcp_rcv_wnd(t) == 0 && seq_eq(g->seq, t->rcv.nxt)) {
@@ -277,9 +281,7 @@ static enum verdict check_ack(struct tcb *t, const struct seg *g)
         t->w->unanswered = 0;
     if (t->ecn_acc)
         tcp_ecn_feedback(t, g);
-    tcp_ack_advance(t, g);
-    tcp_window_update(t, g);
-
+    tcp_ack_in(t, g);
     if (!tcp_fin_acked(t))
         return GO_ON;
     switch ((enum estab_tcp_state)t->state) {
@@ -357,8 +359,10 @@ static void arrive_synchronized(struct tcb *t, struct seg *g)
     if (check_seq(t, g) == STOP || check_rst(t, g) == STOP || check_syn(t, g) == STOP ||
         check_ack(t, g) == STOP)
         return;
-    tcp_uto_arrives(t, g);
-    tcp_arrive_text(t, g);
+    if (g->opt.has & OPT_UTO)
+        tcp_uto_arrives(t, g);
+    if (g->len > 0 || g->flags & SEG_URG)
+        tcp_arrive_text(t, g);
 }
 
 /* The next text passes all eight checks at a glance: in order, inside the window, acknowledging
@@ -397,10 +401,7 @@ void tcp_predicted_arrives(struct tcb *t, struct seg *g)
         tcp_ecn_feedback(t, g);
     t->w->unanswered = 0;
     if (news) {
-        if (!tcp_short_ack(t, g)) {
-            tcp_ack_advance(t, g);
-            tcp_window_update(t, g);
-        }
+        tcp_ack_in(t, g);
     } else {
         t->snd.wl1 = seq_max(t->snd.wl1, g->seq); /* one that was lost came with a later window */
     }
@@ -429,10 +430,7 @@ void tcp_predicted_ack_arrives(struct tcb *t, const struct seg *g)
     t->keep_probes = 0;
     remember_ts(t, g);
     t->w->unanswered = 0;
-    if (!tcp_short_ack(t, g)) {
-        tcp_ack_advance(t, g);
-        tcp_window_update(t, g);
-    }
+    tcp_ack_in(t, g);
     tcp_idle_arm(t);
     tcp_settle(t);
 }
@@ -485,7 +483,7 @@ void tcp_fail(struct tcb *t, enum estab_err err, enum estab_cause by, bool rst)
     if (t->state == ESTAB_SYN_SENT && (by == ESTAB_BY_TIMEOUT || by == ESTAB_BY_ICMP))
         tcp_fastopen_unanswered(t);
     tcp_demux_del(t);
-    wheel_cancel(&l->wheel, t->slot);
+    tcp_sleep(t);
     tcp_unlist(t);
     tcp_unorphan(t);
     t->owed = (struct tcp_owed){.rst = rst};

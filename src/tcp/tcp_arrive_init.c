@@ -123,7 +123,8 @@ static void syn_arrives(struct tcb *t, struct seg *g)
     t->rcv.adv = seq_add(t->rcv.nxt, promised);
     t->w->acked = t->rcv.nxt;
     tcp_opt_syn(t, g);
-    tcp_uto_arrives(t, g);
+    if (g->opt.has & OPT_UTO)
+        tcp_uto_arrives(t, g);
     tcp_ecn_syn_arrives(t, g);
     t->snd.wnd = t->snd.wnd_max = tcp_seg_wnd(t, g);
     t->snd.wl1 = g->seq;

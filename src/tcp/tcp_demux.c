@@ -11,11 +11,10 @@ static const uint8_t no_peer[16];
 
 static struct tcp_tag_key tag_key(const struct tcp_tuple *k)
 {
-    uint64_t tail = (uint64_t)k->local | (uint64_t)k->lport << 16 | (uint64_t)k->pport << 32;
     struct tcp_tag_key key;
 
-    memcpy(key.b, k->peer, 16);
-    le64_put(key.b + 16, tail);
+    memcpy(key.w, k->peer, 16);
+    key.w[2] = (uint64_t)k->local | (uint64_t)k->lport << 16 | (uint64_t)k->pport << 32;
     return key;
 }
 
@@ -29,7 +28,9 @@ uint32_t tcp_demux_tag(struct tcp_layer *l, const struct tcp_tuple *k)
 {
     struct tcp_tag_key key = tag_key(k);
 
-    if (memcmp(&l->last_tag.key, &key, sizeof key) != 0) {
+    const uint64_t *last = l->last_tag.key.w;
+
+    if ((last[0] ^ key.w[0]) | (last[1] ^ key.w[1]) | (last[2] ^ key.w[2])) {
         l->last_tag.key = key;
         l->last_tag.tag = tag_of(l, &key);
     }

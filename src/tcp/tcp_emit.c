@@ -10,7 +10,7 @@ static void checksum(struct tcp_layer *l, const struct seg_out *o, uint32_t tcp_
 {
     const struct estab_port_caps *caps = &l->ip->ports[o->path->port].caps;
     uint64_t sum = ip_pseudo(ip_local(l->ip, o->path->local), o->peer, IPPROTO_TCP_, tcp_len);
-    struct pieces text = {.n = o->ntext, .len = o->text_len};
+    struct pieces text;
     uint16_t folded;
 
     if (caps->tx_csum || o->gso_size) {
@@ -19,10 +19,14 @@ static void checksum(struct tcp_layer *l, const struct seg_out *o, uint32_t tcp_
         f->off.csum_start = (uint16_t)(tcp - (uint8_t *)f->iov[0].base);
         f->off.csum_offset = 16;
     } else {
-        memcpy(text.v, o->text, o->ntext * sizeof *o->text);
         sum += ip_sum_words(tcp, hdr_len / 4);
-        sum = o->sums.n ? (uint64_t)csum_fold(sum) + o->sums.v[o->sums.first & o->sums.mask]
-                        : csum_pieces(sum, &text);
+        if (o->sums.n) {
+            sum = (uint64_t)csum_fold(sum) + o->sums.v[o->sums.first & o->sums.mask];
+        } else if (o->ntext) {
+            memcpy(text.v, o->text, o->ntext * sizeof *o->text);
+            text.n = o->ntext;
+            sum = csum_pieces(sum, &text);
+        }
         folded = (uint16_t)~csum_fold(sum);
     }
     memcpy(tcp + 16, &folded, 2);

@@ -9,14 +9,20 @@
 
 static uint64_t tuple_hash(const struct tcp_layer *l, const struct tcp_tuple *k, uint8_t purpose)
 {
-    uint8_t b[40] = {0};
+    const uint8_t *local = ip_local(l->ip, k->local);
+    uint64_t ports = (uint64_t)purpose << 32 | (uint64_t)k->lport << 16 | k->pport;
+    uint8_t b[40];
 
-    memcpy(b, ip_local(l->ip, k->local), 16);
+    if (ip_is4(k->peer)) {
+        memcpy(b, local + 12, 4);
+        memcpy(b + 4, k->peer + 12, 4);
+        le64_put(b + 8, ports);
+        return hash_sip13(&l->secret, b, 16);
+    }
+    memcpy(b, local, 16);
     memcpy(b + 16, k->peer, 16);
-    be16_put(b + 32, k->lport);
-    be16_put(b + 34, k->pport);
-    b[36] = purpose;
-    return hash_sip13(&l->secret, b, sizeof b);
+    le64_put(b + 32, ports);
+    return hash_sip13(&l->secret, b, 40);
 }
 
 /* [MUST-8, MUST-9, SHLD-1, RFC6528-3-1] */

@@ -18,7 +18,9 @@ int tcp_init(struct tcp_layer *l, struct env *env, struct ip_layer *ip, struct r
     l->hot = SLAB_NONE;
     l->rst_second = UINT32_MAX;
     slab_init(&l->tcbs, env, (uint32_t)(sizeof(struct tcb) + tcp_why_room(set)), 16, 6, max_conns);
+    slab_zeroed(&l->tcbs, sizeof(struct tcb));
     slab_init(&l->works, env, sizeof(struct tcp_work), 16, 6, max_conns);
+    slab_zeroed(&l->works, offsetof(struct tcp_work, sent));
     slab_init(&l->listeners, env, sizeof(struct tcp_listener), 8, 3, max_conns);
     slab_init(&l->synqs, env, sizeof(struct tcp_synq), 4, 8, set->max_synq);
     slab_init(&l->timewaits, env, sizeof(struct tcp_timewait), 4, 8, set->max_timewait);
@@ -151,7 +153,6 @@ struct tcb *tcb_new(struct tcp_layer *l)
         return NULL;
     }
     t = tcb_at(l, slot);
-    memset(t, 0, sizeof *t);
     t->slot = slot;
     t->layer = l;
     t->state = ESTAB_CLOSED;
@@ -198,10 +199,7 @@ bool tcb_work_new(struct tcb *t)
     if (slot == SLAB_NONE)
         return false;
     w = slab_at(&l->works, slot);
-    memset(w, 0, offsetof(struct tcp_work, sent));
     w->slot = slot;
-    ring_init(&w->snd);
-    ring_init(&w->rcv);
     for (int i = 0; i < TCP_TIMERS; i++)
         w->due[i] = ESTAB_NEVER;
     w->acked = t->rcv.nxt;
@@ -218,12 +216,12 @@ bool tcb_work_new(struct tcb *t)
     return true;
 }
 
-/* Nothing in flight, unsent, unread, out of order or under way, in a state that can last. */
+/* With empty queues: nothing out of order or under way either, in a state that can last. */
 static bool at_rest(const struct tcb *t)
 {
     const struct tcp_work *w = t->w;
 
-    if (tcp_queue_len(w) > 0 || w->rcv.len > 0 || w->lent.to || t->rcv_urgent)
+    if (w->lent.to || t->rcv_urgent)
         return false;
     switch ((enum estab_tcp_state)t->state) {
     case ESTAB_ESTABLISHED:
@@ -242,9 +240,9 @@ static bool at_rest(const struct tcb *t)
            !(t->fin_queued && !t->fin_sent);
 }
 
-void tcb_rest(struct tcb *t)
+void tcb_rest_empty(struct tcb *t)
 {
-    if (t->state != ESTAB_LISTEN && t->w && at_rest(t))
+    if (at_rest(t))
         free_work(t->layer, t);
 }
 
@@ -256,7 +254,7 @@ void tcb_release(struct tcb *t)
         return;
     assert(t->state == ESTAB_CLOSED || t->state == ESTAB_TIME_WAIT);
     tcp_demux_del(t);
-    wheel_cancel(&l->wheel, t->slot);
+    tcp_sleep(t);
     tcp_unlist(t);
     tcp_unorphan(t);
     if (t->in_ready) {

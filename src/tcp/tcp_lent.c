@@ -13,6 +13,7 @@ void tcp_lent_free(struct tcp_layer *l, struct tcp_work *w)
     if (w->lent_out)
         slab_put(&l->lents, w->lent_out->slot);
     w->lent_out = NULL;
+    w->lends = false;
 }
 
 static struct tcp_lent *lent_new(struct tcp_layer *l)
@@ -71,6 +72,7 @@ ptrdiff_t tcp_lent_send(struct tcb *t, const struct estab_iov *iov, size_t niov,
         tcb_rest(t);
         return ESTAB_E_NOMEM;
     }
+    t->w->lends = true;
     t->want_out = true; /* whoever lends waits for it to come back */
     n = take(t, iov, niov);
     if (n > 0) {

@@ -54,17 +54,11 @@ static void reply_pull(struct tcp_layer *l, uint8_t port, struct tcp_frames *out
 
     while (out->n < out->room && p->reply_head != p->reply_tail) {
         struct tcp_reply *r = &p->replies[p->reply_head++ % TCP_REPLIES];
-        struct seg_out o = {.path = &r->path,
-                            .peer = r->peer,
-                            .hop_limit = r->hop_limit,
-                            .rule = (enum rule)r->rule,
-                            .state = r->state,
-                            .wscale = r->wscale};
+        struct seg_out o;
         const struct ip4_route *route = l->nroutes ? reply_route(l, r) : NULL;
         uint8_t hop[16];
         enum ip_ready ready = ip_path_ready(l->ip, &r->path, tcp_first_hop(route, r->peer, hop));
 
-        o.route = route;
         if (ready == IP_WAIT) {
             reply_hold(l, p, r);
             continue;
@@ -73,6 +67,12 @@ static void reply_pull(struct tcp_layer *l, uint8_t port, struct tcp_frames *out
             rule_count(l->rules, RULE_NEIGHBOUR_UNKNOWN);
             continue;
         }
+        seg_out_init(&o, &r->path, r->peer);
+        o.route = route;
+        o.hop_limit = r->hop_limit;
+        o.rule = (enum rule)r->rule;
+        o.state = r->state;
+        o.wscale = r->wscale;
         o.g.sport = r->lport;
         o.g.dport = r->pport;
         o.g.seq = r->seq;
@@ -99,8 +99,7 @@ static void message_over(struct tcp_port *p, struct tcb *t)
     t->in_send = false;
     if (!slot_del_alone(&p->send))
         slot_del(&t->layer->tcbs, &p->send, t->slot, SEND_LINK);
-    if (t->w && tcp_queue_len(t->w) == 0)
-        tcb_rest(t);
+    tcb_rest(t);
     tcp_why_note(t);
 }
 
@@ -149,7 +148,7 @@ static RARE void unstall(struct tcp_layer *l, uint8_t port)
     reply_unstall(l, port);
 }
 
-static void tcb_pull(struct tcp_layer *l, uint8_t port, struct tcp_frames *out)
+void tcp_pull_conns(struct tcp_layer *l, uint8_t port, struct tcp_frames *out)
 {
     struct tcp_port *p = &l->ports[port];
 
@@ -185,36 +184,40 @@ static void tcb_pull(struct tcp_layer *l, uint8_t port, struct tcp_frames *out)
     }
 }
 
-static RARE void answer_pull(struct tcp_layer *l, uint8_t port, struct tcp_frames *out)
+static void answer_pull(struct tcp_layer *l, uint8_t port, struct tcp_frames *out)
 {
-    if (l->ports[port].reply_head != l->ports[port].reply_tail)
-        reply_pull(l, port, out);
-    if (synq_has_output(l, port))
-        synq_pull(l, port, out);
+    reply_pull(l, port, out);
+    synq_pull(l, port, out);
 }
 
 /* Whoever floods the stack with what must be answered does not choose what the link carries: where
  * both have something, answers and connections have half of the frames each, and take turns in
  * having the odd one. */
-void tcp_pull(struct tcp_layer *l, uint8_t port, struct tcp_frames *out)
+static RARE void pull_in_turn(struct tcp_layer *l, uint8_t port, struct tcp_frames *out)
 {
-    static void (*const pull[2])(struct tcp_layer *, uint8_t, struct tcp_frames *) = {answer_pull,
-                                                                                      tcb_pull};
+    static void (*const pull[2])(struct tcp_layer *, uint8_t,
+                                 struct tcp_frames *) = {answer_pull, tcp_pull_conns};
     struct tcp_port *p = &l->ports[port];
     uint32_t room = out->room;
 
+    p->turn ^= 1;
+    out->room = out->n + (room - out->n + 1) / 2;
+    pull[p->turn](l, port, out);
+    out->room = room;
+    pull[!p->turn](l, port, out);
+    pull[p->turn](l, port, out);
+}
+
+void tcp_pull_all(struct tcp_layer *l, uint8_t port, struct tcp_frames *out)
+{
+    struct tcp_port *p = &l->ports[port];
+
     if (p->resolved != l->ip->resolved)
         unstall(l, port);
-    if (p->send.head != SLAB_NONE && (p->reply_head != p->reply_tail || synq_has_output(l, port))) {
-        p->turn ^= 1;
-        out->room = out->n + (room - out->n + 1) / 2;
-        pull[p->turn](l, port, out);
-        out->room = room;
-        pull[!p->turn](l, port, out);
-        pull[p->turn](l, port, out);
-        return;
-    }
-    if (p->reply_head != p->reply_tail || synq_has_output(l, port))
+    if (!tcp_has_answers(l, port))
+        tcp_pull_conns(l, port, out);
+    else if (p->send.head == SLAB_NONE)
         answer_pull(l, port, out);
-    tcb_pull(l, port, out);
+    else
+        pull_in_turn(l, port, out);
 }

@@ -143,7 +143,7 @@ void tcp_tail_lost(struct tcb *t)
     if (t->w->recovering || t->w->rto_recovering || !reduce(t))
         return;
     tcp_cwv_recovered(t);
-    t->w->undo.on = false;
+    t->w->undo_on = false;
     t->w->recover = seq_sub(t->snd.una, 1);
     tcp_trace_cc(t, RULE_TAIL_LOST);
 }

@@ -3,32 +3,21 @@
  * being sent.  tcp_output.c decides which, tcp_emit.c writes the octets. */
 #include "tcp/tcp.h"
 
-/* Every member that is looked at; the others are large, and there are many segments.
- * [MUST-45, RFC7323-3.2-1] */
+/* [MUST-45, RFC7323-3.2-1] */
 static void begin(struct tcb *t, struct seg_out *o, seq_t seq, uint8_t flags)
 {
-    o->path = &t->path;
-    o->peer = t->peer;
+    seg_out_init(o, &t->path, t->peer);
     o->hop_limit = tcp_extra(t)->hop_limit;
     o->tos = tcp_extra(t)->tos;
     o->route = tcp_route(t);
     o->sock = tcp_traced(t->layer) ? tcb_handle(t) : 0;
     o->state = t->state;
     o->wscale = t->rcv_wscale;
-    o->rule = RULE_NONE;
-    o->ntext = o->text_len = 0;
-    o->sums = (struct gso_sums){NULL, 0, 0, 0};
-    o->gso_size = 0;
     o->g.sport = t->lport;
     o->g.dport = t->pport;
     o->g.seq = seq;
     o->g.ack = flags & SEG_ACK ? t->rcv.nxt : seq_of(0);
     o->g.flags = flags;
-    o->g.reserved = o->g.tos = 0;
-    o->g.up = 0;
-    o->g.text.len = o->g.text.n = 0;
-    o->g.opt.has = o->g.opt.nsack = o->g.opt.fo_len = 0;
-    o->g.opt.fo_exp = false;
     if (t->ecn_ect && tcp_cc(t)->counts_marks &&
         !(flags & SEG_SYN)) /* RFC 8257 section 3.6: what is not is dropped */
         o->g.tos = ECN_ECT0;
@@ -91,7 +80,7 @@ static void finish(struct tcb *t, struct seg_out *o, struct tcp_frames *out)
 {
     bool syn = (o->g.flags & SEG_SYN) != 0;
 
-    o->g.wnd = tcp_window_field(t, syn);
+    o->g.wnd = syn ? tcp_window_field_syn(t) : tcp_window_field(t);
     if (o->g.flags & SEG_ACK && !syn) {
         uint32_t len = add_uto(t, o);
 

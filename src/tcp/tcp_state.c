@@ -30,10 +30,16 @@ bool estab_edge_legal(enum estab_tcp_state from, enum estab_tcp_state to)
     return to == ESTAB_CLOSED ? from != ESTAB_CLOSED : (next_of[from] & 1u << to) != 0;
 }
 
+static RARE void trace_edge(const struct tcb *t, enum estab_tcp_state from, enum estab_cause by)
+{
+    struct tcp_tuple k = tcb_tuple(t);
+
+    tcp_trace_state(t->layer, tcb_handle(t), &k, from, (enum estab_tcp_state)t->state, by);
+}
+
 void tcp_enter(struct tcb *t, enum estab_tcp_state to, enum estab_cause by)
 {
     enum estab_tcp_state from = (enum estab_tcp_state)t->state;
-    struct tcp_tuple k;
 
     assert(estab_edge_legal(from, to));
     t->state = (uint8_t)to;
@@ -42,10 +48,8 @@ void tcp_enter(struct tcb *t, enum estab_tcp_state to, enum estab_cause by)
     else
         t->since_ms = ms_of(t->layer->env->now);
     tcp_why_note(t);
-    if (!tcp_traced(t->layer))
-        return;
-    k = tcb_tuple(t);
-    tcp_trace_state(t->layer, tcb_handle(t), &k, from, to, by);
+    if (tcp_traced(t->layer))
+        trace_edge(t, from, by);
 }
 
 void tcp_take_over(struct tcb *t)

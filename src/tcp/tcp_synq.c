@@ -374,6 +374,7 @@ static struct tcb *promote(struct tcp_layer *l, uint32_t slot, struct tcb *liste
     hash_set(&l->demux, tcp_demux_tag(l, &k), TCP_REF(TCP_REF_SYNQ, slot),
              TCP_REF(TCP_REF_TCB, t->slot));
     t->in_demux = true;
+    l->hot = t->slot; /* who completes an opening is who speaks next */
     tcp_take_over(t);
     t->routed = tcp_route_move(l, TCP_REF(TCP_REF_SYNQ, slot), TCP_REF(TCP_REF_TCB, t->slot));
     synq_free(l, slot);
@@ -529,14 +530,15 @@ static void emit_synack(struct tcp_layer *l, const struct tcp_synq *q, const uin
                         struct tcp_frames *out)
 {
     const struct tcb *listener = listener_of(l, q);
-    struct seg_out o = {.path = path,
-                        .peer = peer,
-                        .hop_limit = tcp_extra(listener)->hop_limit,
-                        .tos = tcp_extra(listener)->tos,
-                        .route = route,
-                        .rule = q->retries ? RULE_SYN_AGAIN : RULE_NONE,
-                        .state = ESTAB_SYN_RECEIVED};
+    const struct tcp_extra *x = tcp_extra(listener);
+    struct seg_out o;
 
+    seg_out_init(&o, path, peer);
+    o.hop_limit = x->hop_limit;
+    o.tos = x->tos;
+    o.route = route;
+    o.rule = q->retries ? RULE_SYN_AGAIN : RULE_NONE;
+    o.state = ESTAB_SYN_RECEIVED;
     o.g.sport = q->far.lport;
     o.g.dport = q->far.pport;
     o.g.seq = q->iss;
@@ -545,15 +547,17 @@ static void emit_synack(struct tcp_layer *l, const struct tcp_synq *q, const uin
     tcp_ecn_synack(q, &o.g);
     o.g.opt.has = (uint8_t)(OPT_MSS | (q->ws_ok ? OPT_WS : 0) | (q->sack_ok ? OPT_SACK_OK : 0) |
                             (q->ts_ok ? OPT_TS : 0));
-    o.g.opt.mss = tcp_mss_announce(l, path, peer, tcp_extra(listener)->user_mss);
+    o.g.opt.mss = tcp_mss_announce(l, path, peer, x->user_mss);
     o.g.wnd = tcp_syn_window(l, synq_window(listener), o.g.opt.mss - (q->ts_ok ? TCP_TS_LEN : 0u));
-    if (tcp_extra(listener)->adv_uto) {
+    if (x->adv_uto) {
         o.g.opt.has |= OPT_UTO;
-        o.g.opt.uto = tcp_extra(listener)->adv_uto;
+        o.g.opt.uto = x->adv_uto;
     }
     o.g.opt.ws = q->rcv_wscale;
-    o.g.opt.ts_val = synq_ts(l, q);
-    o.g.opt.ts_ecr = q->ts_recent;
+    if (q->ts_ok) {
+        o.g.opt.ts_val = synq_ts(l, q);
+        o.g.opt.ts_ecr = q->ts_recent;
+    }
     if (q->fo_give && q->retries == 0)
         tcp_fastopen_give(l, peer, path, q->fo_exp, &o.g.opt);
     if (q->ecn_acc && q->retries == 0 && !q->far.again) /* RFC 9768 section 3.2.3.2.2 */

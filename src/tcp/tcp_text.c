@@ -124,7 +124,7 @@ static bool is_quick(struct tcb *t, uint32_t n)
  * acknowledged (Nagle's algorithm, or a window of one segment) would stand still, so a delayed ACK
  * of a lone segment that found nothing to ride on (tcp_timeout.c) makes the next ones prompt; a new
  * connection begins so. [SHLD-18, RFC1122-4.2.3.2-1, RFC5681-4.2-1] */
-static void decide_ack(struct tcb *t, uint32_t n, bool gap)
+IN_PLACE void decide_ack(struct tcb *t, uint32_t n, bool gap)
 {
     struct tcp_work *w = t->w;
     bool quick = t->quickack || (t->quick_acks > 0 && is_quick(t, n));
@@ -138,7 +138,7 @@ static void decide_ack(struct tcb *t, uint32_t n, bool gap)
         tcp_arm(t, TCP_T_DELACK, time_add(t->layer->env->now, t->layer->set.delack));
 }
 
-static void text_taken(struct tcb *t, uint32_t n, bool gap)
+IN_PLACE void text_taken(struct tcb *t, uint32_t n, bool gap)
 {
     t->rcv.nxt = seq_add(t->rcv.nxt, n);
     tcp_count_received(t, n);

@@ -40,10 +40,8 @@ static void idle_in(struct tcb *t, estab_dur d)
 /* What a connection at rest waits for: the next keepalive, which every segment puts off, or the end
  * of an orphan's FIN-WAIT-2, which nothing does: a peer that goes on talking cannot prolong it.
  * [MUST-24, MUST-25, MAY-5] */
-void tcp_idle_arm(struct tcb *t)
+void tcp_idle_settle(struct tcb *t)
 {
-    estab_time at;
-
     switch ((enum estab_tcp_state)t->state) {
     case ESTAB_FIN_WAIT_2:
         if (is_bounded(t)) {
@@ -62,11 +60,8 @@ void tcp_idle_arm(struct tcb *t)
         t->idle_on = false;
         break;
     }
-    if (!t->idle_on)
-        return;
-    at = tcp_idle_at(t);
-    if (!t->node.armed || wheel_due(&t->node) > at)
-        wheel_add(&t->layer->wheel, t->slot, at);
+    if (t->idle_on)
+        tcp_wake(t, tcp_idle_at(t));
 }
 
 static void fired(struct tcb *t, enum estab_timer which)
@@ -178,7 +173,7 @@ static void rexmt_timeout(struct tcb *t)
         return;
     if (t->rto_fired < UINT16_MAX)
         t->rto_fired++;
-    if (!w->undo.on || (!w->recovering && !w->rto_recovering))
+    if (!w->undo_on || (!w->recovering && !w->rto_recovering))
         tcp_undo_begin(t);
     tcp_frto_begin(t);
     tcp_cc(t)->on_rto(&t->cc, &w->cc, &s, w->retries == 0 && !seq_lt(t->snd.una, w->reduced));

@@ -119,7 +119,7 @@ static void stop_work(struct tcb *t)
 {
     struct tcp_layer *l = t->layer;
 
-    wheel_cancel(&l->wheel, t->slot);
+    tcp_sleep(t);
     tcp_unlist(t);
     t->owed = (struct tcp_owed){0};
     t->idle_on = false;
@@ -139,7 +139,7 @@ void timewait_enter(struct tcb *t)
     bool owes = t->owed.ack_now || t->owed.dup_acks;
     struct tcp_timewait w = {.far.lport = t->lport,
                              .far.pport = t->pport,
-                             .far.wnd = tcp_window_field(t, false),
+                             .far.wnd = tcp_window_field(t),
                              .snd_nxt = t->snd.nxt,
                              .rcv_nxt = t->rcv.nxt,
                              .ts_recent = t->ts_recent,

@@ -21,7 +21,7 @@ void tcp_undo_begin(struct tcb *t)
     w->undo.una = t->snd.una;
     w->undo.end = t->snd.nxt;
     w->undo.again = 0;
-    w->undo.on = true;
+    w->undo_on = true;
     w->undo.begun = false;
 }
 
@@ -30,7 +30,7 @@ void tcp_undo_resent(struct tcb *t, uint32_t n)
 {
     struct tcp_work *w = t->w;
 
-    if (!w->undo.on)
+    if (!w->undo_on)
         return;
     if (!w->undo.begun)
         w->undo.ts = tcp_ts_now(t->layer);
@@ -43,7 +43,7 @@ static void undo(struct tcb *t, enum rule why)
     struct tcp_work *w = t->w;
     const struct cc *was = &w->undo.cc;
 
-    w->undo.on = false;
+    w->undo_on = false;
     w->frto = 0;
     w->recovering = w->rto_recovering = false;
     w->dupacks = w->retries = 0;
@@ -67,7 +67,7 @@ void tcp_undo_dsack(struct tcb *t, seq_t lo, seq_t hi)
     struct tcp_work *w = t->w;
     uint32_t len = seq_diff(hi, lo);
 
-    if (!w->undo.on || !w->undo.begun || seq_lt(lo, w->undo.una))
+    if (!w->undo_on || !w->undo.begun || seq_lt(lo, w->undo.una))
         return;
     w->undo.again -= len < w->undo.again ? len : w->undo.again;
     if (w->undo.again == 0)
@@ -79,7 +79,7 @@ bool tcp_undo_echo(struct tcb *t, const struct sent_news *news)
 {
     struct tcp_work *w = t->w;
 
-    if (!w->undo.on || !w->undo.begun || !(w->recovering || w->rto_recovering) || !news->has_echo ||
+    if (!w->undo_on || !w->undo.begun || !(w->recovering || w->rto_recovering) || !news->has_echo ||
         (int32_t)(news->echo - w->undo.ts) >= 0)
         return false;
     if (w->recovering)
@@ -131,5 +131,5 @@ void tcp_undo_expire(struct tcb *t)
         return;
     }
     if (seq_lt(w->undo.end, t->snd.una))
-        w->undo.on = false;
+        w->undo_on = false;
 }

@@ -101,7 +101,7 @@ void tcp_uto_arrives(struct tcb *t, const struct seg *g)
     struct tcp_extra *x;
     estab_dur d, told;
 
-    if (!(g->opt.has & OPT_UTO) || tcp_extra(t)->adv_uto == 0 || (g->opt.uto & MOST) == 0)
+    if (tcp_extra(t)->adv_uto == 0 || (g->opt.uto & MOST) == 0)
         return;
     x = tcp_extra_need(t); /* it is there */
     told = tcp_uto_dur(x->adv_uto);

@@ -8,11 +8,6 @@
  * RCV.ADV moves right in steps worth a segment [section 3.8.6.2.2] and never left [SHLD-14]. */
 #include "tcp/tcp.h"
 
-uint32_t tcp_unread(const struct tcb *t)
-{
-    return t->state != ESTAB_LISTEN && t->w ? t->w->rcv.len : 0;
-}
-
 seq_t tcp_read_at(const struct tcb *t)
 {
     return seq_sub(t->rcv.nxt, tcp_unread(t) + (t->fin_rcvd ? 1 : 0));
@@ -24,24 +19,15 @@ uint32_t tcp_urgent(const struct tcb *t)
     return t->rcv_urgent ? seq_diff(t->w->rcv_up, tcp_read_at(t)) : 0;
 }
 
-uint32_t tcp_queued(const struct tcb *t)
-{
-    return t->state != ESTAB_LISTEN && t->w ? tcp_queue_len(t->w) : 0;
-}
-
 seq_t tcp_text_una(const struct tcb *t)
 {
     return t->syn_acked ? t->snd.una : seq_add(t->snd.una, 1);
 }
 
-uint32_t tcp_unsent(const struct tcb *t)
+uint32_t tcp_unsent_of(const struct tcb *t)
 {
-    seq_t first, end;
+    seq_t first = tcp_text_una(t), end = seq_add(first, tcp_queue_len(t->w));
 
-    if (tcp_queued(t) == 0)
-        return 0;
-    first = tcp_text_una(t);
-    end = seq_add(first, tcp_queue_len(t->w));
     first = seq_max(first, t->snd.nxt);
     return seq_lt(first, end) ? seq_diff(end, first) : 0;
 }
@@ -83,7 +69,7 @@ struct rcv_edge {      /* octets, all of them */
 
 static inline struct rcv_edge rcv_edge_of(const struct tcb *t)
 {
-    uint32_t unread = tcp_unread(t), most = (uint32_t)UINT16_MAX << t->rcv_wscale;
+    uint32_t unread = t->w ? t->w->rcv.len : 0, most = (uint32_t)UINT16_MAX << t->rcv_wscale;
     struct rcv_edge e = {.bound = tcp_rcv_bound(t), .promised = tcp_rcv_wnd(t)};
 
     e.free = e.bound > unread ? e.bound - unread : 0;
@@ -103,30 +89,40 @@ bool tcp_window_worth(const struct tcb *t)
            (e.promised == 0 && e.growth >= e.worth);
 }
 
+static inline void move_edge(struct tcb *t)
+{
+    struct rcv_edge e = rcv_edge_of(t);
+
+    if (e.free >= e.promised + e.worth)
+        t->rcv.adv = seq_add(t->rcv.adv, e.growth);
+}
+
 /* The field of the next segment.  Whether RCV.ADV moves is decided by the buffer (RFC 9293 section
  * 3.8.6.2.2: RCV.BUFF - RCV.USER - RCV.WND), so that where the buffer is larger than the field can
  * say the window follows RCV.NXT octet by octet and does not shrink by what arrives.  Rounding up
  * to the scale keeps the right edge from moving left by rounding (RFC 7323 section 2.3), at the
  * cost of accepting less than one unit more than the buffer. [SHLD-14, MAY-8, RFC7323-2.2-3] */
-uint16_t tcp_window_field(struct tcb *t, bool syn)
+uint16_t tcp_window_field(struct tcb *t)
 {
-    uint8_t s = syn ? 0 : t->rcv_wscale;
-    struct rcv_edge e = rcv_edge_of(t);
-    uint32_t wnd, field;
+    uint8_t s = t->rcv_wscale;
+    uint32_t field;
 
-    if (e.free >= e.promised + e.worth)
-        t->rcv.adv = seq_add(t->rcv.adv, e.growth);
-    wnd = tcp_rcv_wnd(t);
-    if (syn) {
-        wnd = tcp_syn_window(t->layer, wnd, t->rcv_mss);
-        t->rcv.adv = seq_add(t->rcv.nxt, wnd);
-        return (uint16_t)wnd;
-    }
-    field = (uint32_t)(((uint64_t)wnd + (1u << s) - 1) >> s);
+    move_edge(t);
+    field = (uint32_t)(((uint64_t)tcp_rcv_wnd(t) + (1u << s) - 1) >> s);
     if (field > UINT16_MAX)
         field = UINT16_MAX;
     t->rcv.adv = seq_max(t->rcv.adv, seq_add(t->rcv.nxt, field << s));
     return (uint16_t)field;
+}
+
+uint16_t tcp_window_field_syn(struct tcb *t)
+{
+    uint16_t wnd;
+
+    move_edge(t);
+    wnd = tcp_syn_window(t->layer, tcp_rcv_wnd(t), t->rcv_mss);
+    t->rcv.adv = seq_add(t->rcv.nxt, wnd);
+    return wnd;
 }
 
 /* [REC-1, SHLD-15] */

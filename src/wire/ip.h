@@ -5,6 +5,7 @@
 #define WIRE_IP_H
 
 #include "base/bytes.h"
+#include "base/csum.h"
 #include "wire/rule.h"
 
 #define IP4_HDR_LEN  20
@@ -97,9 +98,23 @@ enum rule ip6_parse(struct ip_hdr *h, const uint8_t *in, size_t in_len, size_t t
 /* Emit the fixed header (no options) for payload_len octets behind it. */
 void ip4_emit(const struct ip_hdr *h, uint8_t out[IP4_HDR_LEN]);
 void ip6_emit(const struct ip_hdr *h, uint8_t out[IP6_HDR_LEN]);
-/* ip4_emit() of what is never fragmented, between addresses of four octets. */
-void ip4_emit_plain(const uint8_t *src, const uint8_t *dst, uint8_t proto, uint8_t tos,
-                    uint8_t hop_limit, uint32_t payload_len, uint8_t out[IP4_HDR_LEN]);
+/* ip4_emit() of what is never fragmented, between addresses of four octets: summed word by word as
+ * it is written. */
+static inline void ip4_emit_plain(const uint8_t *src, const uint8_t *dst, uint8_t proto,
+                                  uint8_t tos, uint8_t hop_limit, uint32_t payload_len,
+                                  uint8_t out[IP4_HDR_LEN])
+{
+    const uint32_t second = 0x4000; /* no identification, DF */
+    uint32_t first = 0x45000000u | (uint32_t)tos << 16 | (IP4_HDR_LEN + payload_len);
+    uint32_t third = (uint32_t)hop_limit << 24 | (uint32_t)proto << 16;
+    uint64_t sum = (uint64_t)first + second + third + be32_at(src) + be32_at(dst);
+
+    be32_put(out, first);
+    be32_put(out + 4, second);
+    be32_put(out + 8, third | (uint16_t)~csum_fold(sum));
+    memcpy(out + 12, src, 4);
+    memcpy(out + 16, dst, 4);
+}
 /* h's identification and place as a fragment header, in front of a header of type next. */
 void ip6_frag_emit(const struct ip_hdr *h, uint8_t next, uint8_t out[IP6_FRAG_LEN]);
 /* A source route, RFC 791 section 3.1: the gateways on the way, the first that is sent to in front.
@@ -150,18 +165,25 @@ static inline uint64_t ip_sum_words(const uint8_t *p, size_t nwords)
     }
     return sum;
 }
-/* Unfolded sum of the pseudo-header (RFC 9293 section 3.1, RFC 8200 section 8.1). */
+/* Unfolded sum of the pseudo-header (RFC 9293 section 3.1, RFC 8200 section 8.1): of its
+ * addresses, which a connection's segments have in common, and of all of it. */
+static inline uint64_t ip_addr_sum(const uint8_t src[16], const uint8_t dst[16])
+{
+    if (ip_is4(dst))
+        return ip_sum_words(src + 12, 1) + ip_sum_words(dst + 12, 1);
+    return ip_sum_words(src, 4) + ip_sum_words(dst, 4);
+}
+static inline uint64_t ip_pseudo_of(uint64_t addr_sum, uint8_t proto, uint32_t len)
+{
+    uint8_t tail[4];
+
+    be32_put(tail, len + proto); /* the words that they stand in are added anyway */
+    return addr_sum + ip_sum_words(tail, 1);
+}
 static inline uint64_t ip_pseudo(const uint8_t src[16], const uint8_t dst[16], uint8_t proto,
                                  uint32_t len)
 {
-    uint8_t tail[4];
-    uint64_t sum;
-
-    be32_put(tail, len + proto); /* the words that they stand in are added anyway */
-    sum = ip_sum_words(tail, 1);
-    if (ip_is4(dst))
-        return sum + ip_sum_words(src + 12, 1) + ip_sum_words(dst + 12, 1);
-    return sum + ip_sum_words(src, 4) + ip_sum_words(dst, 4);
+    return ip_pseudo_of(ip_addr_sum(src, dst), proto, len);
 }
 
 #endif

@@ -97,22 +97,6 @@ void ip4_emit(const struct ip_hdr *h, uint8_t out[IP4_HDR_LEN])
     memcpy(out + 10, &csum, 2);
 }
 
-/* Summed word by word as it is written. */
-void ip4_emit_plain(const uint8_t *src, const uint8_t *dst, uint8_t proto, uint8_t tos,
-                    uint8_t hop_limit, uint32_t payload_len, uint8_t out[IP4_HDR_LEN])
-{
-    uint32_t first = 0x45000000u | (uint32_t)tos << 16 | (IP4_HDR_LEN + payload_len);
-    uint32_t third = (uint32_t)hop_limit << 24 | (uint32_t)proto << 16;
-    uint64_t sum = (uint64_t)first + IP4_DF + third + be32_at(src) + be32_at(dst);
-
-    assert(payload_len <= UINT16_MAX - IP4_HDR_LEN);
-    be32_put(out, first);
-    be32_put(out + 4, IP4_DF);
-    be32_put(out + 8, third | (uint16_t)~csum_fold(sum));
-    memcpy(out + 12, src, 4);
-    memcpy(out + 16, dst, 4);
-}
-
 uint32_t ip4_whole(uint8_t *hdr, uint32_t hdr_len, uint32_t payload_len, bool ce)
 {
     uint16_t csum;

@@ -6,26 +6,28 @@
 /* [MUST-1, MUST-5] */
 enum rule tcp_parse(struct seg *g, const uint8_t *hdr, size_t hdr_len, const struct pieces *all)
 {
-    uint32_t off;
+    uint32_t off, ports, fourth;
 
     if (hdr_len < TCP_HDR_LEN || all->len < TCP_HDR_LEN)
         return RULE_TCP_HEADER;
     off = (hdr[12] >> 4) * 4u;
     if (off < TCP_HDR_LEN || off > hdr_len || off > all->len)
         return RULE_TCP_HEADER;
-    g->sport = be16_at(hdr);
-    g->dport = be16_at(hdr + 2);
+    ports = be32_at(hdr);
+    fourth = be32_at(hdr + 12);
+    g->sport = (uint16_t)(ports >> 16);
+    g->dport = (uint16_t)ports;
     g->seq = seq_of(be32_at(hdr + 4));
     g->ack = seq_of(be32_at(hdr + 8));
-    g->reserved = hdr[12] & 0xf;
-    g->flags = hdr[13];
-    g->wnd = be16_at(hdr + 14);
+    g->reserved = fourth >> 24 & 0xf;
+    g->flags = (uint8_t)(fourth >> 16);
+    g->wnd = fourth & 0xffff;
     g->syn_wnd = (g->flags & SEG_SYN) != 0;
     g->up = be16_at(hdr + 18);
     g->tos = 0;
     g->nsegs = 1;
     g->route = NULL;
-    g->len = all->len - off + ((g->flags & SEG_SYN) != 0) + ((g->flags & SEG_FIN) != 0);
+    g->len = all->len - off + (g->flags >> 1 & 1) + (g->flags & 1); /* SYN, FIN */
     pieces_after(&g->text, all, off);
     return tcp_opts_parse(&g->opt, hdr + TCP_HDR_LEN, off - TCP_HDR_LEN);
 }

@@ -183,41 +183,6 @@ static void put_accecn(struct wr *w, const struct tcp_opts *o)
     }
 }
 
-/* [MUST-68] */
-static void put_option(struct wr *w, const struct tcp_opts *o, uint8_t kind)
-{
-    static const uint8_t len_of[] = {
-        [OPT_KIND_NOP] = 1,     [OPT_KIND_MSS] = 4, [OPT_KIND_WS] = 3,
-        [OPT_KIND_SACK_OK] = 2, [OPT_KIND_TS] = 10, [OPT_KIND_UTO] = 4};
-    uint8_t *p;
-
-    assert(kind < sizeof len_of && len_of[kind] > 0);
-    if (kind == OPT_KIND_UTO && w->end - w->p < len_of[kind])
-        return;
-    p = wr_take(w, len_of[kind]);
-    if (!p)
-        return;
-    p[0] = kind;
-    if (kind == OPT_KIND_NOP)
-        return;
-    p[1] = len_of[kind];
-    switch (kind) {
-    case OPT_KIND_MSS:
-        be16_put(p + 2, o->mss);
-        break;
-    case OPT_KIND_WS:
-        p[2] = o->ws;
-        break;
-    case OPT_KIND_UTO:
-        be16_put(p + 2, o->uto);
-        break;
-    case OPT_KIND_TS:
-        be32_put(p + 2, o->ts_val);
-        be32_put(p + 6, o->ts_ecr);
-        break;
-    }
-}
-
 void tcp_ts_emit(const struct tcp_opts *o, uint8_t out[12])
 {
     be32_put(out, TCP_TS_WORD);
@@ -225,27 +190,57 @@ void tcp_ts_emit(const struct tcp_opts *o, uint8_t out[12])
     be32_put(out + 8, o->ts_ecr);
 }
 
+/* [MUST-68] */
+static void put_option(struct wr *w, const struct tcp_opts *o, uint8_t kind)
+{
+    switch (kind) {
+    case OPT_KIND_NOP:
+        wr_u8(w, kind);
+        break;
+    case OPT_KIND_MSS:
+        wr_u32(w, (uint32_t)OPT_KIND_MSS << 24 | 4u << 16 | o->mss);
+        break;
+    case OPT_KIND_WS:
+        wr_u16(w, OPT_KIND_WS << 8 | 3);
+        wr_u8(w, o->ws);
+        break;
+    case OPT_KIND_SACK_OK:
+        wr_u16(w, OPT_KIND_SACK_OK << 8 | 2);
+        break;
+    case OPT_KIND_SACK:
+        put_sack(w, o);
+        break;
+    case OPT_KIND_TS:
+        wr_u16(w, OPT_KIND_TS << 8 | 10);
+        wr_u32(w, o->ts_val);
+        wr_u32(w, o->ts_ecr);
+        break;
+    case OPT_KIND_UTO:
+        if (w->end - w->p >= 4)
+            wr_u32(w, (uint32_t)OPT_KIND_UTO << 24 | 4u << 16 | o->uto);
+        break;
+    case OPT_KIND_FO:
+    case OPT_KIND_EXP:
+        put_fastopen(w, o, kind);
+        break;
+    case OPT_KIND_ACC0:
+    case OPT_KIND_ACC1:
+        put_accecn(w, o);
+        break;
+    default:
+        assert(!"a kind that can be emitted");
+    }
+}
+
 /* [MUST-69] */
 size_t tcp_opts_emit(const struct tcp_opts *o, const uint8_t *kinds, uint8_t out[40])
 {
     struct wr w = wr_of(out, TCP_HDR_MAX - TCP_HDR_LEN);
-    uint8_t *pad;
-    size_t len;
 
-    for (; *kinds != OPT_KIND_EOL; kinds++) {
-        if (*kinds == OPT_KIND_SACK)
-            put_sack(&w, o);
-        else if (*kinds == OPT_KIND_FO || *kinds == OPT_KIND_EXP)
-            put_fastopen(&w, o, *kinds);
-        else if (*kinds == OPT_KIND_ACC0 || *kinds == OPT_KIND_ACC1)
-            put_accecn(&w, o);
-        else
-            put_option(&w, o, *kinds);
-    }
+    for (; *kinds != OPT_KIND_EOL; kinds++)
+        put_option(&w, o, *kinds);
+    while ((w.p - out) % 4 != 0)
+        wr_u8(&w, OPT_KIND_EOL);
     assert(!w.bad);
-    len = (size_t)(w.p - out) % 4;
-    pad = len ? wr_take(&w, 4 - len) : NULL;
-    if (pad)
-        memset(pad, OPT_KIND_EOL, 4 - len);
     return (size_t)(w.p - out);
 }

@@ -58,6 +58,15 @@ static void mix_work(struct lab *l, const struct tcp_work *from)
     }
 }
 
+/* Half-open connections, and those in TIME-WAIT. */
+static void mix_entries(struct lab *l, const struct slab *s, size_t size)
+{
+    for (uint32_t i = slab_next(s, 0); i != SLAB_NONE; i = slab_next(s, i + 1)) {
+        lab_mix(l, i);
+        mix_octets(l, slab_at(s, i), size);
+    }
+}
+
 static void mix_connections(struct lab *l, const struct tcp_layer *layer)
 {
     for (uint32_t i = slab_next(&layer->tcbs, 0); i != SLAB_NONE;
@@ -72,6 +81,8 @@ static void mix_connections(struct lab *l, const struct tcp_layer *layer)
         t.w = NULL;
         mix_octets(l, &t, sizeof t);
     }
+    mix_entries(l, &layer->synqs, sizeof(struct tcp_synq));
+    mix_entries(l, &layer->timewaits, sizeof(struct tcp_timewait));
 }
 
 static void mix_frames(struct lab *l, struct lab_host *h, const struct estab_frame *f, size_t n)
@@ -135,9 +146,17 @@ static void talks_of(struct lab *l, struct talks *a)
 {
     uint32_t n = lab_between(l, 1, 4);
 
+    a->fastopen = lab_once_in(l, 3) ? 8 : 0;
     for (uint32_t i = 0; i < n; i++) {
         struct talk *w = talk_add(a);
 
+        if (a->fastopen) { /* one connection asks for the cookie that others have */
+            w->start_at += i * ESTAB_MS(lab_between(l, 50, 500));
+        } else if (lab_once_in(l, 8)) {
+            w->simultaneous = true;
+            w->port[0] = (uint16_t)(6000 + i);
+            w->port[1] = (uint16_t)(7000 + i);
+        }
         for (int side = 0; side < 2; side++) {
             struct talk_plan *p = &w->plan[side];
 
@@ -149,6 +168,7 @@ static void talks_of(struct lab *l, struct talks *a)
             p->nodelay = lab_once_in(l, 3);
             p->quickack = lab_once_in(l, 5);
             p->urgent = lab_once_in(l, 8);
+            p->fastopen = side == 0 && a->fastopen;
             p->more = lab_once_in(l, 8);
             p->keepidle = lab_once_in(l, 8) ? ESTAB_S(5) : 0;
             p->end = i % 2 ? TALK_CLOSES : TALK_SHUTS;

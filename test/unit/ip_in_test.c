@@ -135,6 +135,43 @@ static void test_headers_may_be_cut_anywhere(void **state)
     cut_everywhere(n, TAP, &k, 90);
 }
 
+/* Whole, or cut behind its headers, a frame of hosts that were seen is plain; with any bit of its
+ * headers turned it is plain only where ip_recv() delivers the same (recv_frame()). */
+static void plain_and_turned(struct net *n, uint8_t port, struct packet *k, uint32_t hdrs)
+{
+    uint32_t before;
+
+    assert_int_equal(give(n, port, k), IP_DELIVER);
+    before = n->nplain;
+    assert_int_equal(give(n, port, k), IP_DELIVER);
+    assert_int_equal(give_cut(n, port, k, hdrs, 0, 0), IP_DELIVER);
+    assert_int_equal(give_cut(n, port, k, hdrs + 1, 0, 0), IP_DELIVER);
+    assert_int_equal(n->nplain, before + 3);
+    for (uint32_t bit = 0; bit < 8 * hdrs; bit++) {
+        k->b[bit / 8] ^= (uint8_t)(1u << bit % 8);
+        (void)give(n, port, k);
+        (void)give_cut(n, port, k, hdrs, 0, 0);
+        k->b[bit / 8] ^= (uint8_t)(1u << bit % 8);
+    }
+}
+
+static void test_a_plain_frame_is_what_it_is_looked_at_closely(void **state)
+{
+    struct net *n = *state;
+    struct packet k;
+
+    packet_tcp(&k, "10.0.0.2", "10.0.0.1", 90);
+    k.b[IP4_HDR_LEN + 12] = 5 << 4;
+    plain_and_turned(n, TUN, &k, IP4_HDR_LEN + 20);
+    packet_tcp(&k, "2001:db8::2", "2001:db8::1", 90);
+    k.b[IP6_HDR_LEN + 12] = 5 << 4;
+    plain_and_turned(n, TUN, &k, IP6_HDR_LEN + 20);
+    packet_tcp(&k, "10.0.1.2", "10.0.1.1", 90);
+    k.b[IP4_HDR_LEN + 12] = 5 << 4;
+    packet_link(&k, MAC_N(1), OUR_MAC);
+    plain_and_turned(n, TAP, &k, ETH_HDR_LEN + IP4_HDR_LEN + 20);
+}
+
 static void test_empty_pieces_are_passed_over(void **state)
 {
     struct net *n = *state;
@@ -724,6 +761,7 @@ int main(void)
         T(test_tcp_is_delivered),
         T(test_contiguous_frame_is_borrowed),
         T(test_headers_may_be_cut_anywhere),
+        T(test_a_plain_frame_is_what_it_is_looked_at_closely),
         T(test_empty_pieces_are_passed_over),
         T(test_absurdly_long_frame),
         T(test_P1_runts),

@@ -51,6 +51,7 @@ struct net {
     struct estab_frame frame;
     struct estab_trace traced; /* the last trace record */
     uint32_t ntraced;
+    uint32_t nplain;    /* frames that ip_plain_in() took */
     uint8_t out[70000]; /* the last frame pulled */
     size_t out_len;
 };
@@ -240,6 +241,71 @@ static inline void packet_arp(struct packet *k, uint16_t op, struct mac sha, con
 
 /* ---- give and take ---- */
 
+static inline void assert_same_dgram(const struct ip_dgram *a, const struct ip_dgram *b)
+{
+    assert_memory_equal(a->ip.src, b->ip.src, 16);
+    assert_memory_equal(a->ip.dst, b->ip.dst, 16);
+    assert_int_equal(a->ip.version, b->ip.version);
+    assert_int_equal(a->ip.proto, b->ip.proto);
+    assert_int_equal(a->ip.hop_limit, b->ip.hop_limit);
+    assert_int_equal(a->ip.tos, b->ip.tos);
+    assert_int_equal(a->ip.id, b->ip.id);
+    assert_int_equal(a->ip.frag_off, b->ip.frag_off);
+    assert_int_equal(a->ip.more_frags, b->ip.more_frags);
+    assert_int_equal(a->ip.dont_frag, b->ip.dont_frag);
+    assert_int_equal(a->ip.has_frag, b->ip.has_frag);
+    assert_int_equal(a->ip.frag_hdr, b->ip.frag_hdr);
+    assert_int_equal(a->ip.flow, b->ip.flow);
+    assert_int_equal(a->ip.hdr_len, b->ip.hdr_len);
+    assert_int_equal(a->ip.payload_len, b->ip.payload_len);
+    assert_int_equal(a->ip.problem_code, b->ip.problem_code);
+    assert_int_equal(a->ip.problem_at, b->ip.problem_at);
+    assert_ptr_equal(a->frame, b->frame);
+    assert_int_equal(a->link_len, b->link_len);
+    assert_int_equal(a->port, b->port);
+    assert_int_equal(a->local, b->local);
+    assert_int_equal(a->csum_ok, b->csum_ok);
+    assert_int_equal(a->nsegs, b->nsegs);
+    assert_int_equal(a->gso_size, b->gso_size);
+    assert_ptr_equal(a->head, b->head);
+    assert_int_equal(a->payload.n, b->payload.n);
+    assert_int_equal(a->payload.len, b->payload.len);
+    for (uint32_t i = 0; i < a->payload.n; i++) {
+        assert_ptr_equal(a->payload.v[i].base, b->payload.v[i].base);
+        assert_int_equal(a->payload.v[i].len, b->payload.v[i].len);
+    }
+    assert_int_equal(a->route.n, b->route.n);
+}
+
+/* ip_recv(); what ip_plain_in() takes, it must have delivered, as the same datagram. */
+static inline enum ip_verdict recv_frame(struct net *n, uint8_t port, const struct estab_frame *f)
+{
+    struct ip_tcp plain, whole;
+    struct ip_dgram d;
+    bool is_plain = ip_plain_in(&n->l, port, f, &plain);
+    enum ip_verdict v;
+
+    if (is_plain)
+        ip_plain_whole(&n->l, &plain, &d);
+    v = ip_recv(&n->l, port, f, &n->d, &n->e);
+    if (!is_plain)
+        return v;
+    n->nplain++;
+    assert_int_equal(v, IP_DELIVER);
+    assert_same_dgram(&d, &n->d);
+    ip_tcp_of(&n->d, &whole);
+    assert_memory_equal(plain.src, whole.src, 16);
+    assert_ptr_equal(plain.head, whole.head);
+    assert_int_equal(plain.payload.len, whole.payload.len);
+    assert_int_equal(plain.addr_sum, whole.addr_sum);
+    assert_int_equal(plain.local, whole.local);
+    assert_int_equal(plain.gso_size, whole.gso_size);
+    assert_int_equal(plain.port, whole.port);
+    assert_int_equal(plain.tos, whole.tos);
+    assert_int_equal(plain.csum_ok, whole.csum_ok);
+    return v;
+}
+
 /* Gives a packet in pieces that end at the cuts (0: no more).  Each piece is an allocation of its
  * own, of exactly its length, so that a read beyond it is found. */
 static inline enum ip_verdict give_cut(struct net *n, uint8_t port, const struct packet *k,
@@ -261,7 +327,7 @@ static inline enum ip_verdict give_cut(struct net *n, uint8_t port, const struct
         if (end == k->len)
             break;
     }
-    return ip_recv(&n->l, port, f, &n->d, &n->e);
+    return recv_frame(n, port, f);
 }
 static inline enum ip_verdict give(struct net *n, uint8_t port, const struct packet *k)
 {

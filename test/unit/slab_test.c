@@ -55,6 +55,24 @@ static void objects_stay_where_they_are(void **state)
     world_free(x);
 }
 
+static void objects_begin_with_zeros_where_asked_for(void **state)
+{
+    const uint8_t zeros[24] = {0};
+    struct world *x = world_new(32, 8, 2, 100);
+
+    (void)state;
+    slab_zeroed(&x->s, 24);
+    for (uint32_t i = 0; i < 20; i++) {
+        uint32_t slot = slab_get(&x->s);
+
+        assert_memory_equal(slab_at(&x->s, slot), zeros, sizeof zeros);
+        memset(slab_at(&x->s, slot), 0xff, 32);
+        if (i % 2)
+            slab_put(&x->s, slot);
+    }
+    world_free(x);
+}
+
 static void free_slots_are_reused_last_in_first_out(void **state)
 {
     struct world *x = world_new(4, 4, 4, 100);
@@ -251,6 +269,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(objects_stay_where_they_are),
+        cmocka_unit_test(objects_begin_with_zeros_where_asked_for),
         cmocka_unit_test(free_slots_are_reused_last_in_first_out),
         cmocka_unit_test(a_stale_generation_is_found_out),
         cmocka_unit_test(any_values_may_be_looked_up),
