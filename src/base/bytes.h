@@ -50,6 +50,16 @@ static inline uint64_t u64_of_words(uint32_t first, uint32_t second)
     return (uint64_t)first << 32 | second;
 #endif
 }
+/* A number whose octets lie in memory as those of v do where the lowest comes first. */
+static inline uint64_t le64_of(uint64_t v)
+{
+#if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+    v = (v & 0x00ff00ff00ff00ffu) << 8 | (v >> 8 & 0x00ff00ff00ff00ffu);
+    v = (v & 0x0000ffff0000ffffu) << 16 | (v >> 16 & 0x0000ffff0000ffffu);
+    v = v << 32 | v >> 32;
+#endif
+    return v;
+}
 static inline void be16_put(uint8_t *p, uint16_t v)
 {
     p[0] = (uint8_t)(v >> 8);

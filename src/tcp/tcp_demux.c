@@ -11,10 +11,11 @@ static const uint8_t no_peer[16];
 
 static struct tcp_tag_key tag_key(const struct tcp_tuple *k)
 {
+    uint64_t tail = (uint64_t)k->local | (uint64_t)k->lport << 16 | (uint64_t)k->pport << 32;
     struct tcp_tag_key key;
 
     memcpy(key.w, k->peer, 16);
-    key.w[2] = (uint64_t)k->local | (uint64_t)k->lport << 16 | (uint64_t)k->pport << 32;
+    key.w[2] = le64_of(tail); /* the same hash on every machine */
     return key;
 }
 
