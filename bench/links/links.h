@@ -31,7 +31,8 @@ struct ours;
 struct ours *ours_open(const char *spec, const char *addr, uint32_t buffers);
 void ours_close(struct ours *o);
 /* Each with the kernel's peer at `ip`. */
-double ours_out(struct ours *o, const char *ip, const struct peer *p, double seconds); /* bit/s */
+/* bit/s; lends: its text, which is not copied then */
+double ours_out(struct ours *o, const char *ip, const struct peer *p, bool lends, double seconds);
 double ours_in(struct ours *o, const char *ip, double seconds);
 double ours_rr(struct ours *o, const char *ip, unsigned count, double *p99); /* s, the median */
 double ours_short(struct ours *o, const char *ip, unsigned inflight, double seconds); /* per s */

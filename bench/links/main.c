@@ -99,10 +99,12 @@ static void drop_device(void)
     sh("ip link del ebench");
 }
 
-static double once_ours(const char *spec, bool out, const struct peer *p)
+enum way { OUT, OUT_COPIED, IN };
+
+static double once_ours(const char *spec, enum way way, const struct peer *p)
 {
     struct ours *o = ours_open(spec, CIDR, BUFFERS);
-    double r = out ? ours_out(o, THEM, p, RUN_TIME) : ours_in(o, THEM, RUN_TIME);
+    double r = way == IN ? ours_in(o, THEM, RUN_TIME) : ours_out(o, THEM, p, way == OUT, RUN_TIME);
 
     ours_close(o);
     return r;
@@ -110,7 +112,7 @@ static double once_ours(const char *spec, bool out, const struct peer *p)
 
 static void goodput(bool one_core)
 {
-    double v[6][RUNS];
+    double v[7][RUNS];
     const char *where = one_core ? "both on one core" : "on two cores";
     struct peer p;
 
@@ -118,9 +120,10 @@ static void goodput(bool one_core)
     make_device("tun");
     p = peer_start(one_core ? 0 : 1, false, false);
     for (int i = 0; i < RUNS; i++) {
-        v[0][i] = once_ours("tun:ebench", true, &p);
+        v[0][i] = once_ours("tun:ebench", OUT, &p);
+        v[6][i] = once_ours("tun:ebench", OUT_COPIED, &p);
         v[1][i] = bare_out("ebench", US, THEM, &p, RUN_TIME);
-        v[2][i] = once_ours("tun:ebench", false, &p);
+        v[2][i] = once_ours("tun:ebench", IN, &p);
         v[3][i] = bare_in("ebench", US, THEM, RUN_TIME);
     }
     peer_stop(&p);
@@ -128,22 +131,25 @@ static void goodput(bool one_core)
     make_device("tap");
     p = peer_start(one_core ? 0 : 1, false, false);
     for (int i = 0; i < RUNS; i++) {
-        v[4][i] = once_ours("tap:ebench,vnet=off", true, &p);
-        v[5][i] = once_ours("tap:ebench,vnet=off", false, &p);
+        v[4][i] = once_ours("tap:ebench,vnet=off", OUT, &p);
+        v[5][i] = once_ours("tap:ebench,vnet=off", IN, &p);
     }
     peer_stop(&p);
     drop_device();
-    for (int k = 0; k < 6; k++)
+    for (int k = 0; k < 7; k++)
         v[k][0] = median(v[k], RUNS) * 1e-9;
-    printf("\nTUN, MTU 1500, the kernel's sockets at the other end, %s, Gbit/s\n"
-           "  out: estab %.1f, ready-made super-segments %.1f (%.2f)\n"
-           "  in:  estab %.1f, read and acknowledged %.1f (%.2f)\n"
-           "  TAP, one plain frame a system call: out %.2f, in %.2f\n",
-           where, v[0][0], v[1][0], v[0][0] / v[1][0], v[2][0], v[3][0], v[2][0] / v[3][0], v[4][0],
-           v[5][0]);
+    printf(
+        "\nTUN, MTU 1500, the kernel's sockets at the other end, %s, Gbit/s\n"
+        "  out: estab %.1f with its text lent, %.1f copied, ready-made super-segments %.1f (%.2f, "
+        "%.2f)\n"
+        "  in:  estab %.1f, read and acknowledged %.1f (%.2f)\n"
+        "  TAP, one plain frame a system call: out %.2f, in %.2f\n",
+        where, v[0][0], v[6][0], v[1][0], v[0][0] / v[1][0], v[6][0] / v[1][0], v[2][0], v[3][0],
+        v[2][0] / v[3][0], v[4][0], v[5][0]);
     if (!one_core)
         return;
     figure("tun_out_gbps", v[0][0]);
+    figure("tun_out_copied_gbps", v[6][0]);
     figure("tun_out_gbps_bare", v[1][0]);
     figure("tun_out_vs_bare", v[0][0] / v[1][0]);
     figure("tun_in_gbps", v[2][0]);
@@ -271,7 +277,7 @@ static bool is_there(const char *spec)
 static double once_station(const char *spec, bool out, const struct peer *p)
 {
     struct ours *o = ours_open(spec, STATION, BUFFERS);
-    double r = out ? ours_out(o, VPEER, p, RUN_TIME) : ours_in(o, VPEER, RUN_TIME);
+    double r = out ? ours_out(o, VPEER, p, true, RUN_TIME) : ours_in(o, VPEER, RUN_TIME);
 
     ours_close(o);
     return r;
@@ -386,7 +392,7 @@ static double once_shm(const char *spec, bool echoes, double *p99)
     if (echoes)
         r = ours_rr(o, "10.57.0.1", EXCHANGES, p99);
     else
-        r = ours_out(o, "10.57.0.1", &p, RUN_TIME);
+        r = ours_out(o, "10.57.0.1", &p, true, RUN_TIME);
     peer_stop(&p);
     ours_close(o);
     return r;
@@ -479,7 +485,11 @@ static int once(const char *what)
         else if (strcmp(what, "short") == 0)
             r = once_short(32) * 1e9;
         else
-            r = once_ours("tun:ebench", strcmp(what, "out") == 0, &p);
+            r = once_ours("tun:ebench",
+                          strcmp(what, "out") == 0      ? OUT
+                          : strcmp(what, "copied") == 0 ? OUT_COPIED
+                                                        : IN,
+                          &p);
         printf("%.1f\n", r * 1e-9);
     }
     peer_stop(&p);
@@ -495,7 +505,7 @@ static int usage(FILE *to)
           "       estab-bench-links [--quick] kernel [FIGURES]   the kernel beside estab-bench's "
           "stacks\n"
           "       estab-bench-links once "
-          "out|in|bare-out|bare-in|short|rr|shm|shm-out|shm-rr|stations\n",
+          "out|copied|in|bare-out|bare-in|short|rr|shm|shm-out|shm-rr|stations\n",
           to);
     return to == stdout ? 0 : 2;
 }

@@ -81,14 +81,15 @@ static estab_sock open_to(struct ours *o, const char *ip, uint16_t port)
     return k;
 }
 
-/* The same text again and again, from where it is, as far as the socket takes it. */
-static void pour(struct ours *o, estab_sock k)
+/* The same text again and again, as far as the socket takes it: from where it is, or copied. */
+static void pour(struct ours *o, estab_sock k, bool lends)
 {
     struct estab_iov v = {o->buf, APP};
     ptrdiff_t n;
 
-    while ((n = estab_send_lend(o->stack, k, &v, 1, 0)) > 0)
-        ;
+    do
+        n = lends ? estab_send_lend(o->stack, k, &v, 1, 0) : estab_send(o->stack, k, &v, 1, 0);
+    while (n > 0);
     if (n != ESTAB_E_AGAIN)
         die("sending: %s", estab_strerror((int)n));
 }
@@ -112,7 +113,7 @@ static uint64_t drain(struct ours *o, estab_sock k)
     return n > 0 ? (uint64_t)n : 0;
 }
 
-double ours_out(struct ours *o, const char *ip, const struct peer *p, double seconds)
+double ours_out(struct ours *o, const char *ip, const struct peer *p, bool lends, double seconds)
 {
     estab_sock k = open_to(o, ip, PORT_SINK);
     double from = seconds_now(), warm = seconds / 4, now;
@@ -123,7 +124,7 @@ double ours_out(struct ours *o, const char *ip, const struct peer *p, double sec
             before = *p->counted;
             warm = now;
         }
-        pour(o, k);
+        pour(o, k, lends);
         turn(o);
     }
     now = 8 * (double)(*p->counted - before) / (seconds_now() - from - warm);

@@ -228,7 +228,7 @@ static void put_option(struct wr *w, const struct tcp_opts *o, uint8_t kind)
         put_accecn(w, o);
         break;
     default:
-        assert(!"a kind that can be emitted");
+        assert(false); /* no kind that could be emitted */
     }
 }
 
