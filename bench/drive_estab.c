@@ -157,12 +157,15 @@ static unsigned pair_move(struct pair *p, enum end from)
     unsigned total = 0;
     int n;
 
-    while ((n = estab_output(out->s, out->port, f, p->batch)) > 0) {
+    do {
+        n = estab_output(out->s, out->port, f, p->batch);
+        if (n <= 0)
+            break;
         estab_input(in->s, in->port, f, (size_t)n);
         if (in->lent)
             take_lent(in);
         total += (unsigned)n;
-    }
+    } while ((size_t)n == p->batch); /* or there are no more */
     return total;
 }
 

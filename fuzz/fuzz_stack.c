@@ -933,10 +933,10 @@ static void step_pull_all(struct world *w)
 /* A batch is lent as a whole: every frame of it must still be there when the last is made. */
 static void step_pull_batch(struct world *w)
 {
-    static struct estab_frame f[STACK_BATCH];
+    static struct estab_frame f[ESTAB_BATCH];
     int port = rd_u8(&w->in) % NPORTS, n = estab_output(w->s, port, f, 1 + rd_u8(&w->in));
 
-    must(n >= 0 && n <= STACK_BATCH);
+    must(n >= 0 && n <= ESTAB_BATCH);
     for (int i = 0; i < n; i++)
         check_sent(&w->sent, &f[i], &w->s->ip.ports[port].caps);
     w->sent_port = port;

@@ -79,7 +79,7 @@ static inline void check_tcb(struct tcp_layer *l, const struct tcb *t)
     }
     must(!t->in_demux || !t->pport || tcp_demux_find(l, &k) == TCP_REF(TCP_REF_TCB, t->slot));
     must(t->in_demux || t->state == ESTAB_CLOSED || t->state == ESTAB_TIME_WAIT);
-    must(!(t->in_send && t->in_stalled));
+    must(!t->in_stalled || t->in_send);
     if (!t->w)
         return;
     must(t->w->snd.len <= t->sndbuf || t->w->snd.len <= 1u << 20);

@@ -346,7 +346,9 @@ int estab_route_add(
 /* Frames arrive: borrows n frames of up to ESTAB_IOVS pieces.  A malformed frame is no error: it is
  * dropped and counted.  E_INVAL: no such port. */
 int estab_input(estab_stack *s, int port, const struct estab_frame *f, size_t n);
-/* The next frames to send on a port: fills up to n and returns how many; 0: nothing to send.
+#define ESTAB_BATCH 64 /* frames that one call hands out at most, whatever n is */
+/* The next frames to send on a port: fills up to n and returns how many; fewer than n and
+ * ESTAB_BATCH: there are no more for now.
  * lends the frames' octets.  What was handed out counts as sent: a driver that cannot send it is a
  * lossy link.  E_INVAL: no such port. */
 int estab_output(estab_stack *s, int port, struct estab_frame *f, size_t n);
@@ -465,8 +467,9 @@ int estab_connect(estab_stack *s, estab_sock k, const struct estab_addr *peer);
 int estab_source_route(estab_stack *s, estab_sock k, const struct estab_addr *hops, size_t n,
                        bool strict);
 /* SEND: copies what fits and returns how much; iov is borrowed.
- * E_AGAIN: the buffer is full (ESTAB_EV_OUT follows); E_NOTCONN; E_PIPE: after shutdown; or the
- * connection's own error (E_RESET, E_TIMEOUT, E_REFUSED, E_UNREACH), once. */
+ * E_AGAIN: the buffer is full (ESTAB_EV_OUT follows); E_NOMEM: nothing was taken; E_NOTCONN;
+ * E_PIPE: after shutdown; or the connection's own error (E_RESET, E_TIMEOUT, E_REFUSED, E_UNREACH),
+ * once. */
 ptrdiff_t estab_send(estab_stack *s, estab_sock k, const struct estab_iov *iov, size_t niov,
                      uint32_t flags);
 /* SEND without a copy: the stack sends from where the text lies, behind what was sent before, and

@@ -4,6 +4,20 @@
 
 #include <assert.h>
 
+void pieces_cut(struct pieces *t, const struct pieces *src, uint32_t off)
+{
+    uint32_t i = 0;
+
+    t->n = 0;
+    while (i < src->n && off >= src->v[i].len)
+        off -= (uint32_t)src->v[i++].len;
+    if (i == src->n)
+        return;
+    t->v[t->n++] = (struct estab_iov){(uint8_t *)src->v[i].base + off, src->v[i].len - off};
+    while (++i < src->n)
+        t->v[t->n++] = src->v[i];
+}
+
 void pieces_trim_head(struct pieces *t, uint32_t len)
 {
     uint32_t i = 0;

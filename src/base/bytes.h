@@ -4,6 +4,8 @@
 #ifndef BASE_BYTES_H
 #define BASE_BYTES_H
 
+#include "base/hint.h"
+
 #include <estab/estab.h>
 #include <string.h>
 
@@ -157,24 +159,21 @@ struct pieces {
     uint32_t n;
     uint32_t len; /* of all pieces together */
 };
-/* All of src behind its first off octets; off <= src->len. */
+void pieces_cut(struct pieces *t, const struct pieces *src, uint32_t off);
+/* All of src behind its first off octets; off <= src->len.  Mostly that is nothing, or one piece
+ * stands behind the headers', or all is one piece. */
 static inline void pieces_after(struct pieces *t, const struct pieces *src, uint32_t off)
 {
-    uint32_t i = 0;
-
     t->len = src->len - off;
-    t->n = 0;
-    if (src->n == 2 && off == src->v[0].len) { /* headers, and text: most segments are so */
-        t->v[t->n++] = src->v[1];
-        return;
+    if (LIKELY(src->n == 2 && off == src->v[0].len)) {
+        t->v[0] = src->v[1];
+        t->n = 1;
+    } else if (LIKELY(src->n == 1)) {
+        t->v[0] = (struct estab_iov){(uint8_t *)src->v[0].base + off, t->len};
+        t->n = t->len > 0;
+    } else {
+        pieces_cut(t, src, off);
     }
-    while (i < src->n && off >= src->v[i].len)
-        off -= (uint32_t)src->v[i++].len;
-    if (i == src->n)
-        return;
-    t->v[t->n++] = (struct estab_iov){(uint8_t *)src->v[i].base + off, src->v[i].len - off};
-    while (++i < src->n)
-        t->v[t->n++] = src->v[i];
 }
 void pieces_trim_head(struct pieces *t, uint32_t len); /* len <= t->len */
 void pieces_trim_tail(struct pieces *t, uint32_t len); /* len <= t->len */

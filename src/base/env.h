@@ -4,44 +4,9 @@
 #ifndef BASE_ENV_H
 #define BASE_ENV_H
 
+#include "base/hint.h"
+
 #include <estab/estab.h>
-
-/* What seldom happens stays out of the way of what always does: a compiler that sees the whole
- * stack at once would put it into its caller, which then saves every register that it could need.
- * Of what a small message costs it is 4 %, of a short connection 3 %. */
-#if defined(__GNUC__)
-#define RARE __attribute__((cold, noinline))
-#else
-#define RARE
-#endif
-
-/* What is seldom asked for a second time by whoever calls it in vain: its caller, where there is
- * nothing to do, saves no registers for it. */
-#if defined(__GNUC__)
-#define APART __attribute__((noinline))
-#else
-#define APART
-#endif
-
-/* What is short and every call goes through stands in place wherever it is called, also when a
- * compiler that sees the whole stack at once finds that it has grown enough. */
-#if defined(__GNUC__)
-#define IN_PLACE static inline __attribute__((always_inline))
-#else
-#define IN_PLACE static inline
-#endif
-
-/* Asks for the lines of [p, p + len) that are soon read, all at once, where each would be waited
- * for in its turn. */
-static inline void warm(const void *p, size_t len)
-{
-#ifdef __GNUC__
-    for (size_t at = 0; at < len; at += 64)
-        __builtin_prefetch((const uint8_t *)p + at);
-#else
-    (void)p, (void)len;
-#endif
-}
 
 struct env {
     struct estab_env cb;
@@ -59,7 +24,7 @@ static inline enum env_pressure env_pressure(const struct env *e)
 {
     size_t left;
 
-    if (e->ceiling == 0)
+    if (LIKELY(e->ceiling == 0))
         return ENV_EASY;
     left = e->used < e->ceiling ? e->ceiling - e->used : 0;
     if (left > e->ceiling / 4)

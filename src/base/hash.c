@@ -168,43 +168,54 @@ static void part_free(struct hash *h, struct hash_part *p)
     env_free(h->env, p->e, p->room * sizeof p->e[0], 64);
 }
 
-/* Of `from`, those whose tag has these bits under the mask.  With to->e NULL: only counts them, and
- * finds how many positions they take. */
-static void part_fill(struct hash_part *to, const struct hash_part *from, uint32_t mask,
-                      uint32_t bits)
+/* Whether an entry is there and its tag has these bits under the mask. */
+static inline bool is_of(const struct hash_entry *e, uint32_t mask, uint32_t bits)
+{
+    return !is_empty(e) && (e->tag & mask) == bits;
+}
+
+/* How many of `from` there are of these bits, and what room they need in as many homes as `to` has.
+ */
+static void part_measure(struct hash_part *to, const struct hash_part *from, uint32_t mask,
+                         uint32_t bits)
 {
     uint32_t end = 0;
 
     to->used = 0;
     for (uint32_t i = 0; i < from->room; i++) {
         const struct hash_entry *e = &from->e[i];
-        uint32_t home;
+        uint32_t home = home_of(to->homes, e->tag);
 
-        if (is_empty(e) || (e->tag & mask) != bits)
+        if (!is_of(e, mask, bits))
             continue;
-        home = home_of(to->homes, e->tag);
-        if (end < home)
-            end = home;
-        if (to->e)
-            to->e[end] = *e;
-        end++;
+        end = (end < home ? home : end) + 1;
         to->used++;
     }
-    if (!to->e)
-        to->room = (end > to->homes ? end : to->homes) + SPARE + 1;
+    to->room = (end > to->homes ? end : to->homes) + SPARE + 1;
 }
 
-/* A part with the entries of another, or some of them; false: no memory. */
+/* A part with these entries of another, in the room that was found for them; false: no memory. */
 static bool part_make(struct hash *h, struct hash_part *to, const struct hash_part *from,
-                      uint32_t homes, uint32_t mask, uint32_t bits)
+                      uint32_t mask, uint32_t bits)
 {
-    *to = (struct hash_part){.homes = homes};
-    part_fill(to, from, mask, bits);
-    to->e = env_alloc(h->env, to->room * sizeof to->e[0], 64);
-    if (!to->e)
+    const struct hash_entry none = {UINT32_MAX, HASH_NONE};
+    struct hash_entry *at = env_alloc(h->env, to->room * sizeof to->e[0], 64);
+
+    to->e = at;
+    if (!at)
         return false;
-    memset(to->e, 0xff, to->room * sizeof to->e[0]); /* empty is all ones */
-    part_fill(to, from, mask, bits);
+    for (uint32_t i = 0; i < from->room; i++) {
+        const struct hash_entry *e = &from->e[i];
+        const struct hash_entry *home = to->e + home_of(to->homes, e->tag);
+
+        if (!is_of(e, mask, bits))
+            continue;
+        while (at < home)
+            *at++ = none;
+        *at++ = *e;
+    }
+    while (at < to->e + to->room)
+        *at++ = none;
     return true;
 }
 
@@ -212,12 +223,16 @@ static bool part_make(struct hash *h, struct hash_part *to, const struct hash_pa
 static bool part_half(struct hash *h, struct hash_part *to, const struct hash_part *from,
                       uint32_t bits)
 {
-    uint32_t homes = from->homes / 2, least;
+    uint32_t least;
 
-    *to = (struct hash_part){.homes = homes};
-    part_fill(to, from, h->mask, bits);
+    *to = (struct hash_part){.homes = from->homes / 2};
+    part_measure(to, from, h->mask, bits);
     least = to->used + to->used / 6 + HOMES_MIN;
-    return part_make(h, to, from, homes < least ? least : homes, h->mask, bits);
+    if (to->homes < least) {
+        to->homes = least;
+        part_measure(to, from, h->mask, bits);
+    }
+    return part_make(h, to, from, h->mask, bits);
 }
 
 /* Room for one more part. */
@@ -242,7 +257,8 @@ static bool first_part(struct hash *h)
 {
     const struct hash_part none = {0};
 
-    if (!part_make(h, &h->one, &none, HOMES_MIN, 0, 0))
+    h->one = (struct hash_part){.homes = HOMES_MIN, .room = HOMES_MIN + SPARE + 1};
+    if (!part_make(h, &h->one, &none, 0, 0))
         return false;
     h->part = &h->one;
     h->nparts = h->mask = 1;
@@ -271,13 +287,19 @@ static void split_one(struct hash *h)
         h->mask = 2 * h->mask + 1;
 }
 
+/* With more homes fewer entries, if any, lie beyond them: each home moves by at most as many
+ * positions as the end does. */
 static void part_grow(struct hash *h, struct hash_part *p)
 {
-    uint32_t more = p->homes / 8 < HOMES_MIN ? HOMES_MIN : p->homes / 8;
-    struct hash_part grown;
+    uint32_t more = p->homes / 8 < HOMES_MIN ? HOMES_MIN : p->homes / 8, end = p->room;
+    struct hash_part grown = {.homes = p->homes, .used = p->used};
 
-    if (!part_make(h, &grown, p, p->used < p->homes - p->homes / 8 ? p->homes : p->homes + more, 0,
-                   0))
+    while (end > p->homes && is_empty(&p->e[end - 1]))
+        end--;
+    if (p->used >= p->homes - p->homes / 8)
+        grown.homes += more;
+    grown.room = grown.homes + (end - p->homes) + SPARE + 1;
+    if (!part_make(h, &grown, p, 0, 0))
         return;
     part_free(h, p);
     *p = grown;

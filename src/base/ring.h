@@ -49,14 +49,14 @@ IN_PLACE uint8_t *ring_run(const struct ring *r, uint32_t off, uint32_t n)
 {
     uint32_t size = 1u << r->shift, at = (r->head + off) & (size - 1);
 
-    return r->shift && off + n <= size && n <= size - at ? r->u.one + at : NULL;
+    return LIKELY(r->shift && off + n <= size && n <= size - at) ? r->u.one + at : NULL;
 }
 /* The same, of room behind the queue's end, which is made if the queue has no memory yet. */
 IN_PLACE uint8_t *ring_room(struct ring *r, struct ring_pool *p, uint32_t n)
 {
     void *piece = p->free[0];
 
-    if (r->shift || r->table_shift || !piece || n > 1u << RING_MIN_SHIFT)
+    if (UNLIKELY(r->shift || r->table_shift || !piece || n > 1u << RING_MIN_SHIFT))
         return ring_run(r, r->len, n);
     memcpy(&p->free[0], piece, sizeof piece);
     p->nfree[0]--;
@@ -67,7 +67,9 @@ IN_PLACE uint8_t *ring_room(struct ring *r, struct ring_pool *p, uint32_t n)
 }
 static inline void ring_init(struct ring *r)
 {
-    *r = (struct ring){.u.one = NULL};
+    r->u.one = NULL; /* one after the other: as one they are a slow `rep stos` on x86 */
+    r->head = r->len = r->first = 0;
+    r->shift = r->table_shift = 0;
 }
 void ring_give_back(struct ring *r, struct ring_pool *p);
 IN_PLACE void ring_fini(struct ring *r, struct ring_pool *p)
@@ -99,7 +101,7 @@ static inline void ring_copy(const struct ring *r, uint32_t off, void *dst,
 {
     const uint8_t *from = ring_run(r, off, n);
 
-    if (from)
+    if (LIKELY(from != NULL))
         memcpy(dst, from, n);
     else
         ring_copy_runs(r, off, dst, n);
@@ -109,15 +111,15 @@ static inline void ring_copy(const struct ring *r, uint32_t off, void *dst,
 void ring_drop_some(struct ring *r, struct ring_pool *p, uint32_t n, bool ahead);
 IN_PLACE void ring_drop(struct ring *r, struct ring_pool *p, uint32_t n, bool ahead)
 {
-    if (n != r->len || ahead || r->shift != RING_MIN_SHIFT || p->nfree[0] >= p->keep ||
-        env_pressure(p->env) != ENV_EASY) {
+    if (UNLIKELY(n != r->len || ahead || r->shift != RING_MIN_SHIFT || p->nfree[0] >= p->keep ||
+                 env_pressure(p->env) != ENV_EASY)) {
         ring_drop_some(r, p, n, ahead);
         return;
     }
     memcpy(r->u.one, &p->free[0], sizeof p->free[0]);
     p->free[0] = r->u.one;
     p->nfree[0]++;
-    *r = (struct ring){.u.one = NULL};
+    ring_init(r);
 }
 /* Takes n octets off the end (they were never wanted). */
 void ring_unwrite(struct ring *r, struct ring_pool *p, uint32_t n);

@@ -72,12 +72,12 @@ IN_PLACE uint32_t slab_gen(const struct slab *s, uint32_t slot) /* 0: it has no 
 {
     uint32_t i = slot >> s->shift;
 
-    return i < s->nchunks && s->chunks[i].mem ? *slab_gen_at(s, slot) : 0;
+    return LIKELY(i < s->nchunks && s->chunks[i].mem) ? *slab_gen_at(s, slot) : 0;
 }
 /* The object, if the slot is in use and of this generation; else NULL.  Any values are safe. */
 IN_PLACE void *slab_find(const struct slab *s, uint32_t slot, uint32_t gen)
 {
-    return (gen & 1) && slab_gen(s, slot) == gen ? slab_at(s, slot) : NULL;
+    return LIKELY((gen & 1) && slab_gen(s, slot) == gen) ? slab_at(s, slot) : NULL;
 }
 /* The first slot in use at or after `from`, or SLAB_NONE: for walks. */
 uint32_t slab_next(const struct slab *s, uint32_t from);

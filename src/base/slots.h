@@ -31,8 +31,27 @@ static inline bool slot_del_alone(struct slot_list *q)
     *q = (struct slot_list){SLAB_NONE, SLAB_NONE, 0};
     return true;
 }
-void slot_push(const struct slab *s, struct slot_list *q, uint32_t slot, size_t link_off);
-void slot_del(const struct slab *s, struct slot_list *q, uint32_t slot, size_t link_off);
+static inline struct link *slot_link(const struct slab *s, uint32_t slot, size_t off)
+{
+    return (struct link *)(void *)((uint8_t *)slab_at(s, slot) + off);
+}
+APART void slot_append(const struct slab *s, struct slot_list *q, struct link *k, uint32_t slot,
+                       size_t link_off); /* to one that is not empty */
+APART void slot_unlink(const struct slab *s, struct slot_list *q, uint32_t slot, size_t link_off);
+static inline void slot_push(const struct slab *s, struct slot_list *q, uint32_t slot,
+                             size_t link_off)
+{
+    struct link *k = slot_link(s, slot, link_off);
+
+    if (!slot_push_alone(q, slot, k))
+        slot_append(s, q, k, slot, link_off);
+}
+static inline void slot_del(const struct slab *s, struct slot_list *q, uint32_t slot,
+                            size_t link_off)
+{
+    if (!slot_del_alone(q))
+        slot_unlink(s, q, slot, link_off);
+}
 /* Appends all of `from` to q; from is empty afterwards. */
 void slot_splice(const struct slab *s, struct slot_list *q, struct slot_list *from,
                  size_t link_off);

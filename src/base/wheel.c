@@ -37,56 +37,80 @@ static inline uint64_t tick_of(const struct wheel_node *n)
     return (n->due_at >> TICK_IN_DUE) + ((n->due_at & part) != 0);
 }
 
+/* Of the octets of v, which is not 0, the highest that is not. */
+static inline uint32_t highest_octet(uint64_t v)
+{
+#ifdef __GNUC__
+    return (63u - (uint32_t)__builtin_clzll(v)) / 8;
+#else
+    uint32_t n = 0;
+
+    while (v >>= 8)
+        n++;
+    return n;
+#endif
+}
+
 static inline struct place place_of(const struct wheel *w, uint64_t tick)
 {
-    uint64_t differ = tick ^ w->tick;
-    uint32_t level;
+    uint32_t level = highest_octet(tick ^ w->tick);
 
-    if (differ >> (SLOT_BITS * WHEEL_LEVELS))
+    if (UNLIKELY(level >= WHEEL_LEVELS))
         return (struct place){WHEEL_LEVELS - 1, 0};
-    level = (uint32_t)(differ >= 1u << SLOT_BITS) + (differ >= 1u << 2 * SLOT_BITS) +
-            (differ >= 1u << 3 * SLOT_BITS);
     return (struct place){level, (tick >> SLOT_BITS * level) & (WHEEL_SLOTS - 1)};
 }
 
-static void list_append(const struct wheel *w, uint32_t *head, uint32_t *tail, uint32_t slot,
-                        struct wheel_node *n)
+/* Most slots hold one node at most: what another is told is not in the way. */
+static APART void tell_next(const struct wheel *w, uint32_t slot, uint32_t next)
 {
+    node_at(w, slot)->next = next;
+}
+
+static APART void tell_prev(const struct wheel *w, uint32_t slot, uint32_t prev)
+{
+    node_at(w, slot)->prev = prev;
+}
+
+static inline void list_append(const struct wheel *w, uint32_t *head, uint32_t *tail, uint32_t slot,
+                               struct wheel_node *n)
+{
+    uint32_t last = *tail;
+
     n->next = SLAB_NONE;
-    n->prev = *tail;
-    if (*tail == SLAB_NONE)
+    n->prev = last;
+    *tail = slot;
+    if (LIKELY(last == SLAB_NONE))
         *head = slot;
     else
-        node_at(w, *tail)->next = slot;
-    *tail = slot;
+        tell_next(w, last, slot);
 }
 
-static void list_remove(const struct wheel *w, uint32_t *head, uint32_t *tail,
-                        const struct wheel_node *n)
+static inline void list_remove(const struct wheel *w, uint32_t *head, uint32_t *tail,
+                               const struct wheel_node *n)
 {
-    if (n->prev == SLAB_NONE)
+    if (LIKELY(n->prev == SLAB_NONE))
         *head = n->next;
     else
-        node_at(w, n->prev)->next = n->next;
-    if (n->next == SLAB_NONE)
+        tell_next(w, n->prev, n->next);
+    if (LIKELY(n->next == SLAB_NONE))
         *tail = n->prev;
     else
-        node_at(w, n->next)->prev = n->prev;
+        tell_prev(w, n->next, n->prev);
 }
 
-static void wheel_place(struct wheel *w, uint32_t slot, struct wheel_node *n)
+static inline void wheel_place(struct wheel *w, uint32_t slot, struct wheel_node *n)
 {
     uint64_t tick = tick_of(n);
     struct place at;
 
-    if (tick <= w->tick) {
+    if (UNLIKELY(tick <= w->tick)) {
         n->firing = 1;
         list_append(w, &w->due_head, &w->due_tail, slot, n);
         return;
     }
     at = place_of(w, tick);
-    list_append(w, &w->head[at.level][at.slot], &w->tail[at.level][at.slot], slot, n);
     w->map[at.level][at.slot / 64] |= UINT64_C(1) << at.slot % 64;
+    list_append(w, &w->head[at.level][at.slot], &w->tail[at.level][at.slot], slot, n);
 }
 
 void wheel_init(struct wheel *w, const struct slab *slab, uint32_t node_off, estab_time now)
@@ -106,23 +130,35 @@ void wheel_node_init(struct wheel_node *n)
     *n = (struct wheel_node){.next = SLAB_NONE, .prev = SLAB_NONE};
 }
 
+static inline void wheel_arm(struct wheel *w, uint32_t slot, struct wheel_node *n, estab_time at)
+{
+    uint64_t due;
+
+    if (UNLIKELY(at == ESTAB_NEVER))
+        return;
+    /* What is due already belongs to the present tick, not to the one that begins next. */
+    if (UNLIKELY(at <= w->now))
+        at = time_min(at, w->now >> WHEEL_TICK_SHIFT << WHEEL_TICK_SHIFT);
+    due = (at >> 2) + ((at & 3) != 0);
+    *n = (struct wheel_node){.due_at = (due < DUE_MAX ? due : DUE_MAX) & DUE_MAX, .armed = 1};
+    w->count++;
+    wheel_place(w, slot, n);
+}
+
+static RARE void wheel_move(struct wheel *w, uint32_t slot, struct wheel_node *n, estab_time at)
+{
+    wheel_cancel(w, slot);
+    wheel_arm(w, slot, n, at);
+}
+
 void wheel_add(struct wheel *w, uint32_t slot, estab_time at)
 {
     struct wheel_node *n = node_at(w, slot);
-    uint64_t due;
 
     if (n->armed)
-        wheel_cancel(w, slot);
-    if (at == ESTAB_NEVER)
-        return;
-    /* What is due already belongs to the present tick, not to the one that begins next. */
-    if (at <= w->now && at > w->now >> WHEEL_TICK_SHIFT << WHEEL_TICK_SHIFT)
-        at = w->now >> WHEEL_TICK_SHIFT << WHEEL_TICK_SHIFT;
-    due = (at >> 2) + ((at & 3) != 0);
-    n->due_at = (due < DUE_MAX ? due : DUE_MAX) & DUE_MAX;
-    n->armed = 1;
-    w->count++;
-    wheel_place(w, slot, n);
+        wheel_move(w, slot, n, at);
+    else
+        wheel_arm(w, slot, n, at);
 }
 
 void wheel_cancel(struct wheel *w, uint32_t slot)
@@ -132,7 +168,7 @@ void wheel_cancel(struct wheel *w, uint32_t slot)
 
     if (!n->armed)
         return;
-    if (n->firing) {
+    if (UNLIKELY(n->firing)) {
         list_remove(w, &w->due_head, &w->due_tail, n);
     } else {
         at = place_of(w, tick_of(n));

@@ -208,11 +208,16 @@ enum ip_ready {
 /* Nothing has changed since it was found, and no neighbour is to be known: ready. */
 static inline bool ip_path_is_plain(const struct ip_layer *l, const struct ip_path *p)
 {
-    return p->gen8 == (uint8_t)l->path_gen &&
+    return LIKELY(p->gen8 == (uint8_t)l->path_gen) &&
            l->ports[p->port].caps.medium != ESTAB_MEDIUM_ETHERNET;
 }
+enum ip_ready ip_path_renewed(struct ip_layer *l, struct ip_path *p, const uint8_t dst[16]);
 /* Revalidates a stale path in place, starts resolution where needed. */
-enum ip_ready ip_path_ready(struct ip_layer *l, struct ip_path *p, const uint8_t dst[16]);
+static inline enum ip_ready ip_path_ready(struct ip_layer *l, struct ip_path *p,
+                                          const uint8_t dst[16])
+{
+    return ip_path_is_plain(l, p) ? IP_READY : ip_path_renewed(l, p, dst);
+}
 struct ip_doubt { /* what is known of a next hop that is not there */
     uint8_t addr[16];
     uint32_t asked, asks; /* how often it has been asked for, and will be at most */
@@ -273,7 +278,8 @@ void ip_emit_any(struct ip_layer *l, const struct ip_path *p, const uint8_t dst[
 static inline void ip_emit(struct ip_layer *l, const struct ip_path *p, const uint8_t dst[16],
                            const struct ip_send *how, uint32_t payload_len, uint8_t *out)
 {
-    if (l->ports[p->port].caps.medium != ESTAB_MEDIUM_ETHERNET && ip_is4(dst) && !how->route)
+    if (LIKELY(l->ports[p->port].caps.medium != ESTAB_MEDIUM_ETHERNET && ip_is4(dst) &&
+               !how->route))
         ip4_emit_plain(ip_local(l, p->local) + 12, dst + 12, how->proto, how->tos,
                        how->hop_limit ? how->hop_limit : l->hop_limit, payload_len, out);
     else

@@ -68,9 +68,9 @@ int ip_path_find(struct ip_layer *l, const uint8_t dst[16], const uint8_t *src, 
     struct ip_found *f = &l->found;
     int err;
 
-    if (f->good && f->gen == l->path_gen && f->port_hint == port_hint &&
-        f->has_src == (src != NULL) && memcmp(f->dst, dst, 16) == 0 &&
-        (!src || memcmp(f->src, src, 16) == 0)) {
+    if (LIKELY(f->good && f->gen == l->path_gen && f->port_hint == port_hint &&
+               f->has_src == (src != NULL) && memcmp(f->dst, dst, 16) == 0) &&
+        (!src || LIKELY(memcmp(f->src, src, 16) == 0))) {
         *out = f->path;
         return ESTAB_OK;
     }
@@ -116,12 +116,12 @@ static struct ip_neigh *path_neigh(const struct ip_layer *l, const struct ip_pat
     return n;
 }
 
-enum ip_ready ip_path_ready(struct ip_layer *l, struct ip_path *p, const uint8_t dst[16])
+enum ip_ready ip_path_renewed(struct ip_layer *l, struct ip_path *p, const uint8_t dst[16])
 {
     struct ip_neigh *n;
     struct ip_hop hop;
 
-    if (p->gen8 != (uint8_t)l->path_gen && !path_renew(l, p, dst))
+    if (UNLIKELY(p->gen8 != (uint8_t)l->path_gen && !path_renew(l, p, dst)))
         return IP_LOST;
     if (!ip_port_is_eth(l, p->port))
         return IP_READY;

@@ -41,7 +41,7 @@ void ip_plain_learn(struct ip_layer *l, const struct ip_dgram *d)
 
 /* ---- the header at p, of a packet of so many octets, is no other than it usually is ---- */
 
-static inline bool is_plain4(const uint8_t *p, uint32_t len)
+IN_PLACE bool is_plain4(const uint8_t *p, uint32_t len)
 {
     return p[0] == 0x45 && p[9] == IPPROTO_TCP_ && be16_at(p + 2) == len &&
            (be16_at(p + 6) & 0x3fff) == 0;
@@ -73,20 +73,21 @@ static bool hosts_other(struct ip_layer *l, uint8_t port, const uint8_t *p)
     return true;
 }
 
-static inline bool plain4(struct ip_layer *l, uint8_t port, const uint8_t *p, uint32_t len)
+IN_PLACE bool plain4(struct ip_layer *l, uint8_t port, const uint8_t *p, uint32_t len)
 {
     const struct ip_seen *s = &l->seen;
 
-    return is_plain4(p, len) && (memcmp(p + 12, s->pair4, 8) == 0 || hosts_other(l, port, p)) &&
-           (s->rx_csum || csum_fold(ip_sum_words(p, 3) + s->addr_sum) == 0xffff);
+    return LIKELY(is_plain4(p, len)) &&
+           (LIKELY(memcmp(p + 12, s->pair4, 8) == 0) || hosts_other(l, port, p)) &&
+           (UNLIKELY(s->rx_csum) || LIKELY(csum_fold(ip_sum_words(p, 3) + s->addr_sum) == 0xffff));
 }
 
-static inline bool plain6(struct ip_layer *l, uint8_t port, const uint8_t *p, uint32_t len)
+static APART bool plain6(struct ip_layer *l, uint8_t port, const uint8_t *p, uint32_t len)
 {
     const struct ip_seen *s = &l->seen;
 
-    return is_plain6(p, len) &&
-           ((memcmp(p + 8, s->src, 16) == 0 && memcmp(p + 24, s->dst, 16) == 0) ||
+    return LIKELY(is_plain6(p, len)) &&
+           (LIKELY(memcmp(p + 8, s->src, 16) == 0 && memcmp(p + 24, s->dst, 16) == 0) ||
             hosts_other(l, port, p));
 }
 
@@ -96,24 +97,28 @@ bool ip_plain_in(struct ip_layer *l, uint8_t port, const struct estab_frame *f, 
     uint32_t at = s->link_len + s->ip_len, len;
     const uint8_t *p;
 
-    if (s->version == 0 || s->gen != l->path_gen || s->port != port || f->niov - 1u > 1 ||
-        f->iov[0].len > UINT16_MAX || f->iov[0].len < at + TCP_LEAST)
+    if (UNLIKELY(s->version == 0 || s->gen != l->path_gen || s->port != port || f->niov - 1u > 1 ||
+                 f->iov[0].len > UINT16_MAX || f->iov[0].len < at + TCP_LEAST))
         return false;
     p = (const uint8_t *)f->iov[0].base + s->link_len;
     len = (uint32_t)f->iov[0].len - at;
     out->head_len = len;
     out->payload.v[0] = (struct estab_iov){(uint8_t *)f->iov[0].base + at, len};
-    if (f->niov == 2) {
-        if (f->iov[1].len - 1 >= UINT16_MAX)
+    if (LIKELY(f->niov == 2)) {
+        if (UNLIKELY(f->iov[1].len - 1 >= UINT16_MAX))
             return false;
         len += (uint32_t)f->iov[1].len;
         out->payload.v[1] = f->iov[1];
     }
-    if ((size_t)(p[s->ip_len + 12] >> 4) * 4 > out->head_len ||
-        (s->link_len > 0 && memcmp(f->iov[0].base, s->link, s->link_len) != 0) ||
-        (s->version == 4 ? !plain4(l, port, p, s->ip_len + len)
-                         : !plain6(l, port, p, s->ip_len + len)))
+    if (UNLIKELY((size_t)(p[s->ip_len + 12] >> 4) * 4 > out->head_len ||
+                 (s->link_len > 0 && memcmp(f->iov[0].base, s->link, s->link_len) != 0)))
         return false;
+    if (LIKELY(s->version == 4)) {
+        if (UNLIKELY(!plain4(l, port, p, s->ip_len + len)))
+            return false;
+    } else if (UNLIKELY(!plain6(l, port, p, s->ip_len + len))) {
+        return false;
+    }
     out->frame = f;
     out->src = s->src;
     out->head = p + s->ip_len;
@@ -121,11 +126,11 @@ bool ip_plain_in(struct ip_layer *l, uint8_t port, const struct estab_frame *f, 
     out->payload.len = len;
     out->addr_sum = s->addr_sum;
     out->local = s->local;
-    out->gso_size = f->off.gso_type == ESTAB_GSO_NONE ? 0 : f->off.gso_size;
+    out->gso_size = LIKELY(f->off.gso_type == ESTAB_GSO_NONE) ? 0 : f->off.gso_size;
     out->port = port;
-    out->tos = s->version == 4 ? p[1] : (uint8_t)(be16_at(p) >> 4);
+    out->tos = LIKELY(s->version == 4) ? p[1] : (uint8_t)(be16_at(p) >> 4);
     out->csum_ok =
-        s->rx_csum || (f->off.flags & (ESTAB_OFF_DATA_VALID | ESTAB_OFF_NEEDS_CSUM)) != 0;
+        s->rx_csum | ((f->off.flags & (ESTAB_OFF_DATA_VALID | ESTAB_OFF_NEEDS_CSUM)) != 0);
     return true;
 }
 

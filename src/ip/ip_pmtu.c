@@ -95,7 +95,7 @@ static const struct ip_pmtu *pmtu_find(const struct ip_layer *l, struct ip_pmtu_
     uint8_t scope = pmtu_scope(dst, port);
     uint32_t slot;
 
-    if (t->by_age.n == 0) /* mostly */
+    if (LIKELY(t->by_age.n == 0))
         return NULL;
     slot = pmtu_lookup(l, t, pmtu_tag(l, dst, scope), scope, dst);
     return slot == HASH_NONE ? NULL : pmtu_at(t, slot);

@@ -24,10 +24,10 @@ int estab_socket(estab_stack *s, enum estab_type type, estab_sock *out)
 int estab_bind(estab_stack *s, estab_sock k, const struct estab_addr *local)
 {
     struct tcb *t = sock_tcb(s, k);
-    struct udp_sock *u = t ? NULL : sock_udp(s, k);
+    struct udp_sock *u = LIKELY(t != NULL) ? NULL : sock_udp(s, k);
     int err;
 
-    if (!t && !u)
+    if (UNLIKELY(!t && !u))
         return ESTAB_E_BADF;
     stack_enter(s);
     err = t ? tcp_bind(t, local) : udp_bind(&s->udp, u, local);
@@ -91,10 +91,10 @@ int estab_source_route(estab_stack *s, estab_sock k, const struct estab_addr *ho
 int estab_connect(estab_stack *s, estab_sock k, const struct estab_addr *peer)
 {
     struct tcb *t = sock_tcb(s, k);
-    struct udp_sock *u = t ? NULL : sock_udp(s, k);
+    struct udp_sock *u = LIKELY(t != NULL) ? NULL : sock_udp(s, k);
     int err;
 
-    if (!t && !u)
+    if (UNLIKELY(!t && !u))
         return ESTAB_E_BADF;
     stack_enter(s);
     err = t ? tcp_open_active(t, peer) : udp_connect(&s->udp, u, peer);
@@ -106,15 +106,16 @@ ptrdiff_t estab_sendto(estab_stack *s, estab_sock k, const struct estab_iov *iov
                        uint32_t flags, const struct estab_addr *to)
 {
     struct tcb *t = sock_tcb(s, k);
-    struct udp_sock *u = t ? NULL : sock_udp(s, k);
+    struct udp_sock *u = LIKELY(t != NULL) ? NULL : sock_udp(s, k);
     ptrdiff_t n;
 
-    if (!t && !u)
+    if (UNLIKELY(!t && !u))
         return ESTAB_E_BADF;
-    if (t && t->slot != s->tcp.hot)
+    if (t && t != s->tcp.hot)
         tcb_warm(t);
     stack_enter(s);
-    n = t ? tcp_send(t, iov, niov, flags) : udp_send(&s->udp, u, iov, niov, flags, to);
+    n = LIKELY(t != NULL) ? tcp_send(t, iov, niov, flags)
+                          : udp_send(&s->udp, u, iov, niov, flags, to);
     stack_leave(s);
     return n;
 }
@@ -141,14 +142,15 @@ ptrdiff_t estab_recvfrom(estab_stack *s, estab_sock k, const struct estab_iov *i
                          uint32_t flags, struct estab_recv_info *info)
 {
     struct tcb *t = sock_tcb(s, k);
-    struct udp_sock *u = t ? NULL : sock_udp(s, k);
+    struct udp_sock *u = LIKELY(t != NULL) ? NULL : sock_udp(s, k);
     ptrdiff_t n;
 
-    if (!t && !u)
+    if (UNLIKELY(!t && !u))
         return ESTAB_E_BADF;
     stack_enter(s);
-    n = t ? tcp_receive(t, iov, niov, flags) : udp_receive(&s->udp, u, iov, niov, flags, info);
-    if (t && info)
+    n = LIKELY(t != NULL) ? tcp_receive(t, iov, niov, flags)
+                          : udp_receive(&s->udp, u, iov, niov, flags, info);
+    if (UNLIKELY(t && info))
         info_of_stream(t, n, info);
     stack_leave(s);
     return n;
@@ -225,10 +227,10 @@ static int shut_stream(struct tcb *t, enum estab_how how)
 int estab_shutdown(estab_stack *s, estab_sock k, enum estab_how how)
 {
     struct tcb *t = sock_tcb(s, k);
-    struct udp_sock *u = t ? NULL : sock_udp(s, k);
+    struct udp_sock *u = LIKELY(t != NULL) ? NULL : sock_udp(s, k);
     int err;
 
-    if (!t && !u)
+    if (UNLIKELY(!t && !u))
         return ESTAB_E_BADF;
     stack_enter(s);
     err = t ? shut_stream(t, how) : udp_shutdown(&s->udp, u, how);
@@ -239,10 +241,10 @@ int estab_shutdown(estab_stack *s, estab_sock k, enum estab_how how)
 int estab_close(estab_stack *s, estab_sock k)
 {
     struct tcb *t = sock_tcb(s, k);
-    struct udp_sock *u = t ? NULL : sock_udp(s, k);
+    struct udp_sock *u = LIKELY(t != NULL) ? NULL : sock_udp(s, k);
     int err = 0;
 
-    if (!t && !u)
+    if (UNLIKELY(!t && !u))
         return ESTAB_E_BADF;
     stack_enter(s);
     if (t)
@@ -256,9 +258,9 @@ int estab_close(estab_stack *s, estab_sock k)
 int estab_abort(estab_stack *s, estab_sock k)
 {
     struct tcb *t = sock_tcb(s, k);
-    struct udp_sock *u = t ? NULL : sock_udp(s, k);
+    struct udp_sock *u = LIKELY(t != NULL) ? NULL : sock_udp(s, k);
 
-    if (!t && !u)
+    if (UNLIKELY(!t && !u))
         return ESTAB_E_BADF;
     stack_enter(s);
     if (t) {
@@ -294,7 +296,7 @@ int estab_getaddrs(const estab_stack *s, estab_sock k, struct estab_addr *local,
     const struct udp_sock *u = t ? NULL : sock_udp(s, k);
     struct estab_tcp_info i = {.size = sizeof i};
 
-    if (!t && !u)
+    if (UNLIKELY(!t && !u))
         return ESTAB_E_BADF;
     if (peer && !(t ? t->pport : u->pport))
         return ESTAB_E_NOTCONN;
@@ -314,10 +316,10 @@ int estab_getaddrs(const estab_stack *s, estab_sock k, struct estab_addr *local,
 int estab_watch(estab_stack *s, estab_sock k, uint32_t mask, void *user)
 {
     struct tcb *t = sock_tcb(s, k);
-    struct udp_sock *u = t ? NULL : sock_udp(s, k);
+    struct udp_sock *u = LIKELY(t != NULL) ? NULL : sock_udp(s, k);
     uint8_t all = mask ? (uint8_t)(mask | ESTAB_EV_ERR | ESTAB_EV_HUP) : 0;
 
-    if (!t && !u)
+    if (UNLIKELY(!t && !u))
         return ESTAB_E_BADF;
     stack_enter(s);
     if (t) {

@@ -12,7 +12,7 @@ static inline struct tcb *sock_tcb(const estab_stack *s, estab_sock k)
 {
     struct tcb *t = slab_find(&s->tcp.tcbs, (uint32_t)k, (uint32_t)(k >> 32));
 
-    return t && !t->orphan ? t : NULL;
+    return LIKELY(t && !t->orphan) ? t : NULL;
 }
 
 /* NULL: dead, or TCP's: callers ask for it only where there is no tcb. */

@@ -8,8 +8,6 @@
 #include "udp/udp.h"
 #include <assert.h>
 
-#define STACK_BATCH 64 /* frames lent by one estab_output() */
-
 struct stack_run { /* a predicted segment, and what follows it in the same batch */
     struct tcb *t; /* NULL: none */
     bool more;     /* frames follow in the batch */
@@ -33,7 +31,7 @@ struct estab_stack {
     void *tap_ctx;
     bool udp_turn; /* whose was the odd frame, where TCP had something too */
     bool inside;   /* a public call runs: none may begin (from a trace hook, say) */
-    struct gso_hdr hdrs[STACK_BATCH]; /* headers of the frames lent */
+    struct gso_hdr hdrs[ESTAB_BATCH]; /* headers of the frames lent */
 };
 
 /* What was lent or has ended since, and can go when the next public call begins. */
@@ -49,17 +47,16 @@ IN_PLACE void stack_enter(estab_stack *s)
 
     assert(!s->inside);
     s->inside = true;
-    if (now > s->env.now)
-        s->env.now = now;
+    s->env.now = now > s->env.now ? now : s->env.now;
     s->udp.raised = s->tcp.raised = false;
-    if (stack_holds(s))
+    if (UNLIKELY(stack_holds(s)))
         stack_reap(s);
 }
 IN_PLACE void stack_leave(estab_stack *s) /* frees the dead */
 {
-    if (tcp_has_dead(&s->tcp))
+    if (UNLIKELY(tcp_has_dead(&s->tcp)))
         tcp_reap(&s->tcp);
-    if (s->env.ceiling)
+    if (UNLIKELY(s->env.ceiling))
         tcp_memory_settle(&s->tcp);
     s->inside = false;
 }

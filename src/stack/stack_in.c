@@ -21,21 +21,26 @@ static const struct ip_dgram *dgram_of(const estab_stack *s, struct arrival *a)
 }
 
 /* Of the pseudo header and of len octets of TCP header, mostly without options. */
-static uint64_t header_sum(const struct ip_tcp *in, uint32_t len)
+static inline uint64_t header_sum(const struct ip_tcp *in, uint32_t len)
 {
-    return ip_pseudo_of(in->addr_sum, IPPROTO_TCP_, in->payload.len) +
-           (len == TCP_HDR_LEN ? ip_sum_words(in->head, TCP_HDR_LEN / 4)
-                               : ip_sum_words(in->head, len / 4));
+    uint64_t sum = ip_pseudo_of(in->addr_sum, IPPROTO_TCP_, in->payload.len) +
+                   ip_sum_words(in->head, TCP_HDR_LEN / 4);
+
+    for (uint32_t at = TCP_HDR_LEN; at < len; at += 4)
+        sum += ip_sum_words(in->head + at, 1);
+    return sum;
 }
 
 /* [MUST-3] */
 static bool tcp_checksum_ok(const struct ip_tcp *in)
 {
-    if (in->csum_ok)
+    if (UNLIKELY(in->csum_ok))
         return true;
-    if (in->payload.len <= TCP_HDR_MAX && in->head_len == in->payload.len && in->head_len % 4 == 0)
+    if (LIKELY(in->payload.len - TCP_HDR_LEN <= TCP_HDR_MAX - TCP_HDR_LEN &&
+               in->head_len == in->payload.len && in->head_len % 4 == 0))
         return csum_fold(header_sum(in, in->payload.len)) == 0xffff; /* no text */
-    return csum_fold(csum_pieces(header_sum(in, 0), &in->payload)) == 0xffff;
+    return csum_fold(csum_pieces(ip_pseudo_of(in->addr_sum, IPPROTO_TCP_, in->payload.len),
+                                 &in->payload)) == 0xffff;
 }
 
 /* a->ip becomes a segment whose checksum nobody has looked at yet; or why not. [MUST-57] */
@@ -44,16 +49,16 @@ IN_PLACE enum rule tcp_segment_of(struct arrival *a)
     struct seg *g = &a->g;
     enum rule r = RULE_TCP_GROUP;
 
-    if (a->ip.local != IP_LOCAL_NONE)
+    if (LIKELY(a->ip.local != IP_LOCAL_NONE))
         r = tcp_parse(g, a->ip.head, a->ip.head_len, &a->ip.payload);
-    if (r == RULE_NONE && (g->sport == 0 || g->dport == 0))
+    if (UNLIKELY(r == RULE_NONE && (g->sport == 0 || g->dport == 0)))
         r = RULE_TCP_PORT_0;
-    if (r != RULE_NONE)
+    if (UNLIKELY(r != RULE_NONE))
         return r;
     g->tos = a->ip.tos;
-    if (a->whole && a->d->route.n)
+    if (UNLIKELY(a->whole && a->d->route.n))
         g->route = &a->d->route;
-    if (a->ip.gso_size && g->text.len > a->ip.gso_size)
+    if (UNLIKELY(a->ip.gso_size && g->text.len > a->ip.gso_size))
         g->nsegs = (uint16_t)((g->text.len + a->ip.gso_size - 1u) / a->ip.gso_size);
     a->k = (struct tcp_tuple){a->ip.src, a->ip.local, g->dport, g->sport};
     return RULE_NONE;
@@ -71,7 +76,7 @@ static uint8_t timewait_wscale(const struct tcp_layer *l, uint32_t slot)
 
 static void to_tcb(struct tcb *t, const struct tcp_tuple *k, struct seg *g)
 {
-    if (tcp_traced(t->layer))
+    if (UNLIKELY(tcp_traced(t->layer)))
         tcp_trace_in(t->layer, k, tcb_handle(t), (enum estab_tcp_state)t->state, g, t->snd_wscale);
     tcp_segment_arrives(t, g);
 }
@@ -87,7 +92,7 @@ static void to_listener(estab_stack *s, struct arrival *a, const seq_t *newer)
         return;
     }
     t = tcp_demux_listener(l, &a->k);
-    if (tcp_traced(l))
+    if (UNLIKELY(tcp_traced(l)))
         tcp_trace_in(l, &a->k, 0, t ? ESTAB_LISTEN : ESTAB_CLOSED, &a->g, 0);
     if (t)
         tcp_arrive_listen(t, &a->g, d, newer);
@@ -101,11 +106,11 @@ IN_PLACE bool tcp_text_in(estab_stack *s, struct arrival *a, struct tcb *t)
     struct seg *g = &a->g;
     struct csum_run sum = {0, false};
 
-    if (!tcp_predicted(t, g))
+    if (UNLIKELY(!tcp_predicted(t, g)))
         return false;
-    if (!a->ip.csum_ok)
+    if (LIKELY(!a->ip.csum_ok))
         sum.sum = header_sum(&a->ip, a->ip.payload.len - g->text.len);
-    switch (tcp_text_store(t, g, a->ip.csum_ok ? NULL : &sum)) {
+    switch (tcp_text_store(t, g, UNLIKELY(a->ip.csum_ok) ? NULL : &sum)) {
     case TCP_NOT_STORED:
         return false;
     case TCP_WRONG_SUM:
@@ -114,10 +119,10 @@ IN_PLACE bool tcp_text_in(estab_stack *s, struct arrival *a, struct tcb *t)
     case TCP_STORED:
         break;
     }
-    if (tcp_traced(&s->tcp))
+    if (UNLIKELY(tcp_traced(&s->tcp)))
         tcp_trace_in(&s->tcp, &a->k, tcb_handle(t), ESTAB_ESTABLISHED, g, t->snd_wscale);
     tcp_predicted_arrives(t, g);
-    if (s->run.more && !a->whole)
+    if (UNLIKELY(s->run.more && !a->whole))
         run_begin(&s->run, t, &a->ip, g);
     return true;
 }
@@ -127,7 +132,7 @@ static bool tcp_bare_ack_in(estab_stack *s, const struct arrival *a, struct tcb 
 {
     if (!tcp_ack_predicted(t, &a->g) || !tcp_checksum_ok(&a->ip))
         return false;
-    if (tcp_traced(&s->tcp))
+    if (UNLIKELY(tcp_traced(&s->tcp)))
         tcp_trace_in(&s->tcp, &a->k, tcb_handle(t), ESTAB_ESTABLISHED, &a->g, t->snd_wscale);
     tcp_predicted_ack_arrives(t, &a->g);
     return true;
@@ -136,13 +141,13 @@ static bool tcp_bare_ack_in(estab_stack *s, const struct arrival *a, struct tcb 
 /* true: it could only mean one thing, and has been dealt with. */
 static bool tcp_expected_in(estab_stack *s, struct arrival *a, struct tcb *t)
 {
-    if (s->tcp.long_way)
+    if (UNLIKELY(s->tcp.long_way))
         return false;
     return a->g.len > 0 ? tcp_text_in(s, a, t) : tcp_bare_ack_in(s, a, t);
 }
 
 /* For what has no control block; ref: HASH_NONE, then it is for a listener. */
-static void to_compact(estab_stack *s, struct arrival *a, uint32_t ref)
+static APART void to_compact(estab_stack *s, struct arrival *a, uint32_t ref)
 {
     struct tcp_layer *l = &s->tcp;
     seq_t newer;
@@ -155,12 +160,12 @@ static void to_compact(estab_stack *s, struct arrival *a, uint32_t ref)
     case TCP_REF_TCB:
         break;
     case TCP_REF_SYNQ:
-        if (tcp_traced(l))
+        if (UNLIKELY(tcp_traced(l)))
             tcp_trace_in(l, &a->k, 0, ESTAB_SYN_RECEIVED, &a->g, synq_wscale(l, TCP_REF_SLOT(ref)));
         synq_segment_arrives(l, TCP_REF_SLOT(ref), &a->g);
         break;
     case TCP_REF_TIMEWAIT:
-        if (tcp_traced(l))
+        if (UNLIKELY(tcp_traced(l)))
             tcp_trace_in(l, &a->k, 0, ESTAB_TIME_WAIT, &a->g,
                          timewait_wscale(l, TCP_REF_SLOT(ref)));
         if (timewait_segment_arrives(l, TCP_REF_SLOT(ref), &a->g, &newer))
@@ -177,9 +182,9 @@ static inline void tcp_in(estab_stack *s, struct arrival *a)
 
     if (ref != HASH_NONE && TCP_REF_KIND(ref) == TCP_REF_TCB)
         t = tcb_at(l, TCP_REF_SLOT(ref));
-    if (t && tcp_expected_in(s, a, t))
+    if (LIKELY(t != NULL) && tcp_expected_in(s, a, t))
         return;
-    if (!tcp_checksum_ok(&a->ip))
+    if (UNLIKELY(!tcp_checksum_ok(&a->ip)))
         ip_drop(&s->ip, dgram_of(s, a), RULE_TCP_CSUM);
     else if (t)
         to_tcb(t, &a->k, &a->g);
@@ -196,7 +201,8 @@ static RARE void tcp_refuse_in(estab_stack *s, struct arrival *a, enum rule why)
 }
 
 /* The way of every frame.  true: it is TCP's, and a->ip what TCP needs of it. */
-static bool frame_in(estab_stack *s, uint8_t port, const struct estab_frame *f, struct arrival *a)
+static RARE bool frame_in(estab_stack *s, uint8_t port, const struct estab_frame *f,
+                          struct arrival *a)
 {
     struct ip_error e;
 
@@ -228,10 +234,10 @@ void stack_recv(estab_stack *s, uint8_t port, const struct estab_frame *f)
 
     a.d = &d;
     a.whole = !ip_plain_in(&s->ip, port, f, &a.ip);
-    if (a.whole && !frame_in(s, port, f, &a))
+    if (UNLIKELY(a.whole) && !frame_in(s, port, f, &a))
         return;
     r = tcp_segment_of(&a);
-    if (r == RULE_NONE)
+    if (LIKELY(r == RULE_NONE))
         tcp_in(s, &a);
     else
         tcp_refuse_in(s, &a, r);
@@ -247,7 +253,7 @@ int estab_input(estab_stack *s, int port, const struct estab_frame *f, size_t n)
     for (size_t i = 0; i < n; i++) {
         s->run.more = i + 1 < n;
         stack_recv(s, (uint8_t)port, &f[i]);
-        if (!s->run.t)
+        if (LIKELY(!s->run.t))
             continue;
         i += run_take(&s->run, f + i + 1, n - i - 1);
         s->run.t = NULL;

@@ -34,10 +34,9 @@ static RARE void pull_both(estab_stack *s, uint8_t port, struct tcp_frames *out)
     pull_tcp(s, port, out, out->room);
 }
 
-static inline size_t pull_ip(estab_stack *s, uint8_t port, struct estab_frame *f, size_t i,
-                             size_t n)
+static RARE size_t pull_ip(estab_stack *s, uint8_t port, struct estab_frame *f, size_t i, size_t n)
 {
-    while (i < n && ip_has_output(&s->ip, port) && ip_pull(&s->ip, port, &f[i]))
+    while (i < n && ip_pull(&s->ip, port, &f[i]))
         i++;
     return i;
 }
@@ -52,21 +51,23 @@ static bool has_output(const estab_stack *s, uint8_t port)
 static APART int output(estab_stack *s, uint8_t port, struct estab_frame *f, size_t n)
 {
     struct tcp_frames out = {.f = f, .hdrs = s->hdrs};
-    size_t i;
+    size_t i = 0;
 
-    if (n > STACK_BATCH)
-        n = STACK_BATCH;
+    if (UNLIKELY(n > ESTAB_BATCH))
+        n = ESTAB_BATCH;
     stack_enter(s);
-    i = pull_ip(s, port, f, 0, n);
+    if (UNLIKELY(ip_has_output(&s->ip, port)))
+        i = pull_ip(s, port, f, 0, n);
     out.n = (uint32_t)i;
     out.room = (uint32_t)n;
-    if (udp_has_output(&s->udp, port))
+    if (UNLIKELY(udp_has_output(&s->udp, port)))
         pull_both(s, port, &out);
     else
         tcp_pull(&s->tcp, port, &out);
     i = out.n;
     /* What they asked of the internet layer meanwhile: a neighbour's address. */
-    i = pull_ip(s, port, f, i, n);
+    if (UNLIKELY(ip_has_output(&s->ip, port)))
+        i = pull_ip(s, port, f, i, n);
     s->frames_out += i;
     s->inside = false; /* not stack_leave(): the dead may own octets that are lent */
     return (int)i;

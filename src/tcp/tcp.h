@@ -8,9 +8,10 @@
  *   at rest                a struct tcb: numbers, windows, options, estimates, the user's pointer
  *   at work                a tcb with a struct tcp_work: queues, timers, recovery
  *
- * The work part is fetched by the first octet to send or to keep and goes back when nothing is in
- * flight, unsent, unread or out of order (tcp_settle()), so a million idle connections cost a
- * million tcbs and nothing else, and a busy handful shares a handful of warm work parts.
+ * The work part is fetched by the first octet to send or to keep.  When nothing is in flight,
+ * unsent, unread or out of order (tcp_settle()) it goes back, of who rested last as soon as another
+ * does.  So a million idle connections cost a million tcbs and one work part, and a busy handful
+ * shares a handful of warm ones.
  *
  * Variables have RFC 9293's names: SND.UNA is t->snd.una.  Differences, all of them:
  *   SND.NXT   is the next new number; it never goes back.  What must be sent again is what w->sent
@@ -274,7 +275,7 @@ struct tcb {
             bool routed : 1;     /* a source route, tcp_route.c */
             bool corked : 1;     /* ESTAB_O_CORK */
             bool paced : 1;      /* text goes by the clock: tcp_pace.c */
-            bool in_stalled : 1; /* its next hop is being resolved */
+            bool in_stalled : 1; /* with in_send: its next hop is being resolved */
             bool rd_shut : 1;    /* SHUT_RD: what arrives is discarded */
             bool rcv_urgent : 1; /* RCV.UP lies ahead of what the user has read */
             bool timeout_set : 1; /* the user timeout is the user's: RFC 5482's CHANGEABLE is
@@ -286,13 +287,14 @@ struct tcb {
     };
     bool syn_acked : 1, fin_queued : 1, fin_sent : 1, fin_rcvd : 1;
     bool ts_ok : 1, ws_ok : 1, sack_ok : 1;
-    bool nodelay : 1, quickack : 1;
     bool fastopen_ok : 1; /* text of the SYN was accepted, by either side */
     uint8_t ecn : 2;      /* enum estab_ecn */
     bool orphan : 1;      /* no handle: the user has closed it */
     bool bound : 1, in_demux : 1;
-    bool want_out : 1; /* the user was told E_AGAIN */
-    struct tcp_owed {  /* obligations, paid by tcp_output() */
+    bool want_out : 1;    /* the user was told E_AGAIN */
+    bool embryo : 1;      /* in a listener's accept queue */
+    bool established : 1; /* has been: decides what a failure is called */
+    struct tcp_owed {     /* obligations, paid by tcp_output() */
         bool ack_now : 1, probe : 1, keepalive : 1, syn : 1, rst : 1;
         bool tail : 1;    /* a tail loss probe */
         bool before : 1;  /* an ACK up to w->before, whose ECE is not what it is now */
@@ -300,13 +302,15 @@ struct tcb {
         uint8_t dup_acks; /* one for each segment out of order, RFC 5681 section 4.2 */
     } owed;
     bool in_send : 1, in_ready : 1, in_orphans : 1, dead : 1;
-    bool embryo : 1;      /* in a listener's accept queue */
-    bool established : 1; /* has been: decides what a failure is called */
-    bool active : 1;      /* by active OPEN */
-    bool reuse_port : 1, v6_only : 1, reuse_addr : 1;
-    bool reordered : 1;                  /* RFC 8985: RACK.reordering_seen */
-    uint8_t cc_id : 3;                   /* which algorithm: cc_at() */
-    bool sndbuf_set : 1, rcvbuf_set : 1; /* the user's sizes: they stay */
+    bool active : 1;   /* by active OPEN */
+    uint8_t cc_id : 3; /* which algorithm: cc_at() */
+    union {
+        struct { /* what the user set; of a listener, for what it accepts too */
+            bool nodelay : 1, quickack : 1, reuse_port : 1, v6_only : 1, reuse_addr : 1;
+            bool sndbuf_set : 1, rcvbuf_set : 1; /* his sizes: they stay */
+        };
+        uint8_t user_set; /* all of it */
+    };
 
     /* every datagram out, and demultiplexing */
     struct ip_path path;
@@ -342,6 +346,7 @@ struct tcb {
     uint8_t quick_next;     /* how many, after the next delayed ACK that was waited for */
     uint8_t backoff : 6;    /* doublings of the RTO since it was last measured: at most 32 */
     bool quick_full : 1;    /* quick_acks are of full-sized ones */
+    bool reordered : 1;     /* RFC 8985: RACK.reordering_seen */
     uint8_t keep_probes;
     bool nonvalidated : 1; /* the window is, since cwv_at: tcp_cwv.c */
     bool ecn_first : 1;    /* ecn_acc: no counter has come yet */
@@ -521,12 +526,17 @@ struct tcp_ports {
 struct tcp_tag_key { /* a tuple as octets: its place in the demux is their keyed hash */
     uint64_t w[3];   /* the peer's address, the rest */
 };
+struct tcp_hashed { /* of a kind of tuples the one that was hashed last */
+    struct tcp_tag_key key;
+    uint64_t hash;
+};
 
 struct tcp_layer {
     struct env *env;
     struct ip_layer *ip;
     struct rule_book *rules;
     struct tcp_settings set;
+    struct tcb blank; /* what tcb_new() begins with */
     struct slab tcbs, works, listeners, synqs, timewaits, ranges, sums, lents, extras;
     struct slab peers6;   /* IPv6 addresses of struct tcp_far */
     struct hash extra_of; /* from a tcb's slot to its struct tcp_extra */
@@ -538,25 +548,24 @@ struct tcp_layer {
     struct slot_list dead;    /* tcbs to free at the end of the call */
     struct slot_list orphans; /* connections without a handle, oldest first; through tcb.ready */
     struct slot_list synq_by_retries[TCP_SYNACK_RETRIES_MAX + 1]; /* due in order */
+    estab_dur synack_rto[TCP_SYNACK_RETRIES_MAX + 1];             /* ... after so much */
     struct slot_list synq_send[IP_PORTS_MAX];    /* owe a SYN,ACK; through send_next */
     struct slot_list synq_stalled[IP_PORTS_MAX]; /* ... and their next hop is being resolved */
     struct slot_list timewait_due;
     struct {
         uint32_t slot, tag; /* slot: SLAB_NONE, or the next one to end, looked up ahead */
     } timewait_next;
-    struct hash_key key;    /* demux */
-    struct hash_key secret; /* ISNs, timestamp offsets */
+    struct hash_key key;    /* demux, ISNs, ports */
+    struct hash_key secret; /* timestamp offsets */
     struct tcp_secret cookies[2];
     uint8_t cookie_turn; /* the one that is given out now */
     struct tcp_fastopen fastopen;
     struct tcp_ports port_use;
     uint32_t rst_second, rst_most; /* RSTs without a connection: how many in this second to each */
     uint32_t rst_sent[TCP_RST_GROUPS]; /* ... group of addresses, and how many so far */
-    uint32_t hot;                      /* slot of the tcb found last, or SLAB_NONE */
-    struct {
-        struct tcp_tag_key key;
-        uint32_t tag;
-    } last_tag; /* computed last */
+    struct tcb *hot;                   /* found last; &blank, whose tuple nobody has: none */
+    struct tcp_hashed last_tuple;      /* a connection's */
+    struct tcp_hashed last_open;       /* one whose local port is to be chosen */
     struct {
         uint32_t slot; /* or SLAB_NONE */
         uint16_t local, lport;
@@ -590,7 +599,7 @@ int tcp_port_add(struct tcp_layer *l, uint8_t port);
 struct tcb *tcb_new(struct tcp_layer *l);                 /* NULL: ceiling or no memory */
 IN_PLACE uint32_t tcp_queue_len(const struct tcp_work *w) /* octets of the send queue */
 {
-    return w->snd.len + (w->lent_out ? w->lent_out->len : 0);
+    return w->snd.len + (UNLIKELY(w->lent_out != NULL) ? w->lent_out->len : 0);
 }
 /* Makes sure *r is there, empty at first; false: no memory. */
 bool tcp_ranges_need(struct tcp_layer *l, struct tcp_ranges **r);
@@ -632,11 +641,11 @@ static inline void tcb_warm(const struct tcb *t)
         warm((const uint8_t *)t->w + from, offsetof(struct tcp_work, sent.own[1]) - from);
 }
 void tcp_set_cc(struct tcb *t, const struct cc_ops *cc);
-void tcp_owe(struct tcb *t);         /* onto its port's send list, once */
-void tcp_unlist(struct tcb *t);      /* off it */
-bool tcp_wants(const struct tcb *t); /* something owed, or text or FIN unsent */
-void tcp_settle(struct tcb *t);      /* end of an event: send list, or rest */
-void tcp_no_memory(struct tcb *t);   /* was refused to its text */
+void tcp_owe(struct tcb *t);            /* onto its port's send list, once */
+void tcp_unlist(struct tcb *t);         /* off it */
+bool tcp_wants(const struct tcb *t);    /* something owed, or text or FIN unsent */
+void tcp_settle(struct tcb *t);         /* end of an event: send list, or rest */
+RARE void tcp_no_memory(struct tcb *t); /* was refused to its text */
 /* The TIME-WAIT entry of a tcb, or SLAB_NONE. */
 static inline uint32_t tcp_timewait_slot(const struct tcb *t)
 {
@@ -656,18 +665,42 @@ bool tcp_raise_room(struct tcb *t);     /* ... and the user waits for it: true: 
 /* ---- tcp_route.c ---- */
 void tcp_routes_init(struct tcp_layer *l, uint32_t max);
 void tcp_routes_fini(struct tcp_layer *l);
-const struct ip4_route *tcp_route_find(const struct tcp_layer *l, uint32_t ref); /* or NULL */
-const struct ip4_route *tcp_route(const struct tcb *t);                          /* or NULL */
-uint32_t tcp_route_mss(const struct tcb *t, uint32_t mss); /* what the option leaves of it */
+RARE const struct ip4_route *tcp_route_there(const struct tcp_layer *l, uint32_t ref);
+IN_PLACE const struct ip4_route *tcp_route_find(const struct tcp_layer *l, uint32_t ref)
+{
+    return UNLIKELY(l->nroutes > 0) ? tcp_route_there(l, ref) : NULL; /* or there is none */
+}
+IN_PLACE const struct ip4_route *tcp_route(const struct tcb *t) /* or NULL */
+{
+    return UNLIKELY(t->routed) ? tcp_route_there(t->layer, TCP_REF(TCP_REF_TCB, t->slot)) : NULL;
+}
+RARE uint32_t tcp_route_mss(const struct tcb *t, uint32_t mss); /* what the option leaves of it */
 /* Where a datagram to peer goes by r, which may be NULL; buf: room for the answer. */
-const uint8_t *tcp_first_hop(const struct ip4_route *r, const uint8_t *peer, uint8_t buf[16]);
-bool tcp_route_set(struct tcp_layer *l, uint32_t ref, const struct ip4_route *route,
-                   bool user);                                        /* false: no memory */
-void tcp_route_del(struct tcp_layer *l, uint32_t ref);                /* if it has one */
-bool tcp_route_move(struct tcp_layer *l, uint32_t from, uint32_t to); /* true: to has one now */
+IN_PLACE const uint8_t *tcp_first_hop(const struct ip4_route *r, const uint8_t *peer,
+                                      uint8_t buf[16])
+{
+    if (LIKELY(!r || r->n == 0))
+        return peer;
+    ip_map4(buf, r->hop[0]);
+    return buf;
+}
+RARE bool tcp_route_set(struct tcp_layer *l, uint32_t ref, const struct ip4_route *route,
+                        bool user); /* false: no memory */
+RARE void tcp_route_off(struct tcp_layer *l, uint32_t ref);
+IN_PLACE void tcp_route_del(struct tcp_layer *l, uint32_t ref) /* if it has one */
+{
+    if (UNLIKELY(l->nroutes > 0))
+        tcp_route_off(l, ref);
+}
+RARE bool tcp_route_over(struct tcp_layer *l, uint32_t from, uint32_t to);
+/* true: `to` has one now */
+IN_PLACE bool tcp_route_move(struct tcp_layer *l, uint32_t from, uint32_t to)
+{
+    return UNLIKELY(l->nroutes > 0) && tcp_route_over(l, from, to);
+}
 /* An acceptable segment came by one: true: it is the way back from now on, and *path is its. */
-bool tcp_route_arrives(struct tcp_layer *l, uint32_t ref, struct ip_path *path,
-                       const struct ip4_route *route);
+RARE bool tcp_route_arrives(struct tcp_layer *l, uint32_t ref, struct ip_path *path,
+                            const struct ip4_route *route);
 int tcp_route_user(struct tcb *t,
                    const struct ip4_route *route); /* estab_source_route()'s results */
 /* What a listener answers a SYN by. */
@@ -687,7 +720,7 @@ extern const struct tcp_extra tcp_no_extra;
 struct tcp_extra *tcp_extra_there(const struct tcb *t); /* t->has_extra */
 IN_PLACE const struct tcp_extra *tcp_extra(const struct tcb *t)
 {
-    return t->has_extra ? tcp_extra_there(t) : &tcp_no_extra;
+    return UNLIKELY(t->has_extra) ? tcp_extra_there(t) : &tcp_no_extra;
 }
 struct tcp_extra *tcp_extra_need(struct tcb *t); /* to set something; NULL: no memory */
 bool tcp_extra_inherit(struct tcb *t, const struct tcb *from); /* false: no memory */
@@ -720,24 +753,31 @@ void tcp_enter_compact(struct tcp_layer *l, const struct tcp_tuple *k, enum esta
 uint32_t tcp_demux_look(struct tcp_layer *l, const struct tcp_tuple *k);
 IN_PLACE bool tcp_is_at(const struct tcb *t, const struct tcp_tuple *k)
 {
-    return t->pport == k->pport && t->lport == k->lport && t->path.local == k->local &&
-           memcmp(t->peer, k->peer, 16) == 0;
+    return LIKELY(t->pport == k->pport && t->lport == k->lport && t->path.local == k->local) &&
+           LIKELY(memcmp(t->peer, k->peer, 16) == 0);
 }
 /* Mostly it is the connection that was found last, or opened; NULL: it is not. */
 IN_PLACE struct tcb *tcp_demux_hot(const struct tcp_layer *l, const struct tcp_tuple *k)
 {
-    struct tcb *t = l->hot == SLAB_NONE ? NULL : tcb_at(l, l->hot);
-
-    return t && tcp_is_at(t, k) ? t : NULL;
+    return LIKELY(tcp_is_at(l->hot, k)) ? l->hot : NULL;
+}
+static inline void tcp_cools(struct tcb *t) /* it is not to be found any more */
+{
+    if (t->layer->hot == t)
+        t->layer->hot = &t->layer->blank;
 }
 /* A TCP_REF or HASH_NONE. */
 static inline uint32_t tcp_demux_find(struct tcp_layer *l, const struct tcp_tuple *k)
 {
-    return tcp_demux_hot(l, k) ? TCP_REF(TCP_REF_TCB, l->hot) : tcp_demux_look(l, k);
+    return tcp_demux_hot(l, k) ? TCP_REF(TCP_REF_TCB, l->hot->slot) : tcp_demux_look(l, k);
 }
 /* The listener for a segment of k: the most particular one; of those that share, one by a hash. */
 struct tcb *tcp_demux_listener(struct tcp_layer *l, const struct tcp_tuple *k);
 uint32_t tcp_demux_tag(struct tcp_layer *l, const struct tcp_tuple *k);
+/* Keyed; its lower half is the tag. */
+uint64_t tcp_tuple_hash(const struct tcp_layer *l, struct tcp_hashed *last,
+                        const struct tcp_tuple *k);
+void tcp_hashed_init(const struct tcp_layer *l, struct tcp_hashed *last); /* of an all-zero tuple */
 /* The same, of one that is soon looked up: what that will read is fetched meanwhile. */
 uint32_t tcp_demux_warm(const struct tcp_layer *l, const struct tcp_tuple *k);
 static inline void tcp_listeners_change(struct tcp_layer *l)
@@ -770,9 +810,10 @@ void tcp_ports_note(struct tcp_layer *l, const struct tcp_tuple *k, bool busy);
 /* Whether connections, half-open or in TIME-WAIT, keep t from having this port; or ESTAB_E_NOMEM.
  */
 int tcp_port_lingers(struct tcb *t, uint16_t local, uint16_t lport);
-/* Sets t->lport: one that is free, or to a peer one whose TIME-WAIT may be reused.
- * ESTAB_E_INUSE. */
+/* Sets t->lport: one that is free.  ESTAB_E_INUSE. */
 int tcp_port_choose(struct tcb *t);
+/* ... for its peer, or one whose TIME-WAIT may be reused, *ref; else that is HASH_NONE. */
+int tcp_port_choose_to(struct tcb *t, uint32_t *ref);
 /* Whether frames of k are brought to this stack: estab_config.nshards. */
 bool tcp_comes_home(const struct tcp_layer *l, const struct tcp_tuple *k);
 /* estab_port_forecast() for a path and a peer. */
@@ -780,10 +821,10 @@ void tcp_port_forecast(struct tcp_layer *l, uint16_t local, const struct estab_a
                        struct estab_port_forecast *f);
 
 /* ---- tcp_isn.c ---- */
-seq_t tcp_isn(const struct tcp_layer *l, const struct tcp_tuple *k);
+seq_t tcp_isn(struct tcp_layer *l, const struct tcp_tuple *k);
 uint32_t tcp_ts_offset(const struct tcp_layer *l, const struct tcp_tuple *k);
 /* F and G of RFC 6056 section 3.3.4, of a tuple whose local port is open. */
-uint64_t tcp_port_hash(const struct tcp_layer *l, const struct tcp_tuple *k);
+uint64_t tcp_port_hash(struct tcp_layer *l, const struct tcp_tuple *k);
 static inline uint32_t tcp_ts_now(const struct tcp_layer *l) /* ms [RFC7323-5.4-1] */
 {
     return (uint32_t)(l->env->now / 1000000u);
@@ -820,11 +861,12 @@ void tcp_syn_acked(struct tcb *t, const struct seg *g, bool timed);
 /* newer: NULL, or where the ISN must begin (RFC 6191). */
 void tcp_arrive_listen(struct tcb *t, struct seg *g, const struct ip_dgram *d, const seq_t *newer);
 void tcp_arrive_syn_sent(struct tcb *t, struct seg *g);
-void tcp_arrive_closed(struct tcp_layer *l, const struct seg *g, const struct ip_dgram *d);
-void synq_segment_arrives(struct tcp_layer *l, uint32_t slot, struct seg *g);
+RARE void tcp_arrive_closed(struct tcp_layer *l, const struct seg *g, const struct ip_dgram *d);
+APART void synq_segment_arrives(struct tcp_layer *l, uint32_t slot, struct seg *g);
 /* true: the entry is gone and the segment, a provably newer SYN, is for the listener; *newer: its
  * ISN's floor. */
-bool timewait_segment_arrives(struct tcp_layer *l, uint32_t slot, struct seg *g, seq_t *newer);
+APART bool timewait_segment_arrives(struct tcp_layer *l, uint32_t slot, struct seg *g,
+                                    seq_t *newer);
 /* An ACK for a listener.  true: it has been dealt with; false: no cookie of this listener is out.
  */
 bool tcp_cookie_arrives(struct tcb *t, struct seg *g, const struct ip_dgram *d); /* tcp_cookie.c */
@@ -854,7 +896,7 @@ bool tcp_fin_acked(const struct tcb *t);
 void tcp_rexmt_arm(struct tcb *t, bool restart);
 estab_dur tcp_rto(const struct tcb *t);
 void tcp_established(struct tcb *t);         /* first congestion window, RTO; EV_OUT */
-void tcp_challenge_ack(struct tcb *t);       /* RFC 5961 section 7: limited */
+RARE void tcp_challenge_ack(struct tcb *t);  /* RFC 5961 section 7: limited */
 bool tcp_text(struct tcb *t, struct seg *g); /* tcp_text.c; true: FIN has its turn */
 enum tcp_stored { TCP_STORED, TCP_NOT_STORED, TCP_WRONG_SUM };
 /* The text of a segment that is tcp_predicted(), behind the queue but not yet in it.  sum: the
@@ -932,7 +974,7 @@ void tcp_rate_sample(struct tcb *t, const struct sent_news *news, struct cc_samp
 void tcp_window_update(struct tcb *t, const struct seg *g);             /* tcp_window.c */
 IN_PLACE uint32_t tcp_seg_wnd(const struct tcb *t, const struct seg *g) /* octets */
 {
-    return g->syn_wnd ? g->wnd : g->wnd << t->snd_wscale;
+    return UNLIKELY(g->syn_wnd) ? g->wnd : g->wnd << t->snd_wscale;
 }
 /* The field of a segment that is sent, and of a SYN: they move RCV.ADV. */
 uint16_t tcp_window_field(struct tcb *t);
@@ -1028,7 +1070,7 @@ void tcp_ecn_text(struct tcb *t, const struct seg *g); /* acceptable, and t->ecn
 /* With t->ecn_acc: an acceptable segment, text or not; a SYN,ACK again; ACE of one that comes, and
  * of one to send. */
 void tcp_ecn_count(struct tcb *t, const struct seg *g);
-void tcp_ecn_synack_came_again(struct tcb *t, const struct seg *g);
+RARE void tcp_ecn_synack_came_again(struct tcb *t, const struct seg *g);
 void tcp_ecn_feedback(struct tcb *t, const struct seg *g);
 void tcp_ecn_ace(const struct tcb *t, struct seg *g);
 void tcp_ace_put(struct seg *g, uint8_t ace);
@@ -1054,19 +1096,19 @@ void tcp_fastopen_fini(struct tcp_layer *l);
 void tcp_fastopen_key(struct tcp_layer *l, const uint8_t key[16]); /* estab_fastopen_key() */
 /* A SYN with the Fast Open option, for a listener; true: a control block has taken it.  syn: as
  * synq_fill() leaves it, and says afterwards whether a cookie is to be given. */
-bool tcp_fastopen_syn(struct tcb *t, const struct seg *g, struct tcp_syn *syn, seq_t isn);
-void tcp_fastopen_give(struct tcp_layer *l, const uint8_t *peer, const struct ip_path *p,
-                       bool experimental, struct tcp_opts *o);
+RARE bool tcp_fastopen_syn(struct tcb *t, const struct seg *g, struct tcp_syn *syn, seq_t isn);
+RARE void tcp_fastopen_give(struct tcp_layer *l, const uint8_t *peer, const struct ip_path *p,
+                            bool experimental, struct tcp_opts *o);
 void tcp_fastopen_settled(struct tcb *t, bool reset);
 void tcp_fastopen_open(struct tcb *t);
-void tcp_fastopen_wait(struct tcb *t); /* the SYN waits for text */
-void tcp_fastopen_go(struct tcb *t);   /* ... no longer, or never did */
+RARE void tcp_fastopen_wait(struct tcb *t); /* the SYN waits for text */
+void tcp_fastopen_go(struct tcb *t);        /* ... no longer, or never did */
 /* Adds the option to a SYN's or SYN,ACK's; octets of text that go with it. */
 uint32_t tcp_fastopen_offer(struct tcb *t, struct tcp_opts *o);
 void tcp_fastopen_answered(struct tcb *t, const struct seg *g, uint32_t text_acked);
-void tcp_fastopen_rest(
-    struct tcb *t); /* what the SYN carried and the peer did not take goes again */
-void tcp_fastopen_unanswered(struct tcb *t); /* the SYN, and the opening is given up */
+RARE void
+tcp_fastopen_rest(struct tcb *t); /* what the SYN carried and the peer did not take goes again */
+RARE void tcp_fastopen_unanswered(struct tcb *t); /* the SYN, and the opening is given up */
 /* Passive SYN-RECEIVED with a control block, or FIN-WAIT-1 by a CLOSE in it. */
 static inline bool tcp_is_early(const struct tcb *t)
 {
@@ -1085,6 +1127,13 @@ void tcp_opt_offer(const struct tcb *t, struct tcp_opts *o, bool reply);
  * tcp_opts_emit(). */
 #define TCP_KINDS_MAX 16
 void tcp_opt_layout(uint8_t order, const struct tcp_opts *o, uint8_t kinds[TCP_KINDS_MAX]);
+/* Where there are no others: written at once. */
+#define TCP_USUAL_OPTS (OPT_MSS | OPT_WS | OPT_SACK_OK | OPT_TS)
+struct tcp_words { /* what was written, in whole words */
+    uint8_t *end;  /* behind it */
+    uint64_t sum;  /* of them, unfolded, in the order of the machine's arithmetic */
+};
+APART struct tcp_words tcp_opt_usual(uint8_t order, const struct tcp_opts *o, uint8_t *out);
 uint16_t tcp_mss_of(const struct tcp_opts *o,
                     const uint8_t *peer); /* RFC 9293 section 3.7.1 default, floor */
 /* Less the options every segment carries: RFC 6691 section 3. [MUST-16, RFC6691-2-2] */
@@ -1092,7 +1141,7 @@ IN_PLACE uint32_t tcp_eff_mss(const struct tcb *t)
 {
     uint32_t mss = t->ts_ok ? t->snd_mss - TCP_TS_LEN : t->snd_mss;
 
-    return t->routed ? tcp_route_mss(t, mss) : mss;
+    return UNLIKELY(t->routed) ? tcp_route_mss(t, mss) : mss;
 }
 
 /* What the algorithm is told of an event: of it, and of how things stand. */
@@ -1218,7 +1267,7 @@ void tcp_why_init(struct tcb *t);
 void tcp_why_count(struct tcb *t);
 static inline void tcp_why_note(struct tcb *t) /* an event ends: the reason may have changed */
 {
-    if (t->layer->set.why_times)
+    if (UNLIKELY(t->layer->set.why_times))
         tcp_why_count(t);
 }
 void tcp_why(const struct tcb *t, struct estab_why_info *i); /* i->now is given */
@@ -1231,13 +1280,15 @@ estab_dur tcp_user_timeout(const struct tcb *t); /* in force; 0: none */
 estab_time tcp_user_deadline(const struct tcb *t);
 static inline estab_time tcp_patience(const struct tcb *t, estab_time at) /* at, or when it ends */
 {
-    return t->has_extra || t->layer->set.user_timeout ? time_min(at, tcp_user_deadline(t)) : at;
+    return UNLIKELY(t->has_extra || t->layer->set.user_timeout) ? time_min(at, tcp_user_deadline(t))
+                                                                : at;
 }
 /* 0 or ESTAB_E_NOMEM */
-int tcp_uto_set(struct tcb *t, uint32_t ms);              /* the user's; 0: the stack's again */
-int tcp_uto_advertise(struct tcb *t, uint16_t field);     /* 0: no longer */
-void tcp_uto_arrives(struct tcb *t, const struct seg *g); /* the option, in an acceptable segment */
-uint16_t tcp_uto_field(estab_dur d); /* rounded up; as long as can be, if it is longer */
+int tcp_uto_set(struct tcb *t, uint32_t ms);          /* the user's; 0: the stack's again */
+int tcp_uto_advertise(struct tcb *t, uint16_t field); /* 0: no longer */
+RARE void tcp_uto_arrives(struct tcb *t,
+                          const struct seg *g); /* the option, in an acceptable segment */
+uint16_t tcp_uto_field(estab_dur d);            /* rounded up; as long as can be, if it is longer */
 estab_dur tcp_uto_dur(uint16_t field);
 
 /* ---- tcp_timeout.c ---- */
@@ -1260,7 +1311,7 @@ void tcp_cancel(struct tcb *t, enum tcp_timer which);
 void tcp_idle_settle(struct tcb *t);
 IN_PLACE void tcp_idle_arm(struct tcb *t) /* keepalive or FIN-WAIT-2 */
 {
-    if (t->keepidle_ms || t->idle_on || t->state == ESTAB_FIN_WAIT_2)
+    if (UNLIKELY(t->keepidle_ms || t->idle_on || t->state == ESTAB_FIN_WAIT_2))
         tcp_idle_settle(t);
 }
 int tcp_expire(struct tcp_layer *l);
@@ -1326,7 +1377,7 @@ void tcp_pull_all(struct tcp_layer *l, uint8_t port, struct tcp_frames *out);
  */
 IN_PLACE void tcp_pull(struct tcp_layer *l, uint8_t port, struct tcp_frames *out)
 {
-    if (l->ports[port].resolved != l->ip->resolved || tcp_has_answers(l, port))
+    if (UNLIKELY(l->ports[port].resolved != l->ip->resolved || tcp_has_answers(l, port)))
         tcp_pull_all(l, port, out);
     else
         tcp_pull_conns(l, port, out);
@@ -1391,31 +1442,43 @@ static inline void seg_out_init(struct seg_out *o, const struct ip_path *path, c
 /* One frame, or where the port cannot take o->gso_size, as many as that makes; out has room for
  * them. */
 void tcp_emit(struct tcp_layer *l, const struct seg_out *o, struct tcp_frames *out);
-/* Queues an answer; refused and counted when the ring is full. */
+/* The pseudo header's sum, words in the order of the machine's arithmetic. */
+IN_PLACE uint64_t tcp_pseudo_words(const uint8_t *a, const uint8_t *b, uint32_t len)
+{
+    uint64_t sum = (uint64_t)IPPROTO_TCP_ + len + be32_at(a + 12) + be32_at(b + 12);
+
+    if (LIKELY(ip_is4(b)))
+        return sum;
+    for (uint32_t i = 0; i < 12; i += 4)
+        sum += (uint64_t)be32_at(a + i) + be32_at(b + i);
+    return sum;
+}
+/* Queues an answer: where it is to be written; NULL, and counted: the ring is full. */
+struct tcp_reply *tcp_reply_room(struct tcp_layer *l, uint8_t port);
 void tcp_reply(struct tcp_layer *l, uint8_t port, const struct tcp_reply *r);
 /* Answers a segment that has no connection, or must not have one, with RST (section 3.10.7.1). */
-void tcp_reply_rst(struct tcp_layer *l, const struct ip_path *path, const uint8_t *peer,
-                   const struct seg *g, enum estab_tcp_state st, enum rule why);
+RARE void tcp_reply_rst(struct tcp_layer *l, const struct ip_path *path, const uint8_t *peer,
+                        const struct seg *g, enum estab_tcp_state st, enum rule why);
 /* The same, along the way back to where the datagram came from. */
-void tcp_refuse(struct tcp_layer *l, const struct seg *g, const struct ip_dgram *d,
-                enum estab_tcp_state st, enum rule why);
+RARE void tcp_refuse(struct tcp_layer *l, const struct seg *g, const struct ip_dgram *d,
+                     enum estab_tcp_state st, enum rule why);
 
 /* ---- tracing, tcp_trace.c ---- */
-void tcp_drop(struct tcb *t, const struct seg *g, enum rule r);
-void tcp_drop_tuple(struct tcp_layer *l, const struct tcp_tuple *k, const struct seg *g,
-                    enum estab_tcp_state st, enum rule r);
+RARE void tcp_drop(struct tcb *t, const struct seg *g, enum rule r);
+RARE void tcp_drop_tuple(struct tcp_layer *l, const struct tcp_tuple *k, const struct seg *g,
+                         enum estab_tcp_state st, enum rule r);
 static inline bool tcp_traced(const struct tcp_layer *l) /* or there is no need to say anything */
 {
-    return l->env->trace != NULL;
+    return UNLIKELY(l->env->trace != NULL);
 }
-void tcp_trace_state(struct tcp_layer *l, estab_sock sock, const struct tcp_tuple *k,
-                     enum estab_tcp_state from, enum estab_tcp_state to, enum estab_cause by);
-void tcp_trace_in(struct tcp_layer *l, const struct tcp_tuple *k, estab_sock sock,
-                  enum estab_tcp_state st, const struct seg *g, uint8_t wscale);
-void tcp_trace_out(struct tcp_layer *l, const struct seg_out *o);
-void tcp_trace_timer(struct tcp_layer *l, const struct tcp_tuple *k, estab_sock sock,
-                     enum estab_tcp_state st, enum estab_timer which);
-void tcp_trace_cc(struct tcb *t, enum rule why);
+RARE void tcp_trace_state(struct tcp_layer *l, estab_sock sock, const struct tcp_tuple *k,
+                          enum estab_tcp_state from, enum estab_tcp_state to, enum estab_cause by);
+RARE void tcp_trace_in(struct tcp_layer *l, const struct tcp_tuple *k, estab_sock sock,
+                       enum estab_tcp_state st, const struct seg *g, uint8_t wscale);
+RARE void tcp_trace_out(struct tcp_layer *l, const struct seg_out *o);
+RARE void tcp_trace_timer(struct tcp_layer *l, const struct tcp_tuple *k, estab_sock sock,
+                          enum estab_tcp_state st, enum estab_timer which);
+RARE void tcp_trace_cc(struct tcb *t, enum rule why);
 struct tcp_tuple tcb_tuple(const struct tcb *t);
 
 /* ---- tcp_info.c ---- */

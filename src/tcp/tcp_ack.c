@@ -23,8 +23,8 @@ estab_dur tcp_rto(const struct tcb *t)
 {
     const struct tcp_rtt_bounds *b = &t->layer->set.rto;
 
-    return t->syn_acked ? tcp_rtt_rto(&t->rtt, b, t->backoff)
-                        : tcp_rtt_rto_syn(&t->rtt, b, t->backoff);
+    return LIKELY(t->syn_acked) ? tcp_rtt_rto(&t->rtt, b, t->backoff)
+                                : tcp_rtt_rto_syn(&t->rtt, b, t->backoff);
 }
 
 /* [RFC6298-5-1, SHLD-17, SHLD-29] */
@@ -64,8 +64,8 @@ estab_dur tcp_rtt_of_ack(struct tcb *t, const struct seg *g, const struct run *o
     bool coarse = false;
     estab_dur rtt = ESTAB_NEVER;
 
-    if (w->rtt_at != ESTAB_NEVER) {
-        if (!seq_le(w->rtt_seq, g->ack))
+    if (LIKELY(w->rtt_at != ESTAB_NEVER)) {
+        if (UNLIKELY(!seq_le(w->rtt_seq, g->ack)))
             return ESTAB_NEVER;
         rtt = time_since(w->rtt_at, t->layer->env->now);
         w->rtt_at = ESTAB_NEVER;
@@ -75,9 +75,9 @@ estab_dur tcp_rtt_of_ack(struct tcb *t, const struct seg *g, const struct run *o
         rtt = ESTAB_MS((uint32_t)(tcp_ts_now(t->layer) + t->ts_offset - g->opt.ts_ecr));
         coarse = true;
     }
-    if (rtt >= ABSURD_RTT)
+    if (UNLIKELY(rtt >= ABSURD_RTT))
         return ESTAB_NEVER;
-    if (coarse)
+    if (UNLIKELY(coarse))
         tcp_rtt_sample_ms(&t->rtt, rtt);
     else
         tcp_rtt_sample(&t->rtt, rtt);
@@ -120,9 +120,9 @@ void tcp_established(struct tcb *t)
         w->reduced = t->snd.una;
         tcp_cwv_begin(t);
         w->recover = seq_sub(t->snd.una, 1);
-        if (w->syn_text)
+        if (UNLIKELY(w->syn_text))
             tcp_fastopen_rest(t);
-        if (lost)
+        if (UNLIKELY(lost))
             tcp_rtt_syn_lost(&t->rtt);
         tcp_rexmt_arm(t, true);
     }
@@ -372,8 +372,6 @@ void tcp_ack_advance(struct tcb *t, const struct seg *g)
 {
     struct ack a;
 
-    if (!t->w)
-        return;
     a.g = g;
     note_delivered(t, &a);
     if (seq_lt(t->snd.una, g->ack))

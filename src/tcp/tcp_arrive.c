@@ -72,7 +72,7 @@ void tcp_trim(struct tcb *t, struct seg *g)
 
 /* RFC 7323 section 5.3: before the sequence number, and before everything else, the timestamp.
  * [RFC7323-3.2-2, RFC7323-5.3-1] */
-static enum verdict check_paws(struct tcb *t, const struct seg *g)
+static RARE enum verdict check_paws(struct tcb *t, const struct seg *g)
 {
     if (!(g->opt.has & OPT_TS)) {
         if (g->flags & (SEG_RST | SEG_SYN)) /* a peer that restarted may have none */
@@ -91,10 +91,8 @@ static enum verdict check_paws(struct tcb *t, const struct seg *g)
  * still count
  * ("special allowance should be made ...") [MUST-66].  RST and SYN are judged by the number they
  * came with (RFC 5961 sections 3.2 and 4.2), so nothing is trimmed off in front of one. */
-static enum verdict check_seq(struct tcb *t, struct seg *g)
+static RARE enum verdict check_seq_closely(struct tcb *t, struct seg *g)
 {
-    bool next; /* nothing comes before it, and all of it fits */
-
     if (t->ts_ok && check_paws(t, g) == STOP)
         return STOP;
     /* Figure 8, line 5: the peer's SYN,ACK carries the SYN that we have, and the ACK that we need.
@@ -112,12 +110,10 @@ static enum verdict check_seq(struct tcb *t, struct seg *g)
     }
     if (g->flags & (SEG_RST | SEG_SYN))
         return GO_ON;
-    next = seq_eq(g->seq, t->rcv.nxt) && tcp_rcv_wnd(t) > 0 && g->len <= tcp_rcv_wnd(t);
-    if (next || tcp_acceptable(t->rcv.nxt, tcp_rcv_wnd(t), g)) {
+    if (tcp_acceptable(t->rcv.nxt, tcp_rcv_wnd(t), g)) {
         if (t->ecn_acc)
             tcp_ecn_count(t, g);
-        if (!next)
-            tcp_trim(t, g);
+        tcp_trim(t, g);
         return GO_ON;
     }
     if (tcp_rcv_wnd(t) == 0 && seq_eq(g->seq, t->rcv.nxt)) {
@@ -143,16 +139,27 @@ static enum verdict check_seq(struct tcb *t, struct seg *g)
     return STOP;
 }
 
+/* Most are what comes next, and fit. */
+static inline enum verdict check_seq(struct tcb *t, struct seg *g)
+{
+    if (UNLIKELY(!t->syn_acked || (g->flags & (SEG_RST | SEG_SYN)) != 0 ||
+                 !seq_eq(g->seq, t->rcv.nxt) || tcp_rcv_wnd(t) == 0 || g->len > tcp_rcv_wnd(t)))
+        return check_seq_closely(t, g);
+    if (t->ts_ok && UNLIKELY(!(g->opt.has & OPT_TS) || !tcp_paws_ok(t, g)))
+        return check_paws(t, g);
+    if (UNLIKELY(t->ecn_acc))
+        tcp_ecn_count(t, g);
+    return GO_ON;
+}
+
 /* Second, check the RST bit; RFC 5961 section 3.2: outside the window it is dropped, inside it must
  * have SEG.SEQ = RCV.NXT exactly. [MUST-11, MUST-12, SHLD-2, RFC5961-3.2-1, RFC5961-3.2-2,
  * RFC5961-3.2-3] */
-static enum verdict check_rst(struct tcb *t, const struct seg *g)
+static RARE enum verdict check_rst(struct tcb *t, const struct seg *g)
 {
     enum estab_err err = ESTAB_E_RESET;
     uint32_t wnd = tcp_rcv_wnd(t);
 
-    if (!(g->flags & SEG_RST))
-        return GO_ON;
     if (!seq_eq(g->seq, t->rcv.nxt) && !seq_in(g->seq, t->rcv.nxt, wnd)) {
         tcp_drop(t, g, RULE_RST_OUTSIDE);
         return STOP;
@@ -187,10 +194,8 @@ static enum verdict check_rst(struct tcb *t, const struct seg *g)
 
 /* Fourth, check the SYN bit; RFC 5961 section 4.2: "irrespective of the sequence number".
  * [RFC5961-4.2-1] */
-static enum verdict check_syn(struct tcb *t, const struct seg *g)
+static RARE enum verdict check_syn(struct tcb *t, const struct seg *g)
 {
-    if (!(g->flags & SEG_SYN))
-        return GO_ON;
     if (t->ecn_acc)
         tcp_ecn_synack_came_again(t, g);
     tcp_challenge_ack(t);
@@ -204,7 +209,7 @@ bool tcp_fin_acked(const struct tcb *t)
 }
 
 /* RFC 5961 section 5.2: SND.UNA - MAX.SND.WND <= SEG.ACK <= SND.NXT. [MAY-12, RFC5961-5.2-1] */
-static enum verdict check_ack_range(struct tcb *t, const struct seg *g)
+static inline enum verdict check_ack_range(struct tcb *t, const struct seg *g)
 {
     uint32_t oldest = seq_diff(t->snd.nxt, t->snd.una) + t->snd.wnd_max;
 
@@ -241,7 +246,7 @@ void tcp_syn_acked(struct tcb *t, const struct seg *g, bool timed)
 
 /* SYN-RECEIVED (after a simultaneous open): SND.UNA < SEG.ACK <= SND.NXT enters ESTABLISHED, or it
  * is reset. */
-static enum verdict check_ack_of_syn(struct tcb *t, const struct seg *g)
+static RARE enum verdict check_ack_of_syn(struct tcb *t, const struct seg *g)
 {
     if (!seq_lt(t->snd.una, g->ack) || seq_lt(t->snd.nxt, g->ack)) {
         tcp_reply_rst(t->layer, &t->path, t->peer, g, (enum estab_tcp_state)t->state,
@@ -257,7 +262,7 @@ static enum verdict check_ack_of_syn(struct tcb *t, const struct seg *g)
  * set TS.Recent can make PAWS refuse the peer. [RFC7323-4.3-1] */
 static void remember_ts(struct tcb *t, const struct seg *g)
 {
-    if (!t->ts_ok || !(g->opt.has & OPT_TS) || !seq_le(g->seq, tcp_last_ack(t)))
+    if (!t->ts_ok || UNLIKELY(!(g->opt.has & OPT_TS)) || !seq_le(g->seq, tcp_last_ack(t)))
         return;
     t->ts_recent = g->opt.ts_val;
     t->ts_recent_h = tcp_hour(t->layer);
@@ -266,7 +271,7 @@ static void remember_ts(struct tcb *t, const struct seg *g)
 /* Fifth, check the ACK field. */
 static enum verdict check_ack(struct tcb *t, const struct seg *g)
 {
-    if (!(g->flags & SEG_ACK)) {
+    if (UNLIKELY(!(g->flags & SEG_ACK))) {
         tcp_drop(t, g, RULE_NO_ACK);
         return STOP;
     }
@@ -275,11 +280,11 @@ static enum verdict check_ack(struct tcb *t, const struct seg *g)
     if (check_ack_range(t, g) == STOP)
         return STOP;
     remember_ts(t, g);
-    if (g->route && !t->active)
+    if (UNLIKELY(g->route && !t->active))
         t->routed |= tcp_route_arrives(t->layer, TCP_REF(TCP_REF_TCB, t->slot), &t->path, g->route);
     if (t->w)
         t->w->unanswered = 0;
-    if (t->ecn_acc)
+    if (UNLIKELY(t->ecn_acc))
         tcp_ecn_feedback(t, g);
     tcp_ack_in(t, g);
     if (!tcp_fin_acked(t))
@@ -305,12 +310,10 @@ static enum verdict check_ack(struct tcb *t, const struct seg *g)
 /* Sixth, check the URG bit: urgent data is delivered in line (RFC 6093 section 3.1); the user is
  * told that there is some, and how far it reaches, and nothing else depends on the pointer, so none
  * of its values can do harm. [MUST-30, MUST-31, MUST-32, MUST-66] */
-static void check_urg(struct tcb *t, const struct seg *g)
+static RARE void check_urg(struct tcb *t, const struct seg *g)
 {
     seq_t up = seq_add(g->seq, g->up);
 
-    if (!(g->flags & SEG_URG))
-        return;
     rule_count(t->layer->rules, RULE_URGENT);
     if (t->fin_rcvd || t->rd_shut || !seq_lt(tcp_read_at(t), up) ||
         (t->rcv_urgent && !seq_lt(t->w->rcv_up, up)) || !tcb_work(t))
@@ -335,7 +338,7 @@ static void check_fin(struct tcb *t)
         break;
     case ESTAB_FIN_WAIT_1: /* our FIN is not acked, or check_ack() would have left FIN-WAIT-1 */
         tcp_enter(t, ESTAB_CLOSING, ESTAB_BY_SEGMENT);
-        if (t->layer->set.profile.closing_repeats_fin && t->fin_sent) {
+        if (UNLIKELY(t->layer->set.profile.closing_repeats_fin && t->fin_sent)) {
             (void)sent_lose(&t->w->sent, &t->layer->pool, seq_sub(t->snd.nxt, 1), t->snd.nxt);
         }
         break;
@@ -349,19 +352,20 @@ static void check_fin(struct tcb *t)
 
 void tcp_arrive_text(struct tcb *t, struct seg *g)
 {
-    check_urg(t, g);
-    if (tcp_text(t, g))
+    if (UNLIKELY(g->flags & SEG_URG))
+        check_urg(t, g);
+    if (LIKELY(tcp_text(t, g)))
         check_fin(t);
 }
 
 static void arrive_synchronized(struct tcb *t, struct seg *g)
 {
-    if (check_seq(t, g) == STOP || check_rst(t, g) == STOP || check_syn(t, g) == STOP ||
-        check_ack(t, g) == STOP)
+    if (check_seq(t, g) == STOP || (g->flags & SEG_RST && check_rst(t, g) == STOP) ||
+        (g->flags & SEG_SYN && check_syn(t, g) == STOP) || check_ack(t, g) == STOP)
         return;
-    if (g->opt.has & OPT_UTO)
+    if (UNLIKELY(g->opt.has & OPT_UTO))
         tcp_uto_arrives(t, g);
-    if (g->len > 0 || g->flags & SEG_URG)
+    if (g->len > 0 || UNLIKELY(g->flags & SEG_URG))
         tcp_arrive_text(t, g);
 }
 
@@ -372,17 +376,19 @@ bool tcp_predicted(const struct tcb *t, const struct seg *g)
 {
     const uint8_t ace = t->ecn_acc ? SEG_ECE | SEG_CWR : 0;
 
-    return t->state == ESTAB_ESTABLISHED && (g->flags & ~(SEG_PSH | ace)) == SEG_ACK &&
-           seq_eq(g->seq, t->rcv.nxt) && seq_le(t->snd.una, g->ack) && seq_le(g->ack, t->snd.nxt) &&
-           (!t->w || (!t->w->ahead && !t->w->fin_ahead)) && g->len > 0 &&
-           g->len <= tcp_rcv_wnd(t) && g->wnd > 0 && t->snd.wnd > 0 && !t->orphan && !t->rd_shut &&
-           (g->opt.has & ~OPT_TS) == 0 && !g->route &&
-           (!t->ts_ok || ((g->opt.has & OPT_TS) && (int32_t)(g->opt.ts_val - t->ts_recent) >= 0));
+    return LIKELY(t->state == ESTAB_ESTABLISHED && (g->flags & ~(SEG_PSH | ace)) == SEG_ACK &&
+                  seq_eq(g->seq, t->rcv.nxt) && seq_le(t->snd.una, g->ack) &&
+                  seq_le(g->ack, t->snd.nxt)) &&
+           (!t->w || LIKELY(!t->w->ahead && !t->w->fin_ahead)) &&
+           LIKELY(g->len > 0 && g->len <= tcp_rcv_wnd(t) && g->wnd > 0 && t->snd.wnd > 0 &&
+                  !t->orphan && !t->rd_shut && (g->opt.has & ~OPT_TS) == 0 && !g->route) &&
+           (!t->ts_ok ||
+            LIKELY((g->opt.has & OPT_TS) && (int32_t)(g->opt.ts_val - t->ts_recent) >= 0));
 }
 
 static void predicted_end(struct tcb *t)
 {
-    if (t->keepidle_ms)
+    if (UNLIKELY(t->keepidle_ms))
         tcp_idle_arm(t);
     if (t->owed.ack_now)
         tcp_owe(t);
@@ -397,16 +403,16 @@ void tcp_predicted_arrives(struct tcb *t, struct seg *g)
     t->segs_in += g->nsegs;
     t->keep_probes = 0;
     remember_ts(t, g);
-    if (t->ecn_acc)
+    if (UNLIKELY(t->ecn_acc))
         tcp_ecn_feedback(t, g);
     t->w->unanswered = 0;
-    if (news) {
+    if (LIKELY(news)) {
         tcp_ack_in(t, g);
     } else {
         t->snd.wl1 = seq_max(t->snd.wl1, g->seq); /* one that was lost came with a later window */
     }
     tcp_buffer_text(t, g);
-    if (t->ecn_ok)
+    if (UNLIKELY(t->ecn_ok))
         tcp_ecn_text(t, g);
     tcp_text_stored(t, g->text.len);
     if (tcp_wants(t))
@@ -462,13 +468,13 @@ void tcp_segment_arrives(struct tcb *t, struct seg *g)
 {
     t->segs_in += g->nsegs;
     t->keep_probes = 0;
-    if (g->opt.has & (OPT_MSS | OPT_WS | OPT_SACK_OK) && !g->syn_wnd)
+    if (UNLIKELY(g->opt.has & (OPT_MSS | OPT_WS | OPT_SACK_OK)) && !g->syn_wnd)
         rule_count(t->layer->rules, RULE_OPTION_OUTSIDE_SYN);
     if (t->state == ESTAB_SYN_SENT)
         tcp_arrive_syn_sent(t, g);
     else
         arrive_synchronized(t, g);
-    if (t->dead)
+    if (UNLIKELY(t->dead))
         return;
     tcp_idle_arm(t);
     tcp_settle(t);
@@ -480,7 +486,7 @@ void tcp_fail(struct tcb *t, enum estab_err err, enum estab_cause by, bool rst)
 {
     struct tcp_layer *l = t->layer;
 
-    if (t->state == ESTAB_SYN_SENT && (by == ESTAB_BY_TIMEOUT || by == ESTAB_BY_ICMP))
+    if (UNLIKELY(t->state == ESTAB_SYN_SENT) && (by == ESTAB_BY_TIMEOUT || by == ESTAB_BY_ICMP))
         tcp_fastopen_unanswered(t);
     tcp_demux_del(t);
     tcp_sleep(t);
@@ -488,7 +494,7 @@ void tcp_fail(struct tcb *t, enum estab_err err, enum estab_cause by, bool rst)
     tcp_unorphan(t);
     t->owed = (struct tcp_owed){.rst = rst};
     t->idle_on = false;
-    if (t->w) {
+    if (t->w && (rst || !t->orphan)) { /* or it is freed with the rest */
         struct tcp_work *w = t->w;
 
         ring_fini(&w->snd, &l->pool);

@@ -19,29 +19,40 @@ static struct tcp_tag_key tag_key(const struct tcp_tuple *k)
     return key;
 }
 
-static uint32_t tag_of(const struct tcp_layer *l, const struct tcp_tag_key *key)
+static uint64_t hash_of(const struct tcp_layer *l, const struct tcp_tag_key *key)
 {
-    return (uint32_t)hash_sip13(&l->key, key, sizeof *key);
+    return hash_sip13(&l->key, key, sizeof *key);
+}
+
+void tcp_hashed_init(const struct tcp_layer *l, struct tcp_hashed *last)
+{
+    last->hash = hash_of(l, &last->key);
+}
+
+uint64_t tcp_tuple_hash(const struct tcp_layer *l, struct tcp_hashed *last,
+                        const struct tcp_tuple *k)
+{
+    struct tcp_tag_key key = tag_key(k);
+    const uint64_t *had = last->key.w;
+
+    if ((had[0] ^ key.w[0]) | (had[1] ^ key.w[1]) | (had[2] ^ key.w[2])) {
+        for (int i = 0; i < 3; i++)
+            last->key.w[i] = key.w[i];
+        last->hash = hash_of(l, &key);
+    }
+    return last->hash;
 }
 
 /* A connection's opening and end ask for its tag several times in a row. */
 uint32_t tcp_demux_tag(struct tcp_layer *l, const struct tcp_tuple *k)
 {
-    struct tcp_tag_key key = tag_key(k);
-
-    const uint64_t *last = l->last_tag.key.w;
-
-    if ((last[0] ^ key.w[0]) | (last[1] ^ key.w[1]) | (last[2] ^ key.w[2])) {
-        l->last_tag.key = key;
-        l->last_tag.tag = tag_of(l, &key);
-    }
-    return l->last_tag.tag;
+    return (uint32_t)tcp_tuple_hash(l, &l->last_tuple, k);
 }
 
 uint32_t tcp_demux_warm(const struct tcp_layer *l, const struct tcp_tuple *k)
 {
     struct tcp_tag_key key = tag_key(k);
-    uint32_t tag = tag_of(l, &key);
+    uint32_t tag = (uint32_t)hash_of(l, &key);
 
     hash_warm(&l->demux, tag);
     return tag;
@@ -89,8 +100,8 @@ uint32_t tcp_demux_look(struct tcp_layer *l, const struct tcp_tuple *k)
     uint32_t ref = find_at(l, k, tcp_demux_tag(l, k));
 
     if (ref != HASH_NONE && TCP_REF_KIND(ref) == TCP_REF_TCB) {
-        l->hot = TCP_REF_SLOT(ref);
-        tcb_warm(tcb_at(l, l->hot));
+        l->hot = tcb_at(l, TCP_REF_SLOT(ref));
+        tcb_warm(l->hot);
     }
     return ref;
 }
@@ -99,7 +110,7 @@ static struct hash_probe probe_unconnected(const struct tcp_layer *l, const stru
 {
     struct tcp_tag_key key = tag_key(k);
 
-    return hash_probe(&l->demux, tag_of(l, &key));
+    return hash_probe(&l->demux, (uint32_t)hash_of(l, &key));
 }
 
 /* The next socket without a peer under k; NULL: no more. */
@@ -209,7 +220,7 @@ int tcp_demux_add(struct tcb *t)
         return err;
     t->in_demux = true;
     if (t->pport) /* who opens is who hears next */
-        t->layer->hot = t->slot;
+        t->layer->hot = t;
     return 0;
 }
 
@@ -221,8 +232,7 @@ void tcp_demux_del(struct tcb *t)
         return;
     tcp_tuple_del(t->layer, &k, tcp_demux_tag(t->layer, &k), TCP_REF(TCP_REF_TCB, t->slot));
     t->in_demux = false;
-    if (t->layer->hot == t->slot)
-        t->layer->hot = SLAB_NONE;
+    tcp_cools(t);
 }
 
 enum { HAS_4 = 1, HAS_6 = 2 };

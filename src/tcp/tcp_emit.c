@@ -53,23 +53,17 @@ static RARE void trace_frames(struct tcp_layer *l, const struct seg_out *o)
     tcp_trace_out(l, &part);
 }
 
-/* Nearly all segments have none, or the timestamp alone, for which every order is the same. */
-static uint32_t options(const struct tcp_layer *l, const struct tcp_opts *o, uint8_t *out)
+/* Other options, and what stands between them, one by one: few segments have them. */
+static APART uint32_t options(const struct tcp_layer *l, const struct tcp_opts *o, uint8_t *out)
 {
     uint8_t kinds[TCP_KINDS_MAX];
 
-    if (o->has == 0)
-        return 0;
-    if (o->has == OPT_TS) {
-        tcp_ts_emit(o, out);
-        return TCP_TS_LEN;
-    }
     tcp_opt_layout(l->set.profile.options, o, kinds);
     return (uint32_t)tcp_opts_emit(o, kinds, out);
 }
 
-/* [SHLD-22, MUST-48] */
-void tcp_emit(struct tcp_layer *l, const struct seg_out *o, struct tcp_frames *out)
+/* Of a segment with text, or with other options. */
+static APART void emit_any(struct tcp_layer *l, const struct seg_out *o, struct tcp_frames *out)
 {
     struct estab_frame super, *f = o->gso_size ? &super : &out->f[out->n];
     uint8_t *hdr = out->hdrs[out->n].b;
@@ -81,7 +75,13 @@ void tcp_emit(struct tcp_layer *l, const struct seg_out *o, struct tcp_frames *o
                           .route = o->route};
     uint8_t *tcp = hdr + ip_len;
 
-    opts_len = options(l, &o->g.opt, tcp + TCP_HDR_LEN);
+    if (o->g.opt.has & ~OPT_TS) {
+        opts_len = options(l, &o->g.opt, tcp + TCP_HDR_LEN);
+    } else {
+        opts_len = o->g.opt.has ? TCP_TS_LEN : 0;
+        if (o->g.opt.has)
+            tcp_ts_emit(&o->g.opt, tcp + TCP_HDR_LEN);
+    }
     hdr_len = TCP_HDR_LEN + opts_len;
     tcp_hdr_emit(&o->g, opts_len, tcp);
     ip_emit(l->ip, o->path, o->peer, &how, hdr_len + o->text_len, hdr);
@@ -106,6 +106,57 @@ void tcp_emit(struct tcp_layer *l, const struct seg_out *o, struct tcp_frames *o
         gso_split(l->ip, o->path->port, &super, &out->f[out->n], &out->hdrs[out->n], n, &o->sums);
         out->n += n;
     }
+}
+
+/* Of one without text, with no options or the usual ones: the header is summed as it is written.
+ * What an opening and an end come to, in half of the instructions. */
+static void emit_bare(struct tcp_layer *l, const struct seg_out *o, struct tcp_frames *out)
+{
+    struct estab_frame *f = &out->f[out->n];
+    uint8_t *hdr = out->hdrs[out->n++].b;
+    struct ip_send how = {.proto = IPPROTO_TCP_,
+                          .tos = (uint8_t)(o->tos | o->g.tos), /* DSCP, ECN */
+                          .hop_limit = o->hop_limit,
+                          .route = o->route};
+    uint8_t *tcp = hdr + ip_emit_len(l->ip, o->path, o->peer) + ip4_route_len(o->route);
+    struct tcp_words opts = {tcp + TCP_HDR_LEN, 0};
+    uint32_t ports = (uint32_t)o->g.sport << 16 | o->g.dport;
+    uint32_t fourth = (uint32_t)(o->g.reserved & 0xf) << 24 | (uint32_t)o->g.flags << 16 | o->g.wnd;
+    uint32_t hdr_len;
+    uint64_t sum;
+
+    if (o->g.opt.has)
+        opts = tcp_opt_usual(l->set.profile.options, &o->g.opt, opts.end);
+    hdr_len = (uint32_t)(opts.end - tcp);
+    fourth |= hdr_len << 26;
+    ip_emit(l->ip, o->path, o->peer, &how, hdr_len, hdr);
+    be32_put(tcp, ports);
+    be32_put(tcp + 4, o->g.seq.n);
+    be32_put(tcp + 8, o->g.ack.n);
+    be32_put(tcp + 12, fourth);
+    be16_put(tcp + 18, o->g.up);
+    f->iov[0] = (struct estab_iov){hdr, (size_t)(opts.end - hdr)};
+    f->niov = 1;
+    f->off = (struct estab_offload){0};
+    sum = tcp_pseudo_words(ip_local(l->ip, o->path->local), o->peer, hdr_len);
+    if (l->ip->ports[o->path->port].caps.tx_csum) {
+        f->off.flags = ESTAB_OFF_NEEDS_CSUM;
+        f->off.csum_start = (uint16_t)(tcp - hdr);
+        f->off.csum_offset = 16;
+        be16_put(tcp + 16, csum_fold(sum));
+        return;
+    }
+    sum += opts.sum + ports + o->g.seq.n + o->g.ack.n + fourth + o->g.up;
+    be16_put(tcp + 16, (uint16_t)~csum_fold(sum));
+}
+
+/* [SHLD-22, MUST-48] */
+void tcp_emit(struct tcp_layer *l, const struct seg_out *o, struct tcp_frames *out)
+{
+    if (o->text_len == 0 && !(o->g.opt.has & ~TCP_USUAL_OPTS))
+        emit_bare(l, o, out);
+    else
+        emit_any(l, o, out);
     if (tcp_traced(l))
         trace_frames(l, o);
 }

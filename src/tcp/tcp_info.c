@@ -110,7 +110,8 @@ static void memory_info(const struct tcb *t, struct estab_tcp_info *i)
     i->rcvbuf_most = tcp_rcvbuf_most(t);
     i->mem = sizeof *t;
     if (t->w)
-        i->mem += sizeof *t->w + ring_mem(&t->w->snd) + ring_mem(&t->w->rcv);
+        i->mem += sizeof *t->w + ring_mem(&t->w->snd) + ring_mem(&t->w->rcv) +
+                  (t->w->lent_out ? sizeof *t->w->lent_out : 0);
 }
 
 void tcp_info(const struct tcb *t, struct estab_tcp_info *i)

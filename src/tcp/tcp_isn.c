@@ -4,42 +4,40 @@
  *
  * ISN = M + F(localip, localport, remoteip, remoteport, secretkey): M ticks every 4 us, F is keyed
  * SipHash. So numbers of one four-tuple grow, which TIME-WAIT relies on, and those of another
- * cannot be told. */
+ * cannot be told.  F is the upper half of the hash whose lower half is the tuple's place in the
+ * index: what one says nothing tells of the other.  Ports have a hash of a tuple whose local port
+ * is open, which no connection's is. */
 #include "tcp/tcp.h"
 
-static uint64_t tuple_hash(const struct tcp_layer *l, const struct tcp_tuple *k, uint8_t purpose)
+/* [MUST-8, MUST-9, SHLD-1, RFC6528-3-1] */
+seq_t tcp_isn(struct tcp_layer *l, const struct tcp_tuple *k)
+{
+    return seq_of((uint32_t)(l->env->now / 4000u) +
+                  (uint32_t)(tcp_tuple_hash(l, &l->last_tuple, k) >> 32));
+}
+
+uint64_t tcp_port_hash(struct tcp_layer *l, const struct tcp_tuple *k)
+{
+    struct tcp_tuple open = {k->peer, k->local, 0, k->pport};
+
+    return tcp_tuple_hash(l, &l->last_open, &open);
+}
+
+/* [RFC7323-7.1-1] */
+uint32_t tcp_ts_offset(const struct tcp_layer *l, const struct tcp_tuple *k)
 {
     const uint8_t *local = ip_local(l->ip, k->local);
-    uint64_t ports = (uint64_t)purpose << 32 | (uint64_t)k->lport << 16 | k->pport;
+    uint64_t ports = (uint64_t)k->lport << 16 | k->pport;
     uint8_t b[40];
 
     if (ip_is4(k->peer)) {
         memcpy(b, local + 12, 4);
         memcpy(b + 4, k->peer + 12, 4);
         le64_put(b + 8, ports);
-        return hash_sip13(&l->secret, b, 16);
+        return (uint32_t)hash_sip13(&l->secret, b, 16);
     }
     memcpy(b, local, 16);
     memcpy(b + 16, k->peer, 16);
     le64_put(b + 32, ports);
-    return hash_sip13(&l->secret, b, 40);
-}
-
-/* [MUST-8, MUST-9, SHLD-1, RFC6528-3-1] */
-seq_t tcp_isn(const struct tcp_layer *l, const struct tcp_tuple *k)
-{
-    return seq_of((uint32_t)(l->env->now / 4000u) + (uint32_t)tuple_hash(l, k, 1));
-}
-
-uint64_t tcp_port_hash(const struct tcp_layer *l, const struct tcp_tuple *k)
-{
-    struct tcp_tuple open = {k->peer, k->local, 0, k->pport};
-
-    return tuple_hash(l, &open, 3);
-}
-
-/* [RFC7323-7.1-1] */
-uint32_t tcp_ts_offset(const struct tcp_layer *l, const struct tcp_tuple *k)
-{
-    return (uint32_t)tuple_hash(l, k, 2);
+    return (uint32_t)hash_sip13(&l->secret, b, 40);
 }

@@ -6,6 +6,26 @@
 #include "tcp/tcp.h"
 #include <assert.h>
 
+/* What all control blocks begin with. */
+static void blank_init(struct tcp_layer *l)
+{
+    struct tcb *t = &l->blank;
+
+    t->layer = l;
+    t->state = ESTAB_CLOSED;
+    t->path.local = TCP_ANY;
+    t->cc_id = l->set.cc->id & 7u;
+    t->sndbuf = l->set.sndbuf_init;
+    t->rcvbuf = l->set.rcvbuf_init;
+    t->quick_acks = l->set.profile.quick_acks;
+    t->quick_next = (uint8_t)(2 * t->quick_acks);
+    t->ecn = l->set.ecn & 3u;
+    t->challenge_s = TCP_SECOND_NEVER;
+    tcp_rtt_init(&t->rtt, &l->set.rto);
+    wheel_node_init(&t->node);
+    tcp_pace_settle(t);
+}
+
 int tcp_init(struct tcp_layer *l, struct env *env, struct ip_layer *ip, struct rule_book *rules,
              const struct tcp_settings *set, uint32_t max_conns)
 {
@@ -15,10 +35,9 @@ int tcp_init(struct tcp_layer *l, struct env *env, struct ip_layer *ip, struct r
     l->rules = rules;
     l->set = *set;
     l->max_conns = max_conns;
-    l->hot = SLAB_NONE;
+    l->hot = &l->blank;
     l->rst_second = UINT32_MAX;
     slab_init(&l->tcbs, env, (uint32_t)(sizeof(struct tcb) + tcp_why_room(set)), 16, 6, max_conns);
-    slab_zeroed(&l->tcbs, sizeof(struct tcb));
     slab_init(&l->works, env, sizeof(struct tcp_work), 16, 6, max_conns);
     slab_zeroed(&l->works, offsetof(struct tcp_work, sent));
     slab_init(&l->listeners, env, sizeof(struct tcp_listener), 8, 3, max_conns);
@@ -51,9 +70,13 @@ int tcp_init(struct tcp_layer *l, struct env *env, struct ip_layer *ip, struct r
     }
     env_random(env, &l->key, sizeof l->key);
     env_random(env, &l->secret, sizeof l->secret);
-    l->last_tag.tag = hash_sip13(&l->key, &l->last_tag.key, sizeof l->last_tag.key) & UINT32_MAX;
+    tcp_hashed_init(l, &l->last_tuple);
+    tcp_hashed_init(l, &l->last_open);
     tcp_listeners_change(l);
     tcp_ports_init(l);
+    blank_init(l);
+    for (uint32_t i = 0; i <= TCP_SYNACK_RETRIES_MAX; i++)
+        l->synack_rto[i] = tcp_rtt_rto_syn(&l->blank.rtt, &l->set.rto, i);
     return 0;
 }
 
@@ -153,22 +176,10 @@ struct tcb *tcb_new(struct tcp_layer *l)
         return NULL;
     }
     t = tcb_at(l, slot);
+    *t = l->blank;
     t->slot = slot;
-    t->layer = l;
-    t->state = ESTAB_CLOSED;
-    t->path.local = TCP_ANY;
-    t->cc_id = l->set.cc->id & 7u;
-    t->sndbuf = l->set.sndbuf_init;
-    t->rcvbuf = l->set.rcvbuf_init;
     t->since_ms = ms_of(l->env->now);
     t->read_ms = tcp_ts_now(l);
-    t->quick_acks = l->set.profile.quick_acks;
-    t->quick_next = (uint8_t)(2 * t->quick_acks);
-    t->ecn = l->set.ecn & 3u;
-    t->challenge_s = TCP_SECOND_NEVER;
-    tcp_rtt_init(&t->rtt, &l->set.rto);
-    wheel_node_init(&t->node);
-    tcp_pace_settle(t);
     tcp_why_init(t);
     l->nconns++;
     return t;
@@ -221,7 +232,7 @@ static bool at_rest(const struct tcb *t)
 {
     const struct tcp_work *w = t->w;
 
-    if (w->lent.to || t->rcv_urgent)
+    if (UNLIKELY(w->lent.to || t->rcv_urgent))
         return false;
     switch ((enum estab_tcp_state)t->state) {
     case ESTAB_ESTABLISHED:
@@ -234,10 +245,11 @@ static bool at_rest(const struct tcb *t)
     default:
         return false;
     }
+    if (t->in_send || (t->fin_queued && !t->fin_sent))
+        return false;
     return w->due[TCP_T_DELACK] == ESTAB_NEVER && seq_eq(t->snd.una, t->snd.nxt) && !w->ahead &&
            !w->recovering && !w->rto_recovering && !w->fin_ahead && !w->ecn_wait &&
-           w->due[TCP_T_PERSIST] == ESTAB_NEVER && !t->in_send && !t->in_stalled &&
-           !(t->fin_queued && !t->fin_sent);
+           w->due[TCP_T_PERSIST] == ESTAB_NEVER;
 }
 
 void tcb_rest_empty(struct tcb *t)
@@ -279,8 +291,7 @@ void tcp_reap(struct tcp_layer *l)
             free_work(l, t);
         tcp_extra_free(t);
         tcp_route_del(l, TCP_REF(TCP_REF_TCB, t->slot));
-        if (l->hot == t->slot)
-            l->hot = SLAB_NONE;
+        tcp_cools(t);
         slab_put(&l->tcbs, t->slot);
         l->nconns--;
     }
@@ -291,14 +302,16 @@ estab_sock tcb_handle(const struct tcb *t)
     return (estab_sock)slab_gen(&t->layer->tcbs, t->slot) << 32 | t->slot;
 }
 
+/* What was written a moment ago in several pieces is not read as one, here and below: such a read
+ * waits until all have left for the cache. */
 void tcp_owe(struct tcb *t)
 {
     struct tcp_port *p = &t->layer->ports[t->path.port];
 
-    if (t->in_send || t->in_stalled || t->dead)
+    if (UNLIKELY(t->in_send || t->dead))
         return;
     t->in_send = true;
-    if (!slot_push_alone(&p->send, t->slot, &t->send))
+    if (UNLIKELY(!slot_push_alone(&p->send, t->slot, &t->send)))
         slot_push(&t->layer->tcbs, &p->send, t->slot, SEND_LINK);
 }
 
@@ -307,16 +320,16 @@ void tcp_unlist(struct tcb *t)
     struct tcp_port *p = &t->layer->ports[t->path.port];
 
     if (t->in_send)
-        slot_del(&t->layer->tcbs, &p->send, t->slot, SEND_LINK);
-    else if (t->in_stalled)
-        slot_del(&t->layer->tcbs, &p->stalled, t->slot, SEND_LINK);
+        slot_del(&t->layer->tcbs, t->in_stalled ? &p->stalled : &p->send, t->slot, SEND_LINK);
     t->in_send = t->in_stalled = false;
 }
 
 bool tcp_wants(const struct tcb *t)
 {
     if (t->owed.ack_now || t->owed.probe || t->owed.keepalive || t->owed.tail || t->owed.syn ||
-        t->owed.rst || t->owed.before || t->owed.dup_acks)
+        t->owed.rst || t->owed.before)
+        return true;
+    if (t->owed.dup_acks)
         return true;
     return t->w && (t->w->sent.lost > 0 || tcp_unsent(t) > 0 || (t->fin_queued && !t->fin_sent));
 }

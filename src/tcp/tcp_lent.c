@@ -80,8 +80,7 @@ ptrdiff_t tcp_lent_send(struct tcb *t, const struct estab_iov *iov, size_t niov,
         t->w->more = (flags & ESTAB_MSG_MORE) != 0;
         tcp_send_more(t);
     } else if (t->w->lent_out->n == 0) {
-        tcp_lent_free(t->layer, t->w);
-        tcb_rest(t);
+        tcp_lent_free(t->layer, t->w); /* text that was copied is still queued: not at rest */
     }
     tcp_why_note(t);
     return n > 0 ? (ptrdiff_t)n : ESTAB_E_AGAIN;
@@ -97,9 +96,11 @@ uint32_t tcp_lent_peek(const struct tcp_work *w, uint32_t off, uint32_t n,
 {
     uint32_t own = off < w->snd.len ? w->snd.len - off : 0, k = 0;
 
-    *got = own < n ? own : n;
+    *got = 0;
     if (own > 0) {
-        k = ring_peek(&w->snd, off, *got, v);
+        k = ring_peek(&w->snd, off, own < n ? own : n, v);
+        for (uint32_t i = 0; i < k; i++)
+            *got += (uint32_t)v[i].len;
         off = 0;
     } else {
         off -= w->snd.len;

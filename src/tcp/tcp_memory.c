@@ -18,11 +18,9 @@
 
 static uint32_t tightened(const struct tcb *t, uint32_t set, uint32_t mss)
 {
-    uint32_t least = TIGHT_SEGMENTS * (mss > 0 ? mss : t->layer->set.base_mss4);
+    uint32_t least = TIGHT_SEGMENTS * (LIKELY(mss > 0) ? mss : t->layer->set.base_mss4);
 
-    if (env_pressure(t->layer->env) == ENV_EASY || set < least)
-        return set;
-    return least;
+    return UNLIKELY(env_pressure(t->layer->env) != ENV_EASY) && set >= least ? least : set;
 }
 
 uint32_t tcp_rcv_bound(const struct tcb *t)

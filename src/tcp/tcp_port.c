@@ -375,11 +375,11 @@ static bool choose_hard(struct tcp_layer *l, struct tcp_tuple *k, uint32_t from,
     return false;
 }
 
-static int choose_to_peer(struct tcb *t)
+int tcp_port_choose_to(struct tcb *t, uint32_t *ref)
 {
     struct tcp_layer *l = t->layer;
     struct tcp_tuple k = tcb_tuple(t);
-    uint32_t n = range_len(l), from = first_look(l, &k), ref;
+    uint32_t n = range_len(l), from = first_look(l, &k);
     uint16_t spare = 0;
 
     for (uint32_t i = 0; i < LOOKS * PROBES && i < n; i++) {
@@ -388,23 +388,24 @@ static int choose_to_peer(struct tcb *t)
                 break;
             from = first_look(l, &k);
         }
-        if (is_free_at_a_glance(l, &k, (from + i) % n, &ref)) {
+        if (LIKELY(is_free_at_a_glance(l, &k, (from + i) % n, ref))) {
             t->lport = k.lport;
             return 0;
         }
-        if (!spare && is_reusable(l, &k, ref))
+        if (!spare && is_reusable(l, &k, *ref))
             spare = k.lport;
     }
     if (!choose_hard(l, &k, from, spare)) {
         rule_count(l->rules, RULE_PORTS_EXHAUSTED);
         return ESTAB_E_INUSE;
     }
+    *ref = tcp_demux_peek(l, &k);
     t->lport = k.lport;
     return 0;
 }
 
 /* RFC 6056 section 3.3.1, where there is no destination: a random first choice, then the next. */
-static int choose_to_bind(struct tcb *t)
+int tcp_port_choose(struct tcb *t)
 {
     struct tcp_layer *l = t->layer;
     uint32_t n = range_len(l), at;
@@ -420,11 +421,6 @@ static int choose_to_bind(struct tcb *t)
         }
     }
     return ESTAB_E_INUSE;
-}
-
-int tcp_port_choose(struct tcb *t)
-{
-    return t->pport ? choose_to_peer(t) : choose_to_bind(t);
 }
 
 /* ---- the forecast ---- */

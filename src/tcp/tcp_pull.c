@@ -9,15 +9,23 @@
 
 /* ---- answers without a connection ---- */
 
-void tcp_reply(struct tcp_layer *l, uint8_t port, const struct tcp_reply *r)
+struct tcp_reply *tcp_reply_room(struct tcp_layer *l, uint8_t port)
 {
     struct tcp_port *p = &l->ports[port];
 
-    if (p->reply_tail - p->reply_head == TCP_REPLIES) {
+    if (UNLIKELY(p->reply_tail - p->reply_head == TCP_REPLIES)) {
         rule_count(l->rules, RULE_REPLY_FULL);
-        return;
+        return NULL;
     }
-    p->replies[p->reply_tail++ % TCP_REPLIES] = *r;
+    return &p->replies[p->reply_tail++ % TCP_REPLIES];
+}
+
+void tcp_reply(struct tcp_layer *l, uint8_t port, const struct tcp_reply *r)
+{
+    struct tcp_reply *room = tcp_reply_room(l, port);
+
+    if (room)
+        *room = *r;
 }
 
 /* RFC 1122 section 2.3.2.2: the latest of what waits for a next hop's address is kept. */
@@ -97,7 +105,7 @@ static void message_over(struct tcp_port *p, struct tcb *t)
 {
     p->burst = 0;
     t->in_send = false;
-    if (!slot_del_alone(&p->send))
+    if (UNLIKELY(!slot_del_alone(&p->send)))
         slot_del(&t->layer->tcbs, &p->send, t->slot, SEND_LINK);
     tcb_rest(t);
     tcp_why_note(t);
@@ -127,7 +135,7 @@ static RARE void stall(struct tcp_layer *l, struct tcp_port *p, struct tcb *t)
 {
     p->burst = 0;
     tcp_unlist(t);
-    t->in_stalled = true;
+    t->in_send = t->in_stalled = true;
     slot_push(&l->tcbs, &p->stalled, t->slot, SEND_LINK);
     if (t->w)
         tcp_stop(t, ESTAB_WHY_NEIGHBOUR);
@@ -139,13 +147,39 @@ static RARE void unstall(struct tcp_layer *l, uint8_t port)
     struct tcp_port *p = &l->ports[port];
 
     p->resolved = l->ip->resolved;
-    for (uint32_t i = p->stalled.head; i != SLAB_NONE; i = tcb_at(l, i)->send.next) {
+    for (uint32_t i = p->stalled.head; i != SLAB_NONE; i = tcb_at(l, i)->send.next)
         tcb_at(l, i)->in_stalled = false;
-        tcb_at(l, i)->in_send = true;
-    }
     slot_splice(&l->tcbs, &p->send, &p->stalled, SEND_LINK);
     synq_unstall(l, port);
     reply_unstall(l, port);
+}
+
+/* Whatever t owes, along whatever path. */
+static APART void pull_conn(struct tcp_layer *l, struct tcp_port *p, struct tcb *t, bool plain,
+                            struct tcp_frames *out)
+{
+    uint32_t before = out->n;
+    uint8_t hop[16];
+    enum ip_ready ready = ip_path_ready(l->ip, &t->path, tcp_first_hop(tcp_route(t), t->peer, hop));
+    bool sent;
+
+    if (UNLIKELY(ready == IP_WAIT)) {
+        stall(l, p, t);
+        return;
+    }
+    sent = (!plain && tcp_short_output(t, out)) || tcp_output(t, out);
+    p->burst += out->n - before;
+    if (!sent || !tcp_wants(t))
+        turn_over(p, t);
+    else if (p->burst >= BURST)
+        to_back(l, p, t);
+    if (UNLIKELY(sent && ready == IP_LOST)) { /* handed to nobody: lost, as far as the connection
+                                                 can tell */
+        out->n = before;
+        rule_count(l->rules, RULE_NEIGHBOUR_UNKNOWN);
+        if (t->soft_err == 0)
+            tcp_report(t, ESTAB_E_UNREACH);
+    }
 }
 
 void tcp_pull_conns(struct tcp_layer *l, uint8_t port, struct tcp_frames *out)
@@ -154,40 +188,23 @@ void tcp_pull_conns(struct tcp_layer *l, uint8_t port, struct tcp_frames *out)
 
     while (out->n < out->room && p->send.head != SLAB_NONE) {
         struct tcb *t = tcb_at(l, p->send.head);
-        uint32_t before = out->n;
-        bool plain = ip_path_is_plain(l->ip, &t->path), sent;
-        enum ip_ready ready;
-        uint8_t hop[16];
+        bool plain = ip_path_is_plain(l->ip, &t->path);
 
-        if (plain && tcp_short_output(t, out)) {
+        if (plain && LIKELY(tcp_short_output(t, out)))
             message_over(p, t);
-            continue;
-        }
-        ready = ip_path_ready(l->ip, &t->path, tcp_first_hop(tcp_route(t), t->peer, hop));
-        if (ready == IP_WAIT) {
-            stall(l, p, t);
-            continue;
-        }
-        sent = (!plain && tcp_short_output(t, out)) || tcp_output(t, out);
-        p->burst += out->n - before;
-        if (!sent || !tcp_wants(t))
-            turn_over(p, t);
-        else if (p->burst >= BURST)
-            to_back(l, p, t);
-        if (sent &&
-            ready == IP_LOST) { /* handed to nobody: lost, as far as the connection can tell */
-            out->n = before;
-            rule_count(l->rules, RULE_NEIGHBOUR_UNKNOWN);
-            if (t->soft_err == 0)
-                tcp_report(t, ESTAB_E_UNREACH);
-        }
+        else
+            pull_conn(l, p, t, plain, out);
     }
 }
 
 static void answer_pull(struct tcp_layer *l, uint8_t port, struct tcp_frames *out)
 {
-    reply_pull(l, port, out);
-    synq_pull(l, port, out);
+    const struct tcp_port *p = &l->ports[port];
+
+    if (p->reply_head != p->reply_tail)
+        reply_pull(l, port, out);
+    if (synq_has_output(l, port))
+        synq_pull(l, port, out);
 }
 
 /* Whoever floods the stack with what must be answered does not choose what the link carries: where

@@ -39,7 +39,7 @@ static uint32_t route_slot(const struct tcp_layer *l, uint32_t ref)
     struct hash_probe p;
     uint32_t slot;
 
-    if (l->nroutes == 0) /* mostly */
+    if (LIKELY(l->nroutes == 0))
         return HASH_NONE;
     p = hash_probe(&l->route_of, route_tag(ref));
     while ((slot = hash_next(&p)) != HASH_NONE)
@@ -48,16 +48,11 @@ static uint32_t route_slot(const struct tcp_layer *l, uint32_t ref)
     return HASH_NONE;
 }
 
-const struct ip4_route *tcp_route_find(const struct tcp_layer *l, uint32_t ref)
+const struct ip4_route *tcp_route_there(const struct tcp_layer *l, uint32_t ref)
 {
     uint32_t slot = route_slot(l, ref);
 
     return slot == HASH_NONE ? NULL : &((const struct routed *)slab_at(&l->routes, slot))->route;
-}
-
-const struct ip4_route *tcp_route(const struct tcb *t)
-{
-    return t->routed ? tcp_route_find(t->layer, TCP_REF(TCP_REF_TCB, t->slot)) : NULL;
 }
 
 /* On a path of 68 octets (RFC 791 section 3.1) there is nothing left; eight go all the same, as
@@ -68,14 +63,6 @@ uint32_t tcp_route_mss(const struct tcb *t, uint32_t mss)
     uint32_t len = ip4_route_len(tcp_route(t));
 
     return mss > len + least ? mss - len : least;
-}
-
-const uint8_t *tcp_first_hop(const struct ip4_route *r, const uint8_t *peer, uint8_t buf[16])
-{
-    if (!r || r->n == 0)
-        return peer;
-    ip_map4(buf, r->hop[0]);
-    return buf;
 }
 
 bool tcp_route_set(struct tcp_layer *l, uint32_t ref, const struct ip4_route *route, bool user)
@@ -98,7 +85,7 @@ bool tcp_route_set(struct tcp_layer *l, uint32_t ref, const struct ip4_route *ro
     return true;
 }
 
-void tcp_route_del(struct tcp_layer *l, uint32_t ref)
+void tcp_route_off(struct tcp_layer *l, uint32_t ref)
 {
     uint32_t slot = route_slot(l, ref);
 
@@ -109,7 +96,7 @@ void tcp_route_del(struct tcp_layer *l, uint32_t ref)
     l->nroutes--;
 }
 
-bool tcp_route_move(struct tcp_layer *l, uint32_t from, uint32_t to)
+bool tcp_route_over(struct tcp_layer *l, uint32_t from, uint32_t to)
 {
     uint32_t slot = route_slot(l, from);
     struct routed r;
@@ -117,7 +104,7 @@ bool tcp_route_move(struct tcp_layer *l, uint32_t from, uint32_t to)
     if (slot == HASH_NONE)
         return false;
     r = *(const struct routed *)slab_at(&l->routes, slot);
-    tcp_route_del(l, from);
+    tcp_route_off(l, from);
     return tcp_route_set(l, to, &r.route, r.user);
 }
 

@@ -2,6 +2,8 @@
 /* tcp_rtt.c - RFC 6298. */
 #include "tcp/tcp_rtt.h"
 
+#include "base/hint.h"
+
 #define US                1000u
 #define CLOCK_GRANULARITY 1000u /* us: G of section 2 */
 
@@ -21,18 +23,18 @@ void tcp_rtt_sample(struct tcp_rtt *r, estab_dur rtt)
 {
     uint32_t s = to_us(rtt), err;
 
-    if (s == 0)
+    if (UNLIKELY(s == 0))
         s = 1;
-    if (s < r->min)
+    if (UNLIKELY(s < r->min))
         r->min = s;
-    if (r->srtt == 0) { /* (2.2) */
+    if (UNLIKELY(r->srtt == 0)) { /* (2.2) */
         r->srtt = s;
         r->rttvar = s / 2;
     } else { /* (2.3), alpha 1/8, beta 1/4 */
         err = r->srtt > s ? r->srtt - s : s - r->srtt;
         r->rttvar = (uint32_t)((3 * (uint64_t)r->rttvar + err) / 4);
         r->srtt = (uint32_t)((7 * (uint64_t)r->srtt + s) / 8);
-        if (r->srtt == 0)
+        if (UNLIKELY(r->srtt == 0))
             r->srtt = 1;
     }
 }
@@ -41,14 +43,14 @@ estab_dur tcp_rtt_plain(const struct tcp_rtt *r, const struct tcp_rtt_bounds *b)
 {
     uint64_t var4 = 4 * (uint64_t)r->rttvar, rto;
 
-    if (r->srtt == 0)
+    if (UNLIKELY(r->srtt == 0))
         return (estab_dur)r->rttvar * US;
     if (var4 < CLOCK_GRANULARITY)
         var4 = CLOCK_GRANULARITY;
     rto = (r->srtt + var4) * US;
     if (rto < b->min) /* (2.4) */
         rto = b->min;
-    return rto > b->max ? b->max : rto; /* (2.5) */
+    return UNLIKELY(rto > b->max) ? b->max : rto; /* (2.5) */
 }
 
 void tcp_rtt_sample_ms(struct tcp_rtt *r, estab_dur rtt)
@@ -64,9 +66,9 @@ estab_dur tcp_rtt_rto(const struct tcp_rtt *r, const struct tcp_rtt_bounds *b, u
 {
     estab_dur d = tcp_rtt_plain(r, b);
 
-    while (shift-- && d < b->max)
+    while (UNLIKELY(shift--) && d < b->max)
         d *= 2;
-    return (d < b->max ? d : b->max) + b->slop;
+    return (LIKELY(d < b->max) ? d : b->max) + b->slop;
 }
 
 estab_dur tcp_rtt_rto_syn(const struct tcp_rtt *r, const struct tcp_rtt_bounds *b, uint32_t shift)

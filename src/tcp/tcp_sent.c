@@ -264,8 +264,8 @@ void sent_push(struct sent *s, struct ring_pool *p, seq_t end, uint32_t now_us, 
 {
     struct run *r = s->n ? run_of(s, s->n - 1u) : NULL;
 
-    if (!r || !joins(s, r, now_us)) {
-        if (s->n == s->cap)
+    if (LIKELY(!r || !joins(s, r, now_us))) {
+        if (UNLIKELY(s->n == s->cap))
             need_room(s, p, 1);
         s->n++;
     }

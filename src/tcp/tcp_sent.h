@@ -88,7 +88,7 @@ uint32_t sent_find(const struct sent *s, seq_t seq); /* the run with this octet;
 /* RFC 8985 section 6.1, RACK_sent_after(). */
 static inline bool sent_after(uint32_t a_us, seq_t a_end, uint32_t b_us, seq_t b_end)
 {
-    return (int32_t)(a_us - b_us) > 0 || (a_us == b_us && seq_lt(b_end, a_end));
+    return LIKELY((int32_t)(a_us - b_us) > 0) || (a_us == b_us && seq_lt(b_end, a_end));
 }
 
 /* New text up to `end` goes now.  limited: 0, or RUN_LIMITED. */

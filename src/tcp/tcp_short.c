@@ -24,10 +24,11 @@ static void rack_all(struct tcb *t, const struct run *r)
 {
     struct tcp_work *w = t->w;
 
-    if (seq_lt(r->end, w->rack.fack))
+    if (UNLIKELY(seq_lt(r->end, w->rack.fack)))
         t->reordered = true;
     w->rack.fack = seq_max(w->rack.fack, r->end);
-    if (w->rack.valid && !sent_after(r->sent_us, r->end, w->rack.sent_us, w->rack.end))
+    if (LIKELY(w->rack.valid) &&
+        UNLIKELY(!sent_after(r->sent_us, r->end, w->rack.sent_us, w->rack.end)))
         return;
     w->rack.valid = true;
     w->rack.sent_us = r->sent_us;
@@ -41,12 +42,12 @@ static bool short_ack_of_all(struct tcb *t, const struct seg *g)
     struct tcp_work *w = t->w;
     uint32_t acked = seq_diff(g->ack, t->snd.una), text = acked - t->fin_sent;
 
-    if (!w || !seq_eq(g->ack, t->snd.nxt) || acked == 0 || g->wnd == 0 || t->snd.wnd == 0 ||
-        (g->opt.has & OPT_SACK) || !is_flight_plain(&w->sent) || w->episode != 0 ||
-        !seq_eq(w->probe_lo, w->probe_hi) || t->unusual != 0 || cc->on_delivered ||
-        t->layer->long_way)
+    if (UNLIKELY(!w || !seq_eq(g->ack, t->snd.nxt) || acked == 0 || g->wnd == 0 ||
+                 t->snd.wnd == 0 || (g->opt.has & OPT_SACK) || !is_flight_plain(&w->sent) ||
+                 w->episode != 0 || !seq_eq(w->probe_lo, w->probe_hi) || t->unusual != 0 ||
+                 cc->on_delivered || t->layer->long_way))
         return false;
-    if (t->sack_ok)
+    if (LIKELY(t->sack_ok))
         rack_all(t, sent_run(&w->sent, 0));
     tcp_flight_note(t);
     (void)tcp_rtt_of_ack(t, g, sent_run(&w->sent, 0));
@@ -60,21 +61,21 @@ static bool short_ack_of_all(struct tcb *t, const struct seg *g)
     w->retries = w->probes = w->dupacks = 0;
     w->stalled_at = ESTAB_NEVER;
     t->soft_err = 0;
-    if (seq_lt(w->recover, g->ack))
+    if (LIKELY(seq_lt(w->recover, g->ack)))
         w->recover = seq_sub(g->ack, 1);
     if (cc->on_spare)
         cc->on_spare(&w->cc, t->layer->env->now);
     tcp_cwv_acked(t);
     w->due[TCP_T_PERSIST] = w->due[TCP_T_REXMT] = w->due[TCP_T_PTO] = w->due[TCP_T_REO] =
         ESTAB_NEVER; /* RFC 6298 (5.2) */
-    if (t->want_out) {
+    if (UNLIKELY(t->want_out)) {
         tcp_buffer_acked(t);
         (void)tcp_raise_room(t);
     }
-    if (seq_le(t->snd.wl1, g->seq)) {
+    if (LIKELY(seq_le(t->snd.wl1, g->seq))) {
         t->snd.wl1 = g->seq;
         t->snd.wnd = tcp_seg_wnd(t, g);
-        if (t->snd.wnd > t->snd.wnd_max)
+        if (UNLIKELY(t->snd.wnd > t->snd.wnd_max))
             t->snd.wnd_max = t->snd.wnd;
     }
     return true;
@@ -82,9 +83,10 @@ static bool short_ack_of_all(struct tcb *t, const struct seg *g)
 
 void tcp_ack_in(struct tcb *t, const struct seg *g)
 {
-    if (short_ack_of_all(t, g))
+    if (LIKELY(short_ack_of_all(t, g)))
         return;
-    tcp_ack_advance(t, g);
+    if (t->w)
+        tcp_ack_advance(t, g);
     tcp_window_update(t, g);
 }
 
@@ -112,42 +114,33 @@ static bool is_window_fresh(const struct tcb *t, uint32_t flight)
 {
     uint32_t idle_ms = ms_of(t->layer->env->now) - t->sent_ms;
 
-    return flight > 0 || t->sent_ms == 0 || idle_ms == 0 ||
+    return flight > 0 || t->sent_ms == 0 || LIKELY(idle_ms == 0) ||
            ESTAB_MS(idle_ms) <= tcp_rtt_plain(&t->rtt, &t->layer->set.rto);
 }
 
 /* All that is unsent, n octets and perhaps the FIN, goes in one segment, whole: both windows have
  * room, Nagle's algorithm has nothing to wait for, as where a FIN follows. */
-static bool goes_whole(const struct tcb *t, uint32_t flight, uint32_t n)
+IN_PLACE bool goes_whole(const struct tcb *t, uint32_t flight, uint32_t n)
 {
     bool fin = t->fin_queued;
 
-    if (n > 0 && (n >= tcp_eff_mss(t) || flight + n > t->cc.cwnd || !is_window_fresh(t, flight) ||
-                  !(fin || t->nodelay || seq_le(t->w->small_end, t->snd.una))))
-        return false;
-    return flight + n + fin <= t->snd.wnd;
+    if (LIKELY(n > 0)) {
+        if (UNLIKELY(n >= tcp_eff_mss(t) || flight + n > t->cc.cwnd) || !is_window_fresh(t, flight))
+            return false;
+        if (!fin && !t->nodelay && UNLIKELY(!seq_le(t->w->small_end, t->snd.una)))
+            return false;
+    }
+    return LIKELY(flight + n + fin <= t->snd.wnd);
 }
 
 static bool is_plain_conversation(const struct tcb *t)
 {
     const struct tcp_work *w = t->w;
 
-    return t->unusual == 0 && is_conversing(t->state) && t->syn_acked && !t->fin_sent &&
-           t->snd_mss >= t->mss_max && owes_nothing_else(t->owed) && !t->layer->long_way &&
-           (!w || (w->episode == 0 && !w->ahead && !w->sums &&
-                   (w->sent.lost | w->sent.sacked) == 0 && seq_eq(w->dsack.lo, w->dsack.hi)));
-}
-
-/* The pseudo header's sum, words in the order of the machine's arithmetic. */
-static uint64_t pseudo_words(const uint8_t *a, const uint8_t *b, uint32_t len)
-{
-    uint64_t sum = (uint64_t)IPPROTO_TCP_ + len + be32_at(a + 12) + be32_at(b + 12);
-
-    if (ip_is4(b))
-        return sum;
-    for (uint32_t i = 0; i < 12; i += 4)
-        sum += (uint64_t)be32_at(a + i) + be32_at(b + i);
-    return sum;
+    return LIKELY(t->unusual == 0 && is_conversing(t->state) && t->syn_acked && !t->fin_sent &&
+                  t->snd_mss >= t->mss_max && owes_nothing_else(t->owed) && !t->layer->long_way) &&
+           (!w || LIKELY(w->episode == 0 && !w->ahead && !w->sums &&
+                         (w->sent.lost | w->sent.sacked) == 0 && seq_eq(w->dsack.lo, w->dsack.hi)));
 }
 
 /* tcp_emit() of such a segment, summed as it is written. */
@@ -164,7 +157,7 @@ static void emit(struct tcb *t, seq_t seq, uint8_t flags, const struct estab_iov
     uint32_t ports = (uint32_t)t->lport << 16 | t->pport;
     uint32_t fourth = hdr_len << 26 | (uint32_t)flags << 16 | wnd;
     uint8_t *tcp = hdr + ip_len;
-    uint64_t sum = pseudo_words(ip_local(l->ip, t->path.local), t->peer, tcp_len);
+    uint64_t sum = tcp_pseudo_words(ip_local(l->ip, t->path.local), t->peer, tcp_len);
     uint64_t words = (uint64_t)ports + seq.n + t->rcv.nxt.n + fourth;
     uint16_t folded;
 
@@ -186,7 +179,7 @@ static void emit(struct tcb *t, seq_t seq, uint8_t flags, const struct estab_iov
         be32_put(tcp + 28, t->ts_recent);
         words += (uint64_t)TCP_TS_WORD + ts_val + t->ts_recent;
     }
-    if (l->ip->ports[t->path.port].caps.tx_csum) {
+    if (UNLIKELY(l->ip->ports[t->path.port].caps.tx_csum)) {
         f->off.flags = ESTAB_OFF_NEEDS_CSUM;
         f->off.csum_start = (uint16_t)ip_len;
         f->off.csum_offset = 16;
@@ -222,15 +215,15 @@ static void arm_sent(struct tcb *t, uint32_t flight)
 {
     struct tcp_work *w = t->w;
     estab_time now = t->layer->env->now, at = w->due[TCP_T_REXMT];
-    bool news = t->sack_ok || at == ESTAB_NEVER;
+    bool news = t->sack_ok | (at == ESTAB_NEVER);
 
-    if (w->stalled_at == ESTAB_NEVER)
+    if (LIKELY(w->stalled_at == ESTAB_NEVER))
         w->stalled_at = now;
-    if (at == ESTAB_NEVER) {
+    if (LIKELY(at == ESTAB_NEVER)) {
         at = tcp_patience(t, time_add(now, tcp_rto(t)));
         w->due[TCP_T_REXMT] = at;
     }
-    if (t->sack_ok) {
+    if (LIKELY(t->sack_ok)) {
         at = time_min(at, time_add(now, tcp_pto(t, flight)));
         w->due[TCP_T_PTO] = at;
     }
@@ -250,7 +243,7 @@ static void note_sent(struct tcb *t, uint32_t flight, uint32_t n)
         w->small_end = t->snd.nxt;
     w->sws_override = false;
     w->stopped = ESTAB_WHY_NOTHING;
-    if (w->rtt_at == ESTAB_NEVER) {
+    if (LIKELY(w->rtt_at == ESTAB_NEVER)) {
         w->rtt_at = t->layer->env->now;
         w->rtt_seq = t->snd.nxt;
     }
@@ -270,21 +263,21 @@ bool tcp_short_output(struct tcb *t, struct tcp_frames *out)
     seq_t seq = t->snd.nxt;
     uint16_t wnd;
 
-    if (!is_plain_conversation(t))
+    if (UNLIKELY(!is_plain_conversation(t)))
         return false;
     n = w ? w->snd.len - flight : 0;
-    if (n > 0 || t->fin_queued) {
-        if (!w || !goes_whole(t, flight, n) || tcp_cc(t)->on_delivered)
+    if (LIKELY(n > 0) || t->fin_queued) {
+        if (UNLIKELY(!w || !goes_whole(t, flight, n) || tcp_cc(t)->on_delivered))
             return false;
         if (n > 0) {
             text = (struct estab_iov){ring_run(&w->snd, flight, n), n};
-            if (!text.base)
+            if (UNLIKELY(!text.base))
                 return false;
             flags |= SEG_PSH;
         }
         flags |= t->fin_queued ? SEG_FIN : 0;
         note_sent(t, flight, n);
-    } else if (!t->owed.ack_now || flight > t->snd.wnd) {
+    } else if (UNLIKELY(!t->owed.ack_now || flight > t->snd.wnd)) {
         return false;
     }
     /* Every segment acknowledges all, and announces the window. */
@@ -297,7 +290,7 @@ bool tcp_short_output(struct tcb *t, struct tcp_frames *out)
         w->due[TCP_T_DELACK] = ESTAB_NEVER;
     }
     emit(t, seq, flags, &text, wnd, out);
-    if (tcp_traced(t->layer))
+    if (UNLIKELY(tcp_traced(t->layer)))
         trace_out(t, seq, flags, n, wnd);
     return true;
 }

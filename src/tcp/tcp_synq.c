@@ -62,24 +62,18 @@ static void owe_synack(struct tcp_layer *l, uint32_t slot)
 static uint32_t deferred_for(const struct tcp_layer *l, const struct tcb *listener)
 {
     estab_dur left = ESTAB_MS(tcp_extra(listener)->defer_ms);
-    struct tcp_rtt first;
     uint32_t n;
 
-    tcp_rtt_init(&first, &l->set.rto);
     for (n = 0; left > 0 && n < l->set.synack_retries; n++)
-        left -= left < tcp_rtt_rto_syn(&first, &l->set.rto, (uint8_t)n)
-                    ? left
-                    : tcp_rtt_rto_syn(&first, &l->set.rto, (uint8_t)n);
+        left -= left < l->synack_rto[n] ? left : l->synack_rto[n];
     return n;
 }
 
 static void schedule(struct tcp_layer *l, uint32_t slot)
 {
     struct tcp_synq *q = synq_at(l, slot);
-    struct tcp_rtt first;
 
-    tcp_rtt_init(&first, &l->set.rto);
-    q->due = ms_of(time_add(l->env->now, tcp_rtt_rto_syn(&first, &l->set.rto, q->retries)));
+    q->due = ms_of(time_add(l->env->now, l->synack_rto[q->retries]));
     slot_push(&l->synqs, &l->synq_by_retries[q->retries], slot, SYNQ_LINK);
 }
 
@@ -282,18 +276,12 @@ uint16_t synq_window(const struct tcb *listener)
 /* What the user set on the listener holds for what it accepts. */
 static bool inherit(struct tcb *t, const struct tcb *from)
 {
+    t->user_set = from->user_set;
     t->corked = from->corked;
     t->cc_id = from->cc_id;
     t->paced = from->paced;
-    t->reuse_addr = from->reuse_addr;
-    t->reuse_port = from->reuse_port;
-    t->v6_only = from->v6_only;
-    t->nodelay = from->nodelay;
-    t->quickack = from->quickack;
     t->sndbuf = from->sndbuf;
     t->rcvbuf = from->rcvbuf;
-    t->sndbuf_set = from->sndbuf_set;
-    t->rcvbuf_set = from->rcvbuf_set;
     t->keepidle_ms = from->keepidle_ms;
     t->timeout_set = from->timeout_set;
     t->ecn = from->ecn;
@@ -336,26 +324,25 @@ struct tcb *synq_tcb(struct tcp_layer *l, const struct tcp_syn *y, const struct 
     return t;
 }
 
-static struct ip_path synq_path(const struct tcp_layer *l, uint32_t slot)
+static struct ip_path synq_path(const struct tcp_layer *l, uint32_t slot, const uint8_t peer[16])
 {
     const struct ip4_route *route = tcp_route_find(l, TCP_REF(TCP_REF_SYNQ, slot));
-    const struct tcp_far *far = &synq_at(l, slot)->far;
-    uint8_t peer[16], hop[16];
+    uint8_t hop[16];
 
-    (void)tcp_far_tuple(l, far, peer);
-    return tcp_far_path(l, far, tcp_first_hop(route, peer, hop));
+    return tcp_far_path(l, &synq_at(l, slot)->far, tcp_first_hop(route, peer, hop));
 }
 
 /* The third segment has come: a control block takes over.  NULL: no room for one; the entry stays,
  * and the peer hears of its SYN,ACK again. */
-static struct tcb *promote(struct tcp_layer *l, uint32_t slot, struct tcb *listener)
+static struct tcb *promote(struct tcp_layer *l, uint32_t slot, const struct tcp_tuple *k,
+                           struct tcb *listener)
 {
     const struct tcp_synq *q = synq_at(l, slot);
-    struct tcp_syn syn = {.q = *q, .path = synq_path(l, slot)};
-    struct tcp_tuple k = tcp_far_tuple(l, &q->far, syn.peer);
-    struct tcb *t = synq_tcb(l, &syn, listener);
-    struct tcp_rtt first;
+    struct tcp_syn syn = {.q = *q, .path = synq_path(l, slot, k->peer)};
+    struct tcb *t;
 
+    memcpy(syn.peer, k->peer, 16);
+    t = synq_tcb(l, &syn, listener);
     if (!t)
         return NULL;
     if (q->cookie && !tcp_cookie_spend(l, &syn)) {
@@ -365,16 +352,14 @@ static struct tcb *promote(struct tcp_layer *l, uint32_t slot, struct tcb *liste
     if (q->retries == 0) { /* Karn: only a SYN,ACK sent once times the path */
         estab_time due = ms_to_time(l->env->now, q->due);
 
-        tcp_rtt_init(&first, &l->set.rto);
-        tcp_rtt_sample(&t->rtt,
-                       tcp_rtt_rto_syn(&first, &l->set.rto, 0) - time_since(l->env->now, due));
+        tcp_rtt_sample(&t->rtt, l->synack_rto[0] - time_since(l->env->now, due));
     } else {
         tcp_rtt_syn_lost(&t->rtt);
     }
-    hash_set(&l->demux, tcp_demux_tag(l, &k), TCP_REF(TCP_REF_SYNQ, slot),
+    hash_set(&l->demux, tcp_demux_tag(l, k), TCP_REF(TCP_REF_SYNQ, slot),
              TCP_REF(TCP_REF_TCB, t->slot));
     t->in_demux = true;
-    l->hot = t->slot; /* who completes an opening is who speaks next */
+    l->hot = t; /* who completes an opening is who speaks next */
     tcp_take_over(t);
     t->routed = tcp_route_move(l, TCP_REF(TCP_REF_SYNQ, slot), TCP_REF(TCP_REF_TCB, t->slot));
     synq_free(l, slot);
@@ -395,8 +380,7 @@ static void synq_challenge(struct tcp_layer *l, uint32_t slot, enum rule why)
 {
     struct tcp_synq *q = synq_at(l, slot);
     uint16_t wnd = synq_window(listener_of(l, q));
-    struct tcp_reply r = {.path = synq_path(l, slot),
-                          .lport = q->far.lport,
+    struct tcp_reply r = {.lport = q->far.lport,
                           .pport = q->far.pport,
                           .seq = seq_add(q->iss, 1),
                           .ack = seq_add(q->irs, 1),
@@ -416,6 +400,7 @@ static void synq_challenge(struct tcp_layer *l, uint32_t slot, enum rule why)
     }
     q->challenge_s = tcp_second(l) & 0x7fu;
     (void)tcp_far_tuple(l, &q->far, r.peer);
+    r.path = synq_path(l, slot, r.peer);
     tcp_reply(l, q->far.port, &r);
 }
 
@@ -435,7 +420,7 @@ void synq_segment_arrives(struct tcp_layer *l, uint32_t slot, struct seg *g)
      * but with the SYN,ACK again, which was lost (section 3.8.1). */
     if ((g->flags & (SEG_SYN | SEG_ACK | SEG_RST)) == SEG_SYN && seq_eq(g->seq, q->irs)) {
         if (!tcp_ecn_syn_again(q, g)) {
-            path = synq_path(l, slot);
+            path = synq_path(l, slot, peer);
             tcp_reply_rst(l, &path, peer, g, ESTAB_SYN_RECEIVED, RULE_ECN_MIXED);
             synq_end(l, slot, ESTAB_LISTEN, ESTAB_BY_SEGMENT);
             return;
@@ -443,7 +428,7 @@ void synq_segment_arrives(struct tcp_layer *l, uint32_t slot, struct seg *g)
         q->fo_give &= (g->opt.has & OPT_FO) != 0;
         q->far.again = true;
         if (g->route) {
-            path = synq_path(l, slot);
+            path = synq_path(l, slot, peer);
             (void)tcp_route_arrives(l, TCP_REF(TCP_REF_SYNQ, slot), &path, g->route);
         }
         owe_synack(l, slot);
@@ -495,7 +480,7 @@ void synq_segment_arrives(struct tcp_layer *l, uint32_t slot, struct seg *g)
         return;
     }
     if (!seq_eq(g->ack, seq_add(q->iss, 1))) {
-        path = synq_path(l, slot);
+        path = synq_path(l, slot, peer);
         tcp_reply_rst(l, &path, peer, g, ESTAB_SYN_RECEIVED, RULE_SYN_RECEIVED_ACK);
         return;
     }
@@ -512,7 +497,7 @@ void synq_segment_arrives(struct tcp_layer *l, uint32_t slot, struct seg *g)
         return;
     }
     timed = !q->cookie;
-    t = promote(l, slot, listener);
+    t = promote(l, slot, &k, listener);
     if (!t) {
         tcp_drop_tuple(l, &k, g, ESTAB_SYN_RECEIVED, RULE_NO_MEMORY);
         return;

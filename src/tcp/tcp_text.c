@@ -143,9 +143,10 @@ IN_PLACE void text_taken(struct tcb *t, uint32_t n, bool gap)
     t->rcv.nxt = seq_add(t->rcv.nxt, n);
     tcp_count_received(t, n);
     t->owed.dup_acks = 0;
-    t->no_memory = false;
+    if (UNLIKELY(t->no_memory))
+        t->no_memory = false;
     decide_ack(t, n, gap);
-    if (tcp_readable(t))
+    if (LIKELY(tcp_readable(t)))
         tcp_raise(t, ESTAB_EV_IN);
 }
 
@@ -184,7 +185,7 @@ static bool text_in_order(struct tcb *t, const struct seg *g)
 /* Nothing is unread, and the user's buffer has room. */
 static bool goes_to_user(const struct tcp_work *w, uint32_t n)
 {
-    return n <= w->lent.room - w->lent.got && w->rcv.len == 0;
+    return UNLIKELY(n <= w->lent.room - w->lent.got) && w->rcv.len == 0;
 }
 
 static void copy_to_user(struct tcp_work *w, const struct pieces *text, struct csum_run *sum)
@@ -213,21 +214,21 @@ enum tcp_stored tcp_text_store(struct tcb *t, const struct seg *g, struct csum_r
     struct tcp_work *w;
     uint8_t *to;
 
-    if (!t->w && (!is_room_at_hand(t->layer, g->text.len) || !tcb_work(t)))
+    if (UNLIKELY(!t->w && (!is_room_at_hand(t->layer, g->text.len) || !tcb_work(t))))
         return TCP_NOT_STORED;
     w = t->w;
     if (goes_to_user(w, g->text.len)) {
         copy_to_user(w, &g->text, sum);
         return !sum || csum_fold(sum->sum) == 0xffff ? TCP_STORED : TCP_WRONG_SUM;
     }
-    to = g->text.n == 1 ? ring_room(&w->rcv, &t->layer->pool, g->text.len) : NULL;
-    if (to && sum)
+    to = LIKELY(g->text.n == 1) ? ring_room(&w->rcv, &t->layer->pool, g->text.len) : NULL;
+    if (LIKELY(to && sum))
         csum_run_copy_far(sum, to, g->text.v[0].base, g->text.len);
     else if (to)
         memcpy(to, g->text.v[0].base, g->text.len);
     else if (ring_put_sum(&w->rcv, &t->layer->pool, w->rcv.len, &g->text, sum) != 0)
         return TCP_NOT_STORED;
-    if (!sum || csum_fold(sum->sum) == 0xffff)
+    if (!sum || LIKELY(csum_fold(sum->sum) == 0xffff))
         return TCP_STORED;
     ring_drop(&w->rcv, &t->layer->pool, 0, false);
     tcb_rest(t);
@@ -258,52 +259,60 @@ void tcp_text_more(struct tcb *t, uint32_t n)
     decide_ack(t, n, false);
 }
 
+static void out_of_order(struct tcb *t, struct seg *g)
+{
+    bool fin = (g->flags & SEG_FIN) != 0;
+
+    if (!tcb_work(t)) {
+        refuse_text(t, g);
+        return;
+    }
+    if (t->owed.dup_acks < DUP_ACKS_MAX)
+        t->owed.dup_acks++;
+    if (fin) {
+        t->w->fin_ahead = true;
+        t->w->fin_at = seq_add(g->seq, g->len - 1);
+    }
+    if (g->text.len > 0)
+        text_ahead(t, g);
+    else if (fin)
+        remember_recent(t->w, g->seq);
+}
+
 /* "Once in the ESTABLISHED state, it is possible to deliver segment data": ESTABLISHED, FIN-WAIT-1,
  * FIN-WAIT-2. [SHLD-3, RFC1122-4.2.2.13-1] */
 bool tcp_text(struct tcb *t, struct seg *g)
 {
     bool fin = (g->flags & SEG_FIN) != 0;
 
-    if (!fin && g->text.len == 0)
+    if (UNLIKELY(!fin && g->text.len == 0))
         return false;
     /* CLOSE-WAIT, CLOSING, LAST-ACK: ignore the segment text.  Departs from RFC 9293
      * section 3.10.7.4, eighth: so is another FIN, there being no number behind a peer's FIN. */
-    if (t->fin_rcvd) {
+    if (UNLIKELY(t->fin_rcvd)) {
         tcp_drop(t, g, RULE_TEXT_AFTER_FIN);
         return false;
     }
-    if (t->orphan && g->text.len > 0) { /* RFC 1122 section 4.2.2.13: nobody will ever read it */
+    if (UNLIKELY(t->orphan && g->text.len > 0)) { /* RFC 1122 section 4.2.2.13: nobody will ever
+                                                     read it */
         tcp_drop(t, g, RULE_TEXT_AFTER_CLOSE);
         tcp_fail(t, ESTAB_E_RESET, ESTAB_BY_SEGMENT, true);
         return false;
     }
     tcp_buffer_text(t, g);
-    if (t->ecn_ok && !t->ecn_acc &&
-        g->text.len > 0) /* what is outside the window is gone [RFC3168-6.1.5-2] */
+    if (UNLIKELY(t->ecn_ok && !t->ecn_acc &&
+                 g->text.len > 0)) /* what is outside the window is gone [RFC3168-6.1.5-2] */
         tcp_ecn_text(t, g);
-    if (!seq_eq(g->seq, t->rcv.nxt)) {
-        if (!tcb_work(t)) {
-            refuse_text(t, g);
-            return false;
-        }
-        if (t->owed.dup_acks < DUP_ACKS_MAX)
-            t->owed.dup_acks++;
-        if (fin) {
-            t->w->fin_ahead = true;
-            t->w->fin_at = seq_add(g->seq, g->len - 1);
-        }
-        if (g->text.len > 0)
-            text_ahead(t, g);
-        else if (fin)
-            remember_recent(t->w, g->seq);
+    if (UNLIKELY(!seq_eq(g->seq, t->rcv.nxt))) {
+        out_of_order(t, g);
         return false;
     }
     if (g->text.len > 0) {
-        if (!tcb_work(t)) {
+        if (UNLIKELY(!tcb_work(t))) {
             refuse_text(t, g);
             return false;
         }
-        if (!text_in_order(t, g))
+        if (UNLIKELY(!text_in_order(t, g)))
             return false;
     }
     return (fin && seq_eq(seq_add(g->seq, g->len - 1), t->rcv.nxt)) ||
@@ -322,7 +331,8 @@ void tcp_text_end(struct tcb *t)
     ring_drop(&w->rcv, &t->layer->pool, 0, false);
 }
 
-/* The block that `at` lies in.  A FIN that waits has a number like the text before it. */
+/* The block that `at` lies in.  A FIN that waits has a number like the text before it (RFC 9293
+ * section 3.4), and RFC 2018 section 3 reports numbers. */
 static bool sack_block(const struct tcp_work *w, seq_t at, struct range *b)
 {
     const struct ranges *r = w->ahead ? &w->ahead->r : NULL;
@@ -356,11 +366,14 @@ uint32_t tcp_sack_blocks(const struct tcb *t, struct range out[TCP_SACK_MAX], ui
     if (!w->ahead && !w->fin_ahead)
         return n;
     nahead = w->ahead ? w->ahead->r.n : 0;
-    for (uint32_t i = 0; i < 3 + nahead && n < max; i++) {
+    for (uint32_t i = 0; i <= 3 + nahead && n < max; i++) { /* the FIN's may be by itself */
+        seq_t at = i < 3            ? w->recent[i]
+                   : i < 3 + nahead ? ranges_at(&w->ahead->r, i - 3)->lo
+                                    : w->fin_at;
         struct range b;
         bool seen = false;
 
-        if (!sack_block(w, i < 3 ? w->recent[i] : ranges_at(&w->ahead->r, i - 3)->lo, &b))
+        if (!sack_block(w, at, &b))
             continue;
         for (uint32_t j = ndsack; j < n; j++)
             seen |= seq_eq(out[j].lo, b.lo);

@@ -84,23 +84,25 @@ static uint32_t timewait_get(struct tcp_layer *l)
 static void ack_for(struct tcp_layer *l, const struct tcp_timewait *w, const uint8_t peer[16],
                     const struct ip_path *path, uint32_t ts_offset, enum rule why)
 {
-    struct tcp_reply r = {.path = *path,
-                          .lport = w->far.lport,
-                          .pport = w->far.pport,
-                          .seq = w->snd_nxt,
-                          .ack = w->rcv_nxt,
-                          .opts = w->ts_ok ? OPT_TS : 0,
-                          .ts_val = tcp_ts_now(l) + ts_offset,
-                          .ts_ecr = w->ts_recent,
-                          .wnd = w->far.wnd,
-                          .flags = SEG_ACK,
-                          .state = ESTAB_TIME_WAIT,
-                          .wscale = w->wscales & 0xf,
-                          .ace = w->ace,
-                          .rule = (uint16_t)why};
+    struct tcp_reply *r = tcp_reply_room(l, path->port);
 
-    memcpy(r.peer, peer, 16);
-    tcp_reply(l, path->port, &r);
+    if (!r)
+        return;
+    *r = (struct tcp_reply){.path = *path,
+                            .lport = w->far.lport,
+                            .pport = w->far.pport,
+                            .seq = w->snd_nxt,
+                            .ack = w->rcv_nxt,
+                            .opts = w->ts_ok ? OPT_TS : 0,
+                            .ts_val = tcp_ts_now(l) + ts_offset,
+                            .ts_ecr = w->ts_recent,
+                            .wnd = w->far.wnd,
+                            .flags = SEG_ACK,
+                            .state = ESTAB_TIME_WAIT,
+                            .wscale = w->wscales & 0xf,
+                            .ace = w->ace,
+                            .rule = (uint16_t)why};
+    memcpy(r->peer, peer, 16);
 }
 
 static void timewait_ack(struct tcp_layer *l, uint32_t slot, enum rule why)
@@ -137,45 +139,48 @@ void timewait_enter(struct tcb *t)
     uint32_t slot = timewait_get(l);
     struct tcp_tuple k;
     bool owes = t->owed.ack_now || t->owed.dup_acks;
-    struct tcp_timewait w = {.far.lport = t->lport,
-                             .far.pport = t->pport,
-                             .far.wnd = tcp_window_field(t),
-                             .snd_nxt = t->snd.nxt,
-                             .rcv_nxt = t->rcv.nxt,
-                             .ts_recent = t->ts_recent,
-                             .ts_ok = t->ts_ok,
-                             .ace = t->ecn_acc ? t->r_cep : 0,
-                             .challenge_s = TCP_SECOND_NEVER,
-                             .wscales = (uint8_t)(t->snd_wscale << 4 | t->rcv_wscale),
-                             .owner = t->orphan ? SLAB_NONE : t->slot};
+    uint16_t wnd = tcp_window_field(t);
+    struct tcp_timewait none, *w = slot == SLAB_NONE ? &none : timewait_at(l, slot);
 
-    if (slot != SLAB_NONE && !tcp_far_put(l, &w.far, t->peer, &t->path)) {
+    *w = (struct tcp_timewait){.far.lport = t->lport,
+                               .far.pport = t->pport,
+                               .far.wnd = wnd,
+                               .snd_nxt = t->snd.nxt,
+                               .rcv_nxt = t->rcv.nxt,
+                               .ts_recent = t->ts_recent,
+                               .ts_ok = t->ts_ok,
+                               .ace = t->ecn_acc ? t->r_cep : 0,
+                               .challenge_s = TCP_SECOND_NEVER,
+                               .wscales = (uint8_t)(t->snd_wscale << 4 | t->rcv_wscale),
+                               .owner = t->orphan ? SLAB_NONE : t->slot};
+    if (UNLIKELY(slot != SLAB_NONE && !tcp_far_put(l, &w->far, t->peer, &t->path))) {
+        none = *w;
+        w = &none;
         slab_put(&l->timewaits, slot);
         slot = SLAB_NONE;
     }
     tcp_enter(t, ESTAB_TIME_WAIT, ESTAB_BY_SEGMENT);
     if (owes)
-        ack_for(l, &w, t->peer, &t->path, t->ts_offset, RULE_NONE);
-    if (slot == SLAB_NONE) { /* no memory: the state is given up, not the memory contract */
+        ack_for(l, w, t->peer, &t->path, t->ts_offset, RULE_NONE);
+    if (UNLIKELY(slot ==
+                 SLAB_NONE)) { /* no memory: the state is given up, not the memory contract */
         rule_count(l->rules, RULE_NO_MEMORY);
         tcp_fail(t, ESTAB_OK, ESTAB_BY_TIMEOUT, false);
         return;
     }
-    *timewait_at(l, slot) = w;
     k = tcb_tuple(t);
     hash_set(&l->demux, tcp_demux_tag(l, &k), TCP_REF(TCP_REF_TCB, t->slot),
              TCP_REF(TCP_REF_TIMEWAIT, slot));
     t->in_demux = false;
     (void)tcp_route_move(l, TCP_REF(TCP_REF_TCB, t->slot), TCP_REF(TCP_REF_TIMEWAIT, slot));
     t->routed = false;
-    if (l->hot == t->slot)
-        l->hot = SLAB_NONE;
+    tcp_cools(t);
     start_2msl(l, slot);
-    stop_work(t);
     if (t->orphan) {
         tcb_release(t);
         return;
     }
+    stop_work(t);
     t->timewait = slot;
     tcp_raise(t, ESTAB_EV_HUP | ESTAB_EV_FLUSHED);
 }

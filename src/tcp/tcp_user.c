@@ -15,21 +15,19 @@ static int take_error(struct tcb *t)
 
 /* ---- 3.10.1 OPEN ---- */
 
-/* The four-tuple is ours: nobody's, or a TIME-WAIT's that gives way, above whose numbers the ISN
- * then lies (RFC 6191). */
-static int connect_tuple(struct tcb *t)
+/* The four-tuple is ours: nobody's, or a TIME-WAIT's, ref, that gives way, above whose numbers the
+ * ISN then lies (RFC 6191). */
+static int connect_tuple(struct tcb *t, const struct tcp_tuple *k, uint32_t ref)
 {
     struct tcp_layer *l = t->layer;
-    struct tcp_tuple k = tcb_tuple(t);
-    uint32_t ref = tcp_demux_find(l, &k);
-    seq_t isn = tcp_isn(l, &k), floor = isn;
+    seq_t isn = tcp_isn(l, k), floor = isn;
 
-    if (ref != HASH_NONE && (TCP_REF_KIND(ref) != TCP_REF_TIMEWAIT ||
-                             timewait_free_at(l, TCP_REF_SLOT(ref)) > l->env->now))
+    if (UNLIKELY(ref != HASH_NONE) && (TCP_REF_KIND(ref) != TCP_REF_TIMEWAIT ||
+                                       timewait_free_at(l, TCP_REF_SLOT(ref)) > l->env->now))
         return ESTAB_E_INUSE;
-    if (!tcb_work(t))
+    if (UNLIKELY(!tcb_work(t)))
         return ESTAB_E_NOMEM;
-    if (ref != HASH_NONE)
+    if (UNLIKELY(ref != HASH_NONE))
         floor = timewait_reuse(l, TCP_REF_SLOT(ref));
     t->snd.una = t->snd.nxt = seq_max(isn, floor);
     return tcp_demux_add(t);
@@ -40,11 +38,12 @@ static int connect_prepare(struct tcb *t, const struct estab_addr *peer)
 {
     struct tcp_layer *l = t->layer;
     const uint8_t *src = t->path.local < TCP_ANY4 ? ip_local(l->ip, t->path.local) : NULL;
+    uint32_t ref = HASH_NONE;
     struct tcp_tuple k;
     uint8_t hop[16];
     int err;
 
-    if (t->routed && (!ip_is4(peer->ip) || ip_local_find(l->ip, peer->ip) >= 0))
+    if (UNLIKELY(t->routed) && (!ip_is4(peer->ip) || ip_local_find(l->ip, peer->ip) >= 0))
         return ESTAB_E_UNREACH;
     err = ip_path_find(l->ip, tcp_first_hop(tcp_route(t), peer->ip, hop), src,
                        peer->scope ? peer->scope - 1 : -1, &t->path);
@@ -53,12 +52,17 @@ static int connect_prepare(struct tcb *t, const struct estab_addr *peer)
     memcpy(t->peer, peer->ip, 16);
     t->pport = peer->port;
     if (!t->lport) {
-        err = tcp_port_choose(t);
+        err = tcp_port_choose_to(t, &ref);
         if (err)
             return err;
+        k = tcb_tuple(t);
+    } else {
+        k = tcb_tuple(t);
+        if (!tcp_comes_home(l, &k))
+            return ESTAB_E_ADDRNOTAVAIL;
+        ref = tcp_demux_find(l, &k);
     }
-    k = tcb_tuple(t);
-    return tcp_comes_home(l, &k) ? connect_tuple(t) : ESTAB_E_ADDRNOTAVAIL;
+    return connect_tuple(t, &k, ref);
 }
 
 /* [MUST-46, RFC1122-4.2.3.10-1] */
@@ -70,17 +74,17 @@ int tcp_open_active(struct tcb *t, const struct estab_addr *peer)
     struct tcp_tuple k;
     int err;
 
-    if (t->state == ESTAB_LISTEN)
+    if (UNLIKELY(t->state == ESTAB_LISTEN))
         return ESTAB_E_INVAL;
-    if (t->state != ESTAB_CLOSED || t->established || t->pport)
+    if (UNLIKELY(t->state != ESTAB_CLOSED || t->established || t->pport))
         return ESTAB_E_ISCONN;
-    if (peer->port == 0 || ip_is_any(peer->ip) || ip_is_multicast(peer->ip))
+    if (UNLIKELY(peer->port == 0 || ip_is_any(peer->ip) || ip_is_multicast(peer->ip)))
         return ESTAB_E_INVAL;
-    if (t->v6_only && ip_is4(peer->ip))
+    if (UNLIKELY(t->v6_only && ip_is4(peer->ip)))
         return ESTAB_E_ADDRNOTAVAIL;
     tcp_demux_del(t); /* from bound to connected */
     err = connect_prepare(t, peer);
-    if (err) {
+    if (UNLIKELY(err)) {
         t->path = before;
         t->lport = lport;
         t->pport = 0;
@@ -189,15 +193,19 @@ void tcp_send_more(struct tcb *t)
 static bool send_short(struct tcb *t, const struct estab_iov *iov, uint32_t flags)
 {
     const uint32_t least = 536, states = 1u << ESTAB_ESTABLISHED | 1u << ESTAB_CLOSE_WAIT;
-    struct tcp_work *w = t->w;
+    struct tcp_work *w;
     uint8_t *to;
 
-    if (!(states >> t->state & 1) || t->fin_queued || !w || w->episode != 0 || w->sums ||
-        t->unusual != 0 || t->err || flags || iov->len - 1 >= least || tcp_eff_mss(t) <= least ||
-        w->snd.len + iov->len >= tcp_snd_bound(t) || t->layer->long_way)
+    if (UNLIKELY(!(states >> t->state & 1) || t->fin_queued || t->unusual != 0 || t->err || flags ||
+                 iov->len - 1 >= least || tcp_eff_mss(t) <= least || t->layer->long_way))
+        return false;
+    if (UNLIKELY(!tcb_work(t)))
+        return false;
+    w = t->w;
+    if (UNLIKELY(w->episode != 0 || w->sums || w->snd.len + iov->len >= tcp_snd_bound(t)))
         return false;
     to = ring_room(&w->snd, &t->layer->pool, (uint32_t)iov->len);
-    if (!to)
+    if (UNLIKELY(!to))
         return false;
     memcpy(to, iov->base, iov->len);
     ring_extend(&w->snd, (uint32_t)iov->len);
@@ -212,7 +220,7 @@ ptrdiff_t tcp_send(struct tcb *t, const struct estab_iov *iov, size_t niov, uint
     ptrdiff_t n;
     uint32_t room;
 
-    if (niov == 1 && send_short(t, iov, flags))
+    if (LIKELY(niov == 1 && send_short(t, iov, flags)))
         return (ptrdiff_t)iov->len;
     n = tcp_may_send(t);
     if (n)
@@ -276,20 +284,20 @@ ptrdiff_t tcp_receive(struct tcb *t, const struct estab_iov *iov, size_t niov, u
 {
     uint32_t n;
 
-    if (t->state == ESTAB_LISTEN)
+    if (UNLIKELY(t->state == ESTAB_LISTEN))
         return ESTAB_E_NOTCONN;
-    if (t->w && t->w->lent.to)
+    if (t->w && UNLIKELY(t->w->lent.to != NULL))
         return ESTAB_E_INVAL;
-    if (t->w && tcp_unread(t) > 0) {
+    if (LIKELY(t->w && tcp_unread(t) > 0)) {
         n = dequeue(t, iov, niov);
-        if (flags & ESTAB_MSG_PEEK)
+        if (UNLIKELY(flags & ESTAB_MSG_PEEK))
             return (ptrdiff_t)n;
         ring_drop(&t->w->rcv, &t->layer->pool, n, t->w->ahead != NULL);
         t->w->unread_at = t->layer->env->now;
-        if (t->rcv_urgent && !seq_lt(tcp_read_at(t), t->w->rcv_up))
+        if (UNLIKELY(t->rcv_urgent) && !seq_lt(tcp_read_at(t), t->w->rcv_up))
             t->rcv_urgent = false; /* "normal mode" */
         tcp_buffer_read(t);
-        if (has_window_to_tell(t)) {
+        if (UNLIKELY(has_window_to_tell(t))) {
             t->owed.ack_now = true;
             tcp_owe(t);
         }
@@ -537,7 +545,7 @@ int tcp_dispose(struct tcb *t)
     enum rule why = abort_on_close(t);
     int err = 0;
 
-    if (why != RULE_NONE) {
+    if (UNLIKELY(why != RULE_NONE)) {
         rule_count(t->layer->rules, why);
         tcp_orphan(t);
         tcp_abort(t);
@@ -547,7 +555,7 @@ int tcp_dispose(struct tcb *t)
     if (t->state != ESTAB_CLOSED)
         err = tcp_close(t);
     t->orphan = err != ESTAB_E_NOMEM;
-    if (!t->orphan)
+    if (UNLIKELY(!t->orphan))
         return err; /* no memory for the FIN: nothing has happened */
     tcp_orphan(t);
     if (t->state == ESTAB_CLOSED ? !t->owed.rst : t->state == ESTAB_TIME_WAIT)

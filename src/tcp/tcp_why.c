@@ -361,14 +361,9 @@ void tcp_why(const struct tcb *t, struct estab_why_info *i)
 static estab_time synq_began(const struct tcp_layer *l, const struct tcp_synq *q, estab_time now)
 {
     estab_time at = ms_to_time(now, q->due);
-    struct tcp_rtt first;
 
-    tcp_rtt_init(&first, &l->set.rto);
-    for (uint8_t n = 0; n <= q->retries; n++) {
-        estab_dur rto = tcp_rtt_rto_syn(&first, &l->set.rto, n);
-
-        at = at > rto ? at - rto : 0;
-    }
+    for (uint8_t n = 0; n <= q->retries; n++)
+        at = at > l->synack_rto[n] ? at - l->synack_rto[n] : 0;
     return at < now ? at : now;
 }
 

@@ -85,8 +85,8 @@ bool tcp_window_worth(const struct tcb *t)
 {
     struct rcv_edge e = rcv_edge_of(t);
 
-    return e.growth >= 2 * e.worth || e.growth >= e.bound / 2 ||
-           (e.promised == 0 && e.growth >= e.worth);
+    return UNLIKELY(e.growth >= 2 * e.worth || e.growth >= e.bound / 2) ||
+           (UNLIKELY(e.promised == 0) && e.growth >= e.worth);
 }
 
 static inline void move_edge(struct tcb *t)

@@ -148,7 +148,7 @@ uint32_t ip6_whole(uint8_t *hdr, uint32_t hdr_len, uint32_t payload_len, bool ce
 bool ip6_chain_whole(const uint8_t *in, size_t len, uint8_t *proto, uint32_t *at);
 static inline uint32_t ip_hdr_len_of(const uint8_t dst[16])
 {
-    return ip_is4(dst) ? IP4_HDR_LEN : IP6_HDR_LEN;
+    return LIKELY(ip_is4(dst)) ? IP4_HDR_LEN : IP6_HDR_LEN;
 }
 /* Unfolded sum of few 32-bit words in the machine's order: 2^16 is 1 modulo the checksum's 2^16 -
  * 1, and as long as they are fewer than 2^32 no carry is lost.  Headers are short and summed for

@@ -8,10 +8,10 @@ enum rule tcp_parse(struct seg *g, const uint8_t *hdr, size_t hdr_len, const str
 {
     uint32_t off, ports, fourth;
 
-    if (hdr_len < TCP_HDR_LEN || all->len < TCP_HDR_LEN)
+    if (UNLIKELY(hdr_len < TCP_HDR_LEN || all->len < TCP_HDR_LEN))
         return RULE_TCP_HEADER;
     off = (hdr[12] >> 4) * 4u;
-    if (off < TCP_HDR_LEN || off > hdr_len || off > all->len)
+    if (UNLIKELY(off < TCP_HDR_LEN || off > hdr_len || off > all->len))
         return RULE_TCP_HEADER;
     ports = be32_at(hdr);
     fourth = be32_at(hdr + 12);

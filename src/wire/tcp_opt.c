@@ -102,11 +102,25 @@ static bool take_option(struct tcp_opts *o, const uint8_t *p, uint8_t len)
     }
 }
 
-/* [MUST-4, MUST-7, MUST-64] */
-enum rule tcp_opts_parse(struct tcp_opts *o, const uint8_t *p, size_t len)
+static APART enum rule parse_each(struct tcp_opts *o, const uint8_t *p, size_t len)
 {
     const uint8_t *end = p + len;
 
+    while (p < end && *p != OPT_KIND_EOL) {
+        if (*p == OPT_KIND_NOP) {
+            p++;
+            continue;
+        }
+        if (UNLIKELY(end - p < 2 || p[1] < 2 || p[1] > end - p || !take_option(o, p, p[1])))
+            return RULE_TCP_OPTION;
+        p += p[1];
+    }
+    return RULE_NONE;
+}
+
+/* [MUST-4, MUST-7, MUST-64] */
+enum rule tcp_opts_parse(struct tcp_opts *o, const uint8_t *p, size_t len)
+{
     o->has = 0;
     o->ws = 0;
     o->ws_raw = 0;
@@ -117,22 +131,15 @@ enum rule tcp_opts_parse(struct tcp_opts *o, const uint8_t *p, size_t len)
     o->ts_ecr = 0;
     o->fo_len = 0;
     o->fo_exp = false;
-    if (len == 12 && be32_at(p) == TCP_TS_WORD) {
+    if (len == 0)
+        return RULE_NONE;
+    if (LIKELY(len == 12 && be32_at(p) == TCP_TS_WORD)) {
         o->has = OPT_TS;
         o->ts_val = be32_at(p + 4);
         o->ts_ecr = be32_at(p + 8);
         return RULE_NONE;
     }
-    while (p < end && *p != OPT_KIND_EOL) {
-        if (*p == OPT_KIND_NOP) {
-            p++;
-            continue;
-        }
-        if (end - p < 2 || p[1] < 2 || p[1] > end - p || !take_option(o, p, p[1]))
-            return RULE_TCP_OPTION;
-        p += p[1];
-    }
-    return RULE_NONE;
+    return parse_each(o, p, len);
 }
 
 /* As many blocks as there is room for; an option without any would be malformed. */

@@ -389,8 +389,8 @@ static inline void lab_check_size(struct lab *l, struct lab_host *h, const struc
 
 static inline bool lab_collect(struct lab *l, struct lab_host *h)
 {
-    struct estab_frame f[64];
-    int n = estab_output(h->s, 0, f, lab_batch(l));
+    struct estab_frame f[ESTAB_BATCH];
+    int most = (int)lab_batch(l), n = estab_output(h->s, 0, f, (size_t)most);
 
     for (int i = 0; i < n; i++)
         lab_check_size(l, h, &f[i]);
@@ -398,6 +398,8 @@ static inline bool lab_collect(struct lab *l, struct lab_host *h)
         l->sends(l, h, f, (size_t)n);
     if (n > 0 && estab_link_send(h->link, f, (size_t)n) < 0)
         lab_fail(l, "%s", h->link->error);
+    if (n < most && estab_output(h->s, 0, f, 1) != 0)
+        lab_fail(l, "%d frames of %d were not all", n, most);
     return n > 0;
 }
 

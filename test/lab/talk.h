@@ -76,9 +76,10 @@ struct talks {
     estab_sock listener;
     bool listening, closing;
     bool may_fail; /* a connection may end in an error: somebody aborts, or there is no memory */
-    uint64_t calls_refused; /* for want of memory */
-    uint16_t fastopen;      /* connections that B takes with the text of their SYN; 0: none */
-    estab_dur uto;          /* what connections get from the listener; 0: nothing */
+    uint64_t calls_refused;        /* for want of memory */
+    uint64_t lends, lends_refused; /* calls that lent, and that could not for want of memory */
+    uint16_t fastopen; /* connections that B takes with the text of their SYN; 0: none */
+    estab_dur uto;     /* what connections get from the listener; 0: nothing */
     uint64_t
         copies; /* connections made by an old copy of a SYN, RFC 7413 section 2.1: turned away */
     uint64_t early; /* connections accepted before their handshake was complete */
@@ -325,8 +326,8 @@ static inline bool talk_read(struct talks *a, struct talker *t)
 }
 
 /* Copies of what it took of v go on the list of what is lent. */
-static inline ptrdiff_t talk_lend(struct talker *t, const struct estab_iov *v, size_t n,
-                                  uint32_t flags)
+static inline ptrdiff_t talk_lend(struct talks *a, struct talker *t, const struct estab_iov *v,
+                                  size_t n, uint32_t flags)
 {
     struct talk_lent *new[3];
     struct estab_iov lent[3];
@@ -352,6 +353,8 @@ static inline ptrdiff_t talk_lend(struct talker *t, const struct estab_iov *v, s
         free(new[i]);
     }
     assert_true(took < 0 || left == 0);
+    a->lends += took > 0;
+    a->lends_refused += took == ESTAB_E_NOMEM;
     return took;
 }
 
@@ -377,7 +380,7 @@ static inline bool talk_write(struct talks *a, struct talker *t)
     if (p->more && lab_once_in(a->l, 2))
         flags |= ESTAB_MSG_MORE;
     if (talk_lent(t) > 0 || (p->lend_in && lab_once_in(a->l, p->lend_in)))
-        took = talk_lend(t, v, 3, flags & ESTAB_MSG_MORE);
+        took = talk_lend(a, t, v, 3, flags & ESTAB_MSG_MORE);
     else
         took = estab_send(t->host->s, t->k, v, 3, flags);
     if (took > 0) {

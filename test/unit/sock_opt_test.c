@@ -156,7 +156,7 @@ static void what_is_unsent_is_bounded_apart_from_what_is_in_flight(void **state)
 static void room_made_by_output_wakes_the_user(void **state)
 {
     static uint8_t text[100000];
-    struct estab_frame f[STACK_BATCH];
+    struct estab_frame f[ESTAB_BATCH];
     struct peer *p = *state;
 
     user_connects_with(p, SEG(.mss = 1000));
@@ -165,7 +165,7 @@ static void room_made_by_output_wakes_the_user(void **state)
     (void)told(p);
     assert_int_equal(user_sends_with(p, text, sizeof text, 0), 5000);
     assert_true(estab_deadline(p->s) > p->v.now);
-    assert_true(estab_output(p->s, 0, f, STACK_BATCH) > 0);
+    assert_true(estab_output(p->s, 0, f, ESTAB_BATCH) > 0);
     assert_true(estab_deadline(p->s) <= p->v.now);
     assert_int_equal(told(p), ESTAB_EV_OUT);
 }

@@ -77,7 +77,7 @@ static void stop(struct two *n)
 static bool carry(struct two *n, int from, size_t room)
 {
     struct side *a = &n->h[from], *b = &n->h[!from];
-    struct estab_frame f[STACK_BATCH];
+    struct estab_frame f[ESTAB_BATCH];
     int got = estab_output(a->s, 0, f, room);
 
     assert_true(got >= 0);
@@ -103,8 +103,8 @@ static void settle(struct two *n)
     bool more = true;
 
     while (more) {
-        more = carry(n, 0, STACK_BATCH);
-        more |= carry(n, 1, STACK_BATCH);
+        more = carry(n, 0, ESTAB_BATCH);
+        more |= carry(n, 1, ESTAB_BATCH);
     }
 }
 
@@ -874,7 +874,7 @@ static void udp_and_tcp_have_half_of_the_link_each(void **state)
     estab_sock u = sock(&n->h[0]), listener = 0, t = 0;
     struct estab_addr b = at("10.0.0.2", 80);
     struct estab_iov v = {text, sizeof text};
-    struct estab_frame f[STACK_BATCH];
+    struct estab_frame f[ESTAB_BATCH];
     uint32_t udp = 0, tcp = 0;
 
     assert_int_equal(estab_socket(n->h[1].s, ESTAB_TCP, &listener), 0);
