@@ -10,6 +10,7 @@ static struct talks talks; /* large */
 static estab_sock hoard[8192];
 static uint32_t nhoard;
 static estab_time hoard_at;
+static uint64_t lends, lends_refused; /* so far */
 
 struct plan {
     size_t ceiling;
@@ -19,6 +20,7 @@ struct plan {
     bool ip6;
     bool b_closes;      /* ... first: it has the TIME-WAITs */
     estab_dur hoard_at; /* B's user makes as many sockets as it can have; 0: it does not */
+    uint32_t lend_in;   /* one in so many pieces of text is lent; 0: none */
 };
 
 static void lay_out(struct lab *l, const struct plan *p)
@@ -33,6 +35,7 @@ static void lay_out(struct lab *l, const struct plan *p)
             w->plan[side].end = p->b_closes && side == 0 ? TALK_WAITS : TALK_SHUTS;
             w->plan[side].chunk_max = 20000;
             w->plan[side].read_max = 20000;
+            w->plan[side].lend_in = p->lend_in;
         }
         w->plan[1].think_in = p->reads_after ? 3 : 0;
         w->plan[1].think_max = p->reads_after;
@@ -85,6 +88,8 @@ static void run(const struct plan *p, uint64_t seed, uint64_t counts[RULE_COUNT]
     lab_run(&l);
     for (unsigned i = 0; i < RULE_COUNT; i++)
         counts[i] += estab_rule_count(l.host[1].s, i);
+    lends += talks.lends;
+    lends_refused += talks.lends_refused;
     assert_true(l.host[1].v.peak <= p->ceiling);
     assert_int_equal(estab_close(l.host[1].s, talks.listener), 0);
     lab_check_empty(&l);
@@ -137,6 +142,30 @@ static void the_least(void **state)
     }
 }
 
+/* What is lent takes next to nothing of the ceiling; where not even that is left, it is lent again.
+ */
+static void text_is_lent(void **state)
+{
+    const struct plan many = {.ceiling = 512u << 10,
+                              .talks = 60,
+                              .say = {100000, 100000},
+                              .reads_after = ESTAB_MS(200),
+                              .lend_in = 2};
+    const struct plan least = {
+        .ceiling = ESTAB_MEM_LEAST, .talks = 12, .say = {100000, 100000}, .lend_in = 2};
+    uint64_t n[RULE_COUNT] = {0};
+
+    (void)state;
+    lends = lends_refused = 0;
+    for (uint64_t seed = 1; seed <= 4; seed++) {
+        run(&many, seed, n);
+        run(&least, seed, n);
+    }
+    assert_true(n[RULE_MEM_TIGHT] > 0 && lends > 0);
+    print_message("lent %llu times, refused %llu\n", (unsigned long long)lends,
+                  (unsigned long long)lends_refused);
+}
+
 /* B closes first, and has the TIME-WAITs: they give way before a connection is not served.  The
  * ceiling leaves room for some of the others: sockets that nobody uses take most of it. */
 static void time_waits_give_way(void **state)
@@ -186,6 +215,7 @@ int main(void)
         cmocka_unit_test(senders_against_slow_readers),
         cmocka_unit_test(loss_and_reordering),
         cmocka_unit_test(the_least),
+        cmocka_unit_test(text_is_lent),
         cmocka_unit_test(time_waits_give_way),
         cmocka_unit_test(a_call_is_refused),
     };

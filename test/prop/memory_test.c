@@ -15,7 +15,9 @@ struct script {
     uint32_t loss; /* percent */
     uint32_t refuse_n;
     estab_dur refuse_for;
+    uint32_t lend_in; /* one in so many pieces of text is lent; 0: none */
 };
+static uint64_t lends, lends_refused; /* of all runs of a script */
 
 static void conf_of(struct lab_conf *c, const struct script *s)
 {
@@ -32,7 +34,7 @@ static void conf_of(struct lab_conf *c, const struct script *s)
     }
 }
 
-static void say_all(struct lab *l)
+static void say_all(struct lab *l, const struct script *s)
 {
     static const struct {
         uint32_t say[2];
@@ -55,6 +57,9 @@ static void say_all(struct lab *l)
             w->plan[side].say = plans[i].say[side];
             w->plan[side].end = plans[i].end[side];
             w->plan[side].read_max = 3000;
+            w->plan[side].lend_in = s->lend_in;
+            if (s->lend_in)
+                w->plan[side].chunk_max = 10000;
         }
     }
 }
@@ -105,12 +110,14 @@ static uint64_t run(const struct script *s, int host, uint64_t at)
     h->refuse_n = s->refuse_n;
     h->refuse_for = s->refuse_for;
     if (begins(&l, h)) {
-        say_all(&l);
+        say_all(&l, s);
         if (listens(&l)) {
             lab_run(&l);
             assert_int_equal(estab_close(l.host[1].s, talks.listener), 0);
             lab_check_empty(&l);
         }
+        lends += talks.lends;
+        lends_refused += talks.lends_refused;
     }
     refused = h->refused;
     lab_close(&l);
@@ -122,6 +129,7 @@ static void refuse_everywhere(const struct script *s)
     const char *only = getenv("ESTAB_AT"); /* "A5": the fifth of host A, shown */
     uint64_t total = 0;
 
+    lends = lends_refused = 0;
     for (int host = 0; host < 2; host++) {
         uint64_t at = 1;
 
@@ -169,6 +177,25 @@ static void all_of_five_seconds(void **state)
         &(struct script){.name = "five seconds", .loss = 5, .refuse_for = ESTAB_S(5)});
 }
 
+/* Who could not lend has the text still, and lends it again. */
+static void text_is_lent(void **state)
+{
+    static const struct script scripts[] = {
+        {.name = "one, lent", .lend_in = 1, .refuse_n = 1},
+        {.name = "one, lent and copied, loss", .lend_in = 2, .loss = 10, .refuse_n = 1},
+        {.name = "ten, lent", .lend_in = 1, .loss = 10, .refuse_n = 10},
+        {.name = "five seconds, lent", .lend_in = 3, .loss = 5, .refuse_for = ESTAB_S(5)},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof scripts / sizeof *scripts; i++) {
+        refuse_everywhere(&scripts[i]);
+        print_message("    lent %llu times, refused %llu\n", (unsigned long long)lends,
+                      (unsigned long long)lends_refused);
+        assert_true(getenv("ESTAB_AT") || lends_refused > 0);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -177,6 +204,7 @@ int main(void)
         cmocka_unit_test(one_at_a_time_on_ethernet),
         cmocka_unit_test(ten_in_a_row),
         cmocka_unit_test(all_of_five_seconds),
+        cmocka_unit_test(text_is_lent),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -382,6 +382,33 @@ static void it_does_not_wait_for_ever(void **state)
     assert_alive(&p);
 }
 
+/* Text that is lent goes behind the handshake; what was copied before it, with the SYN. */
+static void lent_text_is_not_in_the_syn(void **state)
+{
+    struct host *h = *state;
+    struct estab_iov v = {(uint8_t[]){"lent"}, 4};
+
+    learn(h, 1000, &good);
+    for (uint32_t copied = 0; copied < 8; copied += 7) {
+        struct peer p = stranger(h, 1000);
+
+        begin_connect(&p, (uint16_t)(5000 + copied));
+        if (copied)
+            user_sends(&p, "copied ", copied);
+        assert_int_equal(estab_send_lend(h->s, p.k, &v, 1, 0), 4);
+        assert_int_equal(syn_now(&p)->text.len, copied);
+        assert_int_equal(syn_ack(&p, NULL, copied), 1);
+        assert_int_equal(the_answer(&p)->g.seq.n, p.una);
+        assert_int_equal(the_answer(&p)->g.text.len, 4);
+        assert_memory_equal(the_answer(&p)->g.text.v[0].base, "lent", 4);
+        assert_int_equal(estab_send_lent(h->s, p.k), 4);
+        p.ack += 4;
+        assert_int_equal(say(&p, SEG_ACK, NULL, 0), 0);
+        assert_int_equal(estab_send_lent(h->s, p.k), 0);
+        end(&p);
+    }
+}
+
 /* It was told that it may send: what it sent is no less sent for being closed soon. */
 static void send_and_close(void **state)
 {
@@ -814,6 +841,7 @@ int main(void)
         hostile_test(no_more_than_the_server_takes),
         hostile_test(who_listens_first_need_not_say_anything),
         hostile_test(it_does_not_wait_for_ever),
+        hostile_test(lent_text_is_not_in_the_syn),
         hostile_test(send_and_close),
         hostile_test(close_without_a_word),
         hostile_test(what_waits_can_be_aborted),

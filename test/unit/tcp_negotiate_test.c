@@ -59,6 +59,32 @@ static void every_set_of_options_fits(void **state)
     }
 }
 
+/* In words at once, or kind by kind: the same octets. */
+static void the_usual_options_fill_words(void **state)
+{
+    static const uint8_t orders[] = {ESTAB_OPTIONS_SACK_TS_WS, ESTAB_OPTIONS_WS_SACK_TS};
+    uint8_t kinds[TCP_KINDS_MAX], out[40], at_once[40];
+
+    (void)state;
+    for (uint8_t has = 0; has < 32; has++) {
+        struct tcp_opts o = {
+            .has = has, .mss = 1460, .ws = 7, .ts_val = 0x01020304, .ts_ecr = 0xf0e0d0c0};
+
+        for (size_t i = 0; i < 2 && !(has & ~TCP_USUAL_OPTS); i++) {
+            struct tcp_words w = tcp_opt_usual(orders[i], &o, at_once);
+            size_t len = (size_t)(w.end - at_once);
+            uint64_t sum = 0;
+
+            tcp_opt_layout(orders[i], &o, kinds);
+            assert_int_equal(tcp_opts_emit(&o, kinds, out), len);
+            assert_memory_equal(at_once, out, len);
+            for (size_t at = 0; at < len; at += 4)
+                sum += be32_at(out + at);
+            assert_true(w.sum == sum);
+        }
+    }
+}
+
 /* ---- what we say ---- */
 
 /* [MUST-14, SHLD-5, MAY-3] */
@@ -218,6 +244,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(options_stand_in_their_order),
         cmocka_unit_test(every_set_of_options_fits),
+        cmocka_unit_test(the_usual_options_fill_words),
         PEER_TEST(our_syn_offers_all),
         PEER_TEST(our_syn_offers_what_is_configured),
         PEER_TEST(our_mss_is_the_link_s),

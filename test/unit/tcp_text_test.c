@@ -281,6 +281,52 @@ static void what_lies_behind_a_gap_is_reported_latest_first(void **state)
     assert_int_equal(sent_back(p, 601)->nsack, 0);
 }
 
+/* RFC 2018 section 4: in the order in which they were reported last, however many are older. */
+static void four_blocks_are_the_latest_four(void **state)
+{
+    struct peer *p = *state;
+
+    user_connects_with(p, SEG(.mss = 1460, .sack_ok = true));
+    for (uint32_t at = 101; at <= 501; at += 200)
+        sends(p, SEG(.flags = ACK, .seq = at, .ack = 1, .len = 100));
+    sends(p, SEG(.flags = FIN | ACK, .seq = 701, .ack = 1, .len = 100));
+    for (uint32_t at = 101; at <= 501; at += 200)
+        (void)sent_back(p, 1);
+    ASSERT_SACK(sent_back(p, 1), {{701}, {802}}, {{501}, {601}}, {{301}, {401}}, {{101}, {201}});
+    peer_restarts(p);
+    user_connects_with(p, SEG(.mss = 1460, .sack_ok = true));
+    for (uint32_t at = 101; at <= 701; at += 200)
+        sends(p, SEG(.flags = ACK, .seq = at, .ack = 1, .len = 100));
+    for (uint32_t at = 101; at <= 501; at += 200)
+        (void)sent_back(p, 1);
+    ASSERT_SACK(sent_back(p, 1), {{701}, {801}}, {{501}, {601}}, {{301}, {401}}, {{101}, {201}});
+    sends(p, SEG(.flags = ACK, .seq = 901, .ack = 1, .len = 100));
+    ASSERT_SACK(sent_back(p, 1), {{901}, {1001}}, {{701}, {801}}, {{501}, {601}}, {{101}, {201}});
+}
+
+/* A FIN by itself is a segment like others, and its block the first (RFC 2018 section 4). */
+static void a_fin_that_came_last_is_reported_first(void **state)
+{
+    struct peer *p = *state;
+
+    user_connects_with(p, SEG(.mss = 1460, .sack_ok = true));
+    sends(p, SEG(.flags = ACK, .seq = 101, .ack = 1, .len = 100));
+    (void)sent_back(p, 1);
+    sends(p, SEG(.flags = FIN | ACK, .seq = 301, .ack = 1));
+    ASSERT_SACK(sent_back(p, 1), {{301}, {302}}, {{101}, {201}});
+}
+
+/* Where no FIN is, there is none at number 0 either: a peer would take it for text that came. */
+static void a_block_may_end_at_any_number(void **state)
+{
+    struct peer *p = *state;
+    uint32_t zero = 0 - p->isn;
+
+    user_connects_with(p, SEG(.mss = 1460, .sack_ok = true));
+    sends(p, SEG(.flags = ACK, .seq = zero - 100, .ack = 1, .len = 100));
+    ASSERT_SACK(sent_back(p, 1), {{zero - 100}, {zero}});
+}
+
 /* A queue that overflows in slow start takes every second segment. */
 static void every_second_segment_of_a_window_is_kept(void **state)
 {
@@ -312,6 +358,10 @@ static void what_came_twice_is_reported_first(void **state)
     ASSERT_SACK(sent_back(p, 101), {{201}, {301}});
     sends(p, SEG(.flags = ACK, .seq = 201, .ack = 1, .len = 100));
     ASSERT_SACK(sent_back(p, 101), {{201}, {301}}, {{201}, {301}});
+    sends(p, SEG(.flags = ACK, .seq = 401, .ack = 1, .len = 100));
+    ASSERT_SACK(sent_back(p, 101), {{401}, {501}}, {{201}, {301}});
+    sends(p, SEG(.flags = ACK, .seq = 221, .ack = 1, .len = 50));
+    ASSERT_SACK(sent_back(p, 101), {{221}, {271}}, {{201}, {301}}, {{401}, {501}});
 }
 
 /* Beside timestamps there is room for three, beside text for what the segment has left. */
@@ -428,6 +478,9 @@ int main(void)
         PEER_TEST(text_with_a_synack_is_taken),
         PEER_TEST(text_with_a_syn_is_not_lost),
         PEER_TEST(what_lies_behind_a_gap_is_reported_latest_first),
+        PEER_TEST(four_blocks_are_the_latest_four),
+        PEER_TEST(a_fin_that_came_last_is_reported_first),
+        PEER_TEST(a_block_may_end_at_any_number),
         PEER_TEST(every_second_segment_of_a_window_is_kept),
         PEER_TEST(what_came_twice_is_reported_first),
         PEER_TEST(blocks_are_no_more_than_fit),

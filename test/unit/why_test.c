@@ -506,6 +506,30 @@ static void times(void **state)
     assert_int_equal(sum, ESTAB_MS(72100));
 }
 
+/* A driver that is late, with text copied and with text lent. */
+static void times_begin_with_the_call(void **state)
+{
+    static uint8_t text[100];
+    struct estab_iov v = {text, sizeof text};
+    struct peer *p = *state;
+
+    for (int lent = 0; lent < 2; lent++) {
+        p->cfg.why_times = true;
+        peer_restarts(p);
+        peer_connects(p);
+        waits(p, ESTAB_S(5));
+        assert_int_equal(lent ? estab_send_lend(p->s, p->k, &v, 1, 0)
+                              : estab_send(p->s, p->k, &v, 1, 0),
+                         sizeof text);
+        p->v.now += ESTAB_MS(3);
+        ignores_all(p);
+        waits(p, ESTAB_MS(10));
+        assert_int_equal(asks(p, p->k).spent[ESTAB_WHY_NOTHING], ESTAB_S(5));
+        assert_int_equal(asks(p, p->k).spent[ESTAB_WHY_DRIVER], ESTAB_MS(3));
+        assert_int_equal(asks(p, p->k).spent[ESTAB_WHY_ACK], ESTAB_MS(10));
+    }
+}
+
 static void times_are_not_kept_unasked(void **state)
 {
     struct peer *p = *state;
@@ -587,6 +611,7 @@ int main(void)
         PEER_TEST(fin_wait_2),
         PEER_TEST(time_wait),
         PEER_TEST(times),
+        PEER_TEST(times_begin_with_the_call),
         PEER_TEST(times_are_not_kept_unasked),
         PEER_TEST(older_callers),
         cmocka_unit_test(every_reason_has_a_name_and_a_text),
