@@ -85,6 +85,16 @@ static void nothing_ends_an_established_connection(void **state)
     assert_state(p, ESTABLISHED);
 }
 
+/* What is found last when nothing has been found is nobody's. */
+static void a_quote_of_zeros_finds_nobody(void **state)
+{
+    static const uint8_t none[16];
+    struct peer *p = *state;
+    struct tcp_tuple zeros = {none, 0, 0, 0};
+
+    assert_int_equal(tcp_demux_find(&p->s->tcp, &zeros), HASH_NONE);
+}
+
 static void the_last_error_names_what_ended_it(void **state)
 {
     struct peer *p = *state;
@@ -239,6 +249,7 @@ int main(void)
         PEER_TEST(a_hard_error_refuses_the_opening),
         PEER_TEST(a_soft_error_is_told_when_the_opening_is_given_up),
         PEER_TEST(nothing_ends_an_established_connection),
+        PEER_TEST(a_quote_of_zeros_finds_nobody),
         PEER_TEST(the_last_error_names_what_ended_it),
         PEER_TEST(a_quote_of_what_is_not_in_flight_means_nothing),
         PEER_TEST(an_error_of_unknown_kind_is_told),

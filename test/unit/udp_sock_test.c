@@ -94,6 +94,8 @@ static bool carry(struct two *n, int from, size_t room)
         if (!b->deaf)
             assert_int_equal(estab_input(b->s, 0, &flat, 1), 0);
     }
+    if ((size_t)got < room) /* ESTAB_BATCH: they were all */
+        assert_int_equal(estab_output(a->s, 0, f, 1), 0);
     return got > 0;
 }
 
