@@ -8,10 +8,9 @@
  *   at rest                a struct tcb: numbers, windows, options, estimates, the user's pointer
  *   at work                a tcb with a struct tcp_work: queues, timers, recovery
  *
- * The work part is fetched by the first octet to send or to keep.  When nothing is in flight,
- * unsent, unread or out of order (tcp_settle()) it goes back, of who rested last as soon as another
- * does.  So a million idle connections cost a million tcbs and one work part, and a busy handful
- * shares a handful of warm ones.
+ * The work part is fetched by the first octet to send or to keep and goes back when nothing is in
+ * flight, unsent, unread or out of order (tcp_settle()), so a million idle connections cost a
+ * million tcbs and nothing else, and a busy handful shares a handful of warm work parts.
  *
  * Variables have RFC 9293's names: SND.UNA is t->snd.una.  Differences, all of them:
  *   SND.NXT   is the next new number; it never goes back.  What must be sent again is what w->sent
@@ -1452,6 +1451,19 @@ IN_PLACE uint64_t tcp_pseudo_words(const uint8_t *a, const uint8_t *b, uint32_t 
     for (uint32_t i = 0; i < 12; i += 4)
         sum += (uint64_t)be32_at(a + i) + be32_at(b + i);
     return sum;
+}
+/* True: the link computes the checksum of the segment that begins `at` octets into f, which says so
+ * then; what it needs is the sum of the pseudo-header. */
+static inline bool tcp_link_sums(const struct tcp_layer *l, uint8_t port, size_t at,
+                                 struct estab_frame *f)
+{
+    f->off = (struct estab_offload){0};
+    if (LIKELY(!l->ip->ports[port].caps.tx_csum))
+        return false;
+    f->off.flags = ESTAB_OFF_NEEDS_CSUM;
+    f->off.csum_start = (uint16_t)at;
+    f->off.csum_offset = 16;
+    return true;
 }
 /* Queues an answer: where it is to be written; NULL, and counted: the ring is full. */
 struct tcp_reply *tcp_reply_room(struct tcp_layer *l, uint8_t port);

@@ -137,12 +137,8 @@ static void emit_bare(struct tcp_layer *l, const struct seg_out *o, struct tcp_f
     be16_put(tcp + 18, o->g.up);
     f->iov[0] = (struct estab_iov){hdr, (size_t)(opts.end - hdr)};
     f->niov = 1;
-    f->off = (struct estab_offload){0};
     sum = tcp_pseudo_words(ip_local(l->ip, o->path->local), o->peer, hdr_len);
-    if (l->ip->ports[o->path->port].caps.tx_csum) {
-        f->off.flags = ESTAB_OFF_NEEDS_CSUM;
-        f->off.csum_start = (uint16_t)(tcp - hdr);
-        f->off.csum_offset = 16;
+    if (tcp_link_sums(l, o->path->port, (size_t)(tcp - hdr), f)) {
         be16_put(tcp + 16, csum_fold(sum));
         return;
     }

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* tcp_isn.c - initial sequence numbers (RFC 6528), timestamp offsets (RFC 7323 section 7.1), port
- * offsets (RFC 6056): keyed hashes of the four-tuple.
+/* tcp_isn.c - initial sequence numbers (RFC 6528 section 3), timestamp offsets (RFC 7323 section
+ * 7.1), port offsets (RFC 6056 section 3.3.4): keyed hashes of the four-tuple.
  *
  * ISN = M + F(localip, localport, remoteip, remoteport, secretkey): M ticks every 4 us, F is keyed
  * SipHash. So numbers of one four-tuple grow, which TIME-WAIT relies on, and those of another
- * cannot be told.  F is the upper half of the hash whose lower half is the tuple's place in the
+ * cannot be told.  localip stands in it by its index, which no other address ever has
+ * (ip_addr.c).  F is the upper half of the hash whose lower half is the tuple's place in the
  * index: what one says nothing tells of the other.  Ports have a hash of a tuple whose local port
  * is open, which no connection's is. */
 #include "tcp/tcp.h"

@@ -312,7 +312,7 @@ void tcp_owe(struct tcb *t)
         return;
     t->in_send = true;
     if (UNLIKELY(!slot_push_alone(&p->send, t->slot, &t->send)))
-        slot_push(&t->layer->tcbs, &p->send, t->slot, SEND_LINK);
+        slot_append(&t->layer->tcbs, &p->send, &t->send, t->slot, SEND_LINK);
 }
 
 void tcp_unlist(struct tcb *t)

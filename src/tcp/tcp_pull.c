@@ -105,8 +105,7 @@ static void message_over(struct tcp_port *p, struct tcb *t)
 {
     p->burst = 0;
     t->in_send = false;
-    if (UNLIKELY(!slot_del_alone(&p->send)))
-        slot_del(&t->layer->tcbs, &p->send, t->slot, SEND_LINK);
+    slot_del(&t->layer->tcbs, &p->send, t->slot, SEND_LINK);
     tcb_rest(t);
     tcp_why_note(t);
 }

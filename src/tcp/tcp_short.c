@@ -169,7 +169,6 @@ static void emit(struct tcb *t, seq_t seq, uint8_t flags, const struct estab_iov
     f->iov[0] = (struct estab_iov){hdr, ip_len + hdr_len};
     f->iov[1] = *text;
     f->niov = text->len > 0 ? 2 : 1;
-    f->off = (struct estab_offload){0};
     out->n++;
     if (t->ts_ok) {
         uint32_t ts_val = tcp_ts_now(l) + t->ts_offset;
@@ -179,10 +178,7 @@ static void emit(struct tcb *t, seq_t seq, uint8_t flags, const struct estab_iov
         be32_put(tcp + 28, t->ts_recent);
         words += (uint64_t)TCP_TS_WORD + ts_val + t->ts_recent;
     }
-    if (UNLIKELY(l->ip->ports[t->path.port].caps.tx_csum)) {
-        f->off.flags = ESTAB_OFF_NEEDS_CSUM;
-        f->off.csum_start = (uint16_t)ip_len;
-        f->off.csum_offset = 16;
+    if (tcp_link_sums(l, t->path.port, ip_len, f)) {
         be32_put(tcp + 16, (uint32_t)csum_fold(sum) << 16);
         return;
     }
