@@ -52,6 +52,19 @@ static inline uint64_t u64_of_words(uint32_t first, uint32_t second)
     return (uint64_t)first << 32 | second;
 #endif
 }
+/* The number of the lowest bit that is set in v, which is not 0. */
+static inline uint32_t lowest_bit(uint64_t v)
+{
+#ifdef __GNUC__
+    return (uint32_t)__builtin_ctzll(v);
+#else
+    uint32_t n = 0;
+
+    for (v &= ~v + 1; v >> 8; v >>= 8)
+        n += 8;
+    return n + (v > 15 ? 4 : 0) + ((v & 0xcc) ? 2 : 0) + ((v & 0xaa) ? 1 : 0);
+#endif
+}
 /* A number whose octets lie in memory as those of v do where the lowest comes first. */
 static inline uint64_t le64_of(uint64_t v)
 {

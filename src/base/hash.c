@@ -8,18 +8,21 @@
  * A part is its entries in the order of their tags, with gaps.  The home of a tag is its share of
  * the part's positions; an entry lies at its home or, if others are in its way, as soon after it as
  * the order lets it, so that between its home and itself nothing is empty.  What is empty has the
- * largest tag: a search walks from the home to the first tag that is not smaller.  Positions beyond
- * the homes take what the last homes push out; the very last is never used.
+ * largest tag: a search walks from the home to the first tag that is not smaller, STRIDE of them at
+ * a time, because how far it is no processor can foretell.  Positions beyond the homes take what
+ * the last homes push out; the last STRIDE are never used.
  *
  * Because tags stay in order whatever the number of homes, a part is made larger by one pass over
  * it.  It grows by an eighth: the index, all parts together, is about equally full at any size. */
 #include "base/hash.h"
+#include "base/bytes.h"
 
 #include <assert.h>
 #include <string.h>
 
 #define HOMES_MIN 8u
 #define SPARE     8u    /* positions beyond the homes that are still free when a part is made */
+#define STRIDE    4u    /* what is compared at once */
 #define PART_MEAN 2048u /* entries a part, before one more is split */
 
 static inline uint64_t rotl64(uint64_t v, unsigned n)
@@ -148,9 +151,27 @@ static inline struct hash_entry *part_find(const struct hash_part *p, uint32_t t
 {
     struct hash_entry *e = p->e + home_of(p->homes, tag);
 
-    while (e->tag < tag)
-        e++;
-    return e;
+    for (;;) {
+        uint32_t smaller = 0;
+
+        for (uint32_t i = 0; i < STRIDE; i++)
+            smaller += e[i].tag < tag;
+        e += smaller;
+        if (LIKELY(smaller < STRIDE))
+            return e;
+    }
+}
+
+static inline struct hash_entry *first_empty(struct hash_entry *e)
+{
+    for (;; e += STRIDE) {
+        uint32_t there = 0;
+
+        for (uint32_t i = 0; i < STRIDE; i++)
+            there |= (uint32_t)is_empty(&e[i]) << i;
+        if (there != 0)
+            return e + lowest_bit(there);
+    }
 }
 
 static struct hash_entry *part_entry(const struct hash_part *p, uint32_t tag, uint32_t ref)
@@ -191,7 +212,7 @@ static void part_measure(struct hash_part *to, const struct hash_part *from, uin
         end = (end < home ? home : end) + 1;
         to->used++;
     }
-    to->room = (end > to->homes ? end : to->homes) + SPARE + 1;
+    to->room = (end > to->homes ? end : to->homes) + SPARE + STRIDE;
 }
 
 /* A part with these entries of another, in the room that was found for them; false: no memory. */
@@ -257,7 +278,7 @@ static bool first_part(struct hash *h)
 {
     const struct hash_part none = {0};
 
-    h->one = (struct hash_part){.homes = HOMES_MIN, .room = HOMES_MIN + SPARE + 1};
+    h->one = (struct hash_part){.homes = HOMES_MIN, .room = HOMES_MIN + SPARE + STRIDE};
     if (!part_make(h, &h->one, &none, 0, 0))
         return false;
     h->part = &h->one;
@@ -298,7 +319,7 @@ static void part_grow(struct hash *h, struct hash_part *p)
         end--;
     if (p->used >= p->homes - p->homes / 8)
         grown.homes += more;
-    grown.room = grown.homes + (end - p->homes) + SPARE + 1;
+    grown.room = grown.homes + (end - p->homes) + SPARE + STRIDE;
     if (!part_make(h, &grown, p, 0, 0))
         return;
     part_free(h, p);
@@ -327,8 +348,7 @@ static struct hash_entry *place_for(const struct hash_part *p, uint32_t tag,
 
     while (e->tag == tag && !is_empty(e))
         e++;
-    for (*gap = e; !is_empty(*gap); ++*gap)
-        ;
+    *gap = first_empty(e);
     return e;
 }
 
@@ -348,10 +368,10 @@ int hash_add(struct hash *h, uint32_t tag, uint32_t ref)
     if (p->used >= p->homes - p->homes / 16) /* or searches would take long */
         return ESTAB_E_NOMEM;
     e = place_for(p, tag, &gap);
-    if (gap == p->e + p->room - 1) {
+    if (gap == p->e + p->room - STRIDE) {
         part_grow(h, p);
         e = place_for(p, tag, &gap);
-        if (gap == p->e + p->room - 1)
+        if (gap == p->e + p->room - STRIDE)
             return ESTAB_E_NOMEM;
     }
     memmove(e + 1, e, (size_t)(gap - e) * sizeof *e);

@@ -12,6 +12,7 @@
  *   can be computed anew for cancelling;
  * - nodes of one tick are always in one slot, in the order in which they were added. */
 #include "base/wheel.h"
+#include "base/bytes.h"
 
 #include <assert.h>
 #include <string.h>
@@ -178,19 +179,6 @@ void wheel_cancel(struct wheel *w, uint32_t slot)
     }
     n->armed = n->firing = 0;
     w->count--;
-}
-
-static inline uint32_t lowest_bit(uint64_t v)
-{
-#ifdef __GNUC__
-    return (uint32_t)__builtin_ctzll(v);
-#else
-    uint32_t n = 0;
-
-    for (v &= ~v + 1; v >> 8; v >>= 8)
-        n += 8;
-    return n + (v > 15 ? 4 : 0) + ((v & 0xcc) ? 2 : 0) + ((v & 0xaa) ? 1 : 0);
-#endif
 }
 
 /* The first occupied slot of a level above `slot`, or WHEEL_SLOTS. */
