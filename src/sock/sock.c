@@ -111,7 +111,7 @@ ptrdiff_t estab_sendto(estab_stack *s, estab_sock k, const struct estab_iov *iov
 
     if (UNLIKELY(!t && !u))
         return ESTAB_E_BADF;
-    if (t && t != s->tcp.hot)
+    if (LIKELY(t != NULL))
         tcb_warm(t);
     stack_enter(s);
     n = LIKELY(t != NULL) ? tcp_send(t, iov, niov, flags)

@@ -30,6 +30,7 @@
 #include "tcp/tcp_rtt.h"
 #include "tcp/tcp_sent.h"
 #include "wire/tcp.h"
+#include <assert.h>
 
 struct tcp_layer;
 struct tcp_frames;
@@ -521,6 +522,7 @@ struct tcp_ports {
 };
 
 #define TCP_RST_GROUPS 512
+#define TCP_HOT        256 /* a power of two */
 
 struct tcp_tag_key { /* a tuple as octets: its place in the demux is their keyed hash */
     uint64_t w[3];   /* the peer's address, the rest */
@@ -562,7 +564,7 @@ struct tcp_layer {
     struct tcp_ports port_use;
     uint32_t rst_second, rst_most; /* RSTs without a connection: how many in this second to each */
     uint32_t rst_sent[TCP_RST_GROUPS]; /* ... group of addresses, and how many so far */
-    struct tcb *hot;                   /* found last; &blank, whose tuple nobody has: none */
+    struct tcb *hot[TCP_HOT];          /* heard of lately; &blank, whose tuple nobody has: none */
     struct tcp_hashed last_tuple;      /* a connection's */
     struct tcp_hashed last_open;       /* one whose local port is to be chosen */
     struct {
@@ -755,20 +757,36 @@ IN_PLACE bool tcp_is_at(const struct tcb *t, const struct tcp_tuple *k)
     return LIKELY(t->pport == k->pport && t->lport == k->lport && t->path.local == k->local) &&
            LIKELY(memcmp(t->peer, k->peer, 16) == 0);
 }
-/* Mostly it is the connection that was found last, or opened; NULL: it is not. */
+/* A busy handful is found without the index: a connection that was lately found, opened or sent
+ * text lies where its ports say, until another of the same place does.  NULL: it is not there. */
+static inline uint32_t tcp_hot_place(uint16_t lport, uint16_t pport)
+{
+    return (lport ^ pport) & (TCP_HOT - 1);
+}
 IN_PLACE struct tcb *tcp_demux_hot(const struct tcp_layer *l, const struct tcp_tuple *k)
 {
-    return LIKELY(tcp_is_at(l->hot, k)) ? l->hot : NULL;
+    struct tcb *t = l->hot[tcp_hot_place(k->lport, k->pport)];
+
+    return LIKELY(tcp_is_at(t, k)) ? t : NULL;
+}
+static inline void tcp_heats(struct tcb *t) /* who is told something is who answers next */
+{
+    assert(t->in_demux);
+    t->layer->hot[tcp_hot_place(t->lport, t->pport)] = t;
 }
 static inline void tcp_cools(struct tcb *t) /* it is not to be found any more */
 {
-    if (t->layer->hot == t)
-        t->layer->hot = &t->layer->blank;
+    struct tcb **hot = &t->layer->hot[tcp_hot_place(t->lport, t->pport)];
+
+    if (*hot == t)
+        *hot = &t->layer->blank;
 }
 /* A TCP_REF or HASH_NONE. */
 static inline uint32_t tcp_demux_find(struct tcp_layer *l, const struct tcp_tuple *k)
 {
-    return tcp_demux_hot(l, k) ? TCP_REF(TCP_REF_TCB, l->hot->slot) : tcp_demux_look(l, k);
+    const struct tcb *t = tcp_demux_hot(l, k);
+
+    return t ? TCP_REF(TCP_REF_TCB, t->slot) : tcp_demux_look(l, k);
 }
 /* The listener for a segment of k: the most particular one; of those that share, one by a hash. */
 struct tcb *tcp_demux_listener(struct tcp_layer *l, const struct tcp_tuple *k);

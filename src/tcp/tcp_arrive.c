@@ -13,7 +13,6 @@
  * SYN-RECEIVED after a passive open and TIME-WAIT have no tcb: their columns of 3.10.7.4 are
  * tcp_synq.c and tcp_timewait.c. */
 #include "tcp/tcp.h"
-#include <assert.h>
 
 enum verdict { GO_ON, STOP };
 

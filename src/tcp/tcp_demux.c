@@ -5,7 +5,6 @@
  * all-zero peer and port 0, its local address possibly TCP_ANY or TCP_ANY4, so that a segment finds
  * its connection in one look-up and its listener in at most three more. */
 #include "tcp/tcp.h"
-#include <assert.h>
 
 static const uint8_t no_peer[16];
 
@@ -100,8 +99,10 @@ uint32_t tcp_demux_look(struct tcp_layer *l, const struct tcp_tuple *k)
     uint32_t ref = find_at(l, k, tcp_demux_tag(l, k));
 
     if (ref != HASH_NONE && TCP_REF_KIND(ref) == TCP_REF_TCB) {
-        l->hot = tcb_at(l, TCP_REF_SLOT(ref));
-        tcb_warm(l->hot);
+        struct tcb *t = tcb_at(l, TCP_REF_SLOT(ref));
+
+        tcp_heats(t);
+        tcb_warm(t);
     }
     return ref;
 }
@@ -220,7 +221,7 @@ int tcp_demux_add(struct tcb *t)
         return err;
     t->in_demux = true;
     if (t->pport) /* who opens is who hears next */
-        t->layer->hot = t;
+        tcp_heats(t);
     return 0;
 }
 

@@ -4,7 +4,6 @@
  * A tcb is never freed while an event runs: CLOSED without a handle puts it among the dead, and
  * tcp_reap() frees them when the public call ends. */
 #include "tcp/tcp.h"
-#include <assert.h>
 
 /* What all control blocks begin with. */
 static void blank_init(struct tcp_layer *l)
@@ -35,7 +34,8 @@ int tcp_init(struct tcp_layer *l, struct env *env, struct ip_layer *ip, struct r
     l->rules = rules;
     l->set = *set;
     l->max_conns = max_conns;
-    l->hot = &l->blank;
+    for (uint32_t i = 0; i < TCP_HOT; i++)
+        l->hot[i] = &l->blank;
     l->rst_second = UINT32_MAX;
     slab_init(&l->tcbs, env, (uint32_t)(sizeof(struct tcb) + tcp_why_room(set)), 16, 6, max_conns);
     slab_init(&l->works, env, sizeof(struct tcp_work), 16, 6, max_conns);

@@ -12,7 +12,6 @@
  *
  * Nothing here changes a state. */
 #include "tcp/tcp.h"
-#include <assert.h>
 
 #define SUPER_MAX 65000u
 

@@ -192,6 +192,7 @@ void tcp_send_text(struct tcb *t, seq_t seq, uint32_t n, bool fin, enum rule why
     if (w->recovering)
         w->prr.out += n;
     finish(t, &o, out);
+    tcp_heats(t);
     if (n > 0 && why == RULE_NONE)
         tcp_sums_sent(t, seq, n);
     if (t->paced)

@@ -286,6 +286,7 @@ bool tcp_short_output(struct tcb *t, struct tcp_frames *out)
         w->due[TCP_T_DELACK] = ESTAB_NEVER;
     }
     emit(t, seq, flags, &text, wnd, out);
+    tcp_heats(t);
     if (UNLIKELY(tcp_traced(t->layer)))
         trace_out(t, seq, flags, n, wnd);
     return true;

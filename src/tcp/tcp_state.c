@@ -5,7 +5,6 @@
  * has no control block; both check the edge and report it.  The abort edges to CLOSED (RST, user
  * timeout, ABORT) exist from every state and are not listed. */
 #include "tcp/tcp.h"
-#include <assert.h>
 
 #define TO(s) (1u << ESTAB_##s)
 

@@ -7,7 +7,6 @@
  * first stands first.  An entry that owes a SYN,ACK is on its port's send list; one that ends while
  * there is freed when it leaves it. */
 #include "tcp/tcp.h"
-#include <assert.h>
 
 #define SYNQ_LINK offsetof(struct tcp_synq, link)
 
@@ -359,7 +358,7 @@ static struct tcb *promote(struct tcp_layer *l, uint32_t slot, const struct tcp_
     hash_set(&l->demux, tcp_demux_tag(l, k), TCP_REF(TCP_REF_SYNQ, slot),
              TCP_REF(TCP_REF_TCB, t->slot));
     t->in_demux = true;
-    l->hot = t; /* who completes an opening is who speaks next */
+    tcp_heats(t); /* who completes an opening is who speaks next */
     tcp_take_over(t);
     t->routed = tcp_route_move(l, TCP_REF(TCP_REF_SYNQ, slot), TCP_REF(TCP_REF_TCB, t->slot));
     synq_free(l, slot);
