@@ -81,6 +81,10 @@ bool run_crr(const struct driver *d, struct pair *p, uint64_t count, struct resu
 /* next: where the round goes on, from one run to the next. */
 bool run_rr(const struct driver *d, struct pair *p, const conn *client, const conn *server,
             size_t n, size_t *next, uint64_t count, struct result *r);
+/* The same, as an event loop meets them: so many connections ask, and then all are answered. */
+enum { BENCH_TOGETHER = 32 };
+bool run_rr_together(const struct driver *d, struct pair *p, const conn *client, const conn *server,
+                     size_t n, size_t *next, uint64_t count, struct result *r);
 /* A megabyte arrives as it was sent: what is measured works. */
 bool check_text(const struct driver *d, struct pair *p, conn client, conn server);
 /* Opens n connections; the handles go to client and server. */

@@ -21,8 +21,9 @@
 #define LWIP_TIMEWAITS  64
 #define MANY_TIMEWAITS  100000 /* what a busy host has, and should not feel */
 
-enum workload { BULK, CRR, RR };
-static const char *const workload_name[] = {"bulk", "crr", "rr"};
+enum workload { BULK, CRR, RR, RR_TOGETHER };
+#define WORKLOADS (RR_TOGETHER + 1)
+static const char *const workload_name[] = {"bulk", "crr", "rr", "rr32"};
 static FILE *figures;
 static bool quick;
 
@@ -128,6 +129,8 @@ static bool run(struct bed *b, enum workload w, uint64_t count, struct result *r
         return run_crr(b->d, b->p, count, r);
     case RR:
         return run_rr(b->d, b->p, b->client, b->server, b->n, &b->next, count, r);
+    case RR_TOGETHER:
+        return run_rr_together(b->d, b->p, b->client, b->server, b->n, &b->next, count, r);
     }
     return false;
 }
@@ -239,16 +242,19 @@ static const char *const title[] = {
     "Bulk, one direction, MTU 1500, checksums on, 64 KiB window, by connections in the table",
     "Connect, 64 bytes, 64 bytes, close in four segments, by connections in the table",
     "64-byte request and response, round robin over that many connections",
+    "The same, 32 connections at a time: all ask, then all are answered",
 };
 /* Names of figures: the row of one connection has the plain name. */
 static const struct names {
     const char *rate, *lwip, *ratio;
 } first_names[] = {{"bulk_gbps", "bulk_gbps_lwip", "bulk_vs_lwip"},
                    {"conn_per_s", "conn_per_s_lwip", "conn_vs_lwip"},
-                   {"rr_1", "rr_1_lwip", "rr_1_vs_lwip"}},
+                   {"rr_1", "rr_1_lwip", "rr_1_vs_lwip"},
+                   {"rr32_1", "rr32_1_lwip", "rr32_1_vs_lwip"}},
   more_names[] = {{"bulk_%s_idle_gbps", "bulk_%s_idle_gbps_lwip", "bulk_%s_idle_vs_lwip"},
                   {"conn_%s_idle_per_s", "conn_%s_idle_per_s_lwip", "conn_%s_idle_vs_lwip"},
-                  {"rr_%s", "rr_%s_lwip", "rr_%s_vs_lwip"}};
+                  {"rr_%s", "rr_%s_lwip", "rr_%s_vs_lwip"},
+                  {"rr32_%s", "rr32_%s_lwip", "rr32_%s_vs_lwip"}};
 
 static void note(enum workload w, const struct level *l, const struct score s[2])
 {
@@ -262,7 +268,7 @@ static void note(enum workload w, const struct level *l, const struct score s[2]
 
 static void by_connections(void)
 {
-    static struct score score[3][LEVELS][2];
+    static struct score score[WORKLOADS][LEVELS][2];
     double idle[2] = {0, 0}, timewait = 0;
 
     for (size_t i = 0; i < LEVELS; i++) {
@@ -279,6 +285,8 @@ static void by_connections(void)
         fprintf(stderr, "... %s connections\n", levels[i].label);
         measure(bed, BULK, score[BULK][i]);
         measure(bed, RR, score[RR][i]);
+        if (size_of(&levels[i]) >= BENCH_TOGETHER)
+            measure(bed, RR_TOGETHER, score[RR_TOGETHER][i]);
         used[0] = bed[0].p ? drive_estab.memory(bed[0].p, CLIENT) : 0;
         measure(bed, CRR, score[CRR][i]);
         if (bed[0].p && i == 0)
@@ -286,8 +294,8 @@ static void by_connections(void)
         bed_close(&bed[0]);
         bed_close(&bed[1]);
     }
-    for (enum workload w = BULK; w <= RR; w++) {
-        head(title[w], w == RR ? "live" : "idle", w == BULK ? "Gbit/s" : "1000/s",
+    for (enum workload w = BULK; w < WORKLOADS; w++) {
+        head(title[w], w >= RR ? "live" : "idle", w == BULK ? "Gbit/s" : "1000/s",
              w == BULK ? "ns/seg" : "ns");
         for (size_t i = 0; i < LEVELS; i++) {
             row(levels[i].label, w, score[w][i]);
@@ -492,7 +500,7 @@ static int once(char **argv)
     struct result r;
     int status = 1;
 
-    for (enum workload w = BULK; b.p && w <= RR; w++) {
+    for (enum workload w = BULK; b.p && w < WORKLOADS; w++) {
         if (strcmp(argv[1], workload_name[w]) == 0 && run(&b, w, count, &r)) {
             printf("%" PRIu64 "\n", r.units);
             fprintf(stderr, "%.1f ns\n", 1e9 * r.seconds / (double)r.units);

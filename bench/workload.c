@@ -263,6 +263,41 @@ bool run_rr(const struct driver *d, struct pair *p, const conn *client, const co
     return r->units == count;
 }
 
+static bool messages(const struct driver *d, struct pair *p, enum end from, const conn *c,
+                     const conn *peer, struct result *r)
+{
+    for (size_t i = 0; i < BENCH_TOGETHER; i++)
+        if (d->send(p, from, c[i], bench_out[from], MESSAGE) != MESSAGE)
+            return failed(d, "no room for a message");
+    r->frames += d->move(p, from);
+    for (size_t i = 0; i < BENCH_TOGETHER; i++)
+        if (d->recv(p, !from, peer[i], bench_in[!from]) != MESSAGE)
+            return failed(d, "a message did not arrive");
+    return true;
+}
+
+bool run_rr_together(const struct driver *d, struct pair *p, const conn *client, const conn *server,
+                     size_t n, size_t *next, uint64_t count, struct result *r)
+{
+    double start = cpu_seconds();
+
+    *r = (struct result){0};
+    if (n < BENCH_TOGETHER)
+        return false;
+    while (r->units < count) {
+        size_t at = *next + BENCH_TOGETHER <= n ? *next : 0;
+
+        *next = at + BENCH_TOGETHER;
+        if (!messages(d, p, CLIENT, client + at, server + at, r) ||
+            !messages(d, p, SERVER, server + at, client + at, r))
+            return false;
+        d->pass(p, BENCH_TOGETHER * TURN_NS);
+        r->units += BENCH_TOGETHER;
+    }
+    r->seconds = cpu_seconds() - start;
+    return true;
+}
+
 /* ---- very many ---- */
 
 /* On a terminal one line that changes, else ten. */
