@@ -134,6 +134,39 @@ bool ip_plain_in(struct ip_layer *l, uint8_t port, const struct estab_frame *f, 
     return true;
 }
 
+const uint8_t *ip_plain_ends(const struct ip_layer *l, const struct estab_frame *f, uint8_t src[16],
+                             uint16_t *local)
+{
+    const struct ip_seen *s = &l->seen;
+    const uint8_t *p, *dst = s->dst;
+    uint8_t mapped[16];
+    int at = s->local;
+
+    if (s->version == 0 || s->gen != l->path_gen || f->niov == 0 ||
+        f->iov[0].len < s->link_len + s->ip_len + TCP_LEAST)
+        return NULL;
+    p = (const uint8_t *)f->iov[0].base + s->link_len;
+    if (s->version == 4) {
+        if (p[0] != 0x45 || p[9] != IPPROTO_TCP_)
+            return NULL;
+        ip_map4(src, p + 12);
+        if (memcmp(p + 16, s->pair4 + 4, 4) != 0) {
+            ip_map4(mapped, p + 16);
+            dst = mapped;
+        }
+    } else {
+        if (p[0] >> 4 != 6 || p[6] != IPPROTO_TCP_)
+            return NULL;
+        memcpy(src, p + 8, 16);
+        if (memcmp(p + 24, s->dst, 16) != 0)
+            dst = p + 24;
+    }
+    if (dst != s->dst)
+        at = ip_local_find(l, dst);
+    *local = (uint16_t)at;
+    return at < 0 ? NULL : p + s->ip_len;
+}
+
 void ip_plain_whole(const struct ip_layer *l, const struct ip_tcp *in, struct ip_dgram *d)
 {
     const struct ip_seen *s = &l->seen;

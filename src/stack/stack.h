@@ -19,6 +19,13 @@ struct stack_run { /* a predicted segment, and what follows it in the same batch
     bool csum_ok, v4;
 };
 
+#define STACK_AHEAD 8
+struct stack_ahead {  /* frames of a batch that were looked at before their turn */
+    size_t next, end; /* the next to be looked at; where that ends: 0, nobody is */
+    bool always;      /* tests: however few connections there are */
+    struct tcp_ahead entry[STACK_AHEAD];
+};
+
 struct estab_stack {
     struct env env;
     struct rule_book rules;
@@ -27,6 +34,7 @@ struct estab_stack {
     struct tcp_layer tcp;
     uint64_t frames_in, frames_out;
     struct stack_run run;
+    struct stack_ahead ahead;
     void (*tap)(void *ctx, const struct estab_trace *t); /* estab_tap() */
     void *tap_ctx;
     bool udp_turn; /* whose was the odd frame, where TCP had something too */
@@ -66,5 +74,9 @@ void run_begin(struct stack_run *r, struct tcb *t, const struct ip_tcp *in, cons
 /* The run's next segments: how many of the n frames, which have been dealt with.  r->t is not NULL.
  */
 size_t run_take(struct stack_run *r, const struct estab_frame *f, size_t n);
+
+/* ---- stack_ahead.c ---- */
+APART void stack_ahead_begin(estab_stack *s, const struct estab_frame *f, size_t n);
+APART void stack_ahead(estab_stack *s, const struct estab_frame *f, size_t i); /* before its turn */
 
 #endif

@@ -243,21 +243,32 @@ void stack_recv(estab_stack *s, uint8_t port, const struct estab_frame *f)
         tcp_refuse_in(s, &a, r);
 }
 
+static APART void batch_in(estab_stack *s, uint8_t port, const struct estab_frame *f, size_t n)
+{
+    stack_ahead_begin(s, f, n);
+    for (size_t i = 0; i < n; i++) {
+        s->run.more = i + 1 < n;
+        if (UNLIKELY(i < s->ahead.end))
+            stack_ahead(s, f, i);
+        stack_recv(s, port, &f[i]);
+        if (LIKELY(!s->run.t))
+            continue;
+        i += run_take(&s->run, f + i + 1, n - i - 1);
+        s->run.t = NULL;
+    }
+    s->run.more = false;
+}
+
 /* [MUST-58, MUST-59, RFC1122-4.2.2.20-1] */
 int estab_input(estab_stack *s, int port, const struct estab_frame *f, size_t n)
 {
     if (port < 0 || (uint32_t)port >= s->ip.nports)
         return ESTAB_E_INVAL;
     stack_enter(s);
-    s->run.t = NULL;
-    for (size_t i = 0; i < n; i++) {
-        s->run.more = i + 1 < n;
-        stack_recv(s, (uint8_t)port, &f[i]);
-        if (LIKELY(!s->run.t))
-            continue;
-        i += run_take(&s->run, f + i + 1, n - i - 1);
-        s->run.t = NULL;
-    }
+    if (LIKELY(n == 1))
+        stack_recv(s, (uint8_t)port, f);
+    else
+        batch_in(s, (uint8_t)port, f, n);
     s->frames_in += n;
     stack_leave(s);
     return 0;

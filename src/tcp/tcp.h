@@ -524,12 +524,22 @@ struct tcp_ports {
 #define TCP_RST_GROUPS 512
 #define TCP_HOT        256 /* a power of two */
 
+struct tcp_hot {
+    struct tcb *t;  /* &blank, whose tuple nobody has: none */
+    uint32_t ports; /* its own and the peer's, so that it is not looked at in vain */
+};
+
 struct tcp_tag_key { /* a tuple as octets: its place in the demux is their keyed hash */
     uint64_t w[3];   /* the peer's address, the rest */
 };
 struct tcp_hashed { /* of a kind of tuples the one that was hashed last */
     struct tcp_tag_key key;
     uint64_t hash;
+};
+struct tcp_ahead { /* a segment whose turn comes soon */
+    struct tcp_hashed hashed;
+    uint32_t ref; /* what it may be for: a TCP_REF or HASH_NONE */
+    bool known;   /* whose it is */
 };
 
 struct tcp_layer {
@@ -564,7 +574,7 @@ struct tcp_layer {
     struct tcp_ports port_use;
     uint32_t rst_second, rst_most; /* RSTs without a connection: how many in this second to each */
     uint32_t rst_sent[TCP_RST_GROUPS]; /* ... group of addresses, and how many so far */
-    struct tcb *hot[TCP_HOT];          /* heard of lately; &blank, whose tuple nobody has: none */
+    struct tcp_hot hot[TCP_HOT];       /* heard of lately */
     struct tcp_hashed last_tuple;      /* a connection's */
     struct tcp_hashed last_open;       /* one whose local port is to be chosen */
     struct {
@@ -622,6 +632,11 @@ RARE void tcp_reap(struct tcp_layer *l); /* end of a public call */
 static inline bool tcp_has_dead(const struct tcp_layer *l)
 {
     return l->dead.head != SLAB_NONE;
+}
+/* What one of them needs is mostly not in the processor's caches: some four megabytes. */
+static inline bool tcp_has_many(const struct tcp_layer *l)
+{
+    return l->tcbs.used > 16384;
 }
 estab_sock tcb_handle(const struct tcb *t);
 static inline struct tcb *tcb_at(const struct tcp_layer *l, uint32_t slot)
@@ -757,29 +772,36 @@ IN_PLACE bool tcp_is_at(const struct tcb *t, const struct tcp_tuple *k)
     return LIKELY(t->pport == k->pport && t->lport == k->lport && t->path.local == k->local) &&
            LIKELY(memcmp(t->peer, k->peer, 16) == 0);
 }
-/* A busy handful is found without the index: a connection that was lately found, opened or sent
- * text lies where its ports say, until another of the same place does.  NULL: it is not there. */
-static inline uint32_t tcp_hot_place(uint16_t lport, uint16_t pport)
+static inline uint32_t tcp_ports_of(uint16_t lport, uint16_t pport)
 {
-    return (lport ^ pport) & (TCP_HOT - 1);
+    return (uint32_t)lport << 16 | pport;
 }
-IN_PLACE struct tcb *tcp_demux_hot(const struct tcp_layer *l, const struct tcp_tuple *k)
+/* A busy handful is found without the index: a connection that was lately found, opened or sent
+ * text lies where its ports say, until another of the same place does. */
+IN_PLACE struct tcp_hot *tcp_hot_at(struct tcp_layer *l, uint16_t lport, uint16_t pport)
 {
-    struct tcb *t = l->hot[tcp_hot_place(k->lport, k->pport)];
+    return &l->hot[(lport ^ pport) & (TCP_HOT - 1)];
+}
+/* NULL: it is not there. */
+IN_PLACE struct tcb *tcp_demux_hot(struct tcp_layer *l, const struct tcp_tuple *k)
+{
+    const struct tcp_hot *hot = tcp_hot_at(l, k->lport, k->pport);
 
-    return LIKELY(tcp_is_at(t, k)) ? t : NULL;
+    return hot->ports == tcp_ports_of(k->lport, k->pport) && LIKELY(tcp_is_at(hot->t, k)) ? hot->t
+                                                                                          : NULL;
 }
 static inline void tcp_heats(struct tcb *t) /* who is told something is who answers next */
 {
     assert(t->in_demux);
-    t->layer->hot[tcp_hot_place(t->lport, t->pport)] = t;
+    *tcp_hot_at(t->layer, t->lport, t->pport) =
+        (struct tcp_hot){t, tcp_ports_of(t->lport, t->pport)};
 }
 static inline void tcp_cools(struct tcb *t) /* it is not to be found any more */
 {
-    struct tcb **hot = &t->layer->hot[tcp_hot_place(t->lport, t->pport)];
+    struct tcp_hot *hot = tcp_hot_at(t->layer, t->lport, t->pport);
 
-    if (*hot == t)
-        *hot = &t->layer->blank;
+    if (hot->t == t)
+        hot->t = &t->layer->blank;
 }
 /* A TCP_REF or HASH_NONE. */
 static inline uint32_t tcp_demux_find(struct tcp_layer *l, const struct tcp_tuple *k)
@@ -806,6 +828,11 @@ void tcp_demux_del(struct tcb *t);
 /* Into the index, and out of it; tag is tcp_demux_tag()'s.  0 or ESTAB_E_NOMEM. */
 int tcp_tuple_add(struct tcp_layer *l, const struct tcp_tuple *k, uint32_t tag, uint32_t ref);
 void tcp_tuple_del(struct tcp_layer *l, const struct tcp_tuple *k, uint32_t tag, uint32_t ref);
+/* Step by step what a segment of k will touch is asked for, before its turn. */
+void tcp_ahead_hash(const struct tcp_layer *l, struct tcp_ahead *a, const struct tcp_tuple *k);
+void tcp_ahead_find(const struct tcp_layer *l, struct tcp_ahead *a);
+void tcp_ahead_work(const struct tcp_layer *l, const struct tcp_ahead *a);
+void tcp_ahead_take(struct tcp_layer *l, const struct tcp_ahead *a); /* its turn comes */
 /* As tcp_demux_find(), for those who only look. */
 uint32_t tcp_demux_peek(struct tcp_layer *l, const struct tcp_tuple *k);
 /* The first that has its tag, which is it, or very rarely another's: nothing of it is fetched. */
@@ -1325,6 +1352,7 @@ IN_PLACE void tcp_arm(struct tcb *t, enum tcp_timer which, estab_time at)
     tcp_wake(t, at);
 }
 void tcp_cancel(struct tcb *t, enum tcp_timer which);
+void tcp_quiet(struct tcb *t); /* goes to rest: no wake-up that nobody waits for */
 void tcp_idle_settle(struct tcb *t);
 IN_PLACE void tcp_idle_arm(struct tcb *t) /* keepalive or FIN-WAIT-2 */
 {

@@ -57,6 +57,49 @@ uint32_t tcp_demux_warm(const struct tcp_layer *l, const struct tcp_tuple *k)
     return tag;
 }
 
+void tcp_ahead_hash(const struct tcp_layer *l, struct tcp_ahead *a, const struct tcp_tuple *k)
+{
+    a->hashed.key = tag_key(k);
+    a->hashed.hash = hash_of(l, &a->hashed.key);
+    a->ref = HASH_NONE;
+    hash_warm(&l->demux, (uint32_t)a->hashed.hash);
+}
+
+void tcp_ahead_find(const struct tcp_layer *l, struct tcp_ahead *a)
+{
+    struct hash_probe p;
+
+    if (!a->known)
+        return;
+    p = hash_probe(&l->demux, (uint32_t)a->hashed.hash);
+    a->ref = hash_next(&p);
+    if (a->ref == HASH_NONE)
+        return;
+    switch (TCP_REF_KIND(a->ref)) {
+    case TCP_REF_TCB:
+        warm(tcb_at(l, TCP_REF_SLOT(a->ref)), sizeof(struct tcb));
+        break;
+    case TCP_REF_SYNQ:
+        warm(slab_at(&l->synqs, TCP_REF_SLOT(a->ref)), sizeof(struct tcp_synq));
+        break;
+    case TCP_REF_TIMEWAIT:
+        warm(slab_at(&l->timewaits, TCP_REF_SLOT(a->ref)), sizeof(struct tcp_timewait));
+        break;
+    }
+}
+
+void tcp_ahead_work(const struct tcp_layer *l, const struct tcp_ahead *a)
+{
+    if (a->known && a->ref != HASH_NONE && TCP_REF_KIND(a->ref) == TCP_REF_TCB)
+        tcb_warm(tcb_at(l, TCP_REF_SLOT(a->ref)));
+}
+
+void tcp_ahead_take(struct tcp_layer *l, const struct tcp_ahead *a)
+{
+    if (a->known)
+        l->last_tuple = a->hashed;
+}
+
 static bool ref_is(const struct tcp_layer *l, uint32_t ref, const struct tcp_tuple *k)
 {
     switch (TCP_REF_KIND(ref)) {

@@ -35,7 +35,7 @@ int tcp_init(struct tcp_layer *l, struct env *env, struct ip_layer *ip, struct r
     l->set = *set;
     l->max_conns = max_conns;
     for (uint32_t i = 0; i < TCP_HOT; i++)
-        l->hot[i] = &l->blank;
+        l->hot[i].t = &l->blank;
     l->rst_second = UINT32_MAX;
     slab_init(&l->tcbs, env, (uint32_t)(sizeof(struct tcb) + tcp_why_room(set)), 16, 6, max_conns);
     slab_init(&l->works, env, sizeof(struct tcp_work), 16, 6, max_conns);
@@ -254,8 +254,11 @@ static bool at_rest(const struct tcb *t)
 
 void tcb_rest_empty(struct tcb *t)
 {
-    if (at_rest(t))
-        free_work(t->layer, t);
+    if (!at_rest(t))
+        return;
+    free_work(t->layer, t);
+    if (UNLIKELY(tcp_has_many(t->layer)))
+        tcp_quiet(t);
 }
 
 void tcb_release(struct tcb *t)

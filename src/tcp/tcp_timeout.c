@@ -3,13 +3,21 @@
  *
  * A tcb has one node on the wheel, at the earliest of its deadlines or before it: moving a deadline
  * later, or cancelling it, leaves the node alone, and a wake-up with nothing due places it anew. So
- * an ACK that restarts the retransmission timer costs no wheel operation. */
+ * an ACK that restarts the retransmission timer costs no wheel operation.  With very many
+ * connections the node is taken off when its connection comes to rest: a wake-up in vain would wait
+ * for memory, once where the wheel turns and once where it is due; now the tcb is at hand. */
 #include "tcp/tcp.h"
 
 void tcp_cancel(struct tcb *t, enum tcp_timer which)
 {
     if (t->w)
         t->w->due[which] = ESTAB_NEVER;
+}
+
+void tcp_quiet(struct tcb *t)
+{
+    if (!t->idle_on)
+        tcp_sleep(t);
 }
 
 /* Nobody holds it any more, and its wait for the peer's FIN is bounded. */

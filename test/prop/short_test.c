@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* short_test.c - the short way and the long way: the same conversations over the same network, once
- * as ever and once with every segment going the long way, send the same frames, octet by octet, and
- * leave every connection in the same state, field by field, after every turn.
+ * as ever, once with every segment going the long way and once with every batch looked at ahead,
+ * send the same frames, octet by octet, and leave every connection in the same state, field by
+ * field, after every turn.
  *
  *   ESTAB_SEEDS=N    how many seeds (default 150)
  *   ESTAB_SEED=N     that one only */
@@ -176,7 +177,9 @@ static void talks_of(struct lab *l, struct talks *a)
     }
 }
 
-static uint64_t run(uint64_t seed, bool long_way)
+enum way { AS_EVER, LONG, AHEAD };
+
+static uint64_t run(uint64_t seed, enum way way)
 {
     struct lab_conf c;
     struct lab l = {0}, choice = {0};
@@ -193,7 +196,8 @@ static uint64_t run(uint64_t seed, bool long_way)
     snprintf(l.what, sizeof l.what, "ESTAB_SEED=%llu short_test", (unsigned long long)seed);
     for (int i = 0; i < 2; i++) {
         assert_int_equal(lab_host_open(&l, i), 0);
-        l.host[i].s->tcp.long_way = long_way;
+        l.host[i].s->tcp.long_way = way == LONG;
+        l.host[i].s->ahead.always = way == AHEAD;
     }
     talks_init(&talks, &l);
     l.act = act_and_mix;
@@ -207,22 +211,27 @@ static uint64_t run(uint64_t seed, bool long_way)
     return l.hash;
 }
 
-static void the_short_way_is_the_long_way(void **state)
+static void all_ways_are_the_same(void **state)
 {
     const char *one = getenv("ESTAB_SEED"), *many = getenv("ESTAB_SEEDS");
     uint64_t first = one ? strtoull(one, NULL, 10) : 1;
     uint64_t n = one ? 1 : many ? strtoull(many, NULL, 10) : 150;
 
     (void)state;
-    for (uint64_t seed = first; seed < first + n; seed++)
-        if (run(seed, false) != run(seed, true))
+    for (uint64_t seed = first; seed < first + n; seed++) {
+        uint64_t as_ever = run(seed, AS_EVER);
+
+        if (run(seed, LONG) != as_ever)
             fail_msg("ESTAB_SEED=%llu: the short way is another", (unsigned long long)seed);
+        if (run(seed, AHEAD) != as_ever)
+            fail_msg("ESTAB_SEED=%llu: looking ahead changes something", (unsigned long long)seed);
+    }
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_short_way_is_the_long_way),
+        cmocka_unit_test(all_ways_are_the_same),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
