@@ -163,13 +163,15 @@ static int sharded_fd(const estab_link *l)
     return ((const struct sharded *)l)->epoll;
 }
 
-/* Asked by who is about to sleep: from now on the bell is wanted. */
+/* Asked by who is about to sleep, perhaps twice: from now on the bell is wanted, again if it was
+ * rung since. */
 static estab_time sharded_deadline(const estab_link *l)
 {
     struct sharded *s = (struct sharded *)(uintptr_t)l;
+    bool wanted = atomic_exchange(&s->town->bell[s->self].asleep, 1);
 
+    s->rings += s->slept && !wanted;
     s->slept = true;
-    atomic_store(&s->town->bell[s->self].asleep, 1);
     for (uint16_t i = 0; i < s->town->n; i++)
         if (!relay_empty(way(s, i, s->self)))
             return 0;

@@ -146,7 +146,8 @@ int estab_link_shm(estab_link **out, const char *path, uint32_t mtu, char *err);
 /* n links to one device, tun:, tap:, packet: or xdp: (which has n queues) with their words, for n
  * stacks with one address (estab_config.shard: out[i] is for i), each run in a thread of its own:
  * whichever way the device hands a frame over, it reaches the stack that it is for.  A link and its
- * stack are one thread's; they may be closed in any order.  n: 1 to 16.  0 or -1 and err. */
+ * stack are one thread's; they may be closed in any order, but one that is neither driven nor
+ * closed keeps what comes by it for the others.  n: 1 to 16.  0 or -1 and err. */
 int estab_link_shards(estab_link **out, uint16_t n, const char *spec, char *err);
 
 /* Two ends in memory.  What one sends the other receives at once (copied); each end holds at most

@@ -174,6 +174,30 @@ static void who_sleeps_is_woken_and_who_does_not_is_not(void **state)
     close_street(&s);
 }
 
+/* A loop asks for the deadline twice in a turn, and the bell may ring between. */
+static void a_bell_is_heard_once_however_often_one_lies_down(void **state)
+{
+    struct estab_frame f[8], one;
+    struct packet p;
+    uint16_t port = 1;
+    struct street s;
+
+    (void)state;
+    open_street(&s, ESTAB_MEDIUM_IP);
+    while (p = packet_of(port), shard_of(&p) != 2)
+        port++;
+    one = kit_frame(&p, sizeof p);
+    for (int round = 0; round < 3; round++) {
+        assert_int_equal(estab_link_deadline(s.near[2]), ESTAB_NEVER);
+        estab_link_send(s.far[0], &one, 1);
+        assert_int_equal(estab_link_recv(s.near[0], f, 8), 0);
+        assert_int_equal(estab_link_deadline(s.near[2]), 0);
+        assert_int_equal(estab_link_recv(s.near[2], f, 8), 1);
+        assert_false(readable(s.near[2]));
+    }
+    close_street(&s);
+}
+
 /* A shard that is not run loses what is its own, and nobody else anything. */
 static void a_full_way_is_counted_and_blocks_nobody(void **state)
 {
@@ -280,6 +304,7 @@ int main(void)
         cmocka_unit_test(what_all_must_hear_reaches_all_once),
         cmocka_unit_test(all_are_one_station),
         cmocka_unit_test(who_sleeps_is_woken_and_who_does_not_is_not),
+        cmocka_unit_test(a_bell_is_heard_once_however_often_one_lies_down),
         cmocka_unit_test(a_full_way_is_counted_and_blocks_nobody),
         cmocka_unit_test(two_threads_have_the_same_frames_in_the_same_order),
         cmocka_unit_test(what_has_several_queues_is_said),
