@@ -9,8 +9,8 @@
  * the part's positions; an entry lies at its home or, if others are in its way, as soon after it as
  * the order lets it, so that between its home and itself nothing is empty.  What is empty has the
  * largest tag: a search walks from the home to the first tag that is not smaller, STRIDE of them at
- * a time, because how far it is no processor can foretell.  Positions beyond the homes take what
- * the last homes push out; the last STRIDE are never used.
+ * a time, because how far it is no processor can foretell (4 % of a short connection).  Positions
+ * beyond the homes take what the last homes push out; the last STRIDE are never used.
  *
  * Because tags stay in order whatever the number of homes, a part is made larger by one pass over
  * it.  It grows by an eighth: the index, all parts together, is about equally full at any size. */
