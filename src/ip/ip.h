@@ -180,9 +180,9 @@ struct ip_tcp { /* what it takes to parse and to verify a TCP segment; borrowed 
 /* The frame that most are, ip_plain.c: true: a TCP segment for us is in it; false: ip_recv() has to
  * look at it, and nothing has happened. */
 bool ip_plain_in(struct ip_layer *l, uint8_t port, const struct estab_frame *f, struct ip_tcp *out);
-/* Who speaks in such a frame, looked at for nothing else: from where (16 octets written), to which
- * of our addresses; NULL: nobody that could be told at a glance.  Returns where TCP's header, of
- * TCP_LEAST octets at least, begins. */
+/* Who speaks in such a frame, looked at for nothing else: from where, to which of our addresses.
+ * Returns where TCP's header begins, of which 20 octets are there; NULL: who it is cannot be told
+ * at a glance. */
 const uint8_t *ip_plain_ends(const struct ip_layer *l, const struct estab_frame *f, uint8_t src[16],
                              uint16_t *local);
 /* What ip_recv() would have made of it. */

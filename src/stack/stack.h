@@ -19,7 +19,7 @@ struct stack_run { /* a predicted segment, and what follows it in the same batch
     bool csum_ok, v4;
 };
 
-#define STACK_AHEAD 8
+#define STACK_AHEAD 8 /* a power of two, and more than are looked at ahead of one's turn */
 struct stack_ahead {  /* frames of a batch that were looked at before their turn */
     size_t next, end; /* the next to be looked at; where that ends: 0, nobody is */
     bool always;      /* tests: however few connections there are */

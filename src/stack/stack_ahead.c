@@ -10,6 +10,7 @@
 #include "stack/stack.h"
 
 enum { TO_HASH = 4, TO_FIND = 2, TO_WORK = 1 }; /* frames before its turn */
+_Static_assert(TO_HASH < STACK_AHEAD, "whose turn it is still has its entry");
 
 static inline struct tcp_ahead *entry_of(struct stack_ahead *a, size_t i)
 {

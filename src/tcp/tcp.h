@@ -532,7 +532,7 @@ struct tcp_hot {
 struct tcp_tag_key { /* a tuple as octets: its place in the demux is their keyed hash */
     uint64_t w[3];   /* the peer's address, the rest */
 };
-struct tcp_hashed { /* of a kind of tuples the one that was hashed last */
+struct tcp_hashed { /* a tuple and its hash */
     struct tcp_tag_key key;
     uint64_t hash;
 };
@@ -575,8 +575,8 @@ struct tcp_layer {
     uint32_t rst_second, rst_most; /* RSTs without a connection: how many in this second to each */
     uint32_t rst_sent[TCP_RST_GROUPS]; /* ... group of addresses, and how many so far */
     struct tcp_hot hot[TCP_HOT];       /* heard of lately */
-    struct tcp_hashed last_tuple;      /* a connection's */
-    struct tcp_hashed last_open;       /* one whose local port is to be chosen */
+    struct tcp_hashed last_tuple;      /* hashed last: a connection's */
+    struct tcp_hashed last_open;       /* ... one whose local port is to be chosen */
     struct {
         uint32_t slot; /* or SLAB_NONE */
         uint16_t local, lport;
@@ -776,8 +776,8 @@ static inline uint32_t tcp_ports_of(uint16_t lport, uint16_t pport)
 {
     return (uint32_t)lport << 16 | pport;
 }
-/* A busy handful is found without the index: a connection that was lately found, opened or sent
- * text lies where its ports say, until another of the same place does.  An exchange of one of 100
+/* A busy handful is found without the index: a connection that was lately found, opened or sent to
+ * lies where its ports say, until another of the same place does.  An exchange of one of 100
  * connections takes 15 % less, of one of 10,000 an eighth, of one of a million a fifth. */
 IN_PLACE struct tcp_hot *tcp_hot_at(struct tcp_layer *l, uint16_t lport, uint16_t pport)
 {
@@ -819,7 +819,7 @@ uint64_t tcp_tuple_hash(const struct tcp_layer *l, struct tcp_hashed *last,
                         const struct tcp_tuple *k);
 void tcp_hashed_init(const struct tcp_layer *l, struct tcp_hashed *last); /* of an all-zero tuple */
 /* The same, of one that is soon looked up: what that will read is fetched meanwhile. */
-uint32_t tcp_demux_warm(const struct tcp_layer *l, const struct tcp_tuple *k);
+struct tcp_hashed tcp_demux_warm(const struct tcp_layer *l, const struct tcp_tuple *k);
 static inline void tcp_listeners_change(struct tcp_layer *l)
 {
     l->last_listener.slot = SLAB_NONE;

@@ -48,21 +48,19 @@ uint32_t tcp_demux_tag(struct tcp_layer *l, const struct tcp_tuple *k)
     return (uint32_t)tcp_tuple_hash(l, &l->last_tuple, k);
 }
 
-uint32_t tcp_demux_warm(const struct tcp_layer *l, const struct tcp_tuple *k)
+struct tcp_hashed tcp_demux_warm(const struct tcp_layer *l, const struct tcp_tuple *k)
 {
-    struct tcp_tag_key key = tag_key(k);
-    uint32_t tag = (uint32_t)hash_of(l, &key);
+    struct tcp_hashed h = {.key = tag_key(k)};
 
-    hash_warm(&l->demux, tag);
-    return tag;
+    h.hash = hash_of(l, &h.key);
+    hash_warm(&l->demux, (uint32_t)h.hash);
+    return h;
 }
 
 void tcp_ahead_hash(const struct tcp_layer *l, struct tcp_ahead *a, const struct tcp_tuple *k)
 {
-    a->hashed.key = tag_key(k);
-    a->hashed.hash = hash_of(l, &a->hashed.key);
+    a->hashed = tcp_demux_warm(l, k);
     a->ref = HASH_NONE;
-    hash_warm(&l->demux, (uint32_t)a->hashed.hash);
 }
 
 void tcp_ahead_find(const struct tcp_layer *l, struct tcp_ahead *a)

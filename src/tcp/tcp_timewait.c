@@ -35,7 +35,7 @@ static void look_ahead(struct tcp_layer *l)
         return;
     k = tcp_far_tuple(l, &timewait_at(l, slot)->far, peer);
     l->timewait_next.slot = slot;
-    l->timewait_next.tag = tcp_demux_warm(l, &k);
+    l->timewait_next.tag = (uint32_t)tcp_demux_warm(l, &k).hash;
 }
 
 static uint32_t take_tag(struct tcp_layer *l, uint32_t slot, const struct tcp_tuple *k)
