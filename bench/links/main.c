@@ -112,63 +112,66 @@ static double once_ours(const char *spec, enum way way, const struct peer *p)
     return r;
 }
 
-static double mean(const double *v, size_t n)
+/* One frame a system call: bit/s out and in. */
+static void plain_goodput(int cpu, double g[2])
 {
-    double sum = 0;
+    double v[2][RUNS];
+    struct peer p;
 
-    for (size_t i = 0; i < n; i++)
-        sum += v[i];
-    return sum / (double)n;
+    make_device("tap");
+    p = peer_start(cpu, false, false);
+    for (int i = 0; i < RUNS; i++) {
+        v[0][i] = once_ours("tap:ebench,vnet=off", OUT, &p);
+        v[1][i] = once_ours("tap:ebench,vnet=off", IN, &p);
+    }
+    peer_stop(&p);
+    drop_device();
+    for (int k = 0; k < 2; k++)
+        g[k] = median(v[k], RUNS);
 }
 
 static void goodput(bool one_core)
 {
-    double v[7][TUN_RUNS];
+    enum { LENT, COPIED, BARE_OUT, CAME, BARE_IN, KINDS };
     const char *where = one_core ? "both on one core" : "on two cores";
-    const int runs = quick ? RUNS : TUN_RUNS;
+    const int cpu = one_core ? 0 : 1, runs = quick ? RUNS : TUN_RUNS;
+    double g[KINDS] = {0}, tap[2];
     struct peer p;
 
     pin(0);
     make_device("tun");
-    p = peer_start(one_core ? 0 : 1, false, false);
+    p = peer_start(cpu, false, false);
     for (int i = 0; i < runs; i++) {
-        v[0][i] = once_ours("tun:ebench", OUT, &p);
-        v[6][i] = once_ours("tun:ebench", OUT_COPIED, &p);
-        v[1][i] = bare_out("ebench", US, THEM, &p, RUN_TIME);
-        v[2][i] = once_ours("tun:ebench", IN, &p);
-        v[3][i] = bare_in("ebench", US, THEM, RUN_TIME);
+        g[LENT] += once_ours("tun:ebench", OUT, &p);
+        g[COPIED] += once_ours("tun:ebench", OUT_COPIED, &p);
+        g[BARE_OUT] += bare_out("ebench", US, THEM, &p, RUN_TIME);
+        g[CAME] += once_ours("tun:ebench", IN, &p);
+        g[BARE_IN] += bare_in("ebench", US, THEM, RUN_TIME);
     }
     peer_stop(&p);
     drop_device();
-    make_device("tap");
-    p = peer_start(one_core ? 0 : 1, false, false);
-    for (int i = 0; i < RUNS; i++) {
-        v[4][i] = once_ours("tap:ebench,vnet=off", OUT, &p);
-        v[5][i] = once_ours("tap:ebench,vnet=off", IN, &p);
-    }
-    peer_stop(&p);
-    drop_device();
-    for (int k = 0; k < 7; k++)
-        v[k][0] = (k == 4 || k == 5 ? median(v[k], RUNS) : mean(v[k], (size_t)runs)) * 1e-9;
+    for (int k = 0; k < KINDS; k++)
+        g[k] *= 1e-9 / runs;
+    plain_goodput(cpu, tap);
     printf(
         "\nTUN, MTU 1500, the kernel's sockets at the other end, %s, Gbit/s\n"
         "  out: estab %.1f with its text lent, %.1f copied, ready-made super-segments %.1f (%.2f, "
         "%.2f)\n"
         "  in:  estab %.1f, read and acknowledged %.1f (%.2f)\n"
         "  TAP, one plain frame a system call: out %.2f, in %.2f\n",
-        where, v[0][0], v[6][0], v[1][0], v[0][0] / v[1][0], v[6][0] / v[1][0], v[2][0], v[3][0],
-        v[2][0] / v[3][0], v[4][0], v[5][0]);
+        where, g[LENT], g[COPIED], g[BARE_OUT], g[LENT] / g[BARE_OUT], g[COPIED] / g[BARE_OUT],
+        g[CAME], g[BARE_IN], g[CAME] / g[BARE_IN], tap[0] * 1e-9, tap[1] * 1e-9);
     if (!one_core)
         return;
-    figure("tun_out_gbps", v[0][0]);
-    figure("tun_out_copied_gbps", v[6][0]);
-    figure("tun_out_gbps_bare", v[1][0]);
-    figure("tun_out_vs_bare", v[0][0] / v[1][0]);
-    figure("tun_in_gbps", v[2][0]);
-    figure("tun_in_gbps_bare", v[3][0]);
-    figure("tun_in_vs_bare", v[2][0] / v[3][0]);
-    figure("tap_plain_out_gbps", v[4][0]);
-    figure("tap_plain_in_gbps", v[5][0]);
+    figure("tun_out_gbps", g[LENT]);
+    figure("tun_out_copied_gbps", g[COPIED]);
+    figure("tun_out_gbps_bare", g[BARE_OUT]);
+    figure("tun_out_vs_bare", g[LENT] / g[BARE_OUT]);
+    figure("tun_in_gbps", g[CAME]);
+    figure("tun_in_gbps_bare", g[BARE_IN]);
+    figure("tun_in_vs_bare", g[CAME] / g[BARE_IN]);
+    figure("tap_plain_out_gbps", tap[0] * 1e-9);
+    figure("tap_plain_in_gbps", tap[1] * 1e-9);
 }
 
 /* ---- exchanges, short connections ---- */
