@@ -68,6 +68,15 @@ static uint32_t shard_of(const struct packet *p)
     return estab_frame_shard(ESTAB_MEDIUM_IP, &f, N);
 }
 
+static struct packet packet_for(uint32_t shard)
+{
+    struct packet p;
+
+    for (uint16_t port = 1; p = packet_of(port), shard_of(&p) != shard; port++)
+        ;
+    return p;
+}
+
 static bool readable(const estab_link *l)
 {
     struct pollfd p = {.fd = estab_link_fd(l), .events = POLLIN};
@@ -148,13 +157,11 @@ static void who_sleeps_is_woken_and_who_does_not_is_not(void **state)
 {
     struct estab_frame f[8], one;
     struct packet p;
-    uint16_t port = 1;
     struct street s;
 
     (void)state;
     open_street(&s, ESTAB_MEDIUM_IP);
-    while (p = packet_of(port), shard_of(&p) != 2)
-        port++;
+    p = packet_for(2);
     one = kit_frame(&p, sizeof p);
     for (int round = 0; round < 3; round++) {
         assert_int_equal(estab_link_deadline(s.near[2]), ESTAB_NEVER);
@@ -179,13 +186,11 @@ static void a_bell_is_heard_once_however_often_one_lies_down(void **state)
 {
     struct estab_frame f[8], one;
     struct packet p;
-    uint16_t port = 1;
     struct street s;
 
     (void)state;
     open_street(&s, ESTAB_MEDIUM_IP);
-    while (p = packet_of(port), shard_of(&p) != 2)
-        port++;
+    p = packet_for(2);
     one = kit_frame(&p, sizeof p);
     for (int round = 0; round < 3; round++) {
         assert_int_equal(estab_link_deadline(s.near[2]), ESTAB_NEVER);
