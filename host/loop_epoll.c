@@ -4,7 +4,10 @@
  * A turn: hand out what is ready; wait for a frame, a deadline or a watched descriptor; take frames
  * in; run the timers; hand out again.  Nothing starves: in one turn each link gives at most
  * LINK_BATCH frames and takes at most OUT_BATCHES batches, and a turn that left something does not
- * wait.  Waits end late rather than early, so that nothing is polled until it is due.
+ * wait.  A batch of large frames for a buffer that is lent goes on over as many turns as it takes
+ * the user to take that back each time it is full, and is answered as one: up to twice the goodput
+ * in, where the sender has much in flight.  Waits end late rather than early, so that nothing is
+ * polled until it is due.
  *
  * The time to wait is a timer of its own in the epoll set, and not an argument of each wait: a
  * deadline is mostly that of the wait before, or a later one, and a timer that goes off too early
@@ -42,6 +45,8 @@ struct estab_loop {
     estab_time rings; /* when the timer goes off, ESTAB_NEVER, or 0: it has */
     bool busy;        /* the stack had more to hand out than one flush takes */
     bool watches;     /* descriptors that are no links */
+    size_t taken;     /* frames, since what is ready was handed out; if nothing waits for that: 0 */
+    estab_time since; /* ... if that is not at the end of the turn: when the first came */
     bool timely;      /* nothing was due when this turn looked at the clock last, and frames came */
     struct looped *links;
     uint32_t nlinks;
@@ -145,6 +150,7 @@ void estab_loop_flush(estab_loop *l)
     int n, batch;
 
     l->busy = false;
+    l->taken = 0;
     for (struct looped *k = l->links; k < l->links + l->nlinks; k++) {
         n = LINK_BATCH;
         for (batch = 0; n == LINK_BATCH && batch < OUT_BATCHES; batch++) {
@@ -164,6 +170,8 @@ static size_t take_in(estab_loop *l, struct looped *k)
     int n;
 
     do {
+        if (k->link->places)
+            (void)estab_input_place(l->stack, k->port, &k->link->place);
         n = estab_link_recv(k->link, f, LINK_BATCH - got);
         if (n > 0) {
             estab_input(l->stack, k->port, f, (size_t)n);
@@ -172,6 +180,7 @@ static size_t take_in(estab_loop *l, struct looped *k)
     } while (n > 0 && got < LINK_BATCH);
     if (n < 0)
         lose(l, k);
+    l->taken += got;
     return got;
 }
 
@@ -321,15 +330,38 @@ static bool is_due(const estab_loop *l, const estab_link *k)
     return at != ESTAB_NEVER && at <= l->clock.now(l->clock.ctx);
 }
 
+/* A batch goes on in the next turn: a link has more, and has stopped so that a user takes back a
+ * buffer that is full.  What is ready waits for the end of the batch, but not for a user who takes
+ * long. */
+static bool goes_on(estab_loop *l, bool again)
+{
+    bool more = false;
+    estab_time now;
+
+    for (const struct looped *k = l->links; k < l->links + l->nlinks; k++)
+        more |= k->link->more && !k->gone;
+    if (!more || l->taken >= LINK_BATCH)
+        return false;
+    now = l->clock.now(l->clock.ctx);
+    if (!again)
+        l->since = now;
+    return now - l->since < ESTAB_MS(1);
+}
+
 int estab_loop_turn(estab_loop *l, estab_dur max_wait, char *err)
 {
     struct epoll_event e[EVENTS];
-    int n, result = 0;
+    bool again = l->taken > 0;
+    int n = 0, result = 0;
 
-    estab_loop_flush(l);
+    if (!again)
+        estab_loop_flush(l);
     if (report_lost(l, err))
         return -1;
-    n = await(l, e, max_wait);
+    if (again)
+        l->timely = false;
+    else
+        n = await(l, e, max_wait);
     if (n < 0 && errno == EINTR)
         return -2;
     for (int i = 0; i < n; i++) {
@@ -339,12 +371,13 @@ int estab_loop_turn(estab_loop *l, estab_dur max_wait, char *err)
             l->links[e[i].data.u32].due = true;
     }
     for (struct looped *k = l->links; k < l->links + l->nlinks; k++) {
-        if (!k->gone && (k->due || is_due(l, k->link)))
+        if (!k->gone && (k->due || (again && k->link->more) || is_due(l, k->link)))
             take_in(l, k);
         k->due = false;
     }
     if (!l->timely) /* frames do not wait for timers: a turn that found one due runs them (4 %) */
         estab_expire(l->stack);
-    estab_loop_flush(l);
+    if (!goes_on(l, again))
+        estab_loop_flush(l);
     return report_lost(l, err) ? -1 : result;
 }

@@ -21,6 +21,7 @@ double median(double *v, size_t n);
 struct peer {
     pid_t pid;
     volatile uint64_t *counted; /* octets that have come to PORT_SINK */
+    volatile bool *cubic; /* set: new connections use that, and not what this machine prefers */
 };
 struct peer peer_start(int cpu, bool spin, bool own_netns);
 struct peer peer_room(void); /* without the process */

@@ -18,10 +18,11 @@
 #include <unistd.h>
 
 enum { RUNS = 5, TUN_RUNS = 15 };
-#define EXCHANGES (quick ? 200u : 20000u)
-#define RUN_TIME  (quick ? 0.02 : 0.4)
-#define MIB       (1u << 20)
-#define BUFFERS   (512u << 10)
+#define EXCHANGES  (quick ? 200u : 20000u)
+#define RUN_TIME   (quick ? 0.02 : 0.4)
+#define MIB        (1u << 20)
+#define BUFFERS    (512u << 10)
+#define BUFFERS_IN (2u << 20)
 
 static FILE *figures;
 static bool quick;
@@ -105,7 +106,7 @@ enum way { OUT, OUT_COPIED, IN };
 
 static double once_ours(const char *spec, enum way way, const struct peer *p)
 {
-    struct ours *o = ours_open(spec, CIDR, BUFFERS);
+    struct ours *o = ours_open(spec, CIDR, way == IN ? BUFFERS_IN : BUFFERS);
     double r = way == IN ? ours_in(o, THEM, RUN_TIME) : ours_out(o, THEM, p, way == OUT, RUN_TIME);
 
     ours_close(o);
@@ -130,9 +131,22 @@ static void plain_goodput(int cpu, double g[2])
         g[k] = median(v[k], RUNS);
 }
 
+/* What new sockets of this machine use. */
+static const char *congestion_control(void)
+{
+    static char name[32] = "?";
+    FILE *f = fopen("/proc/sys/net/ipv4/tcp_congestion_control", "r");
+
+    if (f) {
+        (void)!fscanf(f, "%31s", name);
+        fclose(f);
+    }
+    return name;
+}
+
 static void goodput(bool one_core)
 {
-    enum { LENT, COPIED, BARE_OUT, CAME, BARE_IN, KINDS };
+    enum { LENT, COPIED, BARE_OUT, CAME, BARE_IN, CAME_CUBIC, BARE_IN_CUBIC, KINDS };
     const char *where = one_core ? "both on one core" : "on two cores";
     const int cpu = one_core ? 0 : 1, runs = quick ? RUNS : TUN_RUNS;
     double g[KINDS] = {0}, tap[2];
@@ -147,6 +161,10 @@ static void goodput(bool one_core)
         g[BARE_OUT] += bare_out("ebench", US, THEM, &p, RUN_TIME);
         g[CAME] += once_ours("tun:ebench", IN, &p);
         g[BARE_IN] += bare_in("ebench", US, THEM, RUN_TIME);
+        *p.cubic = true;
+        g[CAME_CUBIC] += once_ours("tun:ebench", IN, &p);
+        g[BARE_IN_CUBIC] += bare_in("ebench", US, THEM, RUN_TIME);
+        *p.cubic = false;
     }
     peer_stop(&p);
     drop_device();
@@ -154,13 +172,15 @@ static void goodput(bool one_core)
         g[k] *= 1e-9 / runs;
     plain_goodput(cpu, tap);
     printf(
-        "\nTUN, MTU 1500, the kernel's sockets at the other end, %s, Gbit/s\n"
+        "\nTUN, MTU 1500, the kernel's sockets (%s) at the other end, %s, Gbit/s\n"
         "  out: estab %.1f with its text lent, %.1f copied, ready-made super-segments %.1f (%.2f, "
         "%.2f)\n"
-        "  in:  estab %.1f, read and acknowledged %.1f (%.2f)\n"
+        "  in:  estab %.1f, read and acknowledged %.1f (%.2f); their sockets' algorithm cubic: "
+        "%.1f, %.1f (%.2f)\n"
         "  TAP, one plain frame a system call: out %.2f, in %.2f\n",
-        where, g[LENT], g[COPIED], g[BARE_OUT], g[LENT] / g[BARE_OUT], g[COPIED] / g[BARE_OUT],
-        g[CAME], g[BARE_IN], g[CAME] / g[BARE_IN], tap[0] * 1e-9, tap[1] * 1e-9);
+        congestion_control(), where, g[LENT], g[COPIED], g[BARE_OUT], g[LENT] / g[BARE_OUT],
+        g[COPIED] / g[BARE_OUT], g[CAME], g[BARE_IN], g[CAME] / g[BARE_IN], g[CAME_CUBIC],
+        g[BARE_IN_CUBIC], g[CAME_CUBIC] / g[BARE_IN_CUBIC], tap[0] * 1e-9, tap[1] * 1e-9);
     if (!one_core)
         return;
     figure("tun_out_gbps", g[LENT]);
@@ -170,6 +190,9 @@ static void goodput(bool one_core)
     figure("tun_in_gbps", g[CAME]);
     figure("tun_in_gbps_bare", g[BARE_IN]);
     figure("tun_in_vs_bare", g[CAME] / g[BARE_IN]);
+    figure("tun_in_cubic_gbps", g[CAME_CUBIC]);
+    figure("tun_in_cubic_gbps_bare", g[BARE_IN_CUBIC]);
+    figure("tun_in_cubic_vs_bare", g[CAME_CUBIC] / g[BARE_IN_CUBIC]);
     figure("tap_plain_out_gbps", tap[0] * 1e-9);
     figure("tap_plain_in_gbps", tap[1] * 1e-9);
 }

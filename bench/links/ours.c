@@ -5,12 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { APP = 64 << 10 };
+enum { APP = 64 << 10, LENT = 512 << 10 };
 
 struct ours {
     estab_stack *stack;
     estab_loop *loop;
-    uint8_t buf[APP];
+    uint8_t buf[APP], lent[LENT];
 };
 
 static void turn(struct ours *o)
@@ -96,7 +96,7 @@ static void pour(struct ours *o, estab_sock k, bool lends)
 
 static void lend(struct ours *o, estab_sock k)
 {
-    int rc = estab_recv_lend(o->stack, k, o->buf, APP);
+    int rc = estab_recv_lend(o->stack, k, o->lent, LENT);
 
     if (rc)
         die("no buffer could be lent: %s", estab_strerror(rc));

@@ -51,7 +51,7 @@ static bool serve(int fd, int port, char *buf, volatile uint64_t *counted)
     }
 }
 
-static void run_peer(bool spin, volatile uint64_t *counted, int ready)
+static void run_peer(bool spin, const struct peer *p, int ready)
 {
     enum { FDS = 65536 };
     static uint8_t port_of[FDS]; /* less PORT_SINK, plus 1; plus 100: it listens */
@@ -78,12 +78,14 @@ static void run_peer(bool spin, volatile uint64_t *counted, int ready)
                     continue;
                 port_of[c] = (uint8_t)(port_of[fd] - 100);
                 setsockopt(c, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+                if (*p->cubic)
+                    setsockopt(c, IPPROTO_TCP, TCP_CONGESTION, "cubic", 5);
                 epoll_ctl(ep, EPOLL_CTL_ADD, c,
                           &(struct epoll_event){.events = port_of[c] == PORT_SOURCE - PORT_SINK + 1
                                                               ? EPOLLOUT
                                                               : EPOLLIN,
                                                 .data.fd = c});
-            } else if (!serve(fd, port_of[fd] + PORT_SINK - 1, buf, counted)) {
+            } else if (!serve(fd, port_of[fd] + PORT_SINK - 1, buf, p->counted)) {
                 close(fd);
             }
         }
@@ -97,6 +99,7 @@ struct peer peer_room(void)
     p.counted = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (p.counted == MAP_FAILED)
         die("no memory for the peer");
+    p.cubic = (volatile bool *)(p.counted + 1);
     return p;
 }
 
@@ -115,7 +118,7 @@ struct peer peer_start(int cpu, bool spin, bool own_netns)
         if (own_netns && unshare(CLONE_NEWNET))
             die("no network namespace for the peer: %s", strerror(errno));
         pin(cpu);
-        run_peer(spin, p.counted, ready[1]);
+        run_peer(spin, &p, ready[1]);
     }
     if (p.pid < 0 || read(ready[0], &ok, 1) != 1)
         die("no peer");

@@ -346,6 +346,18 @@ int estab_route_add(
 /* Frames arrive: borrows n frames of up to ESTAB_IOVS pieces.  A malformed frame is no error: it is
  * dropped and counted.  E_INVAL: no such port. */
 int estab_input(estab_stack *s, int port, const struct estab_frame *f, size_t n);
+/* Where a driver that copies frames may put the next one: its first `head` octets anywhere, the
+ * next `len` at `to`, and the rest anywhere.  If it brings what comes next on the connection that
+ * was last heard with a buffer lent (estab_recv_lend()), its text lies where it belongs then, and
+ * is not copied once more.  Any other frame may be there just as well. */
+struct estab_place {
+    size_t head;
+    void *to;
+    size_t len;
+};
+/* Good until the next call that changes the stack; the frame is estab_input()'s first then.  1: *p
+ * says where; 0: there is no such connection, and *p is as it was; E_INVAL: no such port. */
+int estab_input_place(estab_stack *s, int port, struct estab_place *p);
 #define ESTAB_BATCH 64 /* frames that one call hands out at most, whatever n is */
 /* The next frames to send on a port: fills up to n and returns how many; fewer than n and
  * ESTAB_BATCH: there are no more for now.

@@ -66,7 +66,10 @@ struct estab_link {
                            in the way to the shard that it was for */
     uint64_t handed_on; /* arrived here, for another shard: estab_link_shards() */
     estab_dur busy;     /* how long a loop looks for frames before it sleeps; 0: not at all */
-    char name[64];      /* "tun:estab0" */
+    bool places;        /* the next recv copies much: who calls it may say first where to: */
+    struct estab_place place; /* estab_input_place()'s; recv sets it to nothing */
+    bool more;     /* there is more to recv, if whose buffer is full is given a turn first */
+    char name[64]; /* "tun:estab0" */
     char error[ESTAB_ERRLEN]; /* empty while all is well */
 };
 static inline int estab_link_recv(estab_link *l, struct estab_frame *f, size_t n)

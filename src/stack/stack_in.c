@@ -273,3 +273,10 @@ int estab_input(estab_stack *s, int port, const struct estab_frame *f, size_t n)
     stack_leave(s);
     return 0;
 }
+
+int estab_input_place(estab_stack *s, int port, struct estab_place *p)
+{
+    if (port < 0 || (uint32_t)port >= s->ip.nports)
+        return ESTAB_E_INVAL;
+    return tcp_text_place(&s->tcp, (uint8_t)port, p);
+}

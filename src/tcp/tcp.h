@@ -586,8 +586,10 @@ struct tcp_layer {
     struct slab routes;   /* source routes, tcp_route.c ... */
     struct hash route_of; /* ... of whom, by reference */
     uint32_t nroutes;
+    bool places;           /* drivers read frames to buffers that are lent: tcp_text_place() */
     bool raised;           /* estab_output() has raised an event */
     estab_time refused_at; /* when a connection was last refused memory */
+    estab_sock lender;     /* who lent a buffer last, or 0 */
     bool tight;            /* tcp_memory.c: less than a quarter is left */
     bool long_way;         /* tests: nothing takes the short way, tcp_short.c */
 };
@@ -948,6 +950,8 @@ enum tcp_stored { TCP_STORED, TCP_NOT_STORED, TCP_WRONG_SUM };
  * pseudo header's and the TCP header's; NULL: the link has verified it.  Unless it is stored,
  * nothing has happened. */
 enum tcp_stored tcp_text_store(struct tcb *t, const struct seg *g, struct csum_run *sum);
+/* Where the next text that goes to a buffer that is lent could be read to: estab_input_place(). */
+bool tcp_text_place(struct tcp_layer *l, uint8_t port, struct estab_place *p);
 void tcp_text_stored(struct tcb *t, uint32_t n); /* ... is in it now */
 void tcp_text_more(struct tcb *t, uint32_t n);   /* and, after it, the text of the next of a run */
 void tcp_text_end(struct tcb *t);                /* FIN has had its turn: no text follows */

@@ -201,11 +201,59 @@ static void copy_to_user(struct tcp_work *w, const struct pieces *text, struct c
     }
 }
 
+/* Drivers read text to where tcp_text_place() says, or near: does it lie there, is it nowhere in
+ * the way of where it belongs, or neither? */
+enum placed { IN_ITS_PLACE, APART_FROM_IT, IN_THE_WAY };
+static RARE enum placed placed(const struct tcp_work *w, const struct pieces *text)
+{
+    uintptr_t to = (uintptr_t)(w->lent.to + w->lent.got);
+
+    if ((uintptr_t)text->v[text->n - 1].base == to && text->v[text->n - 1].len == text->len)
+        return IN_ITS_PLACE;
+    for (uint32_t i = 0; i < text->n; i++) {
+        uintptr_t at = (uintptr_t)text->v[i].base;
+
+        if (at < to + text->len && to < at + text->v[i].len)
+            return IN_THE_WAY;
+    }
+    return APART_FROM_IT;
+}
+
+bool tcp_text_place(struct tcp_layer *l, uint8_t port, struct estab_place *p)
+{
+    const struct tcb *t = slab_find(&l->tcbs, (uint32_t)l->lender, (uint32_t)(l->lender >> 32));
+    const struct tcp_work *w = t ? t->w : NULL;
+
+    if (!w || t->state != ESTAB_ESTABLISHED || t->path.port != port || !w->lent.to || w->ahead)
+        return false;
+    p->head = ip_emit_len(l->ip, &t->path, t->peer) + TCP_HDR_LEN + (t->ts_ok ? TCP_TS_LEN : 0u);
+    p->to = w->lent.to + w->lent.got;
+    p->len = w->rcv.len > 0 ? 0 : w->lent.room - w->lent.got;
+    if (p->len == 0) /* said once: nobody waits for a user that does not go on */
+        l->lender = 0;
+    l->places = true;
+    return true;
+}
+
 /* For a message to a connection at rest.  Memory is asked for once, and not for a text that turns
  * out to be damaged: where there is none at hand, the long way does it. */
 static bool is_room_at_hand(const struct tcp_layer *l, uint32_t n)
 {
     return slab_has_free(&l->works) && n <= 1u << RING_MIN_SHIFT && l->pool.free[0];
+}
+
+static inline enum tcp_stored store_for_user(const struct tcb *t, const struct seg *g,
+                                            struct csum_run *sum)
+{
+    enum placed how = LIKELY(!t->layer->places) ? APART_FROM_IT : placed(t->w, &g->text);
+
+    if (UNLIKELY(how == IN_THE_WAY))
+        return TCP_NOT_STORED;
+    if (LIKELY(how == APART_FROM_IT))
+        copy_to_user(t->w, &g->text, sum);
+    else if (sum)
+        sum->sum = csum_pieces(sum->sum, &g->text);
+    return !sum || csum_fold(sum->sum) == 0xffff ? TCP_STORED : TCP_WRONG_SUM;
 }
 
 /* Verifying a text and storing it are one pass over it: some 25 of 220 ns a segment in bulk. */
@@ -217,10 +265,8 @@ enum tcp_stored tcp_text_store(struct tcb *t, const struct seg *g, struct csum_r
     if (UNLIKELY(!t->w && (!is_room_at_hand(t->layer, g->text.len) || !tcb_work(t))))
         return TCP_NOT_STORED;
     w = t->w;
-    if (goes_to_user(w, g->text.len)) {
-        copy_to_user(w, &g->text, sum);
-        return !sum || csum_fold(sum->sum) == 0xffff ? TCP_STORED : TCP_WRONG_SUM;
-    }
+    if (goes_to_user(w, g->text.len))
+        return store_for_user(t, g, sum);
     to = LIKELY(g->text.n == 1) ? ring_room(&w->rcv, &t->layer->pool, g->text.len) : NULL;
     if (LIKELY(to && sum))
         csum_run_copy_far(sum, to, g->text.v[0].base, g->text.len);

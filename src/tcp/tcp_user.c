@@ -341,10 +341,23 @@ int tcp_recv_lend(struct tcb *t, void *buf, uint32_t len)
         n = tcp_receive(t, &v, 1, 0);
     if (!tcb_work(t))
         return ESTAB_E_NOMEM;
+    t->layer->lender = tcb_handle(t);
     t->w->lent.to = buf;
     t->w->lent.room = len;
     t->w->lent.got = (uint32_t)n;
     return 0;
+}
+
+/* The window is larger by what the buffer grows only: this was not in the queue. */
+static void read_of_lent(struct tcb *t)
+{
+    uint32_t bound = t->rcvbuf;
+
+    tcp_buffer_read(t);
+    if (UNLIKELY(t->rcvbuf > bound) && !t->fin_rcvd && t->state != ESTAB_CLOSED) {
+        t->owed.ack_now = true;
+        tcp_owe(t);
+    }
 }
 
 ptrdiff_t tcp_recv_end(struct tcb *t)
@@ -359,6 +372,7 @@ ptrdiff_t tcp_recv_end(struct tcb *t)
     rest = (struct estab_iov){t->w->lent.to + got, t->w->lent.room - got};
     memset(&t->w->lent, 0, sizeof t->w->lent);
     if (got > 0 && (tcp_unread(t) == 0 || rest.len == 0)) {
+        read_of_lent(t);
         tcp_settle(t);
         return got;
     }

@@ -222,6 +222,52 @@ static void every_octet_arrives_in(void **state)
     close_side(&s);
 }
 
+/* One of two connections lends a buffer, where the link may read frames to: those of both. */
+static void every_octet_arrives_in_a_buffer_that_is_lent(void **state)
+{
+    static uint8_t lent[5 * PIECE], buf[PIECE];
+    uint32_t sent[2] = {0, 0}, got[2] = {0, 0}, n;
+    struct estab_iov v = {buf, PIECE};
+    estab_sock lender;
+    struct side s;
+    int fd[2];
+    ptrdiff_t k;
+
+    (void)state;
+    open_side(&s, at.spec);
+    meet(&s);
+    lender = s.sock;
+    fd[0] = s.fd;
+    s.fd = -1;
+    meet(&s);
+    fd[1] = s.fd;
+    assert_int_equal(estab_recv_lend(s.stack, lender, lent, sizeof lent), 0);
+    while (got[0] < OCTETS || got[1] < OCTETS) {
+        for (int i = 0; i < 2; i++) {
+            n = OCTETS - sent[i] < PIECE ? OCTETS - sent[i] : PIECE;
+            fill(buf, sent[i], n);
+            k = write(fd[i], buf, n);
+            sent[i] += k > 0 ? (uint32_t)k : 0;
+        }
+        turn(&s);
+        k = estab_recv_end(s.stack, lender);
+        assert_true(k > 0 || k == ESTAB_E_AGAIN);
+        if (k > 0) {
+            check(lent, got[0], (size_t)k);
+            got[0] += (uint32_t)k;
+        }
+        assert_int_equal(estab_recv_lend(s.stack, lender, lent, sizeof lent), 0);
+        while ((k = estab_recv(s.stack, s.sock, &v, 1, 0)) > 0) {
+            check(buf, got[1], (size_t)k);
+            got[1] += (uint32_t)k;
+        }
+        assert_int_equal(k, ESTAB_E_AGAIN);
+    }
+    assert_int_equal(s.link->lost_in, 0);
+    close(fd[0]);
+    close_side(&s);
+}
+
 static void every_octet_arrives_both_ways_at_once(void **state)
 {
     struct side s;
@@ -327,6 +373,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_octet_arrives_out),
         cmocka_unit_test(every_octet_arrives_in),
+        cmocka_unit_test(every_octet_arrives_in_a_buffer_that_is_lent),
         cmocka_unit_test(every_octet_arrives_both_ways_at_once),
         cmocka_unit_test(the_peers_mss_holds_in_super_segments),
         cmocka_unit_test(a_smaller_mtu_is_followed),

@@ -164,6 +164,183 @@ static void a_window_is_not_used_up_by_it(void **state)
     assert_true(wnd > 0);
 }
 
+/* ---- read to where it belongs, estab_input_place() ---- */
+
+static struct estab_place place_of(struct peer *p)
+{
+    struct estab_place at = {0};
+
+    assert_int_equal(estab_input_place(p->s, 0, &at), 1);
+    return at;
+}
+
+/* A frame as a driver reads it that was told `at`; its last octet changed, or not. */
+static void arrives_at(struct peer *p, const struct estab_place *at, const struct pkt *k,
+                       bool damaged)
+{
+    static uint8_t own[PEER_FRAME];
+    uint8_t frame[PEER_FRAME], *packet;
+    size_t len = peer_build(p, k, frame, &packet);
+    size_t head = len < at->head ? len : at->head, rest = len - head;
+    size_t placed = rest < at->len ? rest : at->len;
+    struct estab_frame f = {.iov = {{own, head}}, .niov = 1};
+
+    packet[len - 1] ^= damaged;
+    memcpy(own, packet, len);
+    if (placed > 0) {
+        memcpy(at->to, packet + head, placed);
+        f.iov[f.niov++] = (struct estab_iov){at->to, placed};
+    }
+    if (rest > placed)
+        f.iov[f.niov++] = (struct estab_iov){own + head + placed, rest - placed};
+    assert_int_equal(estab_input(p->s, 0, &f, 1), 0);
+}
+
+static void text_arrives_at(struct peer *p, const struct estab_place *at, uint32_t seq,
+                            uint32_t len)
+{
+    arrives_at(p, at, SEG(.flags = ACK, .seq = seq, .ack = 1, .len = len), false);
+}
+
+static void what_is_read_to_its_place_stays_there(void **state)
+{
+    struct peer *p = *state;
+    struct estab_place at;
+
+    user_connects_with(p, SEG(.mss = 1460));
+    lends(p, 4096);
+    at = place_of(p);
+    assert_ptr_equal(at.to, buf);
+    assert_int_equal(at.len, 4096);
+    assert_int_equal(at.head, 40);
+    text_arrives_at(p, &at, 1, 1000);
+    at = place_of(p);
+    assert_ptr_equal(at.to, buf + 1000);
+    assert_int_equal(at.len, 3096);
+    text_arrives_at(p, &at, 1001, 1000);
+    takes_back(p, 1, 2000);
+}
+
+static void timestamps_are_part_of_the_head(void **state)
+{
+    struct peer *p = *state;
+    struct estab_place at;
+
+    user_connects_with(p, SEG(.mss = 1460, .ts = true));
+    lends(p, 4096);
+    at = place_of(p);
+    assert_int_equal(at.head, 52);
+    text_arrives_at(p, &at, 1, 999);
+    at = place_of(p);
+    text_arrives_at(p, &at, 1000, 1001);
+    takes_back(p, 1, 2000);
+}
+
+/* Two were read before the stack saw the first, which was not what was thought: the second lies too
+ * far behind. */
+static void swapped(struct peer *p, uint32_t seq, uint32_t n, uint32_t ahead)
+{
+    struct estab_place first = place_of(p), second = first;
+
+    second.to = (uint8_t *)second.to + ahead;
+    second.len -= ahead;
+    text_arrives_at(p, &first, seq + n, ahead);
+    text_arrives_at(p, &second, seq, n);
+    takes_back(p, seq, n + ahead);
+}
+
+static void what_is_not_next_is_taken_from_its_place(void **state)
+{
+    struct peer *p = *state;
+
+    user_connects_with(p, SEG(.mss = 1460));
+    lends(p, 4096);
+    swapped(p, 1, 500, 100);
+    lends(p, 4096);
+    swapped(p, 601, 500, 1000);
+    lends(p, 4096);
+    swapped(p, 2101, 500, 500);
+}
+
+static void a_longer_head_is_no_harm(void **state)
+{
+    struct peer *p = *state;
+    struct estab_place at;
+
+    user_connects_with(p, SEG(.mss = 1460, .sack_ok = true));
+    lends(p, 4096);
+    at = place_of(p);
+    arrives_at(p, &at,
+               SEG(.flags = ACK, .seq = 1, .ack = 1, .len = 700, .nsack = 1,
+                   .sack = {{seq_of(1), seq_of(1)}}),
+               false);
+    at = place_of(p);
+    assert_int_equal(at.len, 0); /* that lies in the queue */
+    takes_back(p, 1, 700);
+}
+
+static void a_shorter_head_is_no_harm(void **state)
+{
+    struct peer *p = *state;
+    struct estab_place at;
+
+    user_connects_with(p, SEG(.mss = 1460));
+    lends(p, 4096);
+    at = place_of(p);
+    at.head += 12;
+    text_arrives_at(p, &at, 1, 700);
+    takes_back(p, 1, 700);
+}
+
+static void more_than_fits_is_no_harm(void **state)
+{
+    struct peer *p = *state;
+    struct estab_place at;
+
+    user_connects_with(p, SEG(.mss = 1460));
+    lends(p, 1000);
+    at = place_of(p);
+    text_arrives_at(p, &at, 1, 1400);
+    takes_back(p, 1, 1000);
+    user_hears(p, 1001, 400);
+}
+
+static void damage_at_its_place_counts_for_nothing(void **state)
+{
+    struct peer *p = *state;
+    struct estab_place at;
+
+    user_connects_with(p, SEG(.mss = 1460));
+    lends(p, 4096);
+    at = place_of(p);
+    arrives_at(p, &at, SEG(.flags = ACK, .seq = 1, .ack = 1, .len = 100), true);
+    text_arrives(p, 1, 50);
+    takes_back(p, 1, 50);
+}
+
+/* Of a full buffer that is said once: nobody waits for a user that does not come. */
+static void there_is_no_place_without_room(void **state)
+{
+    struct peer *p = *state;
+    struct estab_place at;
+
+    user_connects_with(p, SEG(.mss = 1460));
+    assert_int_equal(estab_input_place(p->s, 0, &at), 0);
+    assert_int_equal(estab_input_place(p->s, 7, &at), ESTAB_E_INVAL);
+    assert_int_equal(estab_input_place(p->s, -1, &at), ESTAB_E_INVAL);
+    lends(p, 1000);
+    text_arrives(p, 1, 1000);
+    assert_int_equal(place_of(p).len, 0);
+    assert_int_equal(estab_input_place(p->s, 0, &at), 0);
+    takes_back(p, 1, 1000);
+    lends(p, 1000);
+    assert_int_equal(place_of(p).len, 1000);
+    text_arrives(p, 1101, 100); /* behind a gap: what comes next may be any of two */
+    assert_int_equal(estab_input_place(p->s, 0, &at), 0);
+    user_closes(p);
+    assert_int_equal(estab_input_place(p->s, 0, &at), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -176,6 +353,14 @@ int main(void)
         PEER_TEST(without_text_it_ends_as_a_read_does),
         PEER_TEST(the_handle_ends_the_loan),
         PEER_TEST(a_window_is_not_used_up_by_it),
+        PEER_TEST(what_is_read_to_its_place_stays_there),
+        PEER_TEST(timestamps_are_part_of_the_head),
+        PEER_TEST(what_is_not_next_is_taken_from_its_place),
+        PEER_TEST(a_longer_head_is_no_harm),
+        PEER_TEST(a_shorter_head_is_no_harm),
+        PEER_TEST(more_than_fits_is_no_harm),
+        PEER_TEST(damage_at_its_place_counts_for_nothing),
+        PEER_TEST(there_is_no_place_without_room),
     };
 
     return cmocka_run_group_tests_name("recv_lend", tests, NULL, NULL);

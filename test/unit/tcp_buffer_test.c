@@ -50,6 +50,28 @@ static void the_window_keeps_ahead_of_slow_start(void **state)
     assert_true(stack_of(p).mem_used < 4u << 20); /* it is a bound, not memory */
 }
 
+/* What came into a buffer that was lent has been read when that is taken back: here the first of a
+ * round trip, so that it is the one before that is known. */
+static void the_window_keeps_ahead_of_who_lends_buffers(void **state)
+{
+    struct peer *p = *state;
+    static uint8_t buf[64000];
+    uint32_t at = 1;
+
+    user_connects_with(p, ALL);
+    for (uint32_t n = 64000; n < 8000000; n *= 2) {
+        waits(p, ESTAB_MS(100));
+        ignores_all(p);
+        for (uint32_t end = at + n; at < end;) {
+            assert_int_equal(estab_recv_lend(p->s, p->k, buf, sizeof buf), 0);
+            at = text(p, at, sizeof buf);
+            assert_int_equal(estab_recv_end(p->s, p->k), sizeof buf);
+        }
+        assert_true(rcvbuf(p) >= 2 * n);
+        assert_true(info_of(p).rcv_wnd >= 2 * n - 64000);
+    }
+}
+
 /* ... and one that needs no more than it has does not get it, however long it goes on. */
 static void a_steady_flow_keeps_what_it_has(void **state)
 {
@@ -273,6 +295,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         PEER_TEST(the_window_keeps_ahead_of_slow_start),
+        PEER_TEST(the_window_keeps_ahead_of_who_lends_buffers),
         PEER_TEST(a_steady_flow_keeps_what_it_has),
         PEER_TEST(without_timestamps_the_handshake_tells_the_round_trip),
         PEER_TEST(a_peer_alone_does_not_make_it_grow),
