@@ -243,7 +243,7 @@ static bool is_room_at_hand(const struct tcp_layer *l, uint32_t n)
 }
 
 static inline enum tcp_stored store_for_user(const struct tcb *t, const struct seg *g,
-                                            struct csum_run *sum)
+                                             struct csum_run *sum)
 {
     enum placed how = LIKELY(!t->layer->places) ? APART_FROM_IT : placed(t->w, &g->text);
 
