@@ -347,9 +347,11 @@ int estab_route_add(
  * dropped and counted.  E_INVAL: no such port. */
 int estab_input(estab_stack *s, int port, const struct estab_frame *f, size_t n);
 /* Where a driver that copies frames may put the next one: its first `head` octets anywhere, the
- * next `len` at `to`, and the rest anywhere.  If it brings what comes next on the connection that
- * was last heard with a buffer lent (estab_recv_lend()), its text lies where it belongs then, and
- * is not copied once more.  Any other frame may be there just as well. */
+ * next `len` at `to`, and the rest anywhere.  If it brings what comes next on the connection that a
+ * buffer was lent to last (estab_recv_lend()), its text lies where it belongs then, and is not
+ * copied once more.  Any other frame may be there just as well.  The text of the one behind it
+ * belongs behind its text.  len 0: the buffer is full, or what came for it waits in the queue; a
+ * driver may give its user a turn before it reads more.  That is said once for each loan. */
 struct estab_place {
     size_t head;
     void *to;

@@ -291,7 +291,10 @@ int estab_loop_watch_fd(estab_loop *l, int fd);
 /* One turn: hand out, wait at most max_wait (0: do not; ESTAB_NEVER: until something happens) for a
  * frame, a deadline or a watched descriptor, take frames in, run timers, hand out.  0; 1: a watched
  * descriptor is readable; -1: a link is gone (err says which and why; said once for each, the
- * others go on); -2: interrupted by a signal. */
+ * others go on); -2: interrupted by a signal.
+ * A link that has more for a buffer that is lent and full ends the turn, so that its user can lend
+ * another; the next then goes on at once, and what is ready is handed out when 32 frames have come,
+ * or there are no more, or after a millisecond. */
 int estab_loop_turn(estab_loop *l, estab_dur max_wait, char *err);
 /* Hands out what the stack has ready, without waiting: after a batch of calls. */
 void estab_loop_flush(estab_loop *l);

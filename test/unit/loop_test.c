@@ -174,6 +174,83 @@ static void a_turn_takes_a_bounded_batch_and_does_not_wait_with_more(void **stat
     estab_link_close(far);
 }
 
+/* A link that stops after each frame, for whose buffer is full, until there are none. */
+struct stopping {
+    estab_link link;
+    int fds[2]; /* readable until then */
+    unsigned left, sent;
+    bool asked; /* has said that for now there is no more */
+};
+
+static int stopping_recv(estab_link *l, struct estab_frame *f, size_t n)
+{
+    struct stopping *s = (struct stopping *)l;
+    char c;
+
+    (void)n;
+    s->asked = !s->asked;
+    if (!s->asked || s->left == 0)
+        return 0;
+    s->left--;
+    l->frames_in++;
+    l->more = s->left > 0;
+    if (s->left == 0)
+        assert_int_equal(read(s->fds[0], &c, 1), 1);
+    *f = (struct estab_frame){.iov = {{(void *)(uintptr_t) "no packet", 9}}, .niov = 1};
+    return 1;
+}
+
+static int stopping_send(estab_link *l, const struct estab_frame *f, size_t n)
+{
+    (void)f;
+    ((struct stopping *)l)->sent += (unsigned)n;
+    return (int)n;
+}
+
+static int stopping_fd(const estab_link *l)
+{
+    return ((const struct stopping *)l)->fds[0];
+}
+
+static estab_time stopping_deadline(const estab_link *l)
+{
+    (void)l;
+    return ESTAB_NEVER;
+}
+
+static void stopping_close(estab_link *l)
+{
+    close(((struct stopping *)l)->fds[0]);
+    close(((struct stopping *)l)->fds[1]);
+}
+
+static void a_batch_that_stops_for_a_user_goes_on(void **state)
+{
+    static const struct estab_link_ops ops = {.name = "stopping",
+                                              .recv = stopping_recv,
+                                              .send = stopping_send,
+                                              .fd = stopping_fd,
+                                              .deadline = stopping_deadline,
+                                              .close = stopping_close};
+    struct stopping s = {.link = {.ops = &ops, .caps = kit_ip, .name = "stopping"}, .left = 40};
+    struct host h;
+
+    (void)state;
+    assert_int_equal(pipe(s.fds), 0);
+    assert_int_equal(write(s.fds[1], "x", 1), 1);
+    host_open(&h);
+    host_attach(&h, &s.link, "10.0.0.1/24");
+    assert_int_equal(turn(&h, ESTAB_NEVER), 0);
+    assert_int_equal(s.link.frames_in, 1);
+    connect_to(&h, tcp_socket(&h), "10.0.0.2:7");
+    for (unsigned i = 2; i <= 40; i++) {
+        assert_int_equal(turn(&h, ESTAB_NEVER), 0);
+        assert_int_equal(s.link.frames_in, i);
+    }
+    assert_int_equal(s.sent, 1);
+    host_close(&h);
+}
+
 static void nothing_to_do_ends_after_max_wait(void **state)
 {
     struct host h;
@@ -277,6 +354,7 @@ int main(void)
         cmocka_unit_test(a_links_deadline_ends_the_wait),
         cmocka_unit_test(flush_hands_out_at_once),
         cmocka_unit_test(a_turn_takes_a_bounded_batch_and_does_not_wait_with_more),
+        cmocka_unit_test(a_batch_that_stops_for_a_user_goes_on),
         cmocka_unit_test(nothing_to_do_ends_after_max_wait),
         cmocka_unit_test(a_watched_descriptor_ends_the_wait),
         cmocka_unit_test(a_lost_link_is_told_once_and_the_others_go_on),
