@@ -204,7 +204,7 @@ static void copy_to_user(struct tcp_work *w, const struct pieces *text, struct c
 /* Drivers read text to where tcp_text_place() says, or near: does it lie there, is it nowhere in
  * the way of where it belongs, or neither? */
 enum placed { IN_ITS_PLACE, APART_FROM_IT, IN_THE_WAY };
-static RARE enum placed placed(const struct tcp_work *w, const struct pieces *text)
+static APART enum placed placed(const struct tcp_work *w, const struct pieces *text)
 {
     uintptr_t to = (uintptr_t)(w->lent.to + w->lent.got);
 

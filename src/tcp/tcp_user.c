@@ -279,6 +279,15 @@ static bool has_window_to_tell(const struct tcb *t)
     return !t->fin_rcvd && t->syn_acked && t->state != ESTAB_CLOSED && tcp_window_worth(t);
 }
 
+static void has_read(struct tcb *t)
+{
+    tcp_buffer_read(t);
+    if (UNLIKELY(has_window_to_tell(t))) {
+        t->owed.ack_now = true;
+        tcp_owe(t);
+    }
+}
+
 /* [MUST-12] */
 ptrdiff_t tcp_receive(struct tcb *t, const struct estab_iov *iov, size_t niov, uint32_t flags)
 {
@@ -296,11 +305,7 @@ ptrdiff_t tcp_receive(struct tcb *t, const struct estab_iov *iov, size_t niov, u
         t->w->unread_at = t->layer->env->now;
         if (UNLIKELY(t->rcv_urgent) && !seq_lt(tcp_read_at(t), t->w->rcv_up))
             t->rcv_urgent = false; /* "normal mode" */
-        tcp_buffer_read(t);
-        if (UNLIKELY(has_window_to_tell(t))) {
-            t->owed.ack_now = true;
-            tcp_owe(t);
-        }
+        has_read(t);
         tcb_rest(t);
         tcp_why_note(t);
         return (ptrdiff_t)n;
@@ -348,18 +353,6 @@ int tcp_recv_lend(struct tcb *t, void *buf, uint32_t len)
     return 0;
 }
 
-/* The window is larger by what the buffer grows only: this was not in the queue. */
-static void read_of_lent(struct tcb *t)
-{
-    uint32_t bound = t->rcvbuf;
-
-    tcp_buffer_read(t);
-    if (UNLIKELY(t->rcvbuf > bound) && !t->fin_rcvd && t->state != ESTAB_CLOSED) {
-        t->owed.ack_now = true;
-        tcp_owe(t);
-    }
-}
-
 ptrdiff_t tcp_recv_end(struct tcb *t)
 {
     struct estab_iov rest;
@@ -372,7 +365,7 @@ ptrdiff_t tcp_recv_end(struct tcb *t)
     rest = (struct estab_iov){t->w->lent.to + got, t->w->lent.room - got};
     memset(&t->w->lent, 0, sizeof t->w->lent);
     if (got > 0 && (tcp_unread(t) == 0 || rest.len == 0)) {
-        read_of_lent(t);
+        has_read(t);
         tcp_settle(t);
         return got;
     }

@@ -174,11 +174,11 @@ static struct estab_place place_of(struct peer *p)
     return at;
 }
 
-/* A frame as a driver reads it that was told `at`; its last octet changed, or not. */
-static void arrives_at(struct peer *p, const struct estab_place *at, const struct pkt *k,
-                       bool damaged)
+/* A frame as a driver reads it that was told `at`: from `own`, but what belongs there; its last
+ * octet changed, or not.  The next one's text goes behind this one's. */
+static struct estab_frame read_to(struct peer *p, struct estab_place *at, const struct pkt *k,
+                                  uint8_t own[PEER_FRAME], bool damaged)
 {
-    static uint8_t own[PEER_FRAME];
     uint8_t frame[PEER_FRAME], *packet;
     size_t len = peer_build(p, k, frame, &packet);
     size_t head = len < at->head ? len : at->head, rest = len - head;
@@ -190,9 +190,21 @@ static void arrives_at(struct peer *p, const struct estab_place *at, const struc
     if (placed > 0) {
         memcpy(at->to, packet + head, placed);
         f.iov[f.niov++] = (struct estab_iov){at->to, placed};
+        at->to = (uint8_t *)at->to + placed;
+        at->len -= placed;
     }
     if (rest > placed)
         f.iov[f.niov++] = (struct estab_iov){own + head + placed, rest - placed};
+    return f;
+}
+
+static void arrives_at(struct peer *p, const struct estab_place *at, const struct pkt *k,
+                       bool damaged)
+{
+    static uint8_t own[PEER_FRAME];
+    struct estab_place copy = *at;
+    struct estab_frame f = read_to(p, &copy, k, own, damaged);
+
     assert_int_equal(estab_input(p->s, 0, &f, 1), 0);
 }
 
@@ -341,6 +353,80 @@ static void there_is_no_place_without_room(void **state)
     assert_int_equal(estab_input_place(p->s, 0, &at), 0);
 }
 
+enum { ALL = 60000, BATCH = 6 };
+struct stream { /* what the peer sends, in any order */
+    bool sent[ALL + 1];
+    uint32_t edge; /* the first number that was not */
+    uint32_t read;
+    uint32_t seed;
+};
+
+static uint32_t any_of(struct stream *s, uint32_t n)
+{
+    s->seed = s->seed * 1664525 + 1013904223;
+    return (s->seed >> 8) % n;
+}
+
+/* Mostly what comes next. */
+static struct estab_frame any_text(struct peer *p, struct stream *s, struct estab_place *at,
+                                   uint8_t own[PEER_FRAME])
+{
+    uint32_t seq = s->edge + (any_of(s, 3) ? 0 : any_of(s, 700)), len = 1 + any_of(s, 600);
+    uint32_t back = any_of(s, 4) ? 0 : any_of(s, 400);
+    bool damaged = any_of(s, 8) == 0;
+
+    seq = seq > back ? seq - back : 1;
+    if (seq >= ALL)
+        seq = ALL - 1;
+    if (len > ALL - seq)
+        len = ALL - seq;
+    for (uint32_t i = 0; i < len && !damaged; i++)
+        s->sent[seq + i] = true;
+    while (s->edge < ALL && s->sent[s->edge])
+        s->edge++;
+    return read_to(p, at, SEG(.flags = ACK, .seq = seq, .ack = 1, .len = len), own, damaged);
+}
+
+static void takes_what_there_is(struct peer *p, struct stream *s)
+{
+    ptrdiff_t n = estab_recv_end(p->s, p->k);
+
+    assert_true(n > 0 || n == ESTAB_E_AGAIN);
+    for (ptrdiff_t i = 0; i < n; i++)
+        assert_int_equal(buf[i], peer_octet(s->read++));
+}
+
+/* Batches of text in and out of order, sent twice, damaged, read to where the first belongs and
+ * behind: every octet of the stream is the peer's, whatever lay in the buffer meanwhile. */
+static void whatever_is_read_there_the_stream_is_right(void **state)
+{
+    static uint8_t own[BATCH][PEER_FRAME];
+    static struct stream s;
+    struct peer *p = *state;
+
+    user_connects_with(p, SEG(.mss = 1460, .sack_ok = true));
+    s = (struct stream){.edge = 1, .read = 1, .seed = 1};
+    for (int loans = 0; loans < 2000 && s.read < ALL; loans++) {
+        struct estab_place at = {0};
+        struct estab_frame f[BATCH];
+        uint32_t n = 1 + any_of(&s, BATCH);
+
+        lends(p, 1 + any_of(&s, sizeof buf));
+        for (uint32_t round = 1 + any_of(&s, 3); round > 0; round--) {
+            if (estab_input_place(p->s, 0, &at) != 1)
+                at = (struct estab_place){0};
+            if (any_of(&s, 10) == 0)
+                at.head += any_of(&s, 20);
+            for (uint32_t i = 0; i < n; i++)
+                f[i] = any_text(p, &s, &at, own[i]);
+            assert_int_equal(estab_input(p->s, 0, f, n), 0);
+            ignores_all(p);
+        }
+        takes_what_there_is(p, &s);
+    }
+    assert_int_equal(s.read, ALL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -361,6 +447,7 @@ int main(void)
         PEER_TEST(more_than_fits_is_no_harm),
         PEER_TEST(damage_at_its_place_counts_for_nothing),
         PEER_TEST(there_is_no_place_without_room),
+        PEER_TEST(whatever_is_read_there_the_stream_is_right),
     };
 
     return cmocka_run_group_tests_name("recv_lend", tests, NULL, NULL);

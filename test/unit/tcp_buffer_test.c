@@ -50,6 +50,18 @@ static void the_window_keeps_ahead_of_slow_start(void **state)
     assert_true(stack_of(p).mem_used < 4u << 20); /* it is a bound, not memory */
 }
 
+/* ... and one that needs no more than it has does not get it, however long it goes on. */
+static void a_steady_flow_keeps_what_it_has(void **state)
+{
+    struct peer *p = *state;
+    uint32_t at = 1;
+
+    user_connects_with(p, ALL);
+    for (int i = 0; i < 60; i++)
+        at = round_trip(p, at, 100000);
+    assert_int_equal(rcvbuf(p), START);
+}
+
 /* What came into a buffer that was lent has been read when that is taken back: here the first of a
  * round trip, so that it is the one before that is known. */
 static void the_window_keeps_ahead_of_who_lends_buffers(void **state)
@@ -72,16 +84,20 @@ static void the_window_keeps_ahead_of_who_lends_buffers(void **state)
     }
 }
 
-/* ... and one that needs no more than it has does not get it, however long it goes on. */
-static void a_steady_flow_keeps_what_it_has(void **state)
+/* RFC 9293 section 3.8.6.2.2: at once, and not with the next text, which may wait for it. */
+static void a_buffer_that_is_taken_back_tells_of_a_larger_window(void **state)
 {
     struct peer *p = *state;
-    uint32_t at = 1;
+    static uint8_t buf[200000];
 
     user_connects_with(p, ALL);
-    for (int i = 0; i < 60; i++)
-        at = round_trip(p, at, 100000);
-    assert_int_equal(rcvbuf(p), START);
+    waits(p, ESTAB_MS(100));
+    assert_int_equal(estab_recv_lend(p->s, p->k, buf, sizeof buf), 0);
+    text(p, 1, sizeof buf);
+    assert_false(has_got(p));
+    assert_int_equal(estab_recv_end(p->s, p->k), sizeof buf);
+    (void)gets(p, SEG(.flags = ACK, .seq = 1, .ack = 1 + sizeof buf));
+    assert_int_equal(info_of(p).rcv_wnd, 4 * sizeof buf);
 }
 
 /* Without timestamps a round trip is as long as the handshake said. */
@@ -296,6 +312,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         PEER_TEST(the_window_keeps_ahead_of_slow_start),
         PEER_TEST(the_window_keeps_ahead_of_who_lends_buffers),
+        PEER_TEST(a_buffer_that_is_taken_back_tells_of_a_larger_window),
         PEER_TEST(a_steady_flow_keeps_what_it_has),
         PEER_TEST(without_timestamps_the_handshake_tells_the_round_trip),
         PEER_TEST(a_peer_alone_does_not_make_it_grow),
