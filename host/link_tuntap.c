@@ -86,12 +86,13 @@ static void frame_pieces(uint8_t *from, size_t len, struct estab_place *p, struc
 
     f->iov[0] = (struct estab_iov){from, head};
     f->niov = 1;
-    if (placed > 0)
+    if (placed > 0) {
         f->iov[f->niov++] = (struct estab_iov){p->to, placed};
+        p->to = (uint8_t *)p->to + placed;
+        p->len -= placed;
+    }
     if (rest > placed)
         f->iov[f->niov++] = (struct estab_iov){from + head, rest - placed};
-    p->to = (uint8_t *)p->to + placed;
-    p->len -= placed;
 }
 
 /* Makes a frame of what was read into `buf`, or as p says.  False: it is of no use. */
@@ -114,13 +115,15 @@ static int tuntap_recv(estab_link *l, struct estab_frame *f, size_t n)
 {
     struct tuntap *t = (struct tuntap *)l;
     struct estab_place place = l->place;
-    bool lent = place.head > 0, large = false;
+    bool lent = place.head > 0 && (place.len == 0 || place.len >= TUNTAP_LARGE), large = false;
     size_t got = 0, reads = 0;
     uint8_t *buf;
     ssize_t len;
 
     if (n > LINK_BATCH)
         n = LINK_BATCH;
+    if (!lent) /* or a frame would be cut into three for the sake of little */
+        place.len = 0;
     l->place = (struct estab_place){0};
     /* Who asks once more for what came behind a short batch need not ask the kernel: 0.2 of 8.2 us
      * for an exchange of 64 octets. */

@@ -340,7 +340,7 @@ static bool goes_on(estab_loop *l, bool again)
 
     for (const struct looped *k = l->links; k < l->links + l->nlinks; k++)
         more |= k->link->more && !k->gone;
-    if (!more || l->taken >= LINK_BATCH)
+    if (!more || l->taken == 0 || l->taken >= LINK_BATCH)
         return false;
     now = l->clock.now(l->clock.ctx);
     if (!again)
