@@ -21,9 +21,9 @@
 #define LWIP_TIMEWAITS  64
 #define MANY_TIMEWAITS  100000 /* what a busy host has, and should not feel */
 
-enum workload { BULK, CRR, RR, RR_TOGETHER };
+enum workload { BULK, CRR, CRR_TOGETHER, RR, RR_TOGETHER };
 #define WORKLOADS (RR_TOGETHER + 1)
-static const char *const workload_name[] = {"bulk", "crr", "rr", "rr32"};
+static const char *const workload_name[] = {"bulk", "crr", "crr32", "rr", "rr32"};
 static FILE *figures;
 static bool quick;
 
@@ -119,14 +119,17 @@ static struct bed bed_open_timewaits(const struct driver *d, size_t n, uint32_t 
 
 static bool run(struct bed *b, enum workload w, uint64_t count, struct result *r)
 {
+    if ((w == CRR || w == CRR_TOGETHER) && b->d->cap_timewaits && !b->capped) {
+        b->d->cap_timewaits(b->p, LWIP_TIMEWAITS);
+        b->capped = true;
+    }
     switch (w) {
     case BULK:
         return run_bulk(b->d, b->p, count, r);
     case CRR:
-        if (b->d->cap_timewaits && !b->capped)
-            b->d->cap_timewaits(b->p, LWIP_TIMEWAITS);
-        b->capped = true;
         return run_crr(b->d, b->p, count, r);
+    case CRR_TOGETHER:
+        return run_crr_together(b->d, b->p, count, r);
     case RR:
         return run_rr(b->d, b->p, b->client, b->server, b->n, &b->next, count, r);
     case RR_TOGETHER:
@@ -241,6 +244,7 @@ static size_t size_of(const struct level *l)
 static const char *const title[] = {
     "Bulk, one direction, MTU 1500, checksums on, 64 KiB window, by connections in the table",
     "Connect, 64 bytes, 64 bytes, close in four segments, by connections in the table",
+    "The same, 32 connections at a time: each step of all before the next",
     "64-byte request and response, round robin over that many connections",
     "The same, 32 connections at a time: all ask, then all are answered",
 };
@@ -249,10 +253,12 @@ static const struct names {
     const char *rate, *lwip, *ratio;
 } first_names[] = {{"bulk_gbps", "bulk_gbps_lwip", "bulk_vs_lwip"},
                    {"conn_per_s", "conn_per_s_lwip", "conn_vs_lwip"},
+                   {"conn32_per_s", "conn32_per_s_lwip", "conn32_vs_lwip"},
                    {"rr_1", "rr_1_lwip", "rr_1_vs_lwip"},
                    {"rr32_1", "rr32_1_lwip", "rr32_1_vs_lwip"}},
   more_names[] = {{"bulk_%s_idle_gbps", "bulk_%s_idle_gbps_lwip", "bulk_%s_idle_vs_lwip"},
                   {"conn_%s_idle_per_s", "conn_%s_idle_per_s_lwip", "conn_%s_idle_vs_lwip"},
+                  {"conn32_%s_idle_per_s", "conn32_%s_idle_per_s_lwip", "conn32_%s_idle_vs_lwip"},
                   {"rr_%s", "rr_%s_lwip", "rr_%s_vs_lwip"},
                   {"rr32_%s", "rr32_%s_lwip", "rr32_%s_vs_lwip"}};
 
@@ -291,6 +297,7 @@ static void by_connections(void)
         measure(bed, CRR, score[CRR][i]);
         if (bed[0].p && i == 0)
             timewait = (double)(drive_estab.memory(bed[0].p, CLIENT) - used[0]) / ESTAB_TIMEWAITS;
+        measure(bed, CRR_TOGETHER, score[CRR_TOGETHER][i]);
         bed_close(&bed[0]);
         bed_close(&bed[1]);
     }

@@ -233,6 +233,67 @@ bool run_crr(const struct driver *d, struct pair *p, uint64_t count, struct resu
     return r->units == count;
 }
 
+static bool messages(const struct driver *d, struct pair *p, enum end from, const conn *c,
+                     const conn *peer, struct result *r)
+{
+    for (size_t i = 0; i < BENCH_TOGETHER; i++)
+        if (d->send(p, from, c[i], bench_out[from], MESSAGE) != MESSAGE)
+            return failed(d, "no room for a message");
+    r->frames += d->move(p, from);
+    for (size_t i = 0; i < BENCH_TOGETHER; i++)
+        if (d->recv(p, !from, peer[i], bench_in[!from]) != MESSAGE)
+            return failed(d, "a message did not arrive");
+    return true;
+}
+
+static bool open_together(const struct driver *d, struct pair *p, conn *client, conn *server,
+                          struct result *r)
+{
+    for (size_t i = 0; i < BENCH_TOGETHER; i++)
+        if (!(client[i] = d->connect(p, BENCH_PORT)))
+            return failed(d, "connect was refused");
+    r->frames += d->move(p, CLIENT);
+    r->frames += d->move(p, SERVER);
+    r->frames += d->move(p, CLIENT);
+    for (size_t i = 0; i < BENCH_TOGETHER; i++)
+        if (!d->is_open(p, client[i]) || !(server[i] = d->accept(p, BENCH_PORT)))
+            return failed(d, "the handshake did not complete");
+    return true;
+}
+
+static bool shut_together(const struct driver *d, struct pair *p, const conn *client,
+                          const conn *server, struct result *r)
+{
+    for (size_t i = 0; i < BENCH_TOGETHER; i++)
+        d->shut(p, CLIENT, client[i]);
+    r->frames += d->move(p, CLIENT);
+    r->frames += d->move(p, SERVER);
+    for (size_t i = 0; i < BENCH_TOGETHER; i++) {
+        if (!d->at_end(p, SERVER, server[i]))
+            return failed(d, "a FIN did not arrive");
+        d->shut(p, SERVER, server[i]);
+    }
+    r->frames += d->move(p, SERVER);
+    r->frames += d->move(p, CLIENT);
+    return true;
+}
+
+bool run_crr_together(const struct driver *d, struct pair *p, uint64_t count, struct result *r)
+{
+    conn client[BENCH_TOGETHER], server[BENCH_TOGETHER];
+    double start = cpu_seconds();
+
+    *r = (struct result){0};
+    for (; r->units < count; r->units += BENCH_TOGETHER) {
+        if (!open_together(d, p, client, server, r) || !messages(d, p, CLIENT, client, server, r) ||
+            !messages(d, p, SERVER, server, client, r) || !shut_together(d, p, client, server, r))
+            return false;
+        d->pass(p, BENCH_TOGETHER * TURN_NS);
+    }
+    r->seconds = cpu_seconds() - start;
+    return true;
+}
+
 __attribute__((noinline)) static uint64_t measured_rr(const struct driver *d, struct pair *p,
                                                       const conn *client, const conn *server,
                                                       size_t n, size_t *next, uint64_t count,
@@ -261,19 +322,6 @@ bool run_rr(const struct driver *d, struct pair *p, const conn *client, const co
     r->units = measured_rr(d, p, client, server, n, next, count, r);
     r->seconds = cpu_seconds() - start;
     return r->units == count;
-}
-
-static bool messages(const struct driver *d, struct pair *p, enum end from, const conn *c,
-                     const conn *peer, struct result *r)
-{
-    for (size_t i = 0; i < BENCH_TOGETHER; i++)
-        if (d->send(p, from, c[i], bench_out[from], MESSAGE) != MESSAGE)
-            return failed(d, "no room for a message");
-    r->frames += d->move(p, from);
-    for (size_t i = 0; i < BENCH_TOGETHER; i++)
-        if (d->recv(p, !from, peer[i], bench_in[!from]) != MESSAGE)
-            return failed(d, "a message did not arrive");
-    return true;
 }
 
 bool run_rr_together(const struct driver *d, struct pair *p, const conn *client, const conn *server,

@@ -19,8 +19,7 @@ static const char usage[] =
     "Measures two stacks in one process: throughput, short connections, exchanges, memory.\n"
     "  connections N   N connections (10k, 10M) at the same time: each answers, all are closed\n"
     "  shards          two threads with a shard each of one address, against one\n"
-    "  once            one run, for a profiler: estab or lwip, bulk, crr, rr or rr32 (32 "
-    "exchanges\n"
+    "  once            one run, for a profiler: estab or lwip, bulk, crr or rr, crr32 or rr32 (32\n"
     "                  at a time); prints the units that it did, and how many ns one took\n"
     "  --figures FILE  adds each figure to FILE, as a line of its name and its value\n"
     "  --quick         tiny runs: whether it works, not how fast\n";
