@@ -22,6 +22,10 @@ struct world {
     estab_stack *s;
     struct rd in;
     estab_sock socks[NSOCKS];
+    struct {
+        estab_sock k;
+        uint8_t *buf; /* of its own, so that who writes beyond it is found out */
+    } loan[NSOCKS];
     bool bent; /* text that is not octet_of() may have been accepted */
     uint32_t work;
     struct seg syn_ack;      /* the last that it sent */
@@ -128,6 +132,39 @@ static void put_link(uint8_t *b, const uint8_t ip[16])
     eth_emit(&h, b);
 }
 
+/* As a driver reads it that asks first where its text belongs; false: nowhere. */
+static bool give_placed(struct world *w, int port, const uint8_t *b, size_t len)
+{
+    struct estab_place at = {0};
+    struct estab_frame f = {.niov = 2};
+    size_t placed;
+
+    if (estab_input_place(w->s, port, &at) != 1 || at.len == 0 || at.head >= len)
+        return false;
+    placed = len - at.head < at.len ? len - at.head : at.len;
+    f.iov[0] = (struct estab_iov){malloc(at.head), at.head};
+    f.iov[1] = (struct estab_iov){at.to, placed};
+    memcpy(f.iov[0].base, b, at.head);
+    memcpy(at.to, b + at.head, placed);
+    if (at.head + placed < len) {
+        size_t rest = len - at.head - placed;
+
+        f.iov[f.niov] = (struct estab_iov){malloc(rest), rest};
+        memcpy(f.iov[f.niov++].base, b + at.head + placed, rest);
+    }
+    must(estab_input(w->s, port, &f, 1) == 0);
+    free(f.iov[0].base);
+    if (f.niov == 3)
+        free(f.iov[2].base);
+    return true;
+}
+
+static void give(struct world *w, int port, const uint8_t *b, size_t len)
+{
+    if (w->cut & 1 || !give_placed(w, port, b, len))
+        give_frame(w->s, port, b, len, w->cut);
+}
+
 /* Link and IP header in front of a payload that stands at b + front(p). */
 static size_t front(const struct peer *p)
 {
@@ -150,7 +187,7 @@ static void give_packet(struct world *w, const struct peer *p, uint8_t proto, ui
         ip4_emit(&h, b + link);
     else
         ip6_emit(&h, b + link);
-    give_frame(w->s, p->port, b, front(p) + len, w->cut);
+    give(w, p->port, b, front(p) + len);
 }
 
 struct forged {
@@ -324,7 +361,7 @@ static void step_raw(struct world *w)
         n = rd_left(&w->in);
     p = rd_take(&w->in, n);
     w->bent = true;
-    give_frame(w->s, port % NPORTS, p ? p : (const uint8_t *)"", n, w->cut);
+    give(w, port % NPORTS, p ? p : (const uint8_t *)"", n);
 }
 
 /* A number near one that matters. */
@@ -796,6 +833,55 @@ static void step_recv(struct world *w)
     must(got <= 0 || w->bent || !t || is_text(text, (uint32_t)got, iss, seq));
 }
 
+/* Ends the loan, if there is one: what is in the buffer is what came. */
+static void take_back(struct world *w, uint32_t i)
+{
+    const struct tcb *t = tcb_of_sock(w, w->loan[i].k);
+    uint32_t seq, iss;
+    ptrdiff_t got;
+
+    if (!w->loan[i].buf)
+        return;
+    must(t && t->w && t->w->lent.to == w->loan[i].buf);
+    seq = t->rcv.nxt.n - t->fin_rcvd - tcp_unread(t) - t->w->lent.got;
+    iss = irs_of(t);
+    got = estab_recv_end(w->s, w->loan[i].k);
+    must(got <= 0 || w->bent || is_text(w->loan[i].buf, (uint32_t)got, iss, seq));
+    free(w->loan[i].buf);
+    w->loan[i].buf = NULL;
+}
+
+/* Takes a buffer back, or lends one. */
+static void step_lend(struct world *w)
+{
+    uint8_t which = rd_u8(&w->in), i = which % NSOCKS;
+    size_t len = 1 + (size_t)rd_u8(&w->in) * (which & 8 ? 1 : 200);
+
+    if (w->loan[i].buf) {
+        take_back(w, i);
+        return;
+    }
+    w->loan[i].k = w->socks[i];
+    w->loan[i].buf = malloc(len);
+    if (estab_recv_lend(w->s, w->loan[i].k, w->loan[i].buf, len) < 0) {
+        free(w->loan[i].buf);
+        w->loan[i].buf = NULL;
+    }
+}
+
+/* The handle's end is the loan's: nobody may write there any more. */
+static void loans_of_the_dead(struct world *w)
+{
+    for (uint32_t i = 0; i < NSOCKS; i++) {
+        const struct tcb *t = tcb_of_sock(w, w->loan[i].k);
+
+        if (w->loan[i].buf && (!t || t->orphan)) {
+            free(w->loan[i].buf);
+            w->loan[i].buf = NULL;
+        }
+    }
+}
+
 static void step_shutdown(struct world *w)
 {
     estab_sock *k = sock_of(w);
@@ -943,7 +1029,7 @@ static void step_pull_batch(struct world *w)
 }
 
 static void (*const steps[])(struct world *) = {
-    step_segment, step_segment,    step_segment, step_open_passive, step_syn,       step_answer_syn,
+    step_segment, step_segment,    step_lend,    step_open_passive, step_syn,       step_answer_syn,
     step_serve,   step_accept,     step_connect, step_send,         step_recv,      step_shutdown,
     step_close,   step_abort,      step_clock,   step_deadline,     step_pull_all,  step_pull,
     step_socket,  step_bind,       step_listen,  step_setopt,       step_watch,     step_events,
@@ -967,8 +1053,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
         steps[op % (sizeof steps / sizeof *steps)](&w);
         must(w.work < WORK_MAX);
         check_stack(w.s);
+        loans_of_the_dead(&w);
     }
     pull_all(&w, false);
+    loans_of_the_dead(&w);
+    for (uint32_t i = 0; i < NSOCKS; i++)
+        take_back(&w, i);
     estab_stack_free(w.s);
     must(w.v.live == 0);
     return 0;
