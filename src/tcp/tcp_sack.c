@@ -3,10 +3,13 @@
  * twice (RFC 2883); how much may be sent in the recovery that follows (RFC 9937). */
 #include "tcp/tcp.h"
 
-/* A block that cannot be true is ignored: empty or reversed, not beyond SEG.ACK, beyond SND.NXT. */
+/* A block that cannot be true is ignored: empty or reversed, not beyond SEG.ACK, beyond SND.NXT.
+ * Counted from SEG.ACK: of two numbers that are 2^31 apart each is before the other. */
 static bool block_possible(const struct tcb *t, seq_t una, const struct range *b)
 {
-    return seq_lt(b->lo, b->hi) && seq_lt(una, b->lo) && seq_le(b->hi, t->snd.nxt);
+    uint32_t lo = seq_diff(b->lo, una), hi = seq_diff(b->hi, una);
+
+    return 0 < lo && lo < hi && hi <= seq_diff(t->snd.nxt, una);
 }
 
 /* RFC 2883 section 4: the first block is of what came twice if it is acknowledged, or lies in the

@@ -79,6 +79,7 @@ static void k1_impossible_blocks(void **state)
         {0, 3000},                       /* what would have been acknowledged */
         {1, 0x80000001},                 /* half the numbers there are */
         {0x80000000, 0x80001000},        /* on the other side */
+        {0x80000000, 0x80000000 + 2 * FLIGHT},
         {0xffffffff, 0xfffffffe},
         {1000, 0xffffffff},
     };
