@@ -18,9 +18,12 @@
 
 static uint32_t tightened(const struct tcb *t, uint32_t set, uint32_t mss)
 {
-    uint32_t least = TIGHT_SEGMENTS * (LIKELY(mss > 0) ? mss : t->layer->set.base_mss4);
+    uint32_t least;
 
-    return UNLIKELY(env_pressure(t->layer->env) != ENV_EASY) && set >= least ? least : set;
+    if (LIKELY(env_pressure(t->layer->env) == ENV_EASY))
+        return set;
+    least = TIGHT_SEGMENTS * (mss > 0 ? mss : t->layer->set.base_mss4);
+    return set >= least ? least : set;
 }
 
 uint32_t tcp_rcv_bound(const struct tcb *t)

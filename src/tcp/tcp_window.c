@@ -56,45 +56,52 @@ uint16_t tcp_syn_window(const struct tcp_layer *l, uint32_t wnd, uint32_t mss)
     return (uint16_t)wnd;
 }
 
-struct rcv_edge {      /* octets, all of them */
-    uint32_t bound;    /* RCV.BUFF */
-    uint32_t free;     /* ... less RCV.USER */
-    uint32_t promised; /* RCV.WND */
-    uint32_t worth;    /* min(RCV.BUFF / 2, Eff.snd.MSS) */
-    /* How far RCV.ADV could move now: as far as there is room, and as the field can say.  What was
-     * not said is not the peer's to send; accepting it would make every blind guess a better one.
-     */
-    uint32_t growth;
-};
-
-static inline struct rcv_edge rcv_edge_of(const struct tcb *t)
+/* min(RCV.BUFF / 2, Eff.snd.MSS) */
+static inline uint32_t worth_of(const struct tcb *t, uint32_t bound)
 {
-    uint32_t unread = t->w ? t->w->rcv.len : 0, most = (uint32_t)UINT16_MAX << t->rcv_wscale;
-    struct rcv_edge e = {.bound = tcp_rcv_bound(t), .promised = tcp_rcv_wnd(t)};
+    return bound / 2 < t->rcv_mss ? bound / 2 : t->rcv_mss;
+}
 
-    e.free = e.bound > unread ? e.bound - unread : 0;
-    if (most > e.free)
-        most = e.free;
-    e.growth = most > e.promised ? most - e.promised : 0;
-    e.worth = e.bound / 2 < t->rcv_mss ? e.bound / 2 : t->rcv_mss;
-    return e;
+/* RCV.BUFF - RCV.USER */
+static inline uint32_t free_of(const struct tcb *t, uint32_t bound)
+{
+    uint32_t unread = t->w ? t->w->rcv.len : 0;
+
+    return bound > unread ? bound - unread : 0;
+}
+
+/* How far RCV.ADV could move now: as far as there is room, and as the field can say.  What was not
+ * said is not the peer's to send; accepting it would make every blind guess a better one. */
+static inline uint32_t growth_of(const struct tcb *t, uint32_t room, uint32_t promised)
+{
+    uint32_t most = (uint32_t)UINT16_MAX << t->rcv_wscale;
+
+    if (most > room)
+        most = room;
+    return most > promised ? most - promised : 0;
 }
 
 /* [MUST-39] */
 bool tcp_window_worth(const struct tcb *t)
 {
-    struct rcv_edge e = rcv_edge_of(t);
+    uint32_t bound = tcp_rcv_bound(t), promised = tcp_rcv_wnd(t), worth = worth_of(t, bound);
+    uint32_t least = 2 * worth < bound / 2 ? 2 * worth : bound / 2, growth;
 
-    return UNLIKELY(e.growth >= 2 * e.worth || e.growth >= e.bound / 2) ||
-           (UNLIKELY(e.promised == 0) && e.growth >= e.worth);
+    if (LIKELY(promised > 0 && bound < promised + least)) /* whatever is unread */
+        return false;
+    growth = growth_of(t, free_of(t, bound), promised);
+    return growth >= least || (promised == 0 && growth >= worth);
 }
 
 static inline void move_edge(struct tcb *t)
 {
-    struct rcv_edge e = rcv_edge_of(t);
+    uint32_t bound = tcp_rcv_bound(t), promised = tcp_rcv_wnd(t), worth = worth_of(t, bound), room;
 
-    if (e.free >= e.promised + e.worth)
-        t->rcv.adv = seq_add(t->rcv.adv, e.growth);
+    if (LIKELY(bound < promised + worth))
+        return;
+    room = free_of(t, bound);
+    if (room >= promised + worth)
+        t->rcv.adv = seq_add(t->rcv.adv, growth_of(t, room, promised));
 }
 
 /* The field of the next segment.  Whether RCV.ADV moves is decided by the buffer (RFC 9293 section
