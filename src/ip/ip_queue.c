@@ -254,6 +254,7 @@ bool ip_pull(struct ip_layer *l, uint8_t port, struct estab_frame *f)
     pt->nqueued--;
     k->next = l->pkt_lent;
     l->pkt_lent = k;
+    l->env->held = true;
     return true;
 }
 

@@ -447,6 +447,7 @@ static struct reass_whole *put_together(struct ip_layer *l, const struct reass *
     w->size = size;
     w->next = l->reass.lent;
     l->reass.lent = w;
+    l->env->held = true;
     return w;
 }
 

@@ -158,6 +158,7 @@ void estab_tap(estab_stack *s, void (*tap)(void *ctx, const struct estab_trace *
 
 void stack_reap(estab_stack *s)
 {
+    s->env.held = false;
     if (ip_has_lent(&s->ip))
         ip_reap(&s->ip);
     if (udp_has_lent(&s->udp))

@@ -42,12 +42,7 @@ struct estab_stack {
     struct gso_hdr hdrs[ESTAB_BATCH]; /* headers of the frames lent */
 };
 
-/* What was lent or has ended since, and can go when the next public call begins. */
-static inline bool stack_holds(const estab_stack *s)
-{
-    return ip_has_lent(&s->ip) || udp_has_lent(&s->udp) || tcp_has_dead(&s->tcp);
-}
-RARE void stack_reap(estab_stack *s);
+RARE void stack_reap(estab_stack *s); /* what was lent or has ended since */
 /* Latches the clock; what was lent is no longer, so what died in estab_output() is freed. */
 IN_PLACE void stack_enter(estab_stack *s)
 {
@@ -57,13 +52,13 @@ IN_PLACE void stack_enter(estab_stack *s)
     s->inside = true;
     s->env.now = now > s->env.now ? now : s->env.now;
     s->udp.raised = s->tcp.raised = false;
-    if (UNLIKELY(stack_holds(s)))
+    if (UNLIKELY(s->env.held))
         stack_reap(s);
 }
-IN_PLACE void stack_leave(estab_stack *s) /* frees the dead */
+IN_PLACE void stack_leave(estab_stack *s)
 {
-    if (UNLIKELY(tcp_has_dead(&s->tcp)))
-        tcp_reap(&s->tcp);
+    if (UNLIKELY(s->env.held))
+        stack_reap(s);
     if (UNLIKELY(s->env.ceiling))
         tcp_memory_settle(&s->tcp);
     s->inside = false;

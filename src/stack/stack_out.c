@@ -77,7 +77,7 @@ int estab_output(estab_stack *s, int port, struct estab_frame *f, size_t n)
 {
     if (port < 0 || (uint32_t)port >= s->ip.nports)
         return ESTAB_E_INVAL;
-    if (has_output(s, (uint8_t)port) || stack_holds(s))
+    if (has_output(s, (uint8_t)port) || s->env.held)
         return output(s, (uint8_t)port, f, n);
     s->udp.raised = s->tcp.raised = false;
     return 0;

@@ -232,6 +232,8 @@ static bool at_rest(const struct tcb *t)
 {
     const struct tcp_work *w = t->w;
 
+    if (LIKELY(t->state == ESTAB_ESTABLISHED && w->due[TCP_T_DELACK] != ESTAB_NEVER))
+        return false; /* as when a message has been read, whose answer carries its ACK */
     if (UNLIKELY(w->lent.to || t->rcv_urgent))
         return false;
     switch ((enum estab_tcp_state)t->state) {
@@ -282,6 +284,7 @@ void tcb_release(struct tcb *t)
     }
     t->dead = true;
     slot_push(&l->tcbs, &l->dead, t->slot, SEND_LINK);
+    l->env->held = true;
 }
 
 void tcp_reap(struct tcp_layer *l)

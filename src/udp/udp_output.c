@@ -39,6 +39,7 @@ static void next_datagram(struct udp_layer *l, struct udp_sock *u, const struct 
     if (!u->in_lent) {
         u->in_lent = true;
         slot_push(&l->socks, &l->lends, u->slot, LENDS_AT);
+        l->env->held = true;
     }
     udp_unlist(l, u);
     if (u->nsnd) {
