@@ -51,7 +51,7 @@ IN_PLACE void stack_enter(estab_stack *s)
     assert(!s->inside);
     s->inside = true;
     s->env.now = now > s->env.now ? now : s->env.now;
-    s->udp.raised = s->tcp.raised = false;
+    s->env.raised = false;
     if (UNLIKELY(s->env.held))
         stack_reap(s);
 }

@@ -79,6 +79,6 @@ int estab_output(estab_stack *s, int port, struct estab_frame *f, size_t n)
         return ESTAB_E_INVAL;
     if (has_output(s, (uint8_t)port) || s->env.held)
         return output(s, (uint8_t)port, f, n);
-    s->udp.raised = s->tcp.raised = false;
+    s->env.raised = false;
     return 0;
 }

@@ -4,8 +4,7 @@
 
 estab_time estab_deadline(const estab_stack *s)
 {
-    if (s->udp.raised ||
-        s->tcp.raised) /* an event while frames were handed out: nothing else wakes its user */
+    if (s->env.raised) /* an event while frames were handed out: nothing else wakes its user */
         return s->env.now;
     return time_min(ip_next(&s->ip), tcp_next(&s->tcp));
 }

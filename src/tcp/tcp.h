@@ -587,7 +587,6 @@ struct tcp_layer {
     struct hash route_of; /* ... of whom, by reference */
     uint32_t nroutes;
     bool places;           /* drivers read frames to buffers that are lent: tcp_text_place() */
-    bool raised;           /* estab_output() has raised an event */
     estab_time refused_at; /* when a connection was last refused memory */
     estab_sock lender;     /* who lent a buffer last, or 0 */
     bool tight;            /* tcp_memory.c: less than a quarter is left */

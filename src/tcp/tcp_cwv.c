@@ -97,13 +97,10 @@ void tcp_cwv_begin(struct tcb *t)
 }
 
 /* Section 4.4.3, once for each period that is over. [RFC7661-4.4.3-1, RFC7661-4.4.3-2] */
-static void give_up_half(struct tcb *t)
+static RARE void give_up_halves(struct tcb *t, uint32_t age)
 {
-    uint32_t age = tcp_cwv_age(t), low, was = t->cc.cwnd;
+    uint32_t low = initial_window(t), was = t->cc.cwnd;
 
-    if (age <= NVP_MS)
-        return;
-    low = initial_window(t);
     for (; t->cc.cwnd > low && age > NVP_MS; age -= NVP_MS) {
         if (t->cc.ssthresh < t->cc.cwnd / 4 * 3)
             t->cc.ssthresh = t->cc.cwnd / 4 * 3;
@@ -114,6 +111,14 @@ static void give_up_half(struct tcb *t)
         tcp_trace_cc(t, RULE_WINDOW_STALE);
     if (t->cc.cwnd <= low)
         tcp_cwv_begin(t);
+}
+
+static inline void give_up_half(struct tcb *t)
+{
+    uint32_t age = tcp_cwv_age(t);
+
+    if (UNLIKELY(age > NVP_MS))
+        give_up_halves(t, age);
 }
 
 static void doubt(struct tcb *t, uint32_t since_ms)
@@ -144,7 +149,7 @@ void tcp_cwv_round(struct tcb *t)
             validate(t);
     } else if (t->nonvalidated) {
         give_up_half(t);
-        if (tcp_unsent(t) == 0)
+        if (UNLIKELY(t->spread) && tcp_unsent(t) == 0)
             set_spread(t, false);
     } else if (pipe_ack(t) < t->cc.cwnd / 2) {
         doubt(t, now_ms);

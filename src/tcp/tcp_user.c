@@ -279,7 +279,7 @@ static bool has_window_to_tell(const struct tcb *t)
     return !t->fin_rcvd && t->syn_acked && t->state != ESTAB_CLOSED && tcp_window_worth(t);
 }
 
-static void has_read(struct tcb *t)
+IN_PLACE void has_read(struct tcb *t)
 {
     tcp_buffer_read(t);
     if (UNLIKELY(has_window_to_tell(t))) {

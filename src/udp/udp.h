@@ -67,7 +67,6 @@ struct udp_layer {
     struct slot_list lends;              /* something of theirs is lent */
     uint32_t nborn;
     uint16_t port_lo, port_hi;
-    bool raised; /* estab_output() has raised an event */
 };
 
 /* Handles of UDP sockets have this in the slot's top bits, where those of TCP have theirs. */
