@@ -77,10 +77,10 @@ struct result {
 };
 /* Each returns false, with a line on stderr, if the stack did not do its work. */
 bool run_bulk(const struct driver *d, struct pair *p, uint64_t octets, struct result *r);
-bool run_crr(const struct driver *d, struct pair *p, uint64_t count, struct result *r);
-/* The same, as an event loop meets them: so many at a time, each step of all before the next. */
+/* n connections at a time, at most BENCH_TOGETHER, as an event loop meets them: each step of all
+ * before the next. */
 enum { BENCH_TOGETHER = 32 };
-bool run_crr_together(const struct driver *d, struct pair *p, uint64_t count, struct result *r);
+bool run_crr(const struct driver *d, struct pair *p, size_t n, uint64_t count, struct result *r);
 /* next: where the round goes on, from one run to the next. */
 bool run_rr(const struct driver *d, struct pair *p, const conn *client, const conn *server,
             size_t n, size_t *next, uint64_t count, struct result *r);

@@ -127,9 +127,9 @@ static bool run(struct bed *b, enum workload w, uint64_t count, struct result *r
     case BULK:
         return run_bulk(b->d, b->p, count, r);
     case CRR:
-        return run_crr(b->d, b->p, count, r);
+        return run_crr(b->d, b->p, 1, count, r);
     case CRR_TOGETHER:
-        return run_crr_together(b->d, b->p, count, r);
+        return run_crr(b->d, b->p, BENCH_TOGETHER, count, r);
     case RR:
         return run_rr(b->d, b->p, b->client, b->server, b->n, &b->next, count, r);
     case RR_TOGETHER:
@@ -387,8 +387,8 @@ static void lwip_with_timewaits(void)
     struct bed b = bed_open(&drive_lwip, 64 * KIB, 1);
     struct result r;
 
-    if (b.p && run_crr(b.d, b.p, quick ? 90 : 9000, &r) &&
-        run_crr(b.d, b.p, quick ? 10 : 1000, &r)) {
+    if (b.p && run_crr(b.d, b.p, 1, quick ? 90 : 9000, &r) &&
+        run_crr(b.d, b.p, 1, quick ? 10 : 1000, &r)) {
         printf("  lwIP with 10,000 TIME-WAITs in its list: %.1f thousand connections a second\n",
                rate(CRR, &r) * 1e-3);
         figure("conn_per_s_lwip_10k_time_wait", rate(CRR, &r));

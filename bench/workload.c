@@ -30,20 +30,22 @@ static bool failed(const struct driver *d, const char *what)
     return false;
 }
 
-static bool open_one(const struct driver *d, struct pair *p, uint16_t port, conn *client,
-                     conn *server, uint64_t *frames)
+/* n at a time. */
+static bool open_some(const struct driver *d, struct pair *p, uint16_t port, size_t n, conn *client,
+                      conn *server, uint64_t *frames)
 {
-    *client = d->connect(p, port);
-    if (!*client)
-        return failed(d, "connect was refused");
+    for (size_t i = 0; i < n; i++)
+        if (!(client[i] = d->connect(p, port)))
+            return failed(d, "connect was refused");
     *frames += d->move(p, CLIENT);
     *frames += d->move(p, SERVER);
     *frames += d->move(p, CLIENT);
-    if (!d->is_open(p, *client))
-        return failed(d, "the handshake did not complete");
-    *server = d->accept(p, port);
-    if (!*server)
-        return failed(d, "nothing to accept");
+    for (size_t i = 0; i < n; i++) {
+        if (!d->is_open(p, client[i]))
+            return failed(d, "the handshake did not complete");
+        if (!(server[i] = d->accept(p, port)))
+            return failed(d, "nothing to accept");
+    }
     return true;
 }
 
@@ -95,23 +97,29 @@ bool make_conns(const struct driver *d, struct pair *p, size_t n, uint32_t ports
     for (size_t i = 0; i < n; i++) {
         uint16_t port = (uint16_t)(BENCH_PORT + i % ports);
 
-        if (!open_one(d, p, port, &client[i], &server[i], &frames))
+        if (!open_some(d, p, port, 1, &client[i], &server[i], &frames))
             return false;
         d->pass(p, TURN_NS);
     }
     return true;
 }
 
-static bool shut_one(const struct driver *d, struct pair *p, conn client, conn server)
+/* The application looks at a connection after the stack has answered what came: so the FIN is
+ * acknowledged by a segment of its own, and a close is four segments. */
+static bool shut_some(const struct driver *d, struct pair *p, size_t n, const conn *client,
+                      const conn *server, uint64_t *frames)
 {
-    d->shut(p, CLIENT, client);
-    d->move(p, CLIENT);
-    d->move(p, SERVER);
-    if (!d->at_end(p, SERVER, server))
-        return failed(d, "a FIN did not arrive");
-    d->shut(p, SERVER, server);
-    d->move(p, SERVER);
-    d->move(p, CLIENT);
+    for (size_t i = 0; i < n; i++)
+        d->shut(p, CLIENT, client[i]);
+    *frames += d->move(p, CLIENT);
+    *frames += d->move(p, SERVER);
+    for (size_t i = 0; i < n; i++) {
+        if (!d->at_end(p, SERVER, server[i]))
+            return failed(d, "a FIN did not arrive");
+        d->shut(p, SERVER, server[i]);
+    }
+    *frames += d->move(p, SERVER);
+    *frames += d->move(p, CLIENT);
     return true;
 }
 
@@ -121,8 +129,8 @@ bool make_timewaits(const struct driver *d, struct pair *p, size_t n, uint32_t p
     conn client, server;
 
     for (size_t i = 0; i < n; i++) {
-        if (!open_one(d, p, (uint16_t)(BENCH_PORT + i % ports), &client, &server, &frames) ||
-            !shut_one(d, p, client, server))
+        if (!open_some(d, p, (uint16_t)(BENCH_PORT + i % ports), 1, &client, &server, &frames) ||
+            !shut_some(d, p, 1, &client, &server, &frames))
             return false;
         d->pass(p, TURN_NS);
     }
@@ -165,7 +173,7 @@ bool run_bulk(const struct driver *d, struct pair *p, uint64_t octets, struct re
     double start;
 
     *r = (struct result){0};
-    if (!open_one(d, p, BENCH_PORT, &client, &server, &frames))
+    if (!open_some(d, p, BENCH_PORT, 1, &client, &server, &frames))
         return false;
     if (d->lend && !d->lend(p, SERVER, server, bench_in[SERVER]))
         return failed(d, "no buffer could be lent");
@@ -183,115 +191,45 @@ bool run_bulk(const struct driver *d, struct pair *p, uint64_t octets, struct re
     return r->octets == octets || failed(d, "the transfer stalled");
 }
 
-static bool message(const struct driver *d, struct pair *p, enum end from, conn c, conn peer,
-                    uint64_t *frames)
+/* One on each of n connections. */
+static bool messages(const struct driver *d, struct pair *p, enum end from, size_t n, const conn *c,
+                     const conn *peer, uint64_t *frames)
 {
-    if (d->send(p, from, c, bench_out[from], MESSAGE) != MESSAGE)
-        return failed(d, "no room for a message");
-    *frames += d->move(p, from);
-    if (d->recv(p, !from, peer, bench_in[!from]) != MESSAGE)
-        return failed(d, "a message did not arrive");
-    return true;
-}
-
-/* The application looks at a connection after the stack has answered what came: so the FIN is
- * acknowledged by a segment of its own, and a close is four segments. */
-__attribute__((noinline)) static uint64_t measured_crr(const struct driver *d, struct pair *p,
-                                                       uint64_t count, struct result *r)
-{
-    uint64_t i;
-
-    for (i = 0; i < count; i++) {
-        conn client, server;
-
-        if (!open_one(d, p, BENCH_PORT, &client, &server, &r->frames) ||
-            !message(d, p, CLIENT, client, server, &r->frames) ||
-            !message(d, p, SERVER, server, client, &r->frames))
-            break;
-        d->shut(p, CLIENT, client);
-        r->frames += d->move(p, CLIENT);
-        r->frames += d->move(p, SERVER);
-        if (!d->at_end(p, SERVER, server)) {
-            failed(d, "a FIN did not arrive");
-            break;
-        }
-        d->shut(p, SERVER, server);
-        r->frames += d->move(p, SERVER);
-        r->frames += d->move(p, CLIENT);
-        d->pass(p, TURN_NS);
-    }
-    return i;
-}
-
-bool run_crr(const struct driver *d, struct pair *p, uint64_t count, struct result *r)
-{
-    double start = cpu_seconds();
-
-    *r = (struct result){0};
-    r->units = measured_crr(d, p, count, r);
-    r->seconds = cpu_seconds() - start;
-    return r->units == count;
-}
-
-static bool messages(const struct driver *d, struct pair *p, enum end from, const conn *c,
-                     const conn *peer, struct result *r)
-{
-    for (size_t i = 0; i < BENCH_TOGETHER; i++)
+    for (size_t i = 0; i < n; i++)
         if (d->send(p, from, c[i], bench_out[from], MESSAGE) != MESSAGE)
             return failed(d, "no room for a message");
-    r->frames += d->move(p, from);
-    for (size_t i = 0; i < BENCH_TOGETHER; i++)
+    *frames += d->move(p, from);
+    for (size_t i = 0; i < n; i++)
         if (d->recv(p, !from, peer[i], bench_in[!from]) != MESSAGE)
             return failed(d, "a message did not arrive");
     return true;
 }
 
-static bool open_together(const struct driver *d, struct pair *p, conn *client, conn *server,
-                          struct result *r)
-{
-    for (size_t i = 0; i < BENCH_TOGETHER; i++)
-        if (!(client[i] = d->connect(p, BENCH_PORT)))
-            return failed(d, "connect was refused");
-    r->frames += d->move(p, CLIENT);
-    r->frames += d->move(p, SERVER);
-    r->frames += d->move(p, CLIENT);
-    for (size_t i = 0; i < BENCH_TOGETHER; i++)
-        if (!d->is_open(p, client[i]) || !(server[i] = d->accept(p, BENCH_PORT)))
-            return failed(d, "the handshake did not complete");
-    return true;
-}
-
-static bool shut_together(const struct driver *d, struct pair *p, const conn *client,
-                          const conn *server, struct result *r)
-{
-    for (size_t i = 0; i < BENCH_TOGETHER; i++)
-        d->shut(p, CLIENT, client[i]);
-    r->frames += d->move(p, CLIENT);
-    r->frames += d->move(p, SERVER);
-    for (size_t i = 0; i < BENCH_TOGETHER; i++) {
-        if (!d->at_end(p, SERVER, server[i]))
-            return failed(d, "a FIN did not arrive");
-        d->shut(p, SERVER, server[i]);
-    }
-    r->frames += d->move(p, SERVER);
-    r->frames += d->move(p, CLIENT);
-    return true;
-}
-
-bool run_crr_together(const struct driver *d, struct pair *p, uint64_t count, struct result *r)
+__attribute__((noinline)) static uint64_t measured_crr(const struct driver *d, struct pair *p,
+                                                       size_t n, uint64_t count, struct result *r)
 {
     conn client[BENCH_TOGETHER], server[BENCH_TOGETHER];
+    uint64_t done;
+
+    for (done = 0; done < count; done += n) {
+        if (!open_some(d, p, BENCH_PORT, n, client, server, &r->frames) ||
+            !messages(d, p, CLIENT, n, client, server, &r->frames) ||
+            !messages(d, p, SERVER, n, server, client, &r->frames) ||
+            !shut_some(d, p, n, client, server, &r->frames))
+            break;
+        d->pass(p, n * TURN_NS);
+    }
+    return done;
+}
+
+bool run_crr(const struct driver *d, struct pair *p, size_t n, uint64_t count, struct result *r)
+{
     double start = cpu_seconds();
 
     *r = (struct result){0};
-    for (; r->units < count; r->units += BENCH_TOGETHER) {
-        if (!open_together(d, p, client, server, r) || !messages(d, p, CLIENT, client, server, r) ||
-            !messages(d, p, SERVER, server, client, r) || !shut_together(d, p, client, server, r))
-            return false;
-        d->pass(p, BENCH_TOGETHER * TURN_NS);
-    }
+    r->units = measured_crr(d, p, n, count, r);
     r->seconds = cpu_seconds() - start;
-    return true;
+    return r->units >= count;
 }
 
 __attribute__((noinline)) static uint64_t measured_rr(const struct driver *d, struct pair *p,
@@ -305,8 +243,8 @@ __attribute__((noinline)) static uint64_t measured_rr(const struct driver *d, st
         size_t at = *next;
 
         *next = at + 1 < n ? at + 1 : 0;
-        if (!message(d, p, CLIENT, client[at], server[at], &r->frames) ||
-            !message(d, p, SERVER, server[at], client[at], &r->frames))
+        if (!messages(d, p, CLIENT, 1, &client[at], &server[at], &r->frames) ||
+            !messages(d, p, SERVER, 1, &server[at], &client[at], &r->frames))
             break;
         d->pass(p, TURN_NS);
     }
@@ -336,8 +274,8 @@ bool run_rr_together(const struct driver *d, struct pair *p, const conn *client,
         size_t at = *next + BENCH_TOGETHER <= n ? *next : 0;
 
         *next = at + BENCH_TOGETHER;
-        if (!messages(d, p, CLIENT, client + at, server + at, r) ||
-            !messages(d, p, SERVER, server + at, client + at, r))
+        if (!messages(d, p, CLIENT, BENCH_TOGETHER, client + at, server + at, &r->frames) ||
+            !messages(d, p, SERVER, BENCH_TOGETHER, server + at, client + at, &r->frames))
             return false;
         d->pass(p, BENCH_TOGETHER * TURN_NS);
         r->units += BENCH_TOGETHER;
@@ -370,7 +308,8 @@ static bool with_connections(const struct driver *d, struct pair *p, size_t n, u
     double start = cpu_seconds();
 
     for (size_t i = 0; i < n; i++) {
-        if (!open_one(d, p, (uint16_t)(BENCH_PORT + i % ports), &client[i], &server[i], &frames))
+        if (!open_some(d, p, (uint16_t)(BENCH_PORT + i % ports), 1, &client[i], &server[i],
+                       &frames))
             return false;
         d->pass(p, TURN_NS);
         progress("open", i + 1, n, start);
@@ -378,14 +317,14 @@ static bool with_connections(const struct driver *d, struct pair *p, size_t n, u
     fprintf(stderr, "octets a connection and end: %.0f at CLIENT, %.0f at SERVER\n",
             (double)d->memory(p, CLIENT) / (double)n, (double)d->memory(p, SERVER) / (double)n);
     for (size_t i = 0; i < n; i++) {
-        if (!message(d, p, CLIENT, client[i], server[i], &frames) ||
-            !message(d, p, SERVER, server[i], client[i], &frames))
+        if (!messages(d, p, CLIENT, 1, &client[i], &server[i], &frames) ||
+            !messages(d, p, SERVER, 1, &server[i], &client[i], &frames))
             return false;
         d->pass(p, TURN_NS);
         progress("answered", i + 1, n, start);
     }
     for (size_t i = 0; i < n; i++) {
-        if (!shut_one(d, p, client[i], server[i]))
+        if (!shut_some(d, p, 1, &client[i], &server[i], &frames))
             return false;
         d->pass(p, TURN_NS);
         progress("closed", i + 1, n, start);

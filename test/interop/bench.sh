@@ -60,7 +60,7 @@ def have(*names):
         if not isinstance(figures.get(name), (int, float)):
             print(name, "is", figures.get(name, "not there"))
             missing = 1
-have("bulk_gbps", "bulk_64k_gbps", "conn_per_s", "conn_1m_idle_ratio", "rr_1", "rr_10k", "rr_1m",
+have("bulk_gbps", "bulk_64k_gbps", "conn_per_s", "conn32_per_s", "conn_1m_idle_ratio", "rr_1", "rr_10k", "rr_1m",
      "bytes_idle", "bytes_time_wait", "bytes_half_open", "bytes_100k_time_wait", "connections_max",
      "shards_2_ratio")
 if sys.argv[2] == "yes":
@@ -73,7 +73,7 @@ if sys.argv[3]:
     have("bulk_instr_per_segment", "conn_instr", "bulk_instr_per_segment_100k_time_wait_ratio",
          "conn_instr_100k_time_wait_ratio", "rr_instr_100k_time_wait_ratio")
 # lwIP is there where its source could be fetched.
-for name in ("bulk_vs_lwip", "conn_vs_lwip"):
+for name in ("bulk_vs_lwip", "conn_vs_lwip", "conn32_vs_lwip"):
     if name not in figures:
         print(name, "is not there")
         missing = 1
