@@ -317,7 +317,7 @@ static inline bool ip_has_output(const struct ip_layer *l, uint8_t port)
 {
     return l->ports[port].queue_head != NULL;
 }
-/* What ip_pull() lent is free again: called at the beginning of every public call. */
+/* What ip_pull() lent is free again: when a public call begins or ends. */
 RARE void ip_reap(struct ip_layer *l);
 static inline bool ip_has_lent(const struct ip_layer *l)
 {

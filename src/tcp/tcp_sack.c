@@ -4,7 +4,8 @@
 #include "tcp/tcp.h"
 
 /* A block that cannot be true is ignored: empty or reversed, not beyond SEG.ACK, beyond SND.NXT.
- * Counted from SEG.ACK: of two numbers that are 2^31 apart each is before the other. */
+ * Counted from SEG.ACK: modulo 2^32 (RFC 9293 section 3.4) two numbers that are 2^31 apart are each
+ * before the other. */
 static bool block_possible(const struct tcb *t, seq_t una, const struct range *b)
 {
     uint32_t lo = seq_diff(b->lo, una), hi = seq_diff(b->hi, una);
