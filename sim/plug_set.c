@@ -37,6 +37,7 @@ static const struct setting settings[] = {
     {"rcvbuf", NUM32, CONFIG(rcvbuf)},
     {"sndbuf_init", NUM32, CONFIG(sndbuf_init)},
     {"rcvbuf_init", NUM32, CONFIG(rcvbuf_init)},
+    {"notsent", NUM32, CONFIG(notsent)},
     {"msl", SPAN, CONFIG(msl)},
     {"rto_init", SPAN, CONFIG(rto_init)},
     {"rto_min", SPAN, CONFIG(rto_min)},

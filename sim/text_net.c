@@ -20,6 +20,7 @@ static int set_host(struct reader *r, struct node *h, const char *key, const cha
         {"rcvbuf", KEY_OCTETS32, &c->rcvbuf},
         {"sndbuf_init", KEY_OCTETS32, &c->sndbuf_init},
         {"rcvbuf_init", KEY_OCTETS32, &c->rcvbuf_init},
+        {"notsent", KEY_OCTETS32, &c->notsent},
         {"msl", KEY_TIME, &c->msl},
         {"rto_min", KEY_TIME, &c->rto_min},
         {"rto_init", KEY_TIME, &c->rto_init},

@@ -30,7 +30,8 @@ static void write_head(struct world *w, FILE *f, const struct node *h, bool serv
 
     fprintf(f,
             "// %s, seed %llu: what host %s saw and did%s%s\n"
-            "--so_flags=profile=%s,sndbuf=%llu,rcvbuf=%llu,sndbuf_init=%llu,rcvbuf_init=%llu,rto_"
+            "--so_flags=profile=%s,sndbuf=%llu,rcvbuf=%llu,sndbuf_init=%llu,rcvbuf_init=%llu,"
+            "notsent=%llu,rto_"
             "min=%lluus,rto_init=%lluus,"
             "delack=%lluus,msl=%lluus,cc=%s,sack=%d,timestamps=%d,window_scale=%d,"
             "initial_window=%d,ecn=%d,pacing=%d,mtu=%d\n"
@@ -42,10 +43,10 @@ static void write_head(struct world *w, FILE *f, const struct node *h, bool serv
             (unsigned long long)(fc->rcvbuf ? fc->rcvbuf : c->rcvbuf),
             (unsigned long long)(fc->sndbuf ? fc->sndbuf : c->sndbuf_init),
             (unsigned long long)(fc->rcvbuf ? fc->rcvbuf : c->rcvbuf_init),
-            (unsigned long long)c->rto_min / 1000, (unsigned long long)c->rto_init / 1000,
-            (unsigned long long)c->delack / 1000, (unsigned long long)c->msl / 1000, c->cc, c->sack,
-            c->timestamps, c->window_scale, c->initial_window, ecn[c->ecn], c->pacing, WORLD_MTU,
-            w->ip6 ? "ipv6" : "ipv4");
+            (unsigned long long)c->notsent, (unsigned long long)c->rto_min / 1000,
+            (unsigned long long)c->rto_init / 1000, (unsigned long long)c->delack / 1000,
+            (unsigned long long)c->msl / 1000, c->cc, c->sack, c->timestamps, c->window_scale,
+            c->initial_window, ecn[c->ecn], c->pacing, WORLD_MTU, w->ip6 ? "ipv6" : "ipv4");
     if (fc->nodelay)
         fputs("0 setsockopt(3, IPPROTO_TCP, TCP_NODELAY, [1], 4) = 0\n", f);
     if (server)

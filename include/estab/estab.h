@@ -267,7 +267,10 @@ struct estab_config { /* append-only; `size` tells the library which fields the 
      * they grow with what a round trip carries, unless ESTAB_O_SNDBUF, ESTAB_O_RCVBUF set their
      * size. */
     uint32_t sndbuf_init, rcvbuf_init;
-    bool pacing; /* text is spread over the round trip: ESTAB_O_PACING_RATE of all sockets */
+    bool pacing;      /* text is spread over the round trip: ESTAB_O_PACING_RATE of all sockets */
+    uint32_t notsent; /* ESTAB_O_NOTSENT_LOWAT of all sockets that set neither that nor
+                         ESTAB_O_SNDBUF, but for the first call when nothing is unsent, which may
+                         fill the buffer: more than a cache holds goes slower; 0: no bound */
 };
 #define estab_config_init(cfg) estab_config_init_sized((cfg), sizeof *(cfg))
 void estab_config_init_sized(struct estab_config *cfg, size_t size); /* fills every default */
@@ -422,8 +425,8 @@ enum estab_opt {
     ESTAB_O_RCVLOWAT,      /* octets that ESTAB_EV_IN waits for (or the end, or a full buffer), at
                               most half of ESTAB_O_RCVBUF; 0, 1: any (default) */
     ESTAB_O_NOTSENT_LOWAT, /* octets not yet sent beyond which ESTAB_EV_OUT and estab_send() wait,
-                              however much room ESTAB_O_SNDBUF has for what is in flight; 0: no
-                              bound (default) */
+                              however much room ESTAB_O_SNDBUF has for what is in flight; 0:
+                              estab_config.notsent (default) */
     ESTAB_O_DEFER_ACCEPT,  /* a listener: ns for which connections without text are not there to be
                               accepted; rounded up to a timeout of the SYN,ACK, the last at most.
                               Those that came by a SYN cookie are at once.  0: none (default) */

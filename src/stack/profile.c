@@ -5,7 +5,7 @@
 struct preset {
     struct estab_profile p;
     char cc[16];
-    uint32_t sndbuf, rcvbuf, sndbuf_init, rcvbuf_init;
+    uint32_t sndbuf, rcvbuf, sndbuf_init, rcvbuf_init, notsent;
     uint8_t syn_retries, synack_retries, max_retries;
     uint8_t mtu_probing;
     uint16_t base_mss4, base_mss6;
@@ -25,6 +25,7 @@ static const struct preset presets[] = {
      .rcvbuf = 15u << 20,
      .sndbuf_init = 512u << 10,
      .rcvbuf_init = 512u << 10,
+     .notsent = 512u << 10,
      .syn_retries = 7, /* 247 s: at least 3 minutes [MUST-23] */
      .synack_retries = 5,
      .max_retries = 15, /* at least 100 s [SHLD-11] */
@@ -141,6 +142,8 @@ int estab_config_profile(struct estab_config *cfg, const char *name)
             cfg->base_mss4 = d->base_mss4;
             cfg->base_mss6 = d->base_mss6;
         }
+        if (cfg->size >= offsetof(struct estab_config, notsent) + sizeof cfg->notsent)
+            cfg->notsent = d->notsent;
         return 0;
     }
     return ESTAB_E_INVAL;

@@ -75,7 +75,8 @@ static struct tcp_settings tcp_settings_of(const struct estab_config *c)
                                  .base_mss4 = c->base_mss4,
                                  .base_mss6 = c->base_mss6,
                                  .why_times = c->why_times,
-                                 .pacing = c->pacing};
+                                 .pacing = c->pacing,
+                                 .notsent = c->notsent ? c->notsent : UINT32_MAX};
 }
 
 int estab_stack_new(estab_stack **out, const struct estab_env *env, const struct estab_config *cfg)
@@ -96,6 +97,8 @@ int estab_stack_new(estab_stack **out, const struct estab_env *env, const struct
         c.sndbuf_init = c.sndbuf; /* from before buffers grew */
         c.rcvbuf_init = c.rcvbuf;
     }
+    if (cfg && cfg->size < offsetof(struct estab_config, notsent) + sizeof c.notsent)
+        c.notsent = 0;
     if (!estab_config_ok(&c, NULL))
         return ESTAB_E_INVAL;
     e.cb = *env;

@@ -480,6 +480,7 @@ struct tcp_settings { /* of estab_config */
     uint8_t mtu_probing; /* enum estab_mtu_probing */
     uint16_t base_mss4, base_mss6;
     bool why_times, pacing;
+    uint32_t notsent; /* UINT32_MAX: no bound */
 };
 #define TCP_SYNACK_RETRIES_MAX 15
 
@@ -741,6 +742,15 @@ IN_PLACE const struct tcp_extra *tcp_extra(const struct tcb *t)
 }
 struct tcp_extra *tcp_extra_need(struct tcb *t); /* to set something; NULL: no memory */
 bool tcp_extra_inherit(struct tcb *t, const struct tcb *from); /* false: no memory */
+/* How much may be unsent.  Who has said how large the buffer is has all of it. */
+static inline uint32_t tcp_notsent_bound(const struct tcb *t)
+{
+    uint32_t own = tcp_extra(t)->notsent_lowat;
+
+    if (own)
+        return own;
+    return t->sndbuf_set ? UINT32_MAX : t->layer->set.notsent;
+}
 static inline uint32_t tcp_keepintvl_ms(const struct tcb *t)
 {
     const struct tcp_extra *x = tcp_extra(t);

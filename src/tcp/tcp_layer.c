@@ -394,17 +394,15 @@ bool tcp_readable(const struct tcb *t)
 
 bool tcp_has_room(const struct tcb *t)
 {
-    uint32_t lowat = tcp_extra(t)->notsent_lowat;
-
     if (t->w && t->w->lent_out)
         return t->w->lent_out->n < TCP_LENT_MAX;
-    return tcp_queued(t) < tcp_snd_bound(t) && (lowat == 0 || tcp_unsent(t) < lowat);
+    return tcp_queued(t) < tcp_snd_bound(t) && tcp_unsent(t) < tcp_notsent_bound(t);
 }
 
 /* Not for each octet: when a third of the queue, or half of what may be unsent, is free. */
 bool tcp_raise_room(struct tcb *t)
 {
-    uint32_t lowat = tcp_extra(t)->notsent_lowat, most = tcp_snd_bound(t);
+    uint32_t most = tcp_snd_bound(t);
 
     if (t->w && t->w->lent_out) {
         if (!t->w->lent_out->back)
@@ -413,7 +411,7 @@ bool tcp_raise_room(struct tcb *t)
         tcp_raise(t, ESTAB_EV_OUT);
         return true;
     }
-    if (!t->want_out || tcp_queued(t) > most - most / 3 || (lowat && tcp_unsent(t) > lowat / 2))
+    if (!t->want_out || tcp_queued(t) > most - most / 3 || tcp_unsent(t) > tcp_notsent_bound(t) / 2)
         return false;
     t->want_out = false;
     tcp_raise(t, ESTAB_EV_OUT);

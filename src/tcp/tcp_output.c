@@ -228,7 +228,7 @@ static void send_next(struct tcb *t, uint32_t n, bool fin, enum rule why, struct
     if (t->sack_ok)
         tcp_tlp_arm(t);
     tcp_send_text(t, seq, n, fin, why, out);
-    if (t->has_extra)
+    if (t->want_out)
         t->layer->env->raised |= tcp_raise_room(t);
 }
 

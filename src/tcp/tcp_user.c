@@ -142,19 +142,19 @@ static ptrdiff_t enqueue(struct tcb *t, const struct estab_iov *iov, size_t niov
 }
 
 /* Octets that the queue takes.  Where what is unsent is bounded, still a segment, lest the bound
- * make them small. */
+ * make them small; and by the stack's bound only what comes on top: one call may fill the queue,
+ * for who comes by seldom. */
 static uint32_t send_room(const struct tcb *t)
 {
-    uint32_t bound = tcp_snd_bound(t), queued = t->w->snd.len, lowat, unsent, most;
+    uint32_t bound = tcp_snd_bound(t), queued = t->w->snd.len, unsent = tcp_unsent(t), most;
     uint32_t room = bound > queued ? bound - queued : 0;
 
-    lowat = tcp_extra(t)->notsent_lowat;
-    if (lowat == 0 || room == 0)
-        return room;
-    unsent = tcp_unsent(t);
-    if (unsent >= lowat)
+    bound = tcp_notsent_bound(t);
+    if (unsent >= bound)
         return 0;
-    most = lowat - unsent;
+    if (unsent == 0 && tcp_extra(t)->notsent_lowat == 0)
+        return room;
+    most = bound - unsent;
     if (most < t->snd_mss)
         most = t->snd_mss;
     return room < most ? room : most;
@@ -202,7 +202,8 @@ static bool send_short(struct tcb *t, const struct estab_iov *iov, uint32_t flag
     if (UNLIKELY(!tcb_work(t)))
         return false;
     w = t->w;
-    if (UNLIKELY(w->episode != 0 || w->sums || w->snd.len + iov->len >= tcp_snd_bound(t)))
+    if (UNLIKELY(w->episode != 0 || w->sums || w->snd.len + iov->len >= tcp_snd_bound(t) ||
+                 w->snd.len + iov->len >= t->layer->set.notsent))
         return false;
     to = ring_room(&w->snd, &t->layer->pool, (uint32_t)iov->len);
     if (UNLIKELY(!to))

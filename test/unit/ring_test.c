@@ -191,6 +191,24 @@ static void grows_by_doubling_and_then_by_chunks(void **state)
     world_free(x);
 }
 
+/* Whoever writes as much at once writes more: the second half finds its place beside the first. */
+static void a_long_write_takes_a_chunk(void **state)
+{
+    struct world *x = world_new(1, 0);
+    struct pieces t = one_piece(x, 16384);
+    struct estab_iov v[3];
+
+    (void)state;
+    assert_int_equal(ring_write(&x->r, &x->pool, &t), 0);
+    assert_int_equal(ring_mem(&x->r), CHUNK);
+    assert_int_equal(ring_write(&x->r, &x->pool, &t), 0);
+    assert_int_equal(ring_mem(&x->r), CHUNK);
+    assert_int_equal(x->t.live, CHUNK);
+    assert_int_equal(ring_peek(&x->r, 0, CHUNK, v), 1);
+    ring_drop(&x->r, &x->pool, x->r.len, false);
+    world_free(x);
+}
+
 static void memory_returns_to_the_pool_and_is_bounded(void **state)
 {
     struct world *x = world_new(1, 2);
@@ -427,8 +445,10 @@ static void becoming_large_keeps_what_wrapped(void **state)
             head = h < 2 ? h : h == 2 ? size / 2 : size - (h - 2);
             for (j = 0; j < sizeof(offs) / sizeof(offs[0]); j++) {
                 x = world_new(size + h * 7 + j, 1);
-                t = random_pieces(x, size);
-                write_both(x, &t);
+                for (int half = 0; half < 2; half++) { /* as one it might have a chunk */
+                    t = random_pieces(x, size / 2);
+                    write_both(x, &t);
+                }
                 ring_drop(&x->r, &x->pool, head, false);
                 model_drop(x, head, false);
                 t = random_pieces(x, head);
@@ -450,6 +470,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_empty_ring_holds_no_memory),
         cmocka_unit_test(grows_by_doubling_and_then_by_chunks),
+        cmocka_unit_test(a_long_write_takes_a_chunk),
         cmocka_unit_test(memory_returns_to_the_pool_and_is_bounded),
         cmocka_unit_test(a_chunk_goes_as_soon_as_nothing_in_it_is_wanted),
         cmocka_unit_test(a_moving_queue_holds_what_it_needs),

@@ -181,6 +181,64 @@ static void a_small_bound_of_what_is_unsent_still_takes_a_segment(void **state)
     assert_int_equal(user_sends_with(p, text, sizeof text, 0), 1000);
 }
 
+/* Who sets nothing has what the stack was told; who says how large the buffer is has all of it. */
+static void what_is_unsent_is_bounded_by_the_stacks_setting(void **state)
+{
+    static uint8_t text[100000];
+    struct peer *p = *state;
+
+    p->cfg.notsent = 20000;
+    peer_restarts(p);
+    user_connects_with(p, SEG(.mss = 1000, .ws = 1 + 3));
+    assert_int_equal(option(p, p->k, ESTAB_O_NOTSENT_LOWAT), 0);
+    for (int i = 0; i < 19; i++)
+        assert_int_equal(user_sends_with(p, text, 1000, 0), 1000);
+    for (int i = 0; i < 9; i++)
+        assert_int_equal(user_sends_with(p, text, 100, 0), 100);
+    assert_int_equal(user_sends_with(p, text, 100, 0), 100);
+    assert_false(is_ready(p, ESTAB_EV_OUT));
+    assert_int_equal(user_sends_with(p, text, 100, 0), ESTAB_E_AGAIN);
+    estab_watch(p->s, p->k, ESTAB_EV_OUT, NULL);
+    (void)told(p);
+    peer_collect(p);
+    assert_int_equal(told(p), ESTAB_EV_OUT);
+    assert_int_equal(user_sends_with(p, text, sizeof text, 0), 10000);
+    user_sets(p, ESTAB_O_NOTSENT_LOWAT, 30000);
+    assert_int_equal(user_sends_with(p, text, sizeof text, 0), 10000);
+    user_sets(p, ESTAB_O_NOTSENT_LOWAT, 0);
+    assert_int_equal(user_sends_with(p, text, sizeof text, 0), ESTAB_E_AGAIN);
+    user_sets(p, ESTAB_O_SNDBUF, 200000);
+    assert_int_equal(user_sends_with(p, text, sizeof text, 0), sizeof text);
+}
+
+static void one_call_fills_the_buffer_when_nothing_is_unsent(void **state)
+{
+    static uint8_t text[2000000];
+    struct peer *p = *state;
+
+    p->cfg.sndbuf = p->cfg.sndbuf_init = sizeof text;
+    peer_restarts(p);
+    user_connects_with(p, SEG(.mss = 1000));
+    assert_int_equal(user_sends_with(p, text, 1000, 0), 1000);
+    assert_int_equal(user_sends_with(p, text, sizeof text, 0), p->cfg.notsent - 1000);
+    peer_restarts(p);
+    user_connects_with(p, SEG(.mss = 1000));
+    assert_int_equal(user_sends_with(p, text, sizeof text, 0), sizeof text);
+}
+
+static void what_is_unsent_is_not_bounded_where_the_stack_is_told_so(void **state)
+{
+    static uint8_t text[2000000];
+    struct peer *p = *state;
+
+    p->cfg.sndbuf = p->cfg.sndbuf_init = sizeof text;
+    p->cfg.notsent = 0;
+    peer_restarts(p);
+    user_connects_with(p, SEG(.mss = 1000));
+    assert_int_equal(user_sends_with(p, text, 1000, 0), 1000);
+    assert_int_equal(user_sends_with(p, text, sizeof text, 0), sizeof text - 1000);
+}
+
 /* Whoever fills the buffer to the last octet waits for room, too. */
 static void a_buffer_filled_exactly_tells_of_room(void **state)
 {
@@ -388,6 +446,9 @@ int main(void)
         PEER_TEST(little_text_is_no_reason_to_wake_a_user_who_waits_for_much),
         PEER_TEST(a_full_buffer_is_readable_whatever_was_asked_for),
         PEER_TEST(what_is_unsent_is_bounded_apart_from_what_is_in_flight),
+        PEER_TEST(what_is_unsent_is_bounded_by_the_stacks_setting),
+        PEER_TEST(one_call_fills_the_buffer_when_nothing_is_unsent),
+        PEER_TEST(what_is_unsent_is_not_bounded_where_the_stack_is_told_so),
         PEER_TEST(room_made_by_output_wakes_the_user),
         PEER_TEST(a_small_bound_of_what_is_unsent_still_takes_a_segment),
         PEER_TEST(a_buffer_filled_exactly_tells_of_room),
