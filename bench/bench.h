@@ -18,6 +18,7 @@ enum end { CLIENT, SERVER };
 #define BENCH_PORTS     8
 #define BENCH_PORTS_MAX 512
 #define BENCH_CHUNK     65536 /* octets of the application's buffers */
+#define BENCH_WRITE     16384 /* ... that it sends at once, unless a table says otherwise */
 
 typedef uint64_t conn; /* a connection at one end; a handle or a pointer of the driver's */
 
@@ -76,7 +77,9 @@ struct result {
     uint64_t units;    /* connections, exchanges, or segments that carry text */
 };
 /* Each returns false, with a line on stderr, if the stack did not do its work. */
-bool run_bulk(const struct driver *d, struct pair *p, uint64_t octets, struct result *r);
+/* write: octets that the application sends at once, at most BENCH_CHUNK. */
+bool run_bulk(const struct driver *d, struct pair *p, size_t write, uint64_t octets,
+              struct result *r);
 /* n connections at a time, at most BENCH_TOGETHER, as an event loop meets them: each step of all
  * before the next. */
 enum { BENCH_TOGETHER = 32 };

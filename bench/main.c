@@ -34,7 +34,12 @@ struct bed { /* a pair with n connections in its tables */
     conn *client, *server;
     bool capped;
     size_t before; /* octets at CLIENT without connections */
+    size_t write;  /* octets that are sent at once in bulk */
 };
+
+/* Where each stack carries most, which the tables by window and by write show. */
+#define ESTAB_WINDOW (256 * KIB)
+#define LWIP_WINDOW  (64 * KIB)
 
 static void figure(const char *name, double value)
 {
@@ -79,7 +84,7 @@ static struct settings settings_for(uint32_t window, size_t n)
 
 static struct bed bed_open_set(const struct driver *d, const struct settings *set, size_t n)
 {
-    struct bed b = {.d = d, .n = n};
+    struct bed b = {.d = d, .n = n, .write = BENCH_WRITE};
 
     if (d == &drive_lwip && n > LWIP_CONNS)
         return b;
@@ -97,6 +102,11 @@ static struct bed bed_open_set(const struct driver *d, const struct settings *se
     return b;
 }
 
+static uint32_t best_window(const struct driver *d)
+{
+    return d == &drive_estab ? ESTAB_WINDOW : LWIP_WINDOW;
+}
+
 static struct bed bed_open(const struct driver *d, uint32_t window, size_t n)
 {
     struct settings set = settings_for(window, n);
@@ -107,7 +117,7 @@ static struct bed bed_open(const struct driver *d, uint32_t window, size_t n)
 /* With so many TIME-WAITs, all of which stay. */
 static struct bed bed_open_timewaits(const struct driver *d, size_t n, uint32_t timewaits)
 {
-    struct settings set = settings_for(64 * KIB, n);
+    struct settings set = settings_for(best_window(d), n);
     struct bed b;
 
     set.timewaits += timewaits;
@@ -125,7 +135,7 @@ static bool run(struct bed *b, enum workload w, uint64_t count, struct result *r
     }
     switch (w) {
     case BULK:
-        return run_bulk(b->d, b->p, count, r);
+        return run_bulk(b->d, b->p, b->write, count, r);
     case CRR:
         return run_crr(b->d, b->p, 1, count, r);
     case CRR_TOGETHER:
@@ -242,7 +252,8 @@ static size_t size_of(const struct level *l)
 }
 
 static const char *const title[] = {
-    "Bulk, one direction, MTU 1500, checksums on, 64 KiB window, by connections in the table",
+    "Bulk, one direction, MTU 1500, checksums on, by connections in the table: windows of 256 KiB "
+    "and, lwIP's best, 64 KiB; written by 16 KiB",
     "Connect, 64 bytes, 64 bytes, close in four segments, by connections in the table",
     "The same, 32 connections at a time: each step of all before the next",
     "64-byte request and response, round robin over that many connections",
@@ -278,8 +289,8 @@ static void by_connections(void)
     double idle[2] = {0, 0}, timewait = 0;
 
     for (size_t i = 0; i < LEVELS; i++) {
-        struct bed bed[2] = {bed_open(&drive_estab, 64 * KIB, size_of(&levels[i])),
-                             bed_open(&drive_lwip, 64 * KIB, size_of(&levels[i]))};
+        struct bed bed[2] = {bed_open(&drive_estab, ESTAB_WINDOW, size_of(&levels[i])),
+                             bed_open(&drive_lwip, LWIP_WINDOW, size_of(&levels[i]))};
         size_t used[2] = {0, 0};
 
         for (int k = 0; k < 2; k++) {
@@ -323,7 +334,7 @@ static void by_connections(void)
     figure("bytes_time_wait", timewait);
 }
 
-static double bulk_rate(uint32_t window, uint32_t mtu, bool lends)
+static double bulk_rate(uint32_t window, uint32_t mtu, size_t write, bool lends)
 {
     struct settings set = settings_for(window, 1);
     struct bed bed[2] = {{.d = &drive_estab}, {.d = &drive_lwip}};
@@ -332,6 +343,7 @@ static double bulk_rate(uint32_t window, uint32_t mtu, bool lends)
     set.mtu = mtu;
     set.lends = lends;
     bed[0] = bed_open_set(&drive_estab, &set, 1);
+    bed[0].write = write;
     measure(bed, BULK, score);
     bed_close(&bed[0]);
     return score[0].rate * 1e-9;
@@ -360,7 +372,7 @@ static void by_window(void)
     }
     printf("  with the sender's text lent, not copied:");
     for (size_t i = 0; i < sizeof w / sizeof w[0]; i++) {
-        double rate = bulk_rate(w[i].window, 1500, true);
+        double rate = bulk_rate(w[i].window, 1500, BENCH_CHUNK, true);
 
         printf(" %s %.1f", w[i].label, rate);
         figure_of("bulk_window_%s_lent_gbps", w[i].label, rate);
@@ -368,16 +380,47 @@ static void by_window(void)
     printf(" Gbit/s\n");
 }
 
+static const struct {
+    size_t octets;
+    const char *label;
+} writes[] = {{4 * KIB, "4k"}, {16 * KIB, "16k"}, {64 * KIB, "64k"}};
+#define WRITES (sizeof writes / sizeof writes[0])
+
+static void by_write(void)
+{
+    struct bed bed[2] = {bed_open(&drive_estab, ESTAB_WINDOW, 1),
+                         bed_open(&drive_lwip, LWIP_WINDOW, 1)};
+
+    head("Bulk, by what the application writes at once", "octets", "Gbit/s", "ns/seg");
+    for (size_t i = 0; i < WRITES; i++) {
+        struct score score[2];
+
+        bed[0].write = bed[1].write = writes[i].octets;
+        measure(bed, BULK, score);
+        row(writes[i].label, BULK, score);
+        figure_of("bulk_write_%s_gbps", writes[i].label, score[0].rate * 1e-9);
+        figure_of("bulk_write_%s_gbps_lwip", writes[i].label, score[1].rate * 1e-9);
+    }
+    bed_close(&bed[0]);
+    bed_close(&bed[1]);
+}
+
 /* Packets of 64 KiB, whole and with their checksums; and without the copy out of the sender's
  * buffer: one pass then sums, another copies and verifies. */
 static void large_segments(void)
 {
-    double whole = bulk_rate(MIB, 65535, false), lent = bulk_rate(MIB, 65535, true);
+    double lent = bulk_rate(MIB, 65535, BENCH_CHUNK, true);
 
-    printf("\nBulk over a link with an MTU of 65,535, 1 MiB window: %.1f Gbit/s; "
-           "with the sender's text lent: %.1f\n",
-           whole, lent);
-    figure("bulk_64k_gbps", whole);
+    printf("\nBulk over a link with an MTU of 65,535, 1 MiB window, by what is written at once:");
+    for (size_t i = 0; i < WRITES; i++) {
+        double rate = bulk_rate(MIB, 65535, writes[i].octets, false);
+
+        printf(" %s %.1f", writes[i].label, rate);
+        figure_of("bulk_64k_write_%s_gbps", writes[i].label, rate);
+        if (writes[i].octets == BENCH_WRITE)
+            figure("bulk_64k_gbps", rate);
+    }
+    printf(" Gbit/s; with the sender's text lent: %.1f\n", lent);
     figure("bulk_64k_lent_gbps", lent);
 }
 
@@ -562,6 +605,7 @@ static int tables(void)
     many_timewaits();
     lwip_with_timewaits();
     by_window();
+    by_write();
     large_segments();
     checksum();
     return shards();

@@ -39,7 +39,7 @@ static bool work(struct pair *p, int workload, uint64_t count, struct result *r,
 {
     const struct driver *d = &drive_estab;
     size_t next = 0;
-    bool ok = workload == 0   ? run_bulk(d, p, count, r)
+    bool ok = workload == 0   ? run_bulk(d, p, BENCH_WRITE, count, r)
               : workload == 1 ? run_crr(d, p, 1, count, r)
                               : run_rr(d, p, &c[CLIENT], &c[SERVER], 1, &next, count, r);
 

@@ -138,8 +138,8 @@ bool make_timewaits(const struct driver *d, struct pair *p, size_t n, uint32_t p
 }
 
 __attribute__((noinline)) static uint64_t measured_bulk(const struct driver *d, struct pair *p,
-                                                        conn client, conn server, uint64_t octets,
-                                                        struct result *r)
+                                                        conn client, conn server, size_t write,
+                                                        uint64_t octets, struct result *r)
 {
     uint64_t sent = 0, received = 0;
     unsigned still = 0;
@@ -149,7 +149,7 @@ __attribute__((noinline)) static uint64_t measured_bulk(const struct driver *d, 
         size_t n;
 
         do {
-            size_t want = octets - sent < BENCH_CHUNK ? (size_t)(octets - sent) : BENCH_CHUNK;
+            size_t want = octets - sent < write ? (size_t)(octets - sent) : write;
             n = want ? d->send(p, CLIENT, client, bench_out[CLIENT], want) : 0;
             sent += n;
         } while (n);
@@ -166,7 +166,8 @@ __attribute__((noinline)) static uint64_t measured_bulk(const struct driver *d, 
     return received;
 }
 
-bool run_bulk(const struct driver *d, struct pair *p, uint64_t octets, struct result *r)
+bool run_bulk(const struct driver *d, struct pair *p, size_t write, uint64_t octets,
+              struct result *r)
 {
     conn client, server;
     uint64_t frames = 0;
@@ -178,7 +179,7 @@ bool run_bulk(const struct driver *d, struct pair *p, uint64_t octets, struct re
     if (d->lend && !d->lend(p, SERVER, server, bench_in[SERVER]))
         return failed(d, "no buffer could be lent");
     start = cpu_seconds();
-    r->octets = measured_bulk(d, p, client, server, octets, r);
+    r->octets = measured_bulk(d, p, client, server, write, octets, r);
     r->seconds = cpu_seconds() - start;
     r->units = r->segments;
     d->shut(p, CLIENT, client);
