@@ -37,7 +37,7 @@ command)
 tables)
     "$estab" bench --quick --figures "$tmp/figures" >"$tmp/out" 2>"$tmp/err" ||
         { fail "the tables: status $?"; cat "$tmp/err"; }
-    for name in bulk_gbps bulk_64k_gbps conn_per_s conn_1m_idle_ratio rr_1 rr_10k rr_1m \
+    for name in bulk_gbps bulk_write_4k_gbps bulk_64k_gbps bulk_64k_write_64k_gbps conn_per_s conn_1m_idle_ratio rr_1 rr_10k rr_1m \
         bytes_idle bytes_half_open shards_2_ratio shards_2_steered_ratio; do
         expect_in "the figures" "^$name [0-9]" "$tmp/figures"
     done
