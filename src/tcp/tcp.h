@@ -1107,6 +1107,18 @@ void tcp_cwv_recovered(struct tcb *t);
 /* ---- tcp_buffer.c ---- */
 uint32_t tcp_rcvbuf_most(const struct tcb *t); /* how large it may become */
 uint32_t tcp_sndbuf_most(const struct tcb *t);
+/* Octets that the send queue takes.  Where ESTAB_O_NOTSENT_LOWAT bounds what is unsent, still a
+ * segment, lest the bound make them small.  By the stack's own bounds that of all but the first
+ * call when nothing is unsent, which may fill the buffer, for who comes by seldom. */
+uint32_t tcp_room(const struct tcb *t);
+/* What is seen at a glance: with so much in the queue there is room behind it, by the stack's
+ * bounds. */
+IN_PLACE bool tcp_has_much_room(const struct tcb *t, size_t queued)
+{
+    uint32_t bound = tcp_snd_bound(t), unsent = t->layer->set.notsent;
+
+    return queued + t->snd_mss < (bound < unsent ? bound : unsent);
+}
 void tcp_buffer_text(struct tcb *t, const struct seg *g); /* text has arrived */
 void tcp_buffer_read(struct tcb *t);                      /* some was read */
 void tcp_buffer_acked(struct tcb *t);                     /* something new, and cwnd is settled */

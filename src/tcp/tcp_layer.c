@@ -394,9 +394,13 @@ bool tcp_readable(const struct tcb *t)
 
 bool tcp_has_room(const struct tcb *t)
 {
-    if (t->w && t->w->lent_out)
-        return t->w->lent_out->n < TCP_LENT_MAX;
-    return tcp_queued(t) < tcp_snd_bound(t) && tcp_unsent(t) < tcp_notsent_bound(t);
+    const struct tcp_work *w = t->w;
+
+    if (!w)
+        return true;
+    if (UNLIKELY(w->lent_out))
+        return w->lent_out->n < TCP_LENT_MAX;
+    return LIKELY(!t->has_extra && tcp_has_much_room(t, w->snd.len)) || tcp_room(t) > 0;
 }
 
 /* Not for each octet: when a third of the queue, or half of what may be unsent, is free. */

@@ -141,25 +141,6 @@ static ptrdiff_t enqueue(struct tcb *t, const struct estab_iov *iov, size_t niov
     return total;
 }
 
-/* Octets that the queue takes.  Where what is unsent is bounded, still a segment, lest the bound
- * make them small; and by the stack's bound only what comes on top: one call may fill the queue,
- * for who comes by seldom. */
-static uint32_t send_room(const struct tcb *t)
-{
-    uint32_t bound = tcp_snd_bound(t), queued = t->w->snd.len, unsent = tcp_unsent(t), most;
-    uint32_t room = bound > queued ? bound - queued : 0;
-
-    bound = tcp_notsent_bound(t);
-    if (unsent >= bound)
-        return 0;
-    if (unsent == 0 && tcp_extra(t)->notsent_lowat == 0)
-        return room;
-    most = bound - unsent;
-    if (most < t->snd_mss)
-        most = t->snd_mss;
-    return room < most ? room : most;
-}
-
 int tcp_may_send(struct tcb *t)
 {
     if (t->state == ESTAB_LISTEN)
@@ -202,8 +183,7 @@ static bool send_short(struct tcb *t, const struct estab_iov *iov, uint32_t flag
     if (UNLIKELY(!tcb_work(t)))
         return false;
     w = t->w;
-    if (UNLIKELY(w->episode != 0 || w->sums || w->snd.len + iov->len >= tcp_snd_bound(t) ||
-                 w->snd.len + iov->len >= t->layer->set.notsent))
+    if (UNLIKELY(w->episode != 0 || w->sums || !tcp_has_much_room(t, w->snd.len + iov->len)))
         return false;
     to = ring_room(&w->snd, &t->layer->pool, (uint32_t)iov->len);
     if (UNLIKELY(!to))
@@ -236,9 +216,9 @@ ptrdiff_t tcp_send(struct tcb *t, const struct estab_iov *iov, size_t niov, uint
         tcp_no_memory(t);
         return ESTAB_E_NOMEM;
     }
-    room = send_room(t);
+    room = tcp_room(t);
     n = room ? enqueue(t, iov, niov, room) : ESTAB_E_AGAIN;
-    if (n < 0 || (size_t)n < wanted || (t->has_extra ? !tcp_has_room(t) : n == (ptrdiff_t)room))
+    if (n < 0 || (size_t)n < wanted || !tcp_has_room(t))
         t->want_out = true;
     if (n == ESTAB_E_NOMEM)
         tcp_no_memory(t);

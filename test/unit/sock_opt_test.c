@@ -220,10 +220,52 @@ static void one_call_fills_the_buffer_when_nothing_is_unsent(void **state)
     peer_restarts(p);
     user_connects_with(p, SEG(.mss = 1000));
     assert_int_equal(user_sends_with(p, text, 1000, 0), 1000);
-    assert_int_equal(user_sends_with(p, text, sizeof text, 0), p->cfg.notsent - 1000);
+    assert_int_equal(user_sends_with(p, text, sizeof text, 0), p->cfg.notsent / 1000 * 1000 - 1000);
     peer_restarts(p);
     user_connects_with(p, SEG(.mss = 1000));
     assert_int_equal(user_sends_with(p, text, sizeof text, 0), sizeof text);
+}
+
+/* ... of which no small segment is left for the wire; but not where the user has said how large the
+ * buffer is. */
+static void a_send_that_is_cut_short_ends_with_a_segment(void **state)
+{
+    static uint8_t text[100000];
+    struct peer *p = *state;
+
+    p->cfg.sndbuf = p->cfg.sndbuf_init = 64500;
+    peer_restarts(p);
+    user_connects_with(p, SEG(.mss = 1000));
+    assert_int_equal(user_sends_with(p, text, 9500, 0), 9500);
+    assert_int_equal(user_sends_with(p, text, sizeof text, 0), 54500);
+    assert_false(is_ready(p, ESTAB_EV_OUT));
+    assert_int_equal(user_sends_with(p, text, 10, 0), ESTAB_E_AGAIN);
+    peer_restarts(p);
+    user_connects_with(p, SEG(.mss = 1000));
+    user_sets(p, ESTAB_O_SNDBUF, 64500);
+    assert_int_equal(user_sends_with(p, text, 9500, 0), 9500);
+    assert_int_equal(user_sends_with(p, text, sizeof text, 0), 55000);
+}
+
+/* Whoever has written all there was is told of room, too, if there was none left. */
+static void a_buffer_filled_almost_tells_of_room(void **state)
+{
+    static uint8_t text[64200];
+    struct peer *p = *state;
+
+    p->cfg.sndbuf = p->cfg.sndbuf_init = 64500;
+    peer_restarts(p);
+    user_connects_with(p, SEG(.mss = 1000));
+    estab_watch(p->s, p->k, ESTAB_EV_OUT, NULL);
+    (void)told(p);
+    assert_int_equal(user_sends_with(p, text, sizeof text, 0), sizeof text);
+    assert_false(is_ready(p, ESTAB_EV_OUT));
+    peer_collect(p);
+    for (uint32_t acked = 0; acked < 50000; acked += 10000) {
+        ignores_all(p);
+        sends(p, SEG(.flags = ACK, .seq = 1, .ack = 1 + acked + 10000));
+    }
+    assert_int_equal(told(p), ESTAB_EV_OUT);
 }
 
 static void what_is_unsent_is_not_bounded_where_the_stack_is_told_so(void **state)
@@ -448,6 +490,8 @@ int main(void)
         PEER_TEST(what_is_unsent_is_bounded_apart_from_what_is_in_flight),
         PEER_TEST(what_is_unsent_is_bounded_by_the_stacks_setting),
         PEER_TEST(one_call_fills_the_buffer_when_nothing_is_unsent),
+        PEER_TEST(a_send_that_is_cut_short_ends_with_a_segment),
+        PEER_TEST(a_buffer_filled_almost_tells_of_room),
         PEER_TEST(what_is_unsent_is_not_bounded_where_the_stack_is_told_so),
         PEER_TEST(room_made_by_output_wakes_the_user),
         PEER_TEST(a_small_bound_of_what_is_unsent_still_takes_a_segment),
