@@ -200,6 +200,7 @@ ptrdiff_t tcp_send(struct tcb *t, const struct estab_iov *iov, size_t niov, uint
     size_t wanted = 0;
     ptrdiff_t n;
     uint32_t room;
+    bool easy;
 
     if (LIKELY(niov == 1 && send_short(t, iov, flags)))
         return (ptrdiff_t)iov->len;
@@ -216,9 +217,11 @@ ptrdiff_t tcp_send(struct tcb *t, const struct estab_iov *iov, size_t niov, uint
         tcp_no_memory(t);
         return ESTAB_E_NOMEM;
     }
-    room = tcp_room(t);
+    easy =
+        LIKELY(!t->has_extra && wanted < t->sndbuf) && tcp_has_much_room(t, t->w->snd.len + wanted);
+    room = LIKELY(easy) ? (uint32_t)wanted : tcp_room(t);
     n = room ? enqueue(t, iov, niov, room) : ESTAB_E_AGAIN;
-    if (n < 0 || (size_t)n < wanted || !tcp_has_room(t))
+    if (n < 0 || (size_t)n < wanted || (UNLIKELY(!easy) && !tcp_has_room(t)))
         t->want_out = true;
     if (n == ESTAB_E_NOMEM)
         tcp_no_memory(t);
