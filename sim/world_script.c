@@ -38,15 +38,17 @@ static void write_head(struct world *w, FILE *f, const struct node *h, bool serv
             "--ip_version=%s\n--strict_segments\n\n"
             "0 socket(..., SOCK_STREAM, IPPROTO_TCP) = 3\n",
             w->topology, (unsigned long long)w->opt.seed, h->name, w->report.text[0] ? ": " : "",
-            w->report.text, c->profile.name,
-            (unsigned long long)(fc->sndbuf ? fc->sndbuf : c->sndbuf),
+            w->report.text, c->profile.name, (unsigned long long)c->sndbuf,
             (unsigned long long)(fc->rcvbuf ? fc->rcvbuf : c->rcvbuf),
-            (unsigned long long)(fc->sndbuf ? fc->sndbuf : c->sndbuf_init),
+            (unsigned long long)c->sndbuf_init,
             (unsigned long long)(fc->rcvbuf ? fc->rcvbuf : c->rcvbuf_init),
             (unsigned long long)c->notsent, (unsigned long long)c->rto_min / 1000,
             (unsigned long long)c->rto_init / 1000, (unsigned long long)c->delack / 1000,
             (unsigned long long)c->msl / 1000, c->cc, c->sack, c->timestamps, c->window_scale,
             c->initial_window, ecn[c->ecn], c->pacing, WORLD_MTU, w->ip6 ? "ipv6" : "ipv4");
+    if (fc->sndbuf) /* not as a setting: a size that is set is bounded by nothing else */
+        fprintf(f, "0 setsockopt(3, SOL_SOCKET, SO_SNDBUF, [%llu], 4) = 0\n",
+                (unsigned long long)fc->sndbuf);
     if (fc->nodelay)
         fputs("0 setsockopt(3, IPPROTO_TCP, TCP_NODELAY, [1], 4) = 0\n", f);
     if (server)

@@ -13,7 +13,7 @@ struct env {
     void (*trace)(void *ctx, const struct estab_trace *t); /* cb's, or that of a tap beside it */
     void *trace_ctx;
     estab_time now;    /* latched once per public call, never runs backwards */
-    bool raised;       /* estab_output() has raised an event */
+    bool raised;       /* estab_output() has raised an event, which nobody has taken yet */
     bool held;         /* something was lent, or has died: to be freed when nobody reads it */
     size_t used, peak; /* octets taken from cb.alloc */
     size_t ceiling;    /* estab_config.mem_max; 0: none */

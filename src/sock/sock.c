@@ -377,12 +377,15 @@ size_t estab_events(estab_stack *s, struct estab_event *out, size_t cap)
     size_t n = udp_events(s, out, (cap + 1) / 2);
 
     n += tcp_events(s, out + n, cap - n);
-    return n + udp_events(s, out + n, cap - n);
+    n += udp_events(s, out + n, cap - n);
+    if (n < cap)
+        s->env.raised = false;
+    return n;
 }
 
 uint32_t estab_ready(const estab_stack *s, estab_sock k)
 {
-    const struct tcb *t = sock_tcb(s, k);
+    struct tcb *t = sock_tcb(s, k);
     const struct udp_sock *u = t ? NULL : sock_udp(s, k);
 
     if (u)

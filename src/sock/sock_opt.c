@@ -20,9 +20,12 @@ static int set_size(struct tcb *t, struct udp_sock *u, bool snd, uint64_t val)
     if (!t)
         return set_buffer(snd ? &u->sndbuf : &u->rcvbuf, val);
     err = set_buffer(&size, val);
-    if (!err)
-        tcp_buffer_set(t, snd, size);
-    return err;
+    if (err)
+        return err;
+    tcp_buffer_set(t, snd, size);
+    if (snd && t->state != ESTAB_LISTEN)
+        (void)tcp_raise_room(t);
+    return 0;
 }
 
 static int set_octet(uint8_t *to, uint64_t least, uint64_t val)

@@ -51,11 +51,13 @@ static bool has_output(const estab_stack *s, uint8_t port)
 static APART int output(estab_stack *s, uint8_t port, struct estab_frame *f, size_t n)
 {
     struct tcp_frames out = {.f = f, .hdrs = s->hdrs};
+    bool raised = s->env.raised; /* by the call before: its user has not been awake since */
     size_t i = 0;
 
     if (UNLIKELY(n > ESTAB_BATCH))
         n = ESTAB_BATCH;
     stack_enter(s);
+    s->env.raised = raised;
     if (UNLIKELY(ip_has_output(&s->ip, port)))
         i = pull_ip(s, port, f, 0, n);
     out.n = (uint32_t)i;
@@ -79,6 +81,5 @@ int estab_output(estab_stack *s, int port, struct estab_frame *f, size_t n)
         return ESTAB_E_INVAL;
     if (has_output(s, (uint8_t)port) || s->env.held)
         return output(s, (uint8_t)port, f, n);
-    s->env.raised = false;
     return 0;
 }

@@ -671,7 +671,7 @@ static inline uint32_t tcp_timewait_slot(const struct tcb *t)
 }
 void tcp_raise(struct tcb *t, uint8_t ev);           /* readiness: onto the ready list */
 void tcp_report(struct tcb *t, enum estab_err soft); /* a soft error, RFC 9293 section 3.9.1.8 */
-uint8_t tcp_level(const struct tcb *t);              /* readiness as a level */
+uint8_t tcp_level(struct tcb *t);    /* what is ready now; who hears of no room waits for some */
 void tcb_check(const struct tcb *t); /* asserts the invariants; compiled out with NDEBUG */
 #define SEND_LINK  offsetof(struct tcb, send)
 #define READY_LINK offsetof(struct tcb, ready)
@@ -1108,8 +1108,8 @@ void tcp_cwv_recovered(struct tcb *t);
 uint32_t tcp_rcvbuf_most(const struct tcb *t); /* how large it may become */
 uint32_t tcp_sndbuf_most(const struct tcb *t);
 /* Octets that the send queue takes.  Where ESTAB_O_NOTSENT_LOWAT bounds what is unsent, still a
- * segment, lest the bound make them small.  By the stack's own bounds that of all but the first
- * call when nothing is unsent, which may fill the buffer, for who comes by seldom. */
+ * segment, lest the bound make them small.  Where the stack's setting does, one call may fill the
+ * buffer when nothing is unsent, for who comes by seldom. */
 uint32_t tcp_room(const struct tcb *t);
 /* What is seen at a glance: with so much in the queue there is room behind it, by the stack's
  * bounds. */

@@ -127,9 +127,11 @@ uint32_t tcp_room(const struct tcb *t)
             most = t->snd_mss;
         return most < less(bound, queued) ? most : less(bound, queued);
     }
-    if (t->sndbuf_set || unsent == 0 || !t->syn_acked)
+    if (t->sndbuf_set || !t->syn_acked)
         return less(bound, queued);
-    most = less(whole(t, t->layer->set.notsent), unsent);
     bound = less(whole(t, bound), queued);
+    if (unsent == 0)
+        return bound;
+    most = less(whole(t, t->layer->set.notsent), unsent);
     return most < bound ? most : bound;
 }

@@ -415,14 +415,15 @@ bool tcp_raise_room(struct tcb *t)
         tcp_raise(t, ESTAB_EV_OUT);
         return true;
     }
-    if (!t->want_out || tcp_queued(t) > most - most / 3 || tcp_unsent(t) > tcp_notsent_bound(t) / 2)
+    if (!t->want_out || tcp_queued(t) > most - most / 3 ||
+        tcp_unsent(t) > tcp_notsent_bound(t) / 2 || !tcp_has_room(t))
         return false;
     t->want_out = false;
     tcp_raise(t, ESTAB_EV_OUT);
     return true;
 }
 
-uint8_t tcp_level(const struct tcb *t)
+uint8_t tcp_level(struct tcb *t)
 {
     uint8_t ev = 0;
 
@@ -441,8 +442,10 @@ uint8_t tcp_level(const struct tcb *t)
     switch ((enum estab_tcp_state)t->state) {
     case ESTAB_ESTABLISHED:
     case ESTAB_CLOSE_WAIT:
-        if (tcp_has_room(t))
+        if (LIKELY(tcp_has_room(t)))
             ev |= ESTAB_EV_OUT;
+        else
+            t->want_out = true;
         break;
     case ESTAB_SYN_SENT:
         if (t->w->held)
@@ -451,6 +454,8 @@ uint8_t tcp_level(const struct tcb *t)
     case ESTAB_SYN_RECEIVED:
         if (tcp_is_early(t) && tcp_queued(t) < tcp_snd_bound(t))
             ev |= ESTAB_EV_OUT;
+        else
+            t->want_out = true;
         break;
     case ESTAB_CLOSED:
         ev |= ESTAB_EV_HUP | ESTAB_EV_FLUSHED |

@@ -229,7 +229,7 @@ static void send_next(struct tcb *t, uint32_t n, bool fin, enum rule why, struct
         tcp_tlp_arm(t);
     tcp_send_text(t, seq, n, fin, why, out);
     if (t->want_out)
-        t->layer->env->raised |= tcp_raise_room(t);
+        t->layer->env->raised |= tcp_raise_room(t) && t->in_ready;
 }
 
 /* Of the n octets before `end`, the last that one frame can carry. */

@@ -248,6 +248,8 @@ static void note_sent(struct tcb *t, uint32_t flight, uint32_t n)
     w->due[TCP_T_SWS] = ESTAB_NEVER;
     arm_sent(t, flight + n + t->fin_queued);
     t->sent_ms = ms_of(t->layer->env->now);
+    if (UNLIKELY(t->want_out))
+        t->layer->env->raised |= tcp_raise_room(t) && t->in_ready;
 }
 
 bool tcp_short_output(struct tcb *t, struct tcp_frames *out)

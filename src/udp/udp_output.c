@@ -48,8 +48,8 @@ static void next_datagram(struct udp_layer *l, struct udp_sock *u, const struct 
     }
     if (u->want_out && udp_unsent(u) < u->sndbuf) {
         u->want_out = false;
-        l->env->raised = true;
         udp_raise(l, u, ESTAB_EV_OUT);
+        l->env->raised |= u->in_ready;
     }
 }
 

@@ -51,6 +51,11 @@ grep -q '^again: estab sim --seed 3 late.topo' err || fail "the command again: $
 "$estab" sim late.topo --seed 3 --fates late.fates --no-shrink >out 2>/dev/null
 [ $? = 1 ] || fail "the fates do not show it again"
 "$estab" script -q late-a.pkt late-b.pkt || fail "the scripts do not replay"
+for size in 64kB 2MB; do
+    sed "/^flow/s/\$/ sndbuf=$size/; s/100kB/2MB/; s/20%/5%/" late.topo >size.topo
+    "$estab" sim size.topo --seed 3 --shrink size >out 2>err
+    "$estab" script -q size-a.pkt size-b.pkt || fail "the scripts of a flow with sndbuf=$size do not replay"
+done
 "$estab" sim --campaign 20 -j2 late.topo --no-shrink >out 2>/dev/null
 [ $? = 1 ] || fail "the exit status of a campaign that finds something"
 grep -q '^again: estab sim --seed' out || fail "a campaign does not say how"

@@ -141,6 +141,10 @@ static void host_of(struct lab *l, struct estab_config *c)
     c->delack = ESTAB_MS(lab_once_in(l, 3) ? 0 : 40);
     c->initial_window = (uint8_t)lab_between(l, 1, 10);
     c->user_timeout = lab_once_in(l, 4) ? ESTAB_S(600) : 0;
+    if (lab_once_in(l, 4))
+        c->notsent = lab_between(l, 1, 10000);
+    if (lab_once_in(l, 4))
+        c->sndbuf = lab_between(l, 2048, 30000);
 }
 
 static void talks_of(struct lab *l, struct talks *a)

@@ -132,7 +132,6 @@ static void what_is_unsent_is_bounded_apart_from_what_is_in_flight(void **state)
 {
     static uint8_t text[100000];
     struct peer *p = *state;
-    estab_time until;
 
     user_connects_with(p, SEG(.mss = 1000, .ws = 1 + 3));
     user_sets(p, ESTAB_O_NOTSENT_LOWAT, 20000);
@@ -143,9 +142,9 @@ static void what_is_unsent_is_bounded_apart_from_what_is_in_flight(void **state)
     assert_int_equal(user_sends_with(p, text, sizeof text, 0), ESTAB_E_AGAIN);
     assert_int_equal(told(p), 0);
     peer_collect(p); /* an initial window of it goes */
-    until = estab_deadline(p->s);
-    assert_true(until > p->v.now);
+    assert_true(estab_deadline(p->s) <= p->v.now);
     assert_int_equal(told(p), ESTAB_EV_OUT);
+    assert_true(estab_deadline(p->s) > p->v.now);
     assert_true(is_ready(p, ESTAB_EV_OUT));
     assert_int_equal(user_sends_with(p, text, sizeof text, 0), 10000);
     assert_int_equal(info_of(p).unsent, 20000);
@@ -248,9 +247,9 @@ static void a_send_that_is_cut_short_ends_with_a_segment(void **state)
 }
 
 /* Whoever has written all there was is told of room, too, if there was none left. */
-static void a_buffer_filled_almost_tells_of_room(void **state)
+static void a_buffer_filled_to_its_last_segment_tells_of_room(void **state)
 {
-    static uint8_t text[64200];
+    static uint8_t text[64000];
     struct peer *p = *state;
 
     p->cfg.sndbuf = p->cfg.sndbuf_init = 64500;
@@ -265,6 +264,191 @@ static void a_buffer_filled_almost_tells_of_room(void **state)
         ignores_all(p);
         sends(p, SEG(.flags = ACK, .seq = 1, .ack = 1 + acked + 10000));
     }
+    assert_int_equal(told(p), ESTAB_EV_OUT);
+}
+
+/* ---- whoever finds no room is told of room ---- */
+
+static void all_is_acknowledged(struct peer *p, uint32_t total)
+{
+    for (int turn = 0; turn < 3000 && info_of(p).bytes_acked < total; turn++) {
+        uint32_t top = 0;
+
+        peer_collect(p);
+        while (has_got(p)) {
+            const struct pkt *k = got(p);
+
+            if (k->len && k->seq + k->len > top)
+                top = k->seq + k->len;
+        }
+        if (top)
+            sends(p, SEG(.flags = ACK, .seq = 1, .ack = top));
+        else
+            waits(p, ESTAB_MS(100));
+    }
+    assert_int_equal(info_of(p).bytes_acked, total);
+}
+
+/* There is no room now; when all has arrived there is some, and the user is told. */
+static void is_told_of_room_after(struct peer *p, uint32_t total)
+{
+    assert_false(is_ready(p, ESTAB_EV_OUT));
+    (void)told(p);
+    all_is_acknowledged(p, total);
+    assert_true(is_ready(p, ESTAB_EV_OUT));
+    assert_int_equal(told(p), ESTAB_EV_OUT);
+}
+
+static void connects_with_buffer(struct peer *p, uint32_t size, const struct pkt *options)
+{
+    p->cfg.sndbuf = p->cfg.sndbuf_init = size;
+    peer_restarts(p);
+    user_connects_with(p, options);
+    estab_watch(p->s, p->k, ESTAB_EV_OUT, NULL);
+    (void)told(p);
+}
+
+static void a_buffer_of_almost_three_segments_tells_of_room(void **state)
+{
+    static uint8_t text[2000];
+    struct peer *p = *state;
+
+    connects_with_buffer(p, 2999, SEG(.mss = 1000, .wnd = 1000));
+    assert_int_equal(user_sends_with(p, text, 2000, 0), 2000);
+    assert_false(is_ready(p, ESTAB_EV_OUT));
+    peer_collect(p);
+    assert_int_equal(told(p), 0);
+    is_told_of_room_after(p, 2000);
+}
+
+static void text_from_before_the_handshake_leaves_no_room_untold(void **state)
+{
+    static uint8_t text[600000];
+    struct peer *p = *state;
+
+    p->cfg.sndbuf = p->cfg.sndbuf_init = 2000000;
+    peer_restarts(p);
+    user_connects(p);
+    estab_watch(p->s, p->k, ESTAB_EV_OUT, NULL);
+    (void)gets(p, SEG(.flags = SYN));
+    assert_int_equal(user_sends_with(p, text, sizeof text, 0), sizeof text);
+    sends(p, SEG(.flags = SYN | ACK, .ack = 1, .mss = 1000));
+    is_told_of_room_after(p, sizeof text);
+}
+
+static void a_smaller_mss_leaves_no_room_untold(void **state)
+{
+    static uint8_t text[63900];
+    struct peer *p = *state;
+
+    connects_with_buffer(p, 64500, SEG(.mss = 1000));
+    assert_int_equal(user_sends_with(p, text, sizeof text, 0), sizeof text);
+    assert_true(is_ready(p, ESTAB_EV_OUT));
+    peer_collect(p);
+    icmp_arrives_about(p, 3, 4, 990, 1, 1040);
+    assert_int_equal(info_of(p).snd_mss, 950);
+    is_told_of_room_after(p, sizeof text);
+}
+
+static void a_bound_that_is_taken_back_leaves_no_room_untold(void **state)
+{
+    static uint8_t text[1000000];
+    struct peer *p = *state;
+
+    connects_with_buffer(p, 4000000, SEG(.mss = 1000));
+    user_sets(p, ESTAB_O_NOTSENT_LOWAT, 3000000);
+    assert_int_equal(user_sends_with(p, text, sizeof text, 0), sizeof text);
+    assert_true(is_ready(p, ESTAB_EV_OUT));
+    user_sets(p, ESTAB_O_NOTSENT_LOWAT, 0);
+    is_told_of_room_after(p, sizeof text);
+}
+
+static void memory_that_is_short_leaves_no_room_untold(void **state)
+{
+    static uint8_t text[30000];
+    struct peer *p = *state;
+
+    connects_with_buffer(p, 64500, SEG(.mss = 1000));
+    assert_int_equal(user_sends_with(p, text, sizeof text, 0), sizeof text);
+    assert_true(is_ready(p, ESTAB_EV_OUT));
+    p->s->env.ceiling = p->s->env.used + 100;
+    is_told_of_room_after(p, sizeof text);
+    p->s->env.ceiling = 0;
+}
+
+/* Whichever way the text takes. */
+static void a_small_bound_tells_of_room_when_text_has_gone(void **state)
+{
+    static uint8_t text[400];
+    struct peer *p = *state;
+
+    p->cfg.notsent = 500;
+    for (int longer = 0; longer < 2; longer++) {
+        peer_restarts(p);
+        p->s->tcp.long_way = longer;
+        user_connects_with(p, SEG(.mss = 1460));
+        estab_watch(p->s, p->k, ESTAB_EV_OUT, NULL);
+        (void)told(p);
+        assert_int_equal(user_sends_with(p, text, 400, 0), 400);
+        assert_int_equal(user_sends_with(p, text, 400, 0), 100);
+        peer_collect(p);
+        assert_int_equal(info_of(p).unsent, 0);
+        assert_int_equal(told(p), ESTAB_EV_OUT);
+    }
+}
+
+/* What one call of estab_output() has told, the next does not forget. */
+static void room_made_by_output_wakes_the_user_after_more_output(void **state)
+{
+    static uint8_t text[600000];
+    struct estab_frame f[32];
+    struct peer *p = *state;
+
+    p->cfg.initial_window = 255;
+    p->caps.mtu = 9000;
+    connects_with_buffer(p, 2000000, SEG(.mss = 8000, .ws = 1 + 8));
+    sends(p, SEG(.flags = ACK, .seq = 1, .ack = 1));
+    assert_int_equal(user_sends_with(p, text, 1000, 0), 1000);
+    assert_int_equal(user_sends_with(p, text, sizeof text, 0), 519000);
+    while (estab_output(p->s, 0, f, 32) == 32)
+        continue;
+    assert_int_equal(info_of(p).unsent, 0);
+    assert_true(estab_deadline(p->s) <= p->v.now);
+    assert_int_equal(told(p), ESTAB_EV_OUT);
+}
+
+/* All segments of a queue that is refilled again and again are full. */
+static void a_full_buffer_leaves_no_small_segments(void **state)
+{
+    static uint8_t text[200000];
+    struct peer *p = *state;
+
+    p->cfg.initial_window = 100;
+    connects_with_buffer(p, 64500, SEG(.mss = 1000));
+    assert_int_equal(user_sends_with(p, text, sizeof text, 0), 64000);
+    for (uint32_t acked = 0; acked < 200000; acked += 22000) {
+        peer_collect(p);
+        assert_int_equal(info_of(p).unsent, 0);
+        while (has_got(p))
+            assert_int_equal(got(p)->len, 1000);
+        assert_int_equal(user_sends_with(p, text, sizeof text, 0), ESTAB_E_AGAIN);
+        sends(p, SEG(.flags = ACK, .seq = 1, .ack = 1 + acked + 22000));
+        assert_int_equal(user_sends_with(p, text, 9500, 0), 9500);
+        assert_int_equal(user_sends_with(p, text, sizeof text, 0), 12500);
+    }
+}
+
+static void a_size_that_is_set_tells_of_room(void **state)
+{
+    static uint8_t text[1000000];
+    struct peer *p = *state;
+
+    connects_with_buffer(p, 4000000, SEG(.mss = 1000));
+    assert_int_equal(user_sends_with(p, text, 10, 0), 10);
+    assert_int_equal(user_sends_with(p, text, sizeof text, 0), 524000 - 10);
+    assert_int_equal(told(p), 0);
+    user_sets(p, ESTAB_O_SNDBUF, 4000000);
+    assert_true(is_ready(p, ESTAB_EV_OUT));
     assert_int_equal(told(p), ESTAB_EV_OUT);
 }
 
@@ -491,7 +675,16 @@ int main(void)
         PEER_TEST(what_is_unsent_is_bounded_by_the_stacks_setting),
         PEER_TEST(one_call_fills_the_buffer_when_nothing_is_unsent),
         PEER_TEST(a_send_that_is_cut_short_ends_with_a_segment),
-        PEER_TEST(a_buffer_filled_almost_tells_of_room),
+        PEER_TEST(a_buffer_filled_to_its_last_segment_tells_of_room),
+        PEER_TEST(a_buffer_of_almost_three_segments_tells_of_room),
+        PEER_TEST(text_from_before_the_handshake_leaves_no_room_untold),
+        PEER_TEST(a_smaller_mss_leaves_no_room_untold),
+        PEER_TEST(a_bound_that_is_taken_back_leaves_no_room_untold),
+        PEER_TEST(memory_that_is_short_leaves_no_room_untold),
+        PEER_TEST(a_small_bound_tells_of_room_when_text_has_gone),
+        PEER_TEST(room_made_by_output_wakes_the_user_after_more_output),
+        PEER_TEST(a_full_buffer_leaves_no_small_segments),
+        PEER_TEST(a_size_that_is_set_tells_of_room),
         PEER_TEST(what_is_unsent_is_not_bounded_where_the_stack_is_told_so),
         PEER_TEST(room_made_by_output_wakes_the_user),
         PEER_TEST(a_small_bound_of_what_is_unsent_still_takes_a_segment),
