@@ -452,7 +452,9 @@ uint8_t tcp_level(struct tcb *t)
             ev |= ESTAB_EV_OUT;
         break;
     case ESTAB_SYN_RECEIVED:
-        if (tcp_is_early(t) && tcp_queued(t) < tcp_snd_bound(t))
+        if (!tcp_is_early(t))
+            break;
+        if (tcp_queued(t) < tcp_snd_bound(t))
             ev |= ESTAB_EV_OUT;
         else
             t->want_out = true;
