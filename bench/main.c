@@ -348,6 +348,16 @@ static double bulk_rate(uint32_t window, uint32_t mtu, size_t write, bool lends)
     return score[0].rate * 1e-9;
 }
 
+static void bulk_row(struct bed bed[2], const char *label, const char *rate, const char *lwip)
+{
+    struct score score[2];
+
+    measure(bed, BULK, score);
+    row(label, BULK, score);
+    figure_of(rate, label, score[0].rate * 1e-9);
+    figure_of(lwip, label, score[1].rate * 1e-9);
+}
+
 static void by_window(void)
 {
     static const struct {
@@ -358,14 +368,10 @@ static void by_window(void)
     head("Bulk, by window", "window", "Gbit/s", "ns/seg");
     for (size_t i = 0; i < sizeof w / sizeof w[0]; i++) {
         struct bed bed[2] = {bed_open(&drive_estab, w[i].window, 1), {.d = &drive_lwip}};
-        struct score score[2];
 
         if (w[i].window <= MIB)
             bed[1] = bed_open(&drive_lwip, w[i].window, 1);
-        measure(bed, BULK, score);
-        row(w[i].label, BULK, score);
-        figure_of("bulk_window_%s_gbps", w[i].label, score[0].rate * 1e-9);
-        figure_of("bulk_window_%s_gbps_lwip", w[i].label, score[1].rate * 1e-9);
+        bulk_row(bed, w[i].label, "bulk_window_%s_gbps", "bulk_window_%s_gbps_lwip");
         bed_close(&bed[0]);
         bed_close(&bed[1]);
     }
@@ -392,13 +398,8 @@ static void by_write(void)
 
     head("Bulk, by what the application writes at once", "octets", "Gbit/s", "ns/seg");
     for (size_t i = 0; i < WRITES; i++) {
-        struct score score[2];
-
         bed[0].write = bed[1].write = writes[i].octets;
-        measure(bed, BULK, score);
-        row(writes[i].label, BULK, score);
-        figure_of("bulk_write_%s_gbps", writes[i].label, score[0].rate * 1e-9);
-        figure_of("bulk_write_%s_gbps_lwip", writes[i].label, score[1].rate * 1e-9);
+        bulk_row(bed, writes[i].label, "bulk_write_%s_gbps", "bulk_write_%s_gbps_lwip");
     }
     bed_close(&bed[0]);
     bed_close(&bed[1]);

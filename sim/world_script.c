@@ -31,9 +31,8 @@ static void write_head(struct world *w, FILE *f, const struct node *h, bool serv
     fprintf(f,
             "// %s, seed %llu: what host %s saw and did%s%s\n"
             "--so_flags=profile=%s,sndbuf=%llu,rcvbuf=%llu,sndbuf_init=%llu,rcvbuf_init=%llu,"
-            "notsent=%llu,rto_"
-            "min=%lluus,rto_init=%lluus,"
-            "delack=%lluus,msl=%lluus,cc=%s,sack=%d,timestamps=%d,window_scale=%d,"
+            "notsent=%llu,rto_min=%lluus,rto_init=%lluus,delack=%lluus,msl=%lluus,cc=%s,sack=%d,"
+            "timestamps=%d,window_scale=%d,"
             "initial_window=%d,ecn=%d,pacing=%d,mtu=%d\n"
             "--ip_version=%s\n--strict_segments\n\n"
             "0 socket(..., SOCK_STREAM, IPPROTO_TCP) = 3\n",

@@ -369,8 +369,10 @@ int estab_input_place(estab_stack *s, int port, struct estab_place *p);
  * lends the frames' octets.  What was handed out counts as sent: a driver that cannot send it is a
  * lossy link.  E_INVAL: no such port. */
 int estab_output(estab_stack *s, int port, struct estab_frame *f, size_t n);
-estab_time estab_deadline(const estab_stack *s); /* when to call estab_expire, or ESTAB_NEVER */
-int estab_expire(estab_stack *s);                /* runs due timers; returns how many fired */
+/* When to call estab_expire, or ESTAB_NEVER; at once, when estab_output has raised an event that
+ * estab_events has not reported: its user is asleep, perhaps. */
+estab_time estab_deadline(const estab_stack *s);
+int estab_expire(estab_stack *s); /* runs due timers; returns how many fired */
 
 /* Several stacks with one address, each run by its own thread: which of them a frame is for, by its
  * four-tuple; estab_config says to each which it is.  ESTAB_SHARD_ALL: all of them must hear it
@@ -581,8 +583,10 @@ struct estab_event {
  * ERR and HUP are always watched while mask is not 0. */
 int estab_watch(estab_stack *s, estab_sock k, uint32_t mask, void *user);
 size_t estab_events(estab_stack *s, struct estab_event *out,
-                    size_t cap);                          /* drains the ready list: O(ready) */
-uint32_t estab_ready(const estab_stack *s, estab_sock k); /* level, for poll(2) emulation */
+                    size_t cap); /* drains the ready list: O(ready) */
+/* Level, for poll(2) emulation.  Whoever hears of no room is told, as one whose send was E_AGAIN:
+ * ESTAB_EV_OUT is reported when there is some, if it is watched. */
+uint32_t estab_ready(const estab_stack *s, estab_sock k);
 
 struct estab_tcp_info { /* append-only, versioned like estab_config: set size before the call */
     size_t size;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* ring.h - a queue of octets addressed by offset from its head, that grows and shrinks.
  *
- * Small: one circular piece of 512 octets to 32 KiB, doubled as needed, the largest for who writes
- * 16 KiB at once.  Large: a table of 32 KiB
- * chunks that come and go as the queue moves on.  Empty: nothing.  So up to 64 KiB at any offset
- * lie in at most three pieces (two chunk borders), which is what a frame can carry.
+ * Small: one circular piece of 512 octets to 32 KiB, doubled as needed, the largest at once for who
+ * writes 16 KiB.  Large: a table of 32 KiB chunks that come and go as the queue moves on.  Empty:
+ * nothing.  So up to 64 KiB at any offset lie in at most three pieces (two chunk borders), which is
+ * what a frame can carry.
  *
  * `len` octets are in the queue; beyond it octets may be stored ahead of their turn (ring_put), and
  * become part of the queue by ring_extend().  Memory comes from a pool that keeps a few pieces of

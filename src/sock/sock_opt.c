@@ -23,7 +23,7 @@ static int set_size(struct tcb *t, struct udp_sock *u, bool snd, uint64_t val)
     if (err)
         return err;
     tcp_buffer_set(t, snd, size);
-    if (snd && t->state != ESTAB_LISTEN)
+    if (snd && tcp_level(t) & ESTAB_EV_OUT)
         (void)tcp_raise_room(t);
     return 0;
 }

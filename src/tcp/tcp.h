@@ -677,8 +677,6 @@ void tcb_check(const struct tcb *t); /* asserts the invariants; compiled out wit
 #define READY_LINK offsetof(struct tcb, ready)
 
 bool tcp_readable(const struct tcb *t); /* as much as the user waits for */
-bool tcp_has_room(const struct tcb *t); /* SEND would take something */
-bool tcp_raise_room(struct tcb *t);     /* ... and the user waits for it: true: he was told */
 
 /* ---- tcp_route.c ---- */
 void tcp_routes_init(struct tcp_layer *l, uint32_t max);
@@ -742,15 +740,6 @@ IN_PLACE const struct tcp_extra *tcp_extra(const struct tcb *t)
 }
 struct tcp_extra *tcp_extra_need(struct tcb *t); /* to set something; NULL: no memory */
 bool tcp_extra_inherit(struct tcb *t, const struct tcb *from); /* false: no memory */
-/* How much may be unsent.  Who has said how large the buffer is has all of it. */
-static inline uint32_t tcp_notsent_bound(const struct tcb *t)
-{
-    uint32_t own = tcp_extra(t)->notsent_lowat;
-
-    if (own)
-        return own;
-    return t->sndbuf_set ? UINT32_MAX : t->layer->set.notsent;
-}
 static inline uint32_t tcp_keepintvl_ms(const struct tcb *t)
 {
     const struct tcp_extra *x = tcp_extra(t);
@@ -1111,6 +1100,8 @@ uint32_t tcp_sndbuf_most(const struct tcb *t);
  * segment, lest the bound make them small.  Where the stack's setting does, one call may fill the
  * buffer when nothing is unsent, for who comes by seldom. */
 uint32_t tcp_room(const struct tcb *t);
+bool tcp_has_room(const struct tcb *t); /* SEND would take something; the state lets it */
+bool tcp_raise_room(struct tcb *t);     /* ... and the user waits for it: true: he was told */
 /* What is seen at a glance: with so much in the queue there is room behind it, by the stack's
  * bounds. */
 IN_PLACE bool tcp_has_much_room(const struct tcb *t, size_t queued)

@@ -17,7 +17,7 @@
  * timestamp says so (RFC 7323).  Without timestamps it is what the handshake measured.
  *
  * Sending: room for what is in flight, for as much again that has arrived behind a gap while that
- * is sent again, and to be sent next. */
+ * is sent again, and to be sent next.  Of the last no more than a cache holds is taken at once. */
 #include "tcp/tcp.h"
 
 #define RCVBUF_ROUNDS 4u
@@ -100,10 +100,10 @@ void tcp_buffer_acked(struct tcb *t)
         t->sndbuf = want;
 }
 
-/* ---- room for what SEND brings ---- */
+/* ---- room for what SEND brings, and who is told of it ---- */
 
-/* Up to the end of a segment, lest one that is small follows full ones into the window: with a
- * buffer of 64 KiB, 3 % of its goodput. */
+/* Up to the end of a segment, lest what is left of a SEND that is cut short follows full segments
+ * as a small one (RFC 9293 section 3.8.6.2.1): with a buffer of 64 KiB, 3 % of its goodput. */
 static uint32_t whole(const struct tcb *t, uint32_t bound)
 {
     uint32_t mss = tcp_eff_mss(t);
@@ -114,6 +114,16 @@ static uint32_t whole(const struct tcb *t, uint32_t bound)
 static uint32_t less(uint32_t bound, uint32_t n)
 {
     return bound > n ? bound - n : 0;
+}
+
+/* How much may be unsent.  Who has said how large the buffer is has all of it. */
+static uint32_t notsent_bound(const struct tcb *t)
+{
+    uint32_t own = tcp_extra(t)->notsent_lowat;
+
+    if (own)
+        return own;
+    return t->sndbuf_set ? UINT32_MAX : t->layer->set.notsent;
 }
 
 uint32_t tcp_room(const struct tcb *t)
@@ -132,6 +142,37 @@ uint32_t tcp_room(const struct tcb *t)
     bound = less(whole(t, bound), queued);
     if (unsent == 0)
         return bound;
-    most = less(whole(t, t->layer->set.notsent), unsent);
+    most = less(whole(t, notsent_bound(t)), unsent);
     return most < bound ? most : bound;
+}
+
+bool tcp_has_room(const struct tcb *t)
+{
+    const struct tcp_work *w = t->w;
+
+    if (!w)
+        return true;
+    if (UNLIKELY(w->lent_out))
+        return w->lent_out->n < TCP_LENT_MAX;
+    return LIKELY(!t->has_extra && tcp_has_much_room(t, w->snd.len)) || tcp_room(t) > 0;
+}
+
+/* Not for each octet: when a third of the queue, or half of what may be unsent, is free. */
+bool tcp_raise_room(struct tcb *t)
+{
+    uint32_t most = tcp_snd_bound(t);
+
+    if (t->w && t->w->lent_out) {
+        if (!t->w->lent_out->back)
+            return false;
+        t->w->lent_out->back = false;
+        tcp_raise(t, ESTAB_EV_OUT);
+        return true;
+    }
+    if (!t->want_out || tcp_queued(t) > most - most / 3 || tcp_unsent(t) > notsent_bound(t) / 2 ||
+        !tcp_has_room(t))
+        return false;
+    t->want_out = false;
+    tcp_raise(t, ESTAB_EV_OUT);
+    return true;
 }

@@ -392,37 +392,6 @@ bool tcp_readable(const struct tcb *t)
     return n > 0 && (!t->has_extra || n >= tcp_extra(t)->rcv_lowat || tcp_rcv_wnd(t) < t->rcv_mss);
 }
 
-bool tcp_has_room(const struct tcb *t)
-{
-    const struct tcp_work *w = t->w;
-
-    if (!w)
-        return true;
-    if (UNLIKELY(w->lent_out))
-        return w->lent_out->n < TCP_LENT_MAX;
-    return LIKELY(!t->has_extra && tcp_has_much_room(t, w->snd.len)) || tcp_room(t) > 0;
-}
-
-/* Not for each octet: when a third of the queue, or half of what may be unsent, is free. */
-bool tcp_raise_room(struct tcb *t)
-{
-    uint32_t most = tcp_snd_bound(t);
-
-    if (t->w && t->w->lent_out) {
-        if (!t->w->lent_out->back)
-            return false;
-        t->w->lent_out->back = false;
-        tcp_raise(t, ESTAB_EV_OUT);
-        return true;
-    }
-    if (!t->want_out || tcp_queued(t) > most - most / 3 ||
-        tcp_unsent(t) > tcp_notsent_bound(t) / 2 || !tcp_has_room(t))
-        return false;
-    t->want_out = false;
-    tcp_raise(t, ESTAB_EV_OUT);
-    return true;
-}
-
 uint8_t tcp_level(struct tcb *t)
 {
     uint8_t ev = 0;

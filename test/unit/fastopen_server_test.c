@@ -294,6 +294,28 @@ static void initial_window_before_the_handshake_is_complete(void **state)
     assert_int_equal(info_of(&p).retrans, 0);
 }
 
+/* Whoever asked and heard of no room is told, though no text has been sent since. */
+static void room_in_a_larger_buffer_before_the_handshake_is_complete(void **state)
+{
+    static const uint8_t text[5000];
+    struct host *h = *state;
+    struct peer p = stranger(h, 1000);
+    struct estab_event ev;
+
+    (void)ask(&p, "early", 5);
+    assert_int_equal(estab_accept(h->s, h->listener, &p.k, NULL), 0);
+    user_sends(&p, text, sizeof text);
+    assert_int_equal(estab_setopt(h->s, p.k, ESTAB_O_SNDBUF, sizeof text), 0);
+    estab_watch(h->s, p.k, ESTAB_EV_OUT, NULL);
+    while (estab_events(h->s, &ev, 1) == 1)
+        continue;
+    assert_false(estab_ready(h->s, p.k) & ESTAB_EV_OUT);
+    assert_int_equal(estab_setopt(h->s, p.k, ESTAB_O_SNDBUF, 20000), 0);
+    assert_int_equal(state_of(&p), ESTAB_SYN_RECEIVED);
+    assert_int_equal(estab_events(h->s, &ev, 1), 1);
+    assert_int_equal(ev.mask, ESTAB_EV_OUT);
+}
+
 static void cookie_without_text(void **state)
 {
     struct host *h = *state;
@@ -703,6 +725,7 @@ int main(void)
         hostile_test(text_of_the_syn_is_delivered_and_answered),
         hostile_test(all_options_together),
         hostile_test(initial_window_before_the_handshake_is_complete),
+        hostile_test(room_in_a_larger_buffer_before_the_handshake_is_complete),
         hostile_test(cookie_without_text),
         hostile_test(text_beyond_the_window_is_not_taken),
         hostile_test(syn_with_fin_is_refused_as_ever),

@@ -515,6 +515,22 @@ static inline void user_sets(struct peer *p, enum estab_opt o, uint64_t v)
     peer_collect(p);
 }
 
+static inline bool is_ready(const struct peer *p, uint32_t ev)
+{
+    return (estab_ready(p->s, p->k) & ev) == ev;
+}
+
+/* What has become so since the last time. */
+static inline uint32_t told(struct peer *p)
+{
+    struct estab_event ev;
+    uint32_t mask = 0;
+
+    while (estab_events(p->s, &ev, 1) == 1)
+        mask |= ev.mask;
+    return mask;
+}
+
 /* ---- opening, and a way into each state ---- */
 
 static inline void user_listens(struct peer *p, uint32_t backlog)
