@@ -205,7 +205,7 @@ double bare_out(const char *dev, const char *us, const char *ip, const struct pe
     return now;
 }
 
-double bare_in(const char *dev, const char *us, const char *ip, double seconds)
+double bare_in(const char *dev, const char *us, const char *ip, uint16_t port, double seconds)
 {
     struct bare b;
     double from, warm = seconds / 4, now;
@@ -213,7 +213,7 @@ double bare_in(const char *dev, const char *us, const char *ip, double seconds)
     bool counts = false;
     long n;
 
-    open_bare(&b, dev, us, ip, PORT_SOURCE);
+    open_bare(&b, dev, us, ip, port);
     put16(b.hdr + 10 + IP + 14, (4 << 20) >> SHIFT);
     from = seconds_now();
     while ((now = seconds_now() - from) < warm + seconds) {
@@ -232,6 +232,6 @@ double bare_in(const char *dev, const char *us, const char *ip, double seconds)
         emit(&b, NULL, 0, 0);
     }
     now = 8 * (double)sum / (seconds_now() - from - warm);
-    close_bare(&b, us, ip, PORT_SOURCE);
+    close_bare(&b, us, ip, port);
     return now;
 }

@@ -7,7 +7,8 @@
 #include <estab/host.h>
 #include <sys/types.h>
 
-enum { PORT_SINK = 5001, PORT_SOURCE, PORT_ECHO, PORT_SHORT, MESSAGE = 64, PIECE = 256 << 10 };
+enum { PORT_SINK = 5001, PORT_SOURCE, PORT_CUBIC, PORT_ECHO, PORT_SHORT };
+enum { MESSAGE = 64, PIECE = 256 << 10 };
 
 double seconds_now(void);
 void die(const char *fmt, ...) __attribute__((format(printf, 1, 2), noreturn));
@@ -17,11 +18,11 @@ void undisturbed(void); /* by other processes of an ordinary priority, where tha
 double median(double *v, size_t n);
 
 /* A process on the kernel's sockets that listens on all of the ports above: reads and counts, or
- * writes as much as it can, or sends back what came, or does that once and closes. */
+ * writes as much as it can (by what this machine prefers, or by cubic), or sends back what came, or
+ * does that once and closes. */
 struct peer {
     pid_t pid;
     volatile uint64_t *counted; /* octets that have come to PORT_SINK */
-    volatile bool *cubic; /* set: new connections use that, and not what this machine prefers */
 };
 struct peer peer_start(int cpu, bool spin, bool own_netns);
 struct peer peer_room(void); /* without the process */
@@ -34,7 +35,7 @@ void ours_close(struct ours *o);
 /* Each with the kernel's peer at `ip`. */
 /* bit/s; lends: its text, which is not copied then */
 double ours_out(struct ours *o, const char *ip, const struct peer *p, bool lends, double seconds);
-double ours_in(struct ours *o, const char *ip, double seconds);
+double ours_in(struct ours *o, const char *ip, uint16_t port, double seconds);
 double ours_rr(struct ours *o, const char *ip, unsigned count, double *p99); /* s, the median */
 double ours_short(struct ours *o, const char *ip, unsigned inflight, double seconds); /* per s */
 
@@ -49,7 +50,7 @@ double theirs_short(const char *ip, unsigned inflight, double seconds);
 /* Ready-made super-segments through the same device, and ACKs by what came last: no TCP. */
 double bare_out(const char *dev, const char *us, const char *ip, const struct peer *p,
                 double seconds);
-double bare_in(const char *dev, const char *us, const char *ip, double seconds);
+double bare_in(const char *dev, const char *us, const char *ip, uint16_t port, double seconds);
 
 /* The kernel where estab-bench measures the stacks: a run takes so many seconds, and so many
  * connections are idle.  The stacks' figures come from the file, unless it is NULL. */

@@ -25,7 +25,7 @@ enum { RUNS = 5, TUN_RUNS = 15 };
 #define RUN_TIME   (quick ? 0.02 : 0.4)
 #define MIB        (1u << 20)
 #define BUFFERS    (512u << 10)
-#define BUFFERS_IN (2u << 20)
+#define BUFFERS_IN (4u << 20) /* what bare_in() announces */
 
 static FILE *figures;
 static bool quick;
@@ -105,12 +105,14 @@ static void drop_device(void)
     sh("ip link del ebench");
 }
 
-enum way { OUT, OUT_COPIED, IN };
+enum way { OUT, OUT_COPIED, IN, IN_CUBIC };
 
 static double once_ours(const char *spec, enum way way, const struct peer *p)
 {
-    struct ours *o = ours_open(spec, CIDR, way == IN ? BUFFERS_IN : BUFFERS);
-    double r = way == IN ? ours_in(o, THEM, RUN_TIME) : ours_out(o, THEM, p, way == OUT, RUN_TIME);
+    bool in = way == IN || way == IN_CUBIC;
+    struct ours *o = ours_open(spec, CIDR, in ? BUFFERS_IN : BUFFERS);
+    double r = in ? ours_in(o, THEM, way == IN ? PORT_SOURCE : PORT_CUBIC, RUN_TIME)
+                  : ours_out(o, THEM, p, way == OUT, RUN_TIME);
 
     ours_close(o);
     return r;
@@ -162,6 +164,7 @@ static void goodput(bool one_core)
     enum { LENT, COPIED, BARE_OUT, CAME, BARE_IN, CAME_CUBIC, BARE_IN_CUBIC, KINDS };
     const char *where = one_core ? "both on one core" : "on two cores";
     const int cpu = one_core ? 0 : 1, runs = quick ? RUNS : TUN_RUNS;
+    const bool cubic = has_cubic();
     double g[KINDS] = {0}, tap[2];
     struct peer p;
 
@@ -173,12 +176,11 @@ static void goodput(bool one_core)
         g[COPIED] += once_ours("tun:ebench", OUT_COPIED, &p);
         g[BARE_OUT] += bare_out("ebench", US, THEM, &p, RUN_TIME);
         g[CAME] += once_ours("tun:ebench", IN, &p);
-        g[BARE_IN] += bare_in("ebench", US, THEM, RUN_TIME);
-        if (!(*p.cubic = has_cubic()))
+        g[BARE_IN] += bare_in("ebench", US, THEM, PORT_SOURCE, RUN_TIME);
+        if (!cubic)
             continue;
-        g[CAME_CUBIC] += once_ours("tun:ebench", IN, &p);
-        g[BARE_IN_CUBIC] += bare_in("ebench", US, THEM, RUN_TIME);
-        *p.cubic = false;
+        g[CAME_CUBIC] += once_ours("tun:ebench", IN_CUBIC, &p);
+        g[BARE_IN_CUBIC] += bare_in("ebench", US, THEM, PORT_CUBIC, RUN_TIME);
     }
     peer_stop(&p);
     drop_device();
@@ -333,7 +335,8 @@ static bool is_there(const char *spec)
 static double once_station(const char *spec, bool out, const struct peer *p)
 {
     struct ours *o = ours_open(spec, STATION, BUFFERS);
-    double r = out ? ours_out(o, VPEER, p, true, RUN_TIME) : ours_in(o, VPEER, RUN_TIME);
+    double r =
+        out ? ours_out(o, VPEER, p, true, RUN_TIME) : ours_in(o, VPEER, PORT_SOURCE, RUN_TIME);
 
     ours_close(o);
     return r;
@@ -527,9 +530,14 @@ static int shared_memory_once(bool echoes)
 
 static int once(const char *what)
 {
+    static const char *const ways[] = {
+        [OUT] = "out", [OUT_COPIED] = "copied", [IN] = "in", [IN_CUBIC] = "in-cubic"};
     struct peer p;
+    enum way way = OUT;
     double r;
 
+    while (way < IN_CUBIC && strcmp(what, ways[way]) != 0)
+        way++;
     pin(0);
     make_device("tun");
     p = peer_start(0, false, false);
@@ -537,15 +545,13 @@ static int once(const char *what)
         if (strcmp(what, "bare-out") == 0)
             r = bare_out("ebench", US, THEM, &p, RUN_TIME);
         else if (strcmp(what, "bare-in") == 0)
-            r = bare_in("ebench", US, THEM, RUN_TIME);
+            r = bare_in("ebench", US, THEM, PORT_SOURCE, RUN_TIME);
+        else if (strcmp(what, "bare-in-cubic") == 0)
+            r = bare_in("ebench", US, THEM, PORT_CUBIC, RUN_TIME);
         else if (strcmp(what, "short") == 0)
             r = once_short(32) * 1e9;
         else
-            r = once_ours("tun:ebench",
-                          strcmp(what, "out") == 0      ? OUT
-                          : strcmp(what, "copied") == 0 ? OUT_COPIED
-                                                        : IN,
-                          &p);
+            r = once_ours("tun:ebench", way, &p);
         printf("%.1f\n", r * 1e-9);
     }
     peer_stop(&p);
@@ -561,7 +567,8 @@ static int usage(FILE *to)
           "       estab-bench-links [--quick] kernel [FIGURES]   the kernel beside estab-bench's "
           "stacks\n"
           "       estab-bench-links once "
-          "out|copied|in|bare-out|bare-in|short|rr|shm|shm-out|shm-rr|stations\n",
+          "out|copied|in|in-cubic|bare-out|bare-in|bare-in-cubic|short|rr|shm|shm-out|shm-rr|"
+          "stations\n",
           to);
     return to == stdout ? 0 : 2;
 }

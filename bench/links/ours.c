@@ -133,9 +133,9 @@ double ours_out(struct ours *o, const char *ip, const struct peer *p, bool lends
     return now;
 }
 
-double ours_in(struct ours *o, const char *ip, double seconds)
+double ours_in(struct ours *o, const char *ip, uint16_t port, double seconds)
 {
-    estab_sock k = open_to(o, ip, PORT_SOURCE);
+    estab_sock k = open_to(o, ip, port);
     double from = seconds_now(), warm = seconds / 4, now;
     uint64_t sum = 0;
     bool counts = false;
