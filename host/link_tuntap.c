@@ -115,14 +115,14 @@ static int tuntap_recv(estab_link *l, struct estab_frame *f, size_t n)
 {
     struct tuntap *t = (struct tuntap *)l;
     struct estab_place place = l->place;
-    bool lent = place.head > 0 && (place.len == 0 || place.len >= TUNTAP_LARGE), large = false;
+    bool lent = place.head > 0, large = false;
     size_t got = 0, reads = 0;
     uint8_t *buf;
     ssize_t len;
 
     if (n > LINK_BATCH)
         n = LINK_BATCH;
-    if (!lent) /* or a frame would be cut into three for the sake of little */
+    if (place.len < TUNTAP_LARGE) /* or a frame would be cut into three for the sake of little */
         place.len = 0;
     l->place = (struct estab_place){0};
     /* Who asks once more for what came behind a short batch need not ask the kernel: 0.2 of 8.2 us
@@ -149,7 +149,7 @@ static int tuntap_recv(estab_link *l, struct estab_frame *f, size_t n)
     if (reads == 0 && n > 0 && is_gone(errno))
         return say_gone(l, errno);
     if (reads > 0)
-        l->places = large;
+        l->places = large || lent;
     t->drained = got > 0 && reads < n;
     return (int)got;
 }

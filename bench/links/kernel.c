@@ -57,7 +57,7 @@ static void listen_at(struct site *s)
     enter(s->ns[1]);
     for (unsigned i = 0; i < LISTENERS; i++) {
         struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons((uint16_t)(PORT + i))};
-        int fd = socket(AF_INET, SOCK_STREAM, 0);
+        int fd = kernel_socket(0);
 
         setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
         setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof room);
@@ -82,7 +82,7 @@ static void open_both(struct site *s, int fd[2])
     int one = 1;
 
     inet_pton(AF_INET, s->ip, &a.sin_addr);
-    fd[0] = socket(AF_INET, SOCK_STREAM, 0);
+    fd[0] = kernel_socket(0);
     if (fd[0] < 0 || connect(fd[0], (struct sockaddr *)&a, sizeof a))
         die("%s: connecting: %s", s->label, strerror(errno));
     fd[1] = accept(s->listener[to], NULL, NULL);

@@ -17,8 +17,13 @@ void pin(int cpu);      /* this process */
 void undisturbed(void); /* by other processes of an ordinary priority, where that may be had */
 double median(double *v, size_t n);
 
+/* A TCP socket of the kernel's, as fast as they get: with cubic, where it has that.  BBR, which a
+ * machine may prefer, goes by a clock (over loopback 26 Gbit/s instead of 61), and a connection
+ * that has begun with it still does when it has changed to cubic. */
+int kernel_socket(int flags);
+
 /* A process on the kernel's sockets that listens on all of the ports above: reads and counts, or
- * writes as much as it can (by what this machine prefers, or by cubic), or sends back what came, or
+ * writes as much as it can (PORT_SOURCE: by what this machine prefers), or sends back what came, or
  * does that once and closes. */
 struct peer {
     pid_t pid;

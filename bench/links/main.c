@@ -188,15 +188,14 @@ static void goodput(bool one_core)
         g[k] *= 1e-9 / runs;
     plain_goodput(cpu, tap);
     printf(
-        "\nTUN, MTU 1500, the kernel's sockets (%s) at the other end, %s, Gbit/s\n"
+        "\nTUN, MTU 1500, the kernel's sockets at the other end, %s, Gbit/s\n"
         "  out: estab %.1f with its text lent, %.1f copied, ready-made super-segments %.1f (%.2f, "
         "%.2f)\n"
-        "  in:  estab %.1f, read and acknowledged %.1f (%.2f)\n",
-        congestion_control(), where, g[LENT], g[COPIED], g[BARE_OUT], g[LENT] / g[BARE_OUT],
-        g[COPIED] / g[BARE_OUT], g[CAME], g[BARE_IN], g[CAME] / g[BARE_IN]);
+        "  in, by the kernel's %s: estab %.1f, read and acknowledged %.1f (%.2f)\n",
+        where, g[LENT], g[COPIED], g[BARE_OUT], g[LENT] / g[BARE_OUT], g[COPIED] / g[BARE_OUT],
+        congestion_control(), g[CAME], g[BARE_IN], g[CAME] / g[BARE_IN]);
     if (g[BARE_IN_CUBIC] > 0)
-        printf("  in, the kernel's sockets with cubic: estab %.1f, read and acknowledged %.1f "
-               "(%.2f)\n",
+        printf("  in, by the kernel's cubic: estab %.1f, read and acknowledged %.1f (%.2f)\n",
                g[CAME_CUBIC], g[BARE_IN_CUBIC], g[CAME_CUBIC] / g[BARE_IN_CUBIC]);
     printf("  TAP, one plain frame a system call: out %.2f, in %.2f\n", tap[0] * 1e-9,
            tap[1] * 1e-9);
@@ -336,7 +335,7 @@ static double once_station(const char *spec, bool out, const struct peer *p)
 {
     struct ours *o = ours_open(spec, STATION, BUFFERS);
     double r =
-        out ? ours_out(o, VPEER, p, true, RUN_TIME) : ours_in(o, VPEER, PORT_SOURCE, RUN_TIME);
+        out ? ours_out(o, VPEER, p, true, RUN_TIME) : ours_in(o, VPEER, PORT_CUBIC, RUN_TIME);
 
     ours_close(o);
     return r;

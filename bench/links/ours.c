@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { APP = 64 << 10, LENT = 512 << 10 };
+enum { APP = 64 << 10, LENT = 256 << 10 };
 
 struct ours {
     estab_stack *stack;

@@ -23,16 +23,23 @@ static bool writes(int port)
     return port == PORT_SOURCE || port == PORT_CUBIC;
 }
 
-/* A connection that has begun with BBR stays paced, whatever it changes to: of cubic's goodput over
- * TUN that took half, in some runs.  So it is the listener that changes. */
+int kernel_socket(int flags)
+{
+    int fd = socket(AF_INET, SOCK_STREAM | flags, 0);
+
+    if (fd >= 0)
+        setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, "cubic", 5);
+    return fd;
+}
+
 static int listen_on(uint16_t port)
 {
     struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(port)};
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0), one = 1;
+    int fd = port == PORT_SOURCE ? socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0)
+                                 : kernel_socket(SOCK_NONBLOCK);
+    int one = 1;
 
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-    if (port == PORT_CUBIC)
-        setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, "cubic", 5);
     if (bind(fd, (struct sockaddr *)&a, sizeof a) || listen(fd, 1024))
         die("the peer cannot listen on %u: %s", port, strerror(errno));
     return fd;

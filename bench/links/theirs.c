@@ -15,7 +15,7 @@
 static int open_to(const char *ip, uint16_t port, bool wait)
 {
     struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(port)};
-    int fd = socket(AF_INET, SOCK_STREAM | (wait ? 0 : SOCK_NONBLOCK), 0), one = 1;
+    int fd = kernel_socket(wait ? 0 : SOCK_NONBLOCK), one = 1;
 
     inet_pton(AF_INET, ip, &a.sin_addr);
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);

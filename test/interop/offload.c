@@ -268,6 +268,44 @@ static void every_octet_arrives_in_a_buffer_that_is_lent(void **state)
     close_side(&s);
 }
 
+static uint32_t unread_of(const struct side *s)
+{
+    struct estab_tcp_info i = {.size = sizeof i};
+
+    assert_int_equal(estab_tcp_info(s->stack, s->sock, &i), 0);
+    return i.unread;
+}
+
+/* A user who takes back two super-segments each turn, and lends their room again, soon has what had
+ * to wait before he came, and then all at once, however much his peer writes meanwhile. */
+static void a_lender_who_takes_each_turn_keeps_up(void **state)
+{
+    static uint8_t lent[2 * PIECE], buf[4 * PIECE];
+    struct side s;
+    ptrdiff_t k;
+
+    (void)state;
+    if (!at.super || (strncmp(at.spec, "tun:", 4) != 0 && strncmp(at.spec, "tap:", 4) != 0))
+        skip();
+    open_side(&s, at.spec);
+    meet(&s);
+    while (unread_of(&s) < sizeof buf) {
+        (void)!write(s.fd, buf, sizeof buf);
+        turn(&s);
+    }
+    assert_int_equal(estab_recv_lend(s.stack, s.sock, lent, sizeof lent), 0);
+    for (int turns = 0; turns < 6000; turns++) {
+        while (write(s.fd, buf, sizeof buf) > 0)
+            continue;
+        turn(&s);
+        k = estab_recv_end(s.stack, s.sock);
+        assert_true(k > 0 || k == ESTAB_E_AGAIN);
+        assert_int_equal(estab_recv_lend(s.stack, s.sock, lent, sizeof lent), 0);
+        assert_true(turns < 100 || unread_of(&s) == 0);
+    }
+    close_side(&s);
+}
+
 static void every_octet_arrives_both_ways_at_once(void **state)
 {
     struct side s;
@@ -374,6 +412,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(every_octet_arrives_out),
         cmocka_unit_test(every_octet_arrives_in),
         cmocka_unit_test(every_octet_arrives_in_a_buffer_that_is_lent),
+        cmocka_unit_test(a_lender_who_takes_each_turn_keeps_up),
         cmocka_unit_test(every_octet_arrives_both_ways_at_once),
         cmocka_unit_test(the_peers_mss_holds_in_super_segments),
         cmocka_unit_test(a_smaller_mtu_is_followed),
