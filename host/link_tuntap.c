@@ -116,7 +116,7 @@ static int tuntap_recv(estab_link *l, struct estab_frame *f, size_t n)
     struct tuntap *t = (struct tuntap *)l;
     struct estab_place place = l->place;
     bool lent = place.head > 0, large = false;
-    size_t got = 0, reads = 0;
+    size_t got = 0, reads = 0, room = place.len;
     uint8_t *buf;
     ssize_t len;
 
@@ -142,7 +142,8 @@ static int tuntap_recv(estab_link *l, struct estab_frame *f, size_t n)
         reads++;
         large |= len > TUNTAP_LARGE;
         got += frame_of(t, buf, (size_t)len, &place, &f[got]);
-        l->more = lent && place.len < (size_t)len;
+        room = room > (size_t)len ? room - (size_t)len : 0;
+        l->more = lent && room < (size_t)len;
         if (l->more) /* a buffer may be lent before the next is read */
             break;
     }

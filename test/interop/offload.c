@@ -276,6 +276,11 @@ static uint32_t unread_of(const struct side *s)
     return i.unread;
 }
 
+static bool copies_to_places(void)
+{
+    return at.super && (strncmp(at.spec, "tun:", 4) == 0 || strncmp(at.spec, "tap:", 4) == 0);
+}
+
 /* A user who takes back two super-segments each turn, and lends their room again, soon has what had
  * to wait before he came, and then all at once, however much his peer writes meanwhile. */
 static void a_lender_who_takes_each_turn_keeps_up(void **state)
@@ -285,7 +290,7 @@ static void a_lender_who_takes_each_turn_keeps_up(void **state)
     ptrdiff_t k;
 
     (void)state;
-    if (!at.super || (strncmp(at.spec, "tun:", 4) != 0 && strncmp(at.spec, "tap:", 4) != 0))
+    if (!copies_to_places())
         skip();
     open_side(&s, at.spec);
     meet(&s);
@@ -303,6 +308,39 @@ static void a_lender_who_takes_each_turn_keeps_up(void **state)
         assert_int_equal(estab_recv_lend(s.stack, s.sock, lent, sizeof lent), 0);
         assert_true(turns < 100 || unread_of(&s) == 0);
     }
+    close_side(&s);
+}
+
+/* ... and one who lends little has in it at once what came in small frames, also behind large ones.
+ */
+static void a_small_loan_takes_many_small_frames(void **state)
+{
+    static uint8_t lent[PIECE], buf[PIECE];
+    uint32_t got = 0;
+    struct side s;
+    int one = 1;
+    ptrdiff_t k;
+
+    (void)state;
+    if (!copies_to_places())
+        skip();
+    open_side(&s, at.spec);
+    meet(&s);
+    assert_int_equal(setsockopt(s.fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one), 0);
+    exchange(&s, 0, 1 << 20);
+    assert_int_equal(write(s.fd, buf, PIECE), PIECE);
+    while (got < PIECE) {
+        assert_int_equal(estab_recv_lend(s.stack, s.sock, lent, PIECE - got), 0);
+        turn(&s);
+        k = estab_recv_end(s.stack, s.sock);
+        assert_true(k > 0 || k == ESTAB_E_AGAIN);
+        got += k > 0 ? (uint32_t)k : 0;
+    }
+    assert_int_equal(estab_recv_lend(s.stack, s.sock, lent, 8000), 0);
+    for (int i = 0; i < 8; i++)
+        assert_int_equal(write(s.fd, buf, 100), 100);
+    turn(&s);
+    assert_int_equal(estab_recv_end(s.stack, s.sock), 800);
     close_side(&s);
 }
 
@@ -413,6 +451,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(every_octet_arrives_in),
         cmocka_unit_test(every_octet_arrives_in_a_buffer_that_is_lent),
         cmocka_unit_test(a_lender_who_takes_each_turn_keeps_up),
+        cmocka_unit_test(a_small_loan_takes_many_small_frames),
         cmocka_unit_test(every_octet_arrives_both_ways_at_once),
         cmocka_unit_test(the_peers_mss_holds_in_super_segments),
         cmocka_unit_test(a_smaller_mtu_is_followed),
