@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #define RUNS        7
 #define RUN_TIME    (quick ? 0.002 : 0.12) /* seconds a run should take */
@@ -598,16 +600,32 @@ static int connections(const char *arg)
     return most == n ? 0 : 1;
 }
 
+/* In a process of its own: the memory that a million connections have left in pieces costs the next
+ * table 1 to 20 %. */
+static bool apart(void (*table)(void))
+{
+    int status = 1;
+    pid_t pid;
+
+    fflush(NULL);
+    pid = fork();
+    if (pid == 0) {
+        table();
+        fflush(NULL);
+        _exit(0);
+    }
+    return pid > 0 && waitpid(pid, &status, 0) == pid && status == 0;
+}
+
 static int tables(void)
 {
-    by_window(); /* in memory that a million connections have not left in pieces: 1 to 2 % */
-    by_write();
-    large_segments();
-    checksum();
-    by_connections();
-    half_open();
-    many_timewaits();
-    lwip_with_timewaits();
+    static void (*const each[])(void) = {by_connections,      half_open, many_timewaits,
+                                         lwip_with_timewaits, by_window, by_write,
+                                         large_segments,      checksum};
+
+    for (size_t i = 0; i < sizeof each / sizeof each[0]; i++)
+        if (!apart(each[i]))
+            return 1;
     return shards();
 }
 

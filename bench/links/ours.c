@@ -102,14 +102,22 @@ static void lend(struct ours *o, estab_sock k)
         die("no buffer could be lent: %s", estab_strerror(rc));
 }
 
-/* What has come into the lent buffer, which is lent again. */
-static uint64_t drain(struct ours *o, estab_sock k)
+/* What has come into the lent buffer, which is lent again: octets, E_AGAIN, or the end. */
+static ptrdiff_t take(struct ours *o, estab_sock k)
 {
     ptrdiff_t n = estab_recv_end(o->stack, k);
 
+    if (n > 0 || n == ESTAB_E_AGAIN)
+        (void)estab_recv_lend(o->stack, k, o->lent, LENT);
+    return n;
+}
+
+static uint64_t drain(struct ours *o, estab_sock k)
+{
+    ptrdiff_t n = take(o, k);
+
     if (n <= 0 && n != ESTAB_E_AGAIN)
         die("receiving: %s", n ? estab_strerror((int)n) : "the end");
-    lend(o, k);
     return n > 0 ? (uint64_t)n : 0;
 }
 
@@ -191,25 +199,32 @@ static estab_sock listen_on(struct ours *o, uint16_t port)
     return l;
 }
 
+/* Sends back what has come. */
+static ptrdiff_t echo(struct ours *o, estab_sock k)
+{
+    struct estab_iov v = {o->buf, APP};
+    ptrdiff_t n = estab_recv(o->stack, k, &v, 1, 0);
+
+    v.len = (size_t)n;
+    if (n > 0 && estab_send(o->stack, k, &v, 1, 0) != n)
+        die("the echo broke");
+    return n;
+}
+
 void ours_serve(struct ours *o, bool echoes, volatile uint64_t *counted)
 {
     estab_sock l = listen_on(o, echoes ? PORT_ECHO : PORT_SINK), k;
-    struct estab_iov v = {o->buf, APP};
     ptrdiff_t n;
 
     while (estab_accept(o->stack, l, &k, NULL) != 0)
         turn(o);
     estab_setopt(o->stack, k, ESTAB_O_NODELAY, 1);
+    if (!echoes)
+        lend(o, k);
     do {
         turn(o);
-        do {
-            v.len = APP;
-            n = estab_recv(o->stack, k, &v, 1, 0);
-            v.len = (size_t)n;
-            if (n > 0 && echoes && estab_send(o->stack, k, &v, 1, 0) != n)
-                die("the echo broke");
-            *counted += n > 0 ? (uint64_t)n : 0;
-        } while (n == APP);
+        n = echoes ? echo(o, k) : take(o, k);
+        *counted += n > 0 ? (uint64_t)n : 0;
     } while (n > 0 || n == ESTAB_E_AGAIN);
     exit(0);
 }
