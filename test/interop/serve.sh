@@ -86,7 +86,23 @@ python3 "$tmp/raw.py" || fail "raw requests"
 
 # A slow reader costs no more than the send buffer, and gets its file although the server is told
 # to end meanwhile; a new connection is refused then.
-curl -s -m 120 --limit-rate 1500k -o "$tmp/slow" http://10.77.0.2/big &
+cat >"$tmp/slow.py" <<'PY'
+import os, socket, sys, time
+
+go, out = sys.argv[1:]
+s = socket.socket()
+s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+s.connect(("10.77.0.2", 80))
+s.sendall(b"GET /big HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+got = s.recv(1000)
+while not os.path.exists(go):
+    time.sleep(0.01)
+while more := s.recv(65536):
+    got += more
+with open(out, "wb") as f:
+    f.write(got.split(b"\r\n\r\n", 1)[1])
+PY
+python3 "$tmp/slow.py" "$tmp/go" "$tmp/slow" &
 reader=$!
 children="$children $reader"
 busy()
@@ -100,6 +116,7 @@ buffer=$(sed 's/.*"sndbuf":\([0-9]*\),.*/\1/' "$tmp/slow.json" | head -1)
 [ "$queued" -le "$buffer" ] || fail "$queued octets are queued for a slow reader, of $buffer"
 [ "$buffer" -le 8000000 ] || fail "the send buffer of a slow reader is $buffer octets"
 kill -INT $server
+touch "$tmp/go"
 wait $reader || fail "the slow reader was cut off"
 cmp -s "$tmp/slow" "$tmp/www/big" || fail "the slow reader's file differs"
 wait $server
