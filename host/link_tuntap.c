@@ -42,6 +42,7 @@ struct tuntap {
     uint32_t hdr_len; /* of what is in front of each frame: VNET_HDR_LEN or 0 */
     bool shared;      /* others are attached, too */
     bool drained;     /* the last read found nothing behind the frames that are lent */
+    const void *told; /* the last batch ended for who has lent this, too little for a frame */
     uint8_t *bufs;    /* LINK_BATCH of TUNTAP_BUF; a frame begins at TUNTAP_HDR_ROOM */
 };
 
@@ -115,14 +116,14 @@ static int tuntap_recv(estab_link *l, struct estab_frame *f, size_t n)
 {
     struct tuntap *t = (struct tuntap *)l;
     struct estab_place place = l->place;
-    bool lent = place.head > 0, large = false;
+    bool little = place.len < TUNTAP_LARGE, large = false, waits;
     size_t got = 0, reads = 0, room = place.len;
     uint8_t *buf;
     ssize_t len;
 
     if (n > LINK_BATCH)
         n = LINK_BATCH;
-    if (place.len < TUNTAP_LARGE) /* or a frame would be cut into three for the sake of little */
+    if (little) /* or a frame would be cut into three for the sake of little */
         place.len = 0;
     l->place = (struct estab_place){0};
     /* Who asks once more for what came behind a short batch need not ask the kernel: 0.2 of 8.2 us
@@ -131,6 +132,11 @@ static int tuntap_recv(estab_link *l, struct estab_frame *f, size_t n)
         t->drained = false;
         return 0;
     }
+    /* Once: nobody waits for a user that does not go on.  Of a buffer that is full it is the stack
+     * that says so once. */
+    waits = place.head > 0 && (room == 0 || !little || place.to != t->told);
+    if (waits)
+        t->told = NULL;
     l->more = false;
     while (reads < n) {
         buf = t->bufs + reads * TUNTAP_BUF;
@@ -143,14 +149,16 @@ static int tuntap_recv(estab_link *l, struct estab_frame *f, size_t n)
         large |= len > TUNTAP_LARGE;
         got += frame_of(t, buf, (size_t)len, &place, &f[got]);
         room = room > (size_t)len ? room - (size_t)len : 0;
-        l->more = lent && room < (size_t)len;
+        l->more = waits && room < (size_t)len;
         if (l->more) /* a buffer may be lent before the next is read */
             break;
     }
+    if (l->more && little)
+        t->told = place.to;
     if (reads == 0 && n > 0 && is_gone(errno))
         return say_gone(l, errno);
-    if (reads > 0)
-        l->places = large || lent;
+    if (reads > 0) /* also behind a small one, or the next batch would be taken in unasked */
+        l->places = large || place.head > 0;
     t->drained = got > 0 && reads < n;
     return (int)got;
 }

@@ -222,6 +222,15 @@ static void every_octet_arrives_in(void **state)
     close_side(&s);
 }
 
+/* What came into a buffer that is lent; 0: nothing. */
+static uint32_t taken(const struct side *s, estab_sock lender)
+{
+    ptrdiff_t k = estab_recv_end(s->stack, lender);
+
+    assert_true(k > 0 || k == ESTAB_E_AGAIN);
+    return k > 0 ? (uint32_t)k : 0;
+}
+
 /* One of two connections lends a buffer, where the link may read frames to: those of both. */
 static void every_octet_arrives_in_a_buffer_that_is_lent(void **state)
 {
@@ -250,12 +259,9 @@ static void every_octet_arrives_in_a_buffer_that_is_lent(void **state)
             sent[i] += k > 0 ? (uint32_t)k : 0;
         }
         turn(&s);
-        k = estab_recv_end(s.stack, lender);
-        assert_true(k > 0 || k == ESTAB_E_AGAIN);
-        if (k > 0) {
-            check(lent, got[0], (size_t)k);
-            got[0] += (uint32_t)k;
-        }
+        n = taken(&s, lender);
+        check(lent, got[0], n);
+        got[0] += n;
         assert_int_equal(estab_recv_lend(s.stack, lender, lent, sizeof lent), 0);
         while ((k = estab_recv(s.stack, s.sock, &v, 1, 0)) > 0) {
             check(buf, got[1], (size_t)k);
@@ -287,7 +293,6 @@ static void a_lender_who_takes_each_turn_keeps_up(void **state)
 {
     static uint8_t lent[2 * PIECE], buf[4 * PIECE];
     struct side s;
-    ptrdiff_t k;
 
     (void)state;
     if (!copies_to_places())
@@ -303,12 +308,21 @@ static void a_lender_who_takes_each_turn_keeps_up(void **state)
         while (write(s.fd, buf, sizeof buf) > 0)
             continue;
         turn(&s);
-        k = estab_recv_end(s.stack, s.sock);
-        assert_true(k > 0 || k == ESTAB_E_AGAIN);
+        (void)taken(&s, s.sock);
         assert_int_equal(estab_recv_lend(s.stack, s.sock, lent, sizeof lent), 0);
         assert_true(turns < 100 || unread_of(&s) == 0);
     }
     close_side(&s);
+}
+
+static void eight_small_frames(int fd)
+{
+    char text[100] = "";
+    int one = 1;
+
+    assert_int_equal(setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one), 0);
+    for (int i = 0; i < 8; i++)
+        assert_int_equal(write(fd, text, sizeof text), sizeof text);
 }
 
 /* ... and one who lends little has in it at once what came in small frames, also behind large ones.
@@ -318,29 +332,58 @@ static void a_small_loan_takes_many_small_frames(void **state)
     static uint8_t lent[PIECE], buf[PIECE];
     uint32_t got = 0;
     struct side s;
-    int one = 1;
-    ptrdiff_t k;
 
     (void)state;
     if (!copies_to_places())
         skip();
     open_side(&s, at.spec);
     meet(&s);
-    assert_int_equal(setsockopt(s.fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one), 0);
     exchange(&s, 0, 1 << 20);
     assert_int_equal(write(s.fd, buf, PIECE), PIECE);
     while (got < PIECE) {
         assert_int_equal(estab_recv_lend(s.stack, s.sock, lent, PIECE - got), 0);
         turn(&s);
-        k = estab_recv_end(s.stack, s.sock);
-        assert_true(k > 0 || k == ESTAB_E_AGAIN);
-        got += k > 0 ? (uint32_t)k : 0;
+        got += taken(&s, s.sock);
     }
     assert_int_equal(estab_recv_lend(s.stack, s.sock, lent, 8000), 0);
-    for (int i = 0; i < 8; i++)
-        assert_int_equal(write(s.fd, buf, 100), 100);
+    eight_small_frames(s.fd);
     turn(&s);
-    assert_int_equal(estab_recv_end(s.stack, s.sock), 800);
+    assert_int_equal(taken(&s, s.sock), 800);
+    close_side(&s);
+}
+
+/* One who lends and does not go on holds up nobody else. */
+static void a_loan_that_nobody_takes_back_ends_no_turn(void **state)
+{
+    static uint8_t lent[50], buf[PIECE];
+    struct estab_iov v = {buf, PIECE};
+    struct side s;
+    estab_sock lender;
+    uint32_t got = 0;
+    ptrdiff_t k;
+    int fd;
+
+    (void)state;
+    if (!copies_to_places())
+        skip();
+    open_side(&s, at.spec);
+    meet(&s);
+    lender = s.sock;
+    fd = s.fd;
+    s.fd = -1;
+    meet(&s);
+    assert_int_equal(estab_recv_lend(s.stack, lender, lent, sizeof lent), 0);
+    exchange(&s, 0, 1 << 20);
+    assert_int_equal(write(s.fd, buf, PIECE), PIECE);
+    while (got < PIECE) {
+        turn(&s);
+        while ((k = estab_recv(s.stack, s.sock, &v, 1, 0)) > 0)
+            got += (uint32_t)k;
+    }
+    eight_small_frames(s.fd);
+    turn(&s);
+    assert_int_equal(estab_recv(s.stack, s.sock, &v, 1, 0), 800);
+    close(fd);
     close_side(&s);
 }
 
@@ -452,6 +495,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(every_octet_arrives_in_a_buffer_that_is_lent),
         cmocka_unit_test(a_lender_who_takes_each_turn_keeps_up),
         cmocka_unit_test(a_small_loan_takes_many_small_frames),
+        cmocka_unit_test(a_loan_that_nobody_takes_back_ends_no_turn),
         cmocka_unit_test(every_octet_arrives_both_ways_at_once),
         cmocka_unit_test(the_peers_mss_holds_in_super_segments),
         cmocka_unit_test(a_smaller_mtu_is_followed),
