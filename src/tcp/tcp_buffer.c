@@ -142,7 +142,7 @@ uint32_t tcp_room(const struct tcb *t)
     bound = less(whole(t, bound), queued);
     if (unsent == 0)
         return bound;
-    most = less(whole(t, notsent_bound(t)), unsent);
+    most = less(whole(t, t->layer->set.notsent), unsent);
     return most < bound ? most : bound;
 }
 
