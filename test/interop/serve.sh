@@ -91,6 +91,7 @@ import os, socket, sys, time
 
 go, out = sys.argv[1:]
 s = socket.socket()
+s.settimeout(120)
 s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
 s.connect(("10.77.0.2", 80))
 s.sendall(b"GET /big HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")

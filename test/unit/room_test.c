@@ -223,16 +223,22 @@ static void a_buffer_of_almost_three_segments_tells_of_room(void **state)
     is_told_of_room_after(p, 2000);
 }
 
+/* The SYN has gone, and no answer has come. */
+static void begins_with_buffer(struct peer *p, uint32_t size)
+{
+    p->cfg.sndbuf = p->cfg.sndbuf_init = size;
+    peer_restarts(p);
+    user_connects(p);
+    estab_watch(p->s, p->k, ESTAB_EV_OUT, NULL);
+    (void)gets(p, SEG(.flags = SYN));
+}
+
 static void text_from_before_the_handshake_leaves_no_room_untold(void **state)
 {
     static uint8_t text[600000];
     struct peer *p = *state;
 
-    p->cfg.sndbuf = p->cfg.sndbuf_init = 2000000;
-    peer_restarts(p);
-    user_connects(p);
-    estab_watch(p->s, p->k, ESTAB_EV_OUT, NULL);
-    (void)gets(p, SEG(.flags = SYN));
+    begins_with_buffer(p, 2000000);
     assert_int_equal(user_sends_with(p, text, sizeof text, 0), sizeof text);
     sends(p, SEG(.flags = SYN | ACK, .ack = 1, .mss = 1000));
     is_told_of_room_after(p, sizeof text);
@@ -371,11 +377,7 @@ static void a_size_that_is_set_early_opens_nothing(void **state)
     static uint8_t text[5000];
     struct peer *p = *state;
 
-    p->cfg.sndbuf = p->cfg.sndbuf_init = 3000;
-    peer_restarts(p);
-    user_connects(p);
-    estab_watch(p->s, p->k, ESTAB_EV_OUT, NULL);
-    (void)gets(p, SEG(.flags = SYN));
+    begins_with_buffer(p, 3000);
     assert_int_equal(user_sends_with(p, text, sizeof text, 0), 3000);
     assert_int_equal(user_sends_with(p, text, sizeof text, 0), ESTAB_E_AGAIN);
     user_sets(p, ESTAB_O_SNDBUF, 10000);
