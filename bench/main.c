@@ -614,7 +614,10 @@ static bool apart(void (*table)(void))
         fflush(NULL);
         _exit(0);
     }
-    return pid > 0 && waitpid(pid, &status, 0) == pid && status == 0;
+    if (pid > 0 && waitpid(pid, &status, 0) == pid && status == 0)
+        return true;
+    fprintf(stderr, "estab bench: a table was not finished: no memory, or it was ended\n");
+    return false;
 }
 
 static int tables(void)

@@ -527,6 +527,20 @@ static int shared_memory_once(bool echoes)
     return 0;
 }
 
+static int usage(FILE *to)
+{
+    fputs("usage: estab-bench-links [--quick] [FIGURES]          every table; \"name value\" lines "
+          "are\n"
+          "                                                      added to FIGURES\n"
+          "       estab-bench-links [--quick] kernel [FIGURES]   the kernel beside estab-bench's "
+          "stacks\n"
+          "       estab-bench-links once "
+          "out|copied|in|in-cubic|bare-out|bare-in|bare-in-cubic|short|rr|shm|shm-out|shm-rr|"
+          "stations\n",
+          to);
+    return to == stdout ? 0 : 2;
+}
+
 static int once(const char *what)
 {
     static const char *const ways[] = {
@@ -535,8 +549,11 @@ static int once(const char *what)
     enum way way = OUT;
     double r;
 
-    while (way < IN_CUBIC && strcmp(what, ways[way]) != 0)
+    while (way <= IN_CUBIC && strcmp(what, ways[way]) != 0)
         way++;
+    if (way > IN_CUBIC && strcmp(what, "bare-out") != 0 && strcmp(what, "bare-in") != 0 &&
+        strcmp(what, "bare-in-cubic") != 0 && strcmp(what, "short") != 0)
+        return usage(stderr);
     pin(0);
     make_device("tun");
     p = peer_start(0, false, false);
@@ -556,20 +573,6 @@ static int once(const char *what)
     peer_stop(&p);
     drop_device();
     return 0;
-}
-
-static int usage(FILE *to)
-{
-    fputs("usage: estab-bench-links [--quick] [FIGURES]          every table; \"name value\" lines "
-          "are\n"
-          "                                                      added to FIGURES\n"
-          "       estab-bench-links [--quick] kernel [FIGURES]   the kernel beside estab-bench's "
-          "stacks\n"
-          "       estab-bench-links once "
-          "out|copied|in|in-cubic|bare-out|bare-in|bare-in-cubic|short|rr|shm|shm-out|shm-rr|"
-          "stations\n",
-          to);
-    return to == stdout ? 0 : 2;
 }
 
 int main(int argc, char **argv)
