@@ -262,12 +262,15 @@ static inline uint32_t ip_pmtu_least(const struct ip_layer *l, const uint8_t dst
 {
     return ip_is4(dst) ? l->pmtu_set.least4 : l->pmtu_set.least6;
 }
+static inline uint32_t ip_link_len(const struct ip_layer *l, const struct ip_path *p)
+{
+    return UNLIKELY(l->ports[p->port].caps.medium == ESTAB_MEDIUM_ETHERNET) ? IP_LINK_HDR_MAX : 0;
+}
 /* Octets that ip_emit() will write. */
 static inline uint32_t ip_emit_len(const struct ip_layer *l, const struct ip_path *p,
                                    const uint8_t dst[16])
 {
-    return ip_hdr_len_of(dst) +
-           (l->ports[p->port].caps.medium == ESTAB_MEDIUM_ETHERNET ? IP_LINK_HDR_MAX : 0);
+    return ip_hdr_len_of(dst) + ip_link_len(l, p);
 }
 struct ip_send {
     uint8_t proto, tos;
@@ -275,20 +278,33 @@ struct ip_send {
     uint32_t flow;                 /* IPv6 flow label */
     const struct ip4_route *route; /* ip4_route_len() octets more; NULL: none */
 };
-/* Writes link and IP headers for payload_len octets into out (ip_emit_len() octets).  DF is always
- * set: no transport here lets its datagrams be fragmented (RFC 6864: the identification of an
- * atomic datagram may be anything: 0).  The layer's own may be: ip_frag.c. */
-void ip_emit_any(struct ip_layer *l, const struct ip_path *p, const uint8_t dst[16],
+/* Where ip_link_len() says that there is one. */
+void ip_emit_link(const struct ip_layer *l, const struct ip_path *p, const uint8_t dst[16],
+                  uint8_t *out);
+void ip_emit_any(const struct ip_layer *l, const struct ip_path *p, const uint8_t dst[16],
                  const struct ip_send *how, uint32_t payload_len, uint8_t *out);
-static inline void ip_emit(struct ip_layer *l, const struct ip_path *p, const uint8_t dst[16],
-                           const struct ip_send *how, uint32_t payload_len, uint8_t *out)
+/* The header that every link sees alike. */
+static inline void ip_emit_bare(const struct ip_layer *l, const struct ip_path *p,
+                                const uint8_t dst[16], const struct ip_send *how,
+                                uint32_t payload_len, uint8_t *out)
 {
-    if (LIKELY(l->ports[p->port].caps.medium != ESTAB_MEDIUM_ETHERNET && ip_is4(dst) &&
-               !how->route))
+    if (LIKELY(ip_is4(dst) && !how->route))
         ip4_emit_plain(ip_local(l, p->local) + 12, dst + 12, how->proto, how->tos,
                        how->hop_limit ? how->hop_limit : l->hop_limit, payload_len, out);
     else
         ip_emit_any(l, p, dst, how, payload_len, out);
+}
+/* Writes link and IP headers for payload_len octets into out (ip_emit_len() octets).  DF is always
+ * set: no transport here lets its datagrams be fragmented (RFC 6864: the identification of an
+ * atomic datagram may be anything: 0).  The layer's own may be: ip_frag.c. */
+static inline void ip_emit(const struct ip_layer *l, const struct ip_path *p, const uint8_t dst[16],
+                           const struct ip_send *how, uint32_t payload_len, uint8_t *out)
+{
+    uint32_t link_len = ip_link_len(l, p);
+
+    if (UNLIKELY(link_len > 0))
+        ip_emit_link(l, p, dst, out);
+    ip_emit_bare(l, p, dst, how, payload_len, out + link_len);
 }
 struct ip_cut { /* how a datagram goes that may be fragmented */
     uint32_t id;

@@ -147,6 +147,14 @@ void ip_path_doubt(struct ip_layer *l, const struct ip_path *p, const uint8_t ds
         ip_neigh_doubt(l, n);
 }
 
+static void eth_put(const struct ip_layer *l, uint8_t port, const uint8_t *mac, bool v4,
+                    uint8_t *out)
+{
+    memcpy(out, mac, 6);
+    memcpy(out + 6, l->ports[port].caps.mac, 6);
+    be16_put(out + 12, v4 ? ETHERTYPE_IP4 : ETHERTYPE_IP6);
+}
+
 void ip_headers(const struct ip_layer *l, uint8_t port, const uint8_t *mac, const uint8_t src[16],
                 const uint8_t dst[16], const struct ip_send *how, const struct ip_frag *frag,
                 uint32_t payload_len, uint8_t *out)
@@ -155,9 +163,7 @@ void ip_headers(const struct ip_layer *l, uint8_t port, const uint8_t *mac, cons
     bool v4 = ip_is4(dst);
 
     if (mac) {
-        memcpy(out, mac, 6);
-        memcpy(out + 6, l->ports[port].caps.mac, 6);
-        be16_put(out + 12, v4 ? ETHERTYPE_IP4 : ETHERTYPE_IP6);
+        eth_put(l, port, mac, v4, out);
         out += IP_LINK_HDR_MAX;
     }
     if (v4 && !frag && !how->route) {
@@ -195,22 +201,30 @@ void ip_headers(const struct ip_layer *l, uint8_t port, const uint8_t *mac, cons
     ip6_emit(&h, out);
 }
 
+static const uint8_t *mac_of(const struct ip_layer *l, const struct ip_path *p)
+{
+    assert(p->neigh != IP_NEIGH_NONE); /* ip_path_ready() comes first */
+    return l->neigh[p->neigh].mac;
+}
+
+void ip_emit_link(const struct ip_layer *l, const struct ip_path *p, const uint8_t dst[16],
+                  uint8_t *out)
+{
+    eth_put(l, p->port, mac_of(l, p), ip_is4(dst), out);
+}
+
+/* [MAY-4] */
+void ip_emit_any(const struct ip_layer *l, const struct ip_path *p, const uint8_t dst[16],
+                 const struct ip_send *how, uint32_t payload_len, uint8_t *out)
+{
+    ip_headers(l, p->port, NULL, ip_local(l, p->local), dst, how, NULL, payload_len, out);
+}
+
 void ip_emit_frag(struct ip_layer *l, const struct ip_path *p, const uint8_t dst[16],
                   const struct ip_send *how, const struct ip_frag *frag, uint32_t payload_len,
                   uint8_t *out)
 {
-    const uint8_t *mac = NULL;
+    const uint8_t *mac = ip_port_is_eth(l, p->port) ? mac_of(l, p) : NULL;
 
-    if (ip_port_is_eth(l, p->port)) {
-        assert(p->neigh != IP_NEIGH_NONE); /* ip_path_ready() comes first */
-        mac = l->neigh[p->neigh].mac;
-    }
     ip_headers(l, p->port, mac, ip_local(l, p->local), dst, how, frag, payload_len, out);
-}
-
-/* [MAY-4] */
-void ip_emit_any(struct ip_layer *l, const struct ip_path *p, const uint8_t dst[16],
-                 const struct ip_send *how, uint32_t payload_len, uint8_t *out)
-{
-    ip_emit_frag(l, p, dst, how, NULL, payload_len, out);
 }

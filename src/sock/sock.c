@@ -16,6 +16,8 @@ int estab_socket(estab_stack *s, enum estab_type type, estab_sock *out)
         u = udp_new(&s->udp);
     if (t || u)
         *out = t ? tcb_handle(t) : udp_handle(&s->udp, u);
+    if (t)
+        tcp_call(&s->tcp, *out, t);
     stack_leave(s);
     return t || u ? 0 : ESTAB_E_NOMEM;
 }
@@ -60,6 +62,7 @@ int estab_accept(estab_stack *s, estab_sock k, estab_sock *out, struct estab_add
     child = tcp_accept(t);
     if (child) {
         *out = tcb_handle(child);
+        tcp_call(&s->tcp, *out, child);
         if (peer) {
             *peer = (struct estab_addr){.port = child->pport};
             memcpy(peer->ip, child->peer, 16);
@@ -90,7 +93,7 @@ int estab_source_route(estab_stack *s, estab_sock k, const struct estab_addr *ho
 
 int estab_connect(estab_stack *s, estab_sock k, const struct estab_addr *peer)
 {
-    struct tcb *t = sock_tcb(s, k);
+    struct tcb *t = sock_call(s, k);
     struct udp_sock *u = LIKELY(t != NULL) ? NULL : sock_udp(s, k);
     int err;
 
@@ -105,13 +108,14 @@ int estab_connect(estab_stack *s, estab_sock k, const struct estab_addr *peer)
 ptrdiff_t estab_sendto(estab_stack *s, estab_sock k, const struct estab_iov *iov, size_t niov,
                        uint32_t flags, const struct estab_addr *to)
 {
-    struct tcb *t = sock_tcb(s, k);
+    bool again = k == s->tcp.called.handle;
+    struct tcb *t = sock_call(s, k);
     struct udp_sock *u = LIKELY(t != NULL) ? NULL : sock_udp(s, k);
     ptrdiff_t n;
 
     if (UNLIKELY(!t && !u))
         return ESTAB_E_BADF;
-    if (LIKELY(t != NULL))
+    if (!again && LIKELY(t != NULL))
         tcb_warm(t);
     stack_enter(s);
     n = LIKELY(t != NULL) ? tcp_send(t, iov, niov, flags)
@@ -141,7 +145,7 @@ static void info_of_stream(const struct tcb *t, ptrdiff_t n, struct estab_recv_i
 ptrdiff_t estab_recvfrom(estab_stack *s, estab_sock k, const struct estab_iov *iov, size_t niov,
                          uint32_t flags, struct estab_recv_info *info)
 {
-    struct tcb *t = sock_tcb(s, k);
+    struct tcb *t = sock_call(s, k);
     struct udp_sock *u = LIKELY(t != NULL) ? NULL : sock_udp(s, k);
     ptrdiff_t n;
 
@@ -165,7 +169,7 @@ ptrdiff_t estab_recv(estab_stack *s, estab_sock k, const struct estab_iov *iov, 
 ptrdiff_t estab_send_lend(estab_stack *s, estab_sock k, const struct estab_iov *iov, size_t niov,
                           uint32_t flags)
 {
-    struct tcb *t = sock_tcb(s, k);
+    struct tcb *t = sock_call(s, k);
     ptrdiff_t n;
 
     if (!t)
@@ -189,7 +193,7 @@ ptrdiff_t estab_send_lent(estab_stack *s, estab_sock k)
 
 int estab_recv_lend(estab_stack *s, estab_sock k, void *buf, size_t len)
 {
-    struct tcb *t = sock_tcb(s, k);
+    struct tcb *t = sock_call(s, k);
     int err;
 
     if (!t)
@@ -204,7 +208,7 @@ int estab_recv_lend(estab_stack *s, estab_sock k, void *buf, size_t len)
 
 ptrdiff_t estab_recv_end(estab_stack *s, estab_sock k)
 {
-    struct tcb *t = sock_tcb(s, k);
+    struct tcb *t = sock_call(s, k);
     ptrdiff_t n;
 
     if (!t)
@@ -226,7 +230,7 @@ static int shut_stream(struct tcb *t, enum estab_how how)
 
 int estab_shutdown(estab_stack *s, estab_sock k, enum estab_how how)
 {
-    struct tcb *t = sock_tcb(s, k);
+    struct tcb *t = sock_call(s, k);
     struct udp_sock *u = LIKELY(t != NULL) ? NULL : sock_udp(s, k);
     int err;
 
@@ -240,7 +244,7 @@ int estab_shutdown(estab_stack *s, estab_sock k, enum estab_how how)
 
 int estab_close(estab_stack *s, estab_sock k)
 {
-    struct tcb *t = sock_tcb(s, k);
+    struct tcb *t = sock_call(s, k);
     struct udp_sock *u = LIKELY(t != NULL) ? NULL : sock_udp(s, k);
     int err = 0;
 
@@ -257,7 +261,7 @@ int estab_close(estab_stack *s, estab_sock k)
 
 int estab_abort(estab_stack *s, estab_sock k)
 {
-    struct tcb *t = sock_tcb(s, k);
+    struct tcb *t = sock_call(s, k);
     struct udp_sock *u = LIKELY(t != NULL) ? NULL : sock_udp(s, k);
 
     if (UNLIKELY(!t && !u))
@@ -315,7 +319,7 @@ int estab_getaddrs(const estab_stack *s, estab_sock k, struct estab_addr *local,
 
 int estab_watch(estab_stack *s, estab_sock k, uint32_t mask, void *user)
 {
-    struct tcb *t = sock_tcb(s, k);
+    struct tcb *t = sock_call(s, k);
     struct udp_sock *u = LIKELY(t != NULL) ? NULL : sock_udp(s, k);
     uint8_t all = mask ? (uint8_t)(mask | ESTAB_EV_ERR | ESTAB_EV_HUP) : 0;
 

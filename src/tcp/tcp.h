@@ -357,11 +357,13 @@ struct tcb {
     uint16_t ts_recent_h; /* hours: RFC 7323 section 5.5 */
     uint32_t segs_out;
     uint64_t retrans : 24, dup_acks_in : 24, rto_fired : 16; /* they stay at their largest */
-    uint64_t octets_acked : 48;                              /* they begin anew after 256 TiB */
+    /* Octets are counted, anew after 256 TiB, where a word ends: an addition there needs no mask.
+     */
     uint64_t pipe_segs : 16; /* RFC 7661: pipeACK, segments, rounded up: tcp_cwv.c */
-    uint64_t octets_received : 48;
+    uint64_t octets_acked : 48;
     uint64_t cwv_at : 15;    /* when pipeACK was, or `nonvalidated` began */
     uint64_t read_round : 1; /* the round trip of read_ms is over */
+    uint64_t octets_received : 48;
 };
 _Static_assert(sizeof(struct tcb) <= 240, "an idle connection is small");
 
@@ -530,6 +532,18 @@ struct tcp_hot {
     uint32_t ports; /* its own and the peer's, so that it is not looked at in vain */
 };
 
+/* What the short way puts in front of a connection's segments, which differ in little.  Saves 106
+ * of the 4,610 instructions of a small request and its answer. */
+#define TCP_STENCILS 16 /* a power of two */
+struct tcp_stencil {
+    const struct tcb *of;    /* NULL: nobody's */
+    uint16_t tcp_len;        /* what the IP header is for */
+    uint16_t pseudo, sum;    /* of the pseudo-header but the length, without and with the ports */
+    uint8_t ip_len, hdr_len; /* hdr_len: TCP's */
+    uint8_t hdr[IP6_HDR_LEN + 4]; /* IP's, and the ports */
+};
+_Static_assert(sizeof(struct tcp_stencil) == 64, "it is found by a shift");
+
 struct tcp_tag_key { /* a tuple as octets: its place in the demux is their keyed hash */
     uint64_t w[3];   /* the peer's address, the rest */
 };
@@ -576,12 +590,17 @@ struct tcp_layer {
     uint32_t rst_second, rst_most; /* RSTs without a connection: how many in this second to each */
     uint32_t rst_sent[TCP_RST_GROUPS]; /* ... group of addresses, and how many so far */
     struct tcp_hot hot[TCP_HOT];       /* heard of lately */
-    struct tcp_hashed last_tuple;      /* hashed last: a connection's */
-    struct tcp_hashed last_open;       /* ... one whose local port is to be chosen */
+    struct tcp_stencil stencils[TCP_STENCILS];
+    struct tcp_hashed last_tuple; /* hashed last: a connection's */
+    struct tcp_hashed last_open;  /* ... one whose local port is to be chosen */
     struct {
         uint32_t slot; /* or SLAB_NONE */
         uint16_t local, lport;
     } last_listener; /* found last, and for what */
+    struct {
+        estab_sock handle; /* 0: none, and t NULL */
+        struct tcb *t;
+    } called;        /* who was named by a call last: the next mostly names the same */
     uint32_t nbound; /* sockets without a peer in the demux */
     uint32_t nconns, max_conns;
     struct slab routes;   /* source routes, tcp_route.c ... */
@@ -641,6 +660,11 @@ static inline bool tcp_has_many(const struct tcp_layer *l)
     return l->tcbs.used > 16384;
 }
 estab_sock tcb_handle(const struct tcb *t);
+static inline void tcp_call(struct tcp_layer *l, estab_sock handle, struct tcb *t)
+{
+    l->called.handle = t ? handle : 0;
+    l->called.t = t;
+}
 static inline struct tcb *tcb_at(const struct tcp_layer *l, uint32_t slot)
 {
     return slab_at(&l->tcbs, slot);
@@ -783,6 +807,10 @@ IN_PLACE struct tcp_hot *tcp_hot_at(struct tcp_layer *l, uint16_t lport, uint16_
 {
     return &l->hot[(lport ^ pport) & (TCP_HOT - 1)];
 }
+IN_PLACE struct tcp_stencil *tcp_stencil_at(struct tcp_layer *l, uint16_t lport, uint16_t pport)
+{
+    return &l->stencils[(lport ^ pport) & (TCP_STENCILS - 1)];
+}
 /* NULL: it is not there. */
 IN_PLACE struct tcb *tcp_demux_hot(struct tcp_layer *l, const struct tcp_tuple *k)
 {
@@ -800,9 +828,12 @@ static inline void tcp_heats(struct tcb *t) /* who is told something is who answ
 static inline void tcp_cools(struct tcb *t) /* it is not to be found any more */
 {
     struct tcp_hot *hot = tcp_hot_at(t->layer, t->lport, t->pport);
+    struct tcp_stencil *stencil = tcp_stencil_at(t->layer, t->lport, t->pport);
 
     if (hot->t == t)
         hot->t = &t->layer->blank;
+    if (stencil->of == t)
+        stencil->of = NULL;
 }
 /* A TCP_REF or HASH_NONE. */
 static inline uint32_t tcp_demux_find(struct tcp_layer *l, const struct tcp_tuple *k)

@@ -298,6 +298,8 @@ void tcp_reap(struct tcp_layer *l)
         tcp_extra_free(t);
         tcp_route_del(l, TCP_REF(TCP_REF_TCB, t->slot));
         tcp_cools(t);
+        if (l->called.t == t)
+            tcp_call(l, 0, NULL);
         slab_put(&l->tcbs, t->slot);
         l->nconns--;
     }

@@ -143,48 +143,94 @@ static bool is_plain_conversation(const struct tcb *t)
                          (w->sent.lost | w->sent.sacked) == 0 && seq_eq(w->dsack.lo, w->dsack.hi)));
 }
 
+/* ---- its headers ---- */
+
+/* But for its length it is the connection's name. */
+static APART void stencil_cut(struct tcp_stencil *s, const struct tcb *t, uint32_t text_len)
+{
+    const struct ip_send how = {.proto = IPPROTO_TCP_};
+    const struct tcp_layer *l = t->layer;
+    uint64_t pseudo = ip_pseudo(ip_local(l->ip, t->path.local), t->peer, IPPROTO_TCP_, 0);
+    uint32_t ports = tcp_ports_of(t->lport, t->pport);
+
+    s->of = t;
+    s->ip_len = (uint8_t)ip_hdr_len_of(t->peer);
+    s->hdr_len = t->ts_ok ? TCP_HDR_LEN + TCP_TS_LEN : TCP_HDR_LEN;
+    s->tcp_len = (uint16_t)(s->hdr_len + text_len);
+    s->pseudo = csum_fold(pseudo);
+    s->sum = csum_fold(csum_u32(pseudo, ports));
+    ip_emit_bare(l->ip, &t->path, t->peer, &how, s->tcp_len, s->hdr);
+    be32_put(s->hdr + s->ip_len, ports);
+}
+
+/* What goes in front of a segment with so many octets of text. */
+IN_PLACE struct tcp_stencil *stencil(const struct tcb *t, uint32_t text_len)
+{
+    struct tcp_stencil *s = tcp_stencil_at(t->layer, t->lport, t->pport);
+
+    if (UNLIKELY(s->of != t)) {
+        stencil_cut(s, t, text_len);
+    } else if (s->tcp_len != s->hdr_len + text_len) {
+        s->tcp_len = (uint16_t)(s->hdr_len + text_len);
+        ip_resize(s->hdr, s->tcp_len);
+    }
+    return s;
+}
+
+/* Length or word, as it is stored: what it adds to the checksum. */
+IN_PLACE uint16_t len_sum(uint32_t len)
+{
+    uint8_t p[2];
+    uint16_t stored;
+
+    be16_put(p, (uint16_t)len);
+    memcpy(&stored, p, sizeof stored);
+    return stored;
+}
+
+IN_PLACE uint64_t word_put(uint8_t *p, uint32_t v)
+{
+    uint32_t stored;
+
+    be32_put(p, v);
+    memcpy(&stored, p, sizeof stored);
+    return stored;
+}
+
 /* tcp_emit() of such a segment, summed as it is written. */
 static void emit(struct tcb *t, seq_t seq, uint8_t flags, const struct estab_iov *text,
                  uint16_t wnd, struct tcp_frames *out)
 {
-    const struct ip_send how = {.proto = IPPROTO_TCP_};
-    struct tcp_layer *l = t->layer;
+    const struct tcp_stencil *s = stencil(t, (uint32_t)text->len);
+    const struct ip_layer *ip = t->layer->ip;
+    uint32_t hdr_len = s->hdr_len, link_len = ip_link_len(ip, &t->path);
+    uint32_t front_len = link_len + s->ip_len;
+    uint64_t len = len_sum(s->tcp_len), sum = s->sum + len, pseudo = s->pseudo + len;
     struct estab_frame *f = &out->f[out->n];
-    uint8_t *hdr = out->hdrs[out->n].b;
-    uint32_t ip_len = ip_emit_len(l->ip, &t->path, t->peer);
-    uint32_t hdr_len = t->ts_ok ? TCP_HDR_LEN + TCP_TS_LEN : TCP_HDR_LEN;
-    uint32_t tcp_len = hdr_len + (uint32_t)text->len;
-    uint32_t ports = (uint32_t)t->lport << 16 | t->pport;
-    uint32_t fourth = hdr_len << 26 | (uint32_t)flags << 16 | wnd;
-    uint8_t *tcp = hdr + ip_len;
-    uint64_t sum = tcp_pseudo_words(ip_local(l->ip, t->path.local), t->peer, tcp_len);
-    uint64_t words = (uint64_t)ports + seq.n + t->rcv.nxt.n + fourth;
+    uint8_t *hdr = out->hdrs[out->n++].b, *tcp = hdr + front_len;
     uint16_t folded;
 
-    ip_emit(l->ip, &t->path, t->peer, &how, tcp_len, hdr);
-    be32_put(tcp, ports);
-    be32_put(tcp + 4, seq.n);
-    be32_put(tcp + 8, t->rcv.nxt.n);
-    be32_put(tcp + 12, fourth);
-    f->iov[0] = (struct estab_iov){hdr, ip_len + hdr_len};
+    if (UNLIKELY(link_len > 0))
+        ip_emit_link(ip, &t->path, t->peer, hdr);
+    memcpy(hdr + link_len, s->hdr, IP4_HDR_LEN + 4);
+    if (UNLIKELY(front_len - link_len != IP4_HDR_LEN))
+        memcpy(hdr + link_len, s->hdr, sizeof s->hdr);
+    sum += word_put(tcp + 4, seq.n);
+    sum += word_put(tcp + 8, t->rcv.nxt.n);
+    sum += word_put(tcp + 12, hdr_len << 26 | (uint32_t)flags << 16 | wnd);
+    if (hdr_len != TCP_HDR_LEN) {
+        sum += word_put(tcp + TCP_HDR_LEN, TCP_TS_WORD);
+        sum += word_put(tcp + 24, tcp_ts_now(t->layer) + t->ts_offset);
+        sum += word_put(tcp + 28, t->ts_recent);
+    }
+    f->iov[0] = (struct estab_iov){hdr, front_len + hdr_len};
     f->iov[1] = *text;
     f->niov = text->len > 0 ? 2 : 1;
-    out->n++;
-    if (t->ts_ok) {
-        uint32_t ts_val = tcp_ts_now(l) + t->ts_offset;
-
-        be32_put(tcp + TCP_HDR_LEN, TCP_TS_WORD);
-        be32_put(tcp + 24, ts_val);
-        be32_put(tcp + 28, t->ts_recent);
-        words += (uint64_t)TCP_TS_WORD + ts_val + t->ts_recent;
-    }
-    if (tcp_link_sums(l, t->path.port, ip_len, f)) {
-        be32_put(tcp + 16, (uint32_t)csum_fold(sum) << 16);
-        return;
-    }
-    folded = csum_fold(csum_add(0, text->base, text->len));
-    sum += words + be16_at((const uint8_t *)&folded);
-    be32_put(tcp + 16, (uint32_t)(uint16_t)~csum_fold(sum) << 16);
+    folded = LIKELY(!tcp_link_sums(t->layer, t->path.port, front_len, f))
+                 ? (uint16_t)~csum_fold(csum_add(sum, text->base, text->len))
+                 : csum_fold(pseudo);
+    memcpy(tcp + 16, &folded, 2);
+    be16_put(tcp + 18, 0); /* no urgent pointer */
 }
 
 static RARE void trace_out(struct tcb *t, seq_t seq, uint8_t flags, uint32_t n, uint16_t wnd)

@@ -115,6 +115,20 @@ static inline void ip4_emit_plain(const uint8_t *src, const uint8_t *dst, uint8_
     memcpy(out + 12, src, 4);
     memcpy(out + 16, dst, 4);
 }
+/* The header at hdr, without options or extensions, becomes one for payload_len octets: RFC 1624
+ * section 3, equation 3.  Words are written as ip4_parse() and its like read them. */
+static inline void ip_resize(uint8_t *hdr, uint32_t payload_len)
+{
+    uint32_t first = be32_at(hdr), third = be32_at(hdr + 8), len = IP4_HDR_LEN + payload_len;
+
+    if (UNLIKELY(first >> 28 != 4)) {
+        be16_put(hdr + 4, (uint16_t)payload_len);
+        return;
+    }
+    be32_put(hdr, (first & 0xffff0000u) | len);
+    be32_put(hdr + 8, (third & 0xffff0000u) | (uint16_t)~csum_fold((uint64_t)(~first & 0xffff) +
+                                                                   (~third & 0xffff) + len));
+}
 /* h's identification and place as a fragment header, in front of a header of type next. */
 void ip6_frag_emit(const struct ip_hdr *h, uint8_t next, uint8_t out[IP6_FRAG_LEN]);
 /* A source route, RFC 791 section 3.1: the gateways on the way, the first that is sent to in front.

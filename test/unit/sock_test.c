@@ -63,6 +63,26 @@ static void a_closed_handle_is_dead_in_every_state(void **state)
     }
 }
 
+/* ... nor does it come to mean a connection that has its slot, and that no call has named yet. */
+static void a_closed_handle_is_not_whoever_came_after(void **state)
+{
+    struct peer *p = *state;
+    estab_sock k;
+
+    user_listens(p, 16);
+    assert_int_equal(estab_socket(p->s, ESTAB_TCP, &k), 0);
+    assert_int_equal(estab_ready(p->s, k) & ESTAB_EV_IN, 0);
+    assert_int_equal(estab_abort(p->s, k), 0);
+    sends(p, SEG(.flags = SYN, .mss = 1000));
+    (void)gets(p, SEG(.flags = SYN | ACK, .ack = 1));
+    sends(p, SEG(.flags = ACK, .seq = 1, .ack = 1));
+    assert_dead(p, k);
+    user_accepts(p);
+    assert_int_equal((uint32_t)p->k, (uint32_t)k);
+    assert_dead(p, k);
+    assert_state(p, ESTABLISHED);
+}
+
 static void a_fresh_socket_is_not_connected(void **state)
 {
     struct peer *p = *state;
@@ -342,6 +362,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         PEER_TEST(handles_that_never_were_are_dead),
         PEER_TEST(a_closed_handle_is_dead_in_every_state),
+        PEER_TEST(a_closed_handle_is_not_whoever_came_after),
         PEER_TEST(a_fresh_socket_is_not_connected),
         PEER_TEST(a_socket_connects_once),
         PEER_TEST(a_refused_socket_is_not_bound_anew),
