@@ -47,6 +47,7 @@ void link_decorate(estab_link *l, const struct estab_link_ops *ops, const estab_
     l->ops = ops;
     l->caps = under->caps;
     l->busy = under->busy;
+    l->sparing = under->sparing;
     memcpy(l->name, under->name, sizeof l->name);
 }
 

@@ -53,6 +53,7 @@ static int read_busy(struct link_words *w, const char *text)
     for (size_t i = 0; v <= 1000000 && i < sizeof units / sizeof *units; i++) {
         if (strcmp(end, units[i].unit) == 0) {
             w->busy = v * units[i].is;
+            w->busy_given = true;
             return 0;
         }
     }
@@ -148,7 +149,10 @@ int link_words_parse(struct link_words *w, const char *kind, unsigned takes, cha
 
 void link_words_settle(const struct link_words *w, estab_link *l)
 {
-    l->busy = w->busy;
+    if (w->busy_given) {
+        l->busy = w->busy;
+        l->sparing = false;
+    }
     if (w->mac_given)
         memcpy(l->caps.mac, w->mac, sizeof w->mac);
 }

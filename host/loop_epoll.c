@@ -30,6 +30,7 @@ enum {
     EVENTS = 16,
     WATCHED = INT32_MAX, /* epoll's data for what is no link: links have their index */
     TIMER = INT32_MAX - 1,
+    VAIN_MAX = 6, /* one look in 64 sleeps */
 };
 
 struct looped {
@@ -37,6 +38,8 @@ struct looped {
     int port;
     bool gone, told; /* told: the caller has been */
     bool due;        /* has something to take in this turn */
+    uint8_t vain;    /* a sparing link: looked at in vain so often in a row, up to VAIN_MAX ... */
+    uint8_t rests;   /* ... and slept on so often before it is looked at again */
 };
 struct estab_loop {
     estab_stack *stack;
@@ -252,13 +255,18 @@ static int report_lost(estab_loop *l, char *err)
     return 0;
 }
 
+static bool is_looked_at(const struct looped *k)
+{
+    return !k->gone && k->link->busy > 0 && k->rests == 0;
+}
+
 /* The longest time for which one of the links would be looked at rather than slept on. */
 static estab_dur busy_time(const estab_loop *l)
 {
     estab_dur most = 0;
 
     for (const struct looped *k = l->links; k < l->links + l->nlinks; k++)
-        if (!k->gone && k->link->busy > most)
+        if (is_looked_at(k) && k->link->busy > most)
             most = k->link->busy;
     return most;
 }
@@ -285,9 +293,15 @@ static bool look(estab_loop *l, estab_time now, estab_dur wait)
     bool came = false;
 
     for (;;) {
-        for (struct looped *k = l->links; k < l->links + l->nlinks; k++)
-            if (!k->gone && k->link->busy > 0)
-                came |= take_in(l, k) > 0 || k->gone;
+        for (struct looped *k = l->links; k < l->links + l->nlinks; k++) {
+            if (!is_looked_at(k))
+                continue;
+            if (take_in(l, k) > 0)
+                k->vain = 0;
+            else if (!k->gone)
+                continue;
+            came = true;
+        }
         if (came || until <= now)
             return came;
         relax();
@@ -299,12 +313,29 @@ static bool look(estab_loop *l, estab_time now, estab_dur wait)
     }
 }
 
+/* Links have been slept on: those that were not looked at come nearer to it, and those that were,
+ * for all their time and in vain, rest.  Where the other side shares the processor, and cannot
+ * answer while it is looked for, that is every time; where it has little to say, nearly so. */
+static void spare(estab_loop *l, estab_dur looked)
+{
+    for (struct looped *k = l->links; k < l->links + l->nlinks; k++) {
+        if (k->rests > 0) {
+            k->rests--;
+        } else if (k->link->sparing && k->link->busy <= looked) {
+            if (k->vain < VAIN_MAX)
+                k->vain++;
+            k->rests = (uint8_t)((1u << k->vain) - 1);
+        }
+    }
+}
+
 /* Waits for what is to be waited for; how many events, or -1.  Links are asked for their deadlines
  * by who is about to sleep. */
 static int await(estab_loop *l, struct epoll_event *e, estab_dur max_wait)
 {
     estab_time now = l->clock.now(l->clock.ctx), due = estab_deadline(l->stack), then = now;
     bool came = false;
+    estab_dur wait;
 
     l->timely = false;
     if (busy_time(l) > 0) {
@@ -319,13 +350,16 @@ static int await(estab_loop *l, struct epoll_event *e, estab_dur max_wait)
         then = l->clock.now(l->clock.ctx);
         max_wait = came || max_wait <= then - now ? 0 : max_wait - (then - now);
     }
-    return wait_for(l, e, then, max_wait ? until_due(l, then, max_wait) : 0);
+    wait = max_wait ? until_due(l, then, max_wait) : 0;
+    if (wait > 0)
+        spare(l, then - now);
+    return wait_for(l, e, then, wait);
 }
 
 /* A link that is looked at has been, and is not told that anyone sleeps. */
-static bool is_due(const estab_loop *l, const estab_link *k)
+static bool is_due(const estab_loop *l, const struct looped *k)
 {
-    estab_time at = k->busy > 0 ? ESTAB_NEVER : estab_link_deadline(k);
+    estab_time at = is_looked_at(k) ? ESTAB_NEVER : estab_link_deadline(k->link);
 
     return at != ESTAB_NEVER && at <= l->clock.now(l->clock.ctx);
 }
@@ -371,7 +405,7 @@ int estab_loop_turn(estab_loop *l, estab_dur max_wait, char *err)
             l->links[e[i].data.u32].due = true;
     }
     for (struct looped *k = l->links; k < l->links + l->nlinks; k++) {
-        if (!k->gone && (k->due || (again && k->link->more) || is_due(l, k->link)))
+        if (!k->gone && (k->due || (again && k->link->more) || is_due(l, k)))
             take_in(l, k);
         k->due = false;
     }

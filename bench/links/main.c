@@ -428,23 +428,23 @@ static void stations(void)
 
 /* A stack in another process, at the other end of the ring: takes what comes and counts it, or
  * sends it back. */
-static struct peer start_other(const char *spec, bool echoes)
+static struct peer start_other(const char *spec, int cpu, bool echoes)
 {
     struct peer p = peer_room();
 
     p.pid = fork();
     if (p.pid == 0) {
-        pin(1);
+        pin(cpu);
         usleep(50000); /* the first is there */
         ours_serve(ours_open(spec, "10.57.0.1/24", BUFFERS), echoes, p.counted);
     }
     return p;
 }
 
-static double once_shm(const char *spec, bool echoes, double *p99)
+static double once_shm(const char *spec, int cpu, bool echoes, double *p99)
 {
     struct ours *o = ours_open(spec, "10.57.0.2/24", BUFFERS);
-    struct peer p = start_other(spec, echoes);
+    struct peer p = start_other(spec, cpu, echoes);
     double r;
 
     if (echoes)
@@ -457,57 +457,65 @@ static double once_shm(const char *spec, bool echoes, double *p99)
 }
 
 /* A link that nobody else has. */
-static void name_shm(char spec[128], bool spin)
+static void name_shm(char spec[128], const char *how)
 {
     const char *tmp = getenv("TMPDIR");
 
-    snprintf(spec, 128, "shm:%.80s/estab-bench-%d%s", tmp ? tmp : "/tmp", (int)getpid(),
-             spin ? ",busy=1s" : "");
+    snprintf(spec, 128, "shm:%.80s/estab-bench-%d%s", tmp ? tmp : "/tmp", (int)getpid(), how);
 }
 
 static void shared_memory(void)
 {
-    char spec[2][128];
-    double v[4][RUNS], rr[5][RUNS], p99;
+    enum { SPINNING, DEFAULT, SLEEPING, DEFAULT_1, SLEEPING_1, LOOPBACK, LOOPBACK_1, WAYS };
+    static const char *const how[LOOPBACK] = {",busy=1s", "", ",busy=0us", "", ",busy=0us"};
+    double v[WAYS][RUNS], rr[WAYS][RUNS], rr_asleep[RUNS], p99;
+    char spec[128];
 
-    name_shm(spec[0], true);
-    name_shm(spec[1], false);
     pin(0);
     for (int i = 0; i < RUNS; i++) {
         struct peer spinning, sleeping, same;
 
-        for (int k = 0; k < 2; k++) {
-            v[k][i] = once_shm(spec[k], false, NULL);
-            rr[k][i] = once_shm(spec[k], true, &p99);
+        for (int k = 0; k < LOOPBACK; k++) {
+            name_shm(spec, how[k]);
+            v[k][i] = once_shm(spec, k < DEFAULT_1, false, NULL);
+            rr[k][i] = once_shm(spec, k < DEFAULT_1, true, &p99);
         }
         spinning = peer_start(1, true, false);
-        rr[2][i] = theirs_rr("127.0.0.1", true, EXCHANGES, &p99);
+        rr[LOOPBACK][i] = theirs_rr("127.0.0.1", true, EXCHANGES, &p99);
         peer_stop(&spinning);
         sleeping = peer_start(1, false, false);
-        v[2][i] = theirs_out("127.0.0.1", &sleeping, RUN_TIME);
-        rr[3][i] = theirs_rr("127.0.0.1", false, EXCHANGES, &p99);
+        v[LOOPBACK][i] = theirs_out("127.0.0.1", &sleeping, RUN_TIME);
+        rr_asleep[i] = theirs_rr("127.0.0.1", false, EXCHANGES, &p99);
         peer_stop(&sleeping);
         same = peer_start(0, false, false);
-        rr[4][i] = theirs_rr("127.0.0.1", false, EXCHANGES, &p99);
-        v[3][i] = theirs_out("127.0.0.1", &same, RUN_TIME);
+        rr[LOOPBACK_1][i] = theirs_rr("127.0.0.1", false, EXCHANGES, &p99);
+        v[LOOPBACK_1][i] = theirs_out("127.0.0.1", &same, RUN_TIME);
         peer_stop(&same);
     }
-    for (int k = 0; k < 4; k++)
+    for (int k = 0; k < WAYS; k++) {
         v[k][0] = median(v[k], RUNS) * 1e-9;
-    for (int k = 0; k < 5; k++)
         rr[k][0] = median(rr[k], RUNS) * 1e6;
-    printf("\nTwo processes, shared memory, two cores\n"
-           "  bulk, Gbit/s: spinning %.1f, sleeping %.1f; the kernel's loopback %.1f, on one core "
-           "%.1f\n"
-           "  64 octets and back, us: spinning %.2f, sleeping %.1f; the kernel's loopback %.1f, "
-           "sleeping %.1f, on one core %.1f\n",
-           v[0][0], v[1][0], v[2][0], v[3][0], rr[0][0], rr[1][0], rr[2][0], rr[3][0], rr[4][0]);
-    figure("shm_gbps", v[0][0]);
-    figure("shm_gbps_loopback", v[2][0]);
-    figure("shm_rr_us", rr[0][0]);
-    figure("shm_rr_us_loopback", rr[2][0]);
-    figure("shm_rr_sleeping_us", rr[1][0]);
-    figure("shm_rr_sleeping_us_loopback", rr[3][0]);
+    }
+    rr_asleep[0] = median(rr_asleep, RUNS) * 1e6;
+    printf("\nTwo processes, shared memory: spinning, by default, sleeping; the kernel's loopback\n"
+           "  bulk, Gbit/s, two cores: %.1f, %.1f, %.1f; %.1f\n"
+           "    one core: by default %.1f, sleeping %.1f; %.1f\n"
+           "  64 octets and back, us, two cores: %.2f, %.2f, %.1f; spinning %.1f, sleeping %.1f\n"
+           "    one core: by default %.1f, sleeping %.1f; %.1f\n",
+           v[SPINNING][0], v[DEFAULT][0], v[SLEEPING][0], v[LOOPBACK][0], v[DEFAULT_1][0],
+           v[SLEEPING_1][0], v[LOOPBACK_1][0], rr[SPINNING][0], rr[DEFAULT][0], rr[SLEEPING][0],
+           rr[LOOPBACK][0], rr_asleep[0], rr[DEFAULT_1][0], rr[SLEEPING_1][0], rr[LOOPBACK_1][0]);
+    figure("shm_gbps", v[SPINNING][0]);
+    figure("shm_default_gbps", v[DEFAULT][0]);
+    figure("shm_sleeping_gbps", v[SLEEPING][0]);
+    figure("shm_gbps_loopback", v[LOOPBACK][0]);
+    figure("shm_default_1_core_gbps", v[DEFAULT_1][0]);
+    figure("shm_gbps_loopback_1_core", v[LOOPBACK_1][0]);
+    figure("shm_rr_us", rr[SPINNING][0]);
+    figure("shm_default_rr_us", rr[DEFAULT][0]);
+    figure("shm_rr_us_loopback", rr[LOOPBACK][0]);
+    figure("shm_rr_sleeping_us", rr[SLEEPING][0]);
+    figure("shm_rr_sleeping_us_loopback", rr_asleep[0]);
 }
 
 /* One of them for a profiler: both ends spin. */
@@ -516,10 +524,10 @@ static int shared_memory_once(bool echoes)
     double v[RUNS], p99;
     char spec[128];
 
-    name_shm(spec, true);
+    name_shm(spec, ",busy=1s");
     pin(0);
     for (int i = 0; i < RUNS; i++)
-        v[i] = once_shm(spec, echoes, &p99);
+        v[i] = once_shm(spec, 1, echoes, &p99);
     if (echoes)
         printf("%.0f ns\n", median(v, RUNS) * 1e9);
     else

@@ -66,7 +66,8 @@ struct estab_link {
                            in the way to the shard that it was for */
     uint64_t handed_on; /* arrived here, for another shard: estab_link_shards() */
     estab_dur busy;     /* how long a loop looks for frames before it sleeps; 0: not at all */
-    bool places;        /* the next recv copies much: who calls it may say first where to: */
+    bool sparing; /* ... and while it looks in vain, ever more seldom: down to one sleep of 64 */
+    bool places;  /* the next recv copies much: who calls it may say first where to: */
     struct estab_place place; /* estab_input_place()'s; recv sets it to nothing */
     bool more;     /* there is more to recv, if whose buffer is full is given a turn first */
     char name[64]; /* "tun:estab0" */
@@ -143,7 +144,8 @@ int estab_link_xdp(estab_link **out, const struct estab_xdp *how, char *err);
 /* A link to another process of this machine and user, through shared memory (IP packets and
  * super-segments); the two find each other at a UNIX socket.  Who comes first makes it, and waits
  * there (what it sends until the other comes is lost); nobody has to trust the other with more than
- * the frames.  mtu 0: 1500. */
+ * the frames.  mtu 0: 1500.  A loop looks for frames for 50 us before it sleeps (link->busy),
+ * sparing while that is in vain. */
 int estab_link_shm(estab_link **out, const char *path, uint32_t mtu, char *err);
 
 /* n links to one device, tun:, tap:, packet: or xdp: (which has n queues) with their words, for n

@@ -204,6 +204,13 @@ static void every_octet_arrives(const char *how)
 static void every_octet_arrives_asleep(void **state)
 {
     (void)state;
+    every_octet_arrives(",busy=0us");
+}
+
+/* As it is if nothing is said: now looked for, now slept on. */
+static void every_octet_arrives_by_itself(void **state)
+{
+    (void)state;
     every_octet_arrives("");
 }
 
@@ -564,6 +571,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_octet_arrives_asleep),
+        cmocka_unit_test(every_octet_arrives_by_itself),
         cmocka_unit_test(every_octet_arrives_spinning),
         cmocka_unit_test(another_may_come_after_a_death),
         cmocka_unit_test(to_the_second_the_link_ends_with_the_first),

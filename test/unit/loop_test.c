@@ -251,6 +251,128 @@ static void a_batch_that_stops_for_a_user_goes_on(void **state)
     host_close(&h);
 }
 
+/* A link that a sleep always ends on, and that has a frame when told. */
+struct quiet {
+    estab_link link;
+    int fds[2];
+    bool speaks;
+    unsigned asked;
+};
+
+static int quiet_recv(estab_link *l, struct estab_frame *f, size_t n)
+{
+    struct quiet *q = (struct quiet *)l;
+
+    (void)n;
+    q->asked++;
+    if (!q->speaks)
+        return 0;
+    q->speaks = false;
+    *f = (struct estab_frame){.iov = {{(void *)(uintptr_t) "no packet", 9}}, .niov = 1};
+    return 1;
+}
+
+static int quiet_send(estab_link *l, const struct estab_frame *f, size_t n)
+{
+    (void)l, (void)f;
+    return (int)n;
+}
+
+static int quiet_fd(const estab_link *l)
+{
+    return ((const struct quiet *)l)->fds[0];
+}
+
+static estab_time quiet_deadline(const estab_link *l)
+{
+    (void)l;
+    return ESTAB_NEVER;
+}
+
+static void quiet_close(estab_link *l)
+{
+    close(((struct quiet *)l)->fds[0]);
+    close(((struct quiet *)l)->fds[1]);
+}
+
+static void quiet_open(struct quiet *q, struct host *h, bool sparing)
+{
+    static const struct estab_link_ops ops = {.name = "quiet",
+                                              .recv = quiet_recv,
+                                              .send = quiet_send,
+                                              .fd = quiet_fd,
+                                              .deadline = quiet_deadline,
+                                              .close = quiet_close};
+
+    *q = (struct quiet){
+        .link = {
+            .ops = &ops, .caps = kit_ip, .name = "quiet", .busy = ESTAB_US(1), .sparing = sparing}};
+    assert_int_equal(pipe(q->fds), 0);
+    assert_int_equal(write(q->fds[1], "x", 1), 1);
+    host_open(h);
+    host_attach(h, &q->link, "10.0.0.1/24");
+}
+
+/* In how many of n turns the link was looked at before the sleep, and not after it only. */
+static unsigned looks_in(struct quiet *q, struct host *h, unsigned n)
+{
+    unsigned looks = 0;
+
+    while (n-- > 0) {
+        q->asked = 0;
+        assert_int_equal(turn(h, ESTAB_NEVER), 0);
+        assert_true(q->asked > 0);
+        looks += q->asked > 1;
+    }
+    return looks;
+}
+
+static void who_looks_in_vain_looks_ever_more_seldom(void **state)
+{
+    struct quiet q;
+    struct host h;
+
+    (void)state;
+    quiet_open(&q, &h, true);
+    assert_int_equal(looks_in(&q, &h, 1), 1);
+    assert_in_range(looks_in(&q, &h, 127), 5, 6); /* rests of 1, 3, 7, 15, 31 and 63 turns */
+    assert_in_range(looks_in(&q, &h, 640), 9, 11);
+    q.speaks = true; /* is heard in a turn that sleeps: that says nothing of looking */
+    assert_in_range(looks_in(&q, &h, 640), 9, 11);
+    host_close(&h);
+}
+
+static void looking_that_has_paid_goes_on(void **state)
+{
+    struct quiet q;
+    struct host h;
+
+    (void)state;
+    quiet_open(&q, &h, true);
+    (void)looks_in(&q, &h, 200);
+    while (looks_in(&q, &h, 1) == 0)
+        ;
+    looks_in(&q, &h, 63);
+    q.speaks = true;
+    assert_int_equal(turn(&h, ESTAB_NEVER), 0); /* by looking */
+    assert_false(q.speaks);
+    assert_int_equal(looks_in(&q, &h, 1), 1);
+    assert_int_equal(looks_in(&q, &h, 1), 0);
+    assert_int_equal(looks_in(&q, &h, 1), 1);
+    host_close(&h);
+}
+
+static void who_was_told_to_look_looks_always(void **state)
+{
+    struct quiet q;
+    struct host h;
+
+    (void)state;
+    quiet_open(&q, &h, false);
+    assert_int_equal(looks_in(&q, &h, 100), 100);
+    host_close(&h);
+}
+
 static void nothing_to_do_ends_after_max_wait(void **state)
 {
     struct host h;
@@ -355,6 +477,9 @@ int main(void)
         cmocka_unit_test(flush_hands_out_at_once),
         cmocka_unit_test(a_turn_takes_a_bounded_batch_and_does_not_wait_with_more),
         cmocka_unit_test(a_batch_that_stops_for_a_user_goes_on),
+        cmocka_unit_test(who_looks_in_vain_looks_ever_more_seldom),
+        cmocka_unit_test(looking_that_has_paid_goes_on),
+        cmocka_unit_test(who_was_told_to_look_looks_always),
         cmocka_unit_test(nothing_to_do_ends_after_max_wait),
         cmocka_unit_test(a_watched_descriptor_ends_the_wait),
         cmocka_unit_test(a_lost_link_is_told_once_and_the_others_go_on),
