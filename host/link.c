@@ -42,6 +42,15 @@ void link_count_out(estab_link *l, size_t len)
     l->octets_out += len;
 }
 
+/* What it costs to be woken from another processor, and a little more: who looks for so long before
+ * he sleeps never loses more than twice what he had to.  Through shared memory in a virtual
+ * machine, 64 octets and back: 1 us and not 50; in bulk 82 Gbit/s and not 24. */
+void link_look_sparingly(estab_link *l)
+{
+    l->busy = ESTAB_US(50);
+    l->sparing = true;
+}
+
 void link_decorate(estab_link *l, const struct estab_link_ops *ops, const estab_link *under)
 {
     l->ops = ops;

@@ -21,6 +21,9 @@ size_t link_frame_max(const struct estab_port_caps *caps);
 void link_count_in(estab_link *l, size_t len);
 void link_count_out(estab_link *l, size_t len);
 
+/* A loop looks for frames before it sleeps, as long as that pays. */
+void link_look_sparingly(estab_link *l);
+
 /* A decorator begins with the capabilities and the name of what it is laid over. */
 void link_decorate(estab_link *l, const struct estab_link_ops *ops, const estab_link *under);
 /* Hands the reason why `under` is gone up; returns -1. */

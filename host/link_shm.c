@@ -23,11 +23,6 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-/* What it costs to be woken from another processor, and a little more: who looks for so long before
- * he sleeps never loses more than twice what he had to.  In a virtual machine, 64 octets and back:
- * 1 us and not 50; in bulk 82 Gbit/s and not 24. */
-#define WAKE ESTAB_US(50)
-
 static const char magic[8] = "estab\1\0"; /* and the version of what follows */
 
 struct hello { /* from who listens, with the descriptor */
@@ -394,8 +389,7 @@ int estab_link_shm(estab_link **out, const char *path, uint32_t mtu, char *err)
         return link_say(err, "shm:%.100s: out of memory", path);
     s->epoll = s->listener = s->peer = -1;
     s->link.ops = &shm_ops;
-    s->link.busy = WAKE;
-    s->link.sparing = true;
+    link_look_sparingly(&s->link);
     s->link.caps = (struct estab_port_caps){.medium = ESTAB_MEDIUM_IP,
                                             .mtu = mtu ? mtu : 1500,
                                             .gso_max = SHM_FRAME_MAX,

@@ -47,6 +47,9 @@ static int read_busy(struct link_words *w, const char *text)
     char *end;
     unsigned long v;
 
+    w->sparing = strcmp(text, "auto") == 0;
+    if (w->sparing)
+        return 0;
     if (*text < '0' || *text > '9')
         return -1;
     v = strtoul(text, &end, 10);
@@ -101,7 +104,7 @@ static const struct word {
     {WORD_MTU, "mtu", "N", "a number from 68 to 65535", read_mtu},
     {WORD_MAC, "mac", "xx:xx:xx:xx:xx:xx",
      "six octets like 02:00:00:00:00:01, and no group address", read_mac},
-    {WORD_BUSY, "busy", "TIME", "a time like 50us", read_busy},
+    {WORD_BUSY, "busy", "TIME|auto", "a time like 50us, or auto", read_busy},
     {WORD_VNET, "vnet", "on|off|auto", "on, off or auto", read_vnet},
     {WORD_QUEUE, "queue", "N", "the number of a queue, from 0", read_queue},
 };
@@ -149,7 +152,9 @@ int link_words_parse(struct link_words *w, const char *kind, unsigned takes, cha
 
 void link_words_settle(const struct link_words *w, estab_link *l)
 {
-    if (w->busy_given) {
+    if (w->sparing) {
+        link_look_sparingly(l);
+    } else if (w->busy_given) {
         l->busy = w->busy;
         l->sparing = false;
     }

@@ -19,7 +19,7 @@ struct link_words {
     char *name;
     uint32_t mtu; /* 0: not given */
     uint8_t mac[6];
-    bool mac_given, queue_given, busy_given;
+    bool mac_given, queue_given, busy_given, sparing;
     uint32_t queue;
     estab_dur busy;
     enum estab_use vnet;

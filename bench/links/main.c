@@ -237,7 +237,7 @@ static double once_rr(const char *spec, double *p99)
 
 static void exchanges(bool spin, int cpu)
 {
-    double ours[RUNS], theirs[RUNS], p99[2][RUNS];
+    double ours[RUNS], looking[RUNS], theirs[RUNS], p99[3][RUNS];
     struct peer p, far;
 
     pin(0);
@@ -248,6 +248,7 @@ static void exchanges(bool spin, int cpu)
     for (int i = 0; i < RUNS; i++) {
         ours[i] = once_rr(spin ? "tap:ebench,busy=1s" : "tap:ebench", &p99[0][i]) * 1e6;
         theirs[i] = theirs_rr(VPEER, spin, EXCHANGES, &p99[1][i]) * 1e6;
+        looking[i] = spin ? 0 : once_rr("tap:ebench,busy=auto", &p99[2][i]) * 1e6;
     }
     sh("ip link del ebv0");
     peer_stop(&far);
@@ -259,7 +260,12 @@ static void exchanges(bool spin, int cpu)
     if (spin) {
         figure("tap_rr_p50_us", ours[RUNS / 2]);
         figure("tap_rr_p50_us_veth", theirs[RUNS / 2]);
-    } else if (cpu == 0) {
+        return;
+    }
+    printf("    with busy=auto %.1f (p99 %.1f)\n", median(looking, RUNS),
+           median(p99[2], RUNS) * 1e6);
+    figure(cpu == 0 ? "tap_rr_auto_p50_us" : "tap_rr_auto_2_cores_p50_us", looking[RUNS / 2]);
+    if (cpu == 0) {
         figure("tap_rr_sleeping_p50_us", ours[RUNS / 2]);
         figure("tap_rr_sleeping_p50_us_veth", theirs[RUNS / 2]);
     } else {
