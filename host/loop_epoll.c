@@ -280,9 +280,9 @@ static inline void relax(void)
 #endif
 }
 
-/* Takes in what there is, and looks again until something came, or `wait` or the links' time is
- * over, or now and then a watched descriptor is readable.  A frame costs its read then, and no
- * sleep and no epoll_wait around it.  True: something came from a link. */
+/* Takes in what there is, from every link, and looks again until something came, or `wait` or the
+ * links' time is over, or now and then a watched descriptor is readable.  A frame costs its read
+ * then, and no sleep and no epoll_wait around it.  True: something came from a link. */
 static bool look(estab_loop *l, estab_time now, estab_dur wait)
 {
     enum { LOOKS = 16 };
@@ -294,10 +294,10 @@ static bool look(estab_loop *l, estab_time now, estab_dur wait)
 
     for (;;) {
         for (struct looped *k = l->links; k < l->links + l->nlinks; k++) {
-            if (!is_looked_at(k))
+            if (k->gone)
                 continue;
             if (take_in(l, k) > 0)
-                k->vain = 0;
+                k->vain = k->rests = 0;
             else if (!k->gone)
                 continue;
             came = true;

@@ -373,6 +373,27 @@ static void who_was_told_to_look_looks_always(void **state)
     host_close(&h);
 }
 
+/* However long one link is looked at: what comes by another is not left lying meanwhile. */
+static void while_one_link_is_looked_at_the_others_are(void **state)
+{
+    struct quiet q;
+    struct host h;
+    estab_link *l[2];
+    char err[ESTAB_ERRLEN];
+
+    (void)state;
+    quiet_open(&q, &h, false);
+    q.link.busy = ESTAB_S(1);
+    assert_int_equal(estab_link_pair(l, &kit_ip, 0), 0);
+    assert_true(estab_loop_attach(h.loop, l[0], err) > h.port);
+    assert_int_equal(kit_send(l[1], "no packet"), 1);
+    assert_int_equal(turn(&h, ESTAB_NEVER), 0);
+    assert_int_equal(l[0]->frames_in, 1);
+    assert_true(q.asked <= 3);
+    host_close(&h);
+    estab_link_close(l[1]);
+}
+
 static void nothing_to_do_ends_after_max_wait(void **state)
 {
     struct host h;
@@ -480,6 +501,7 @@ int main(void)
         cmocka_unit_test(who_looks_in_vain_looks_ever_more_seldom),
         cmocka_unit_test(looking_that_has_paid_goes_on),
         cmocka_unit_test(who_was_told_to_look_looks_always),
+        cmocka_unit_test(while_one_link_is_looked_at_the_others_are),
         cmocka_unit_test(nothing_to_do_ends_after_max_wait),
         cmocka_unit_test(a_watched_descriptor_ends_the_wait),
         cmocka_unit_test(a_lost_link_is_told_once_and_the_others_go_on),
