@@ -51,6 +51,28 @@ void link_look_sparingly(estab_link *l)
     l->sparing = true;
 }
 
+estab_dur estab_link_look(const estab_link *l)
+{
+    return l->rests == 0 ? l->busy : 0;
+}
+
+/* Where the other side shares the processor, and cannot answer while it is looked for, looking is
+ * in vain every time; where it has little to say, nearly so. */
+void estab_link_looked(estab_link *l, estab_dur looked, bool came)
+{
+    enum { VAIN_MAX = 6 }; /* one look in 64 sleeps */
+
+    if (came) {
+        l->vain = l->rests = 0;
+    } else if (l->rests > 0) {
+        l->rests--;
+    } else if (l->sparing && l->busy <= looked) {
+        if (l->vain < VAIN_MAX)
+            l->vain++;
+        l->rests = (uint8_t)((1u << l->vain) - 1);
+    }
+}
+
 void link_decorate(estab_link *l, const struct estab_link_ops *ops, const estab_link *under)
 {
     l->ops = ops;

@@ -13,6 +13,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,7 +24,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-static const char magic[8] = "estab\1\0"; /* and the version of what follows */
+static const char magic[8] = "estab\2\0"; /* and the version of what follows */
 
 struct hello { /* from who listens, with the descriptor */
     char magic[8];
@@ -275,6 +276,18 @@ static int lose_peer(struct shm *s)
     return s->listener >= 0 ? 0 : link_say(s->link.error, "%s: %s", s->link.name, why);
 }
 
+/* Nothing has come.  Who shares a processor with the other side keeps it from answering for as long
+ * as he looks. */
+static void look_no_more(struct shm *s)
+{
+    uint32_t here = (uint32_t)sched_getcpu() + 1;
+
+    if (atomic_load_explicit(&s->in.ring->cpu, memory_order_relaxed) != here)
+        atomic_store_explicit(&s->in.ring->cpu, here, memory_order_relaxed);
+    if (atomic_load_explicit(&s->out.ring->cpu, memory_order_relaxed) == here && s->link.rests == 0)
+        s->link.rests = 1;
+}
+
 static int shm_recv(estab_link *l, struct estab_frame *f, size_t n)
 {
     enum { LOOKS = 1024 }; /* in vain, before the socket is asked: a system call */
@@ -290,6 +303,8 @@ static int shm_recv(estab_link *l, struct estab_frame *f, size_t n)
     l->lost_in = s->in.refused;
     if (got > 0) /* and is answered, as a rule */
         shm_out_prepare(&s->out);
+    else if (l->sparing)
+        look_no_more(s);
     for (size_t i = 0; i < got; i++)
         link_count_in(l, estab_frame_len(&f[i]));
     if (s->slept || s->in.broken || (got == 0 && ++s->looks % LOOKS == 0)) {

@@ -30,7 +30,6 @@ enum {
     EVENTS = 16,
     WATCHED = INT32_MAX, /* epoll's data for what is no link: links have their index */
     TIMER = INT32_MAX - 1,
-    VAIN_MAX = 6, /* one look in 64 sleeps */
 };
 
 struct looped {
@@ -38,8 +37,6 @@ struct looped {
     int port;
     bool gone, told; /* told: the caller has been */
     bool due;        /* has something to take in this turn */
-    uint8_t vain;    /* a sparing link: looked at in vain so often in a row, up to VAIN_MAX ... */
-    uint8_t rests;   /* ... and slept on so often before it is looked at again */
 };
 struct estab_loop {
     estab_stack *stack;
@@ -255,19 +252,16 @@ static int report_lost(estab_loop *l, char *err)
     return 0;
 }
 
-static bool is_looked_at(const struct looped *k)
-{
-    return !k->gone && k->link->busy > 0 && k->rests == 0;
-}
-
 /* The longest time for which one of the links would be looked at rather than slept on. */
 static estab_dur busy_time(const estab_loop *l)
 {
     estab_dur most = 0;
 
-    for (const struct looped *k = l->links; k < l->links + l->nlinks; k++)
-        if (is_looked_at(k) && k->link->busy > most)
-            most = k->link->busy;
+    for (const struct looped *k = l->links; k < l->links + l->nlinks; k++) {
+        estab_dur busy = k->gone ? 0 : estab_link_look(k->link);
+
+        most = busy > most ? busy : most;
+    }
     return most;
 }
 
@@ -297,34 +291,18 @@ static bool look(estab_loop *l, estab_time now, estab_dur wait)
             if (k->gone)
                 continue;
             if (take_in(l, k) > 0)
-                k->vain = k->rests = 0;
+                estab_link_looked(k->link, 0, true);
             else if (!k->gone)
                 continue;
             came = true;
         }
-        if (came || until <= now)
+        if (came || until <= now || busy_time(l) == 0)
             return came;
         relax();
         if (++looks % LOOKS == 0) {
             now = l->clock.now(l->clock.ctx);
             if (l->watches && sleep_on(l, e, false) != 0)
                 return false;
-        }
-    }
-}
-
-/* Links have been slept on: those that were not looked at come nearer to it, and those that were,
- * for all their time and in vain, rest.  Where the other side shares the processor, and cannot
- * answer while it is looked for, that is every time; where it has little to say, nearly so. */
-static void spare(estab_loop *l, estab_dur looked)
-{
-    for (struct looped *k = l->links; k < l->links + l->nlinks; k++) {
-        if (k->rests > 0) {
-            k->rests--;
-        } else if (k->link->sparing && k->link->busy <= looked) {
-            if (k->vain < VAIN_MAX)
-                k->vain++;
-            k->rests = (uint8_t)((1u << k->vain) - 1);
         }
     }
 }
@@ -351,15 +329,15 @@ static int await(estab_loop *l, struct epoll_event *e, estab_dur max_wait)
         max_wait = came || max_wait <= then - now ? 0 : max_wait - (then - now);
     }
     wait = max_wait ? until_due(l, then, max_wait) : 0;
-    if (wait > 0)
-        spare(l, then - now);
+    for (struct looped *k = l->links; wait > 0 && k < l->links + l->nlinks; k++)
+        estab_link_looked(k->link, then - now, false);
     return wait_for(l, e, then, wait);
 }
 
 /* A link that is looked at has been, and is not told that anyone sleeps. */
 static bool is_due(const estab_loop *l, const struct looped *k)
 {
-    estab_time at = is_looked_at(k) ? ESTAB_NEVER : estab_link_deadline(k->link);
+    estab_time at = estab_link_look(k->link) > 0 ? ESTAB_NEVER : estab_link_deadline(k->link);
 
     return at != ESTAB_NEVER && at <= l->clock.now(l->clock.ctx);
 }

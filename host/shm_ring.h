@@ -21,6 +21,7 @@ struct shm_ring {
     _Alignas(128) _Atomic uint32_t head;   /* the producer's: up to here there are frames */
     _Alignas(128) _Atomic uint32_t tail;   /* the consumer's: up to here there is room again */
     _Alignas(128) _Atomic uint32_t asleep; /* the consumer wants to be told of the next frame */
+    _Alignas(128) _Atomic uint32_t cpu; /* where the consumer last found nothing, and 1; 0: never */
     _Alignas(128) uint8_t octets[SHM_RING_LEN];
 };
 

@@ -162,6 +162,10 @@ void shard_yield(struct shard *sh);
 void shard_run(struct shard *sh, bool poll);
 estab_time shard_now(const struct shard *sh);
 estab_time shard_due(const struct shard *sh); /* when something is due by itself */
+/* How long its links are looked at before sleeping; *due: when a stack has something to do. */
+estab_dur shard_look(const struct shard *sh, estab_time *due);
+bool shard_take(struct shard *sh);                     /* takes frames in; true: there were some */
+void shard_looked(struct shard *sh, estab_dur looked); /* in vain */
 size_t shard_links(const struct shard *sh, struct pollfd *fds, size_t cap);
 int shard_start_helper(struct shard *sh);
 void shard_stop_helper(struct shard *sh);

@@ -110,6 +110,47 @@ static bool take_in(estab_posix *p, struct port *o)
     return true;
 }
 
+estab_dur shard_look(const struct shard *sh, estab_time *due)
+{
+    estab_dur most = 0, busy;
+
+    *due = ESTAB_NEVER;
+    for (const estab_posix *p = sh->members; p; p = p->next) {
+        estab_time at = estab_deadline(p->stack);
+
+        *due = at < *due ? at : *due;
+        for (uint32_t i = 0; i < p->nports; i++) {
+            busy = p->ports[i].gone ? 0 : estab_link_look(p->ports[i].link);
+            most = busy > most ? busy : most;
+        }
+    }
+    return most;
+}
+
+void shard_looked(struct shard *sh, estab_dur looked)
+{
+    for (estab_posix *p = sh->members; p; p = p->next)
+        for (uint32_t i = 0; i < p->nports; i++)
+            estab_link_looked(p->ports[i].link, looked, false);
+}
+
+bool shard_take(struct shard *sh)
+{
+    bool any = false;
+
+    for (estab_posix *p = sh->members; p; p = p->next) {
+        for (uint32_t i = 0; i < p->nports; i++) {
+            struct port *o = &p->ports[i];
+
+            if (o->gone || !take_in(p, o))
+                continue;
+            estab_link_looked(o->link, 0, true);
+            any = true;
+        }
+    }
+    return any;
+}
+
 static void tell(estab_posix *p)
 {
     struct estab_event ev[BATCH];

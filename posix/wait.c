@@ -227,7 +227,7 @@ static void step_back(struct shard *sh, struct waiter *w, struct seat *s)
     take_seat(sh, s);
 }
 
-struct sleep {
+struct sleep { /* and the look before it */
     struct waiter *w;
     struct shard *const *sh;
     size_t n;
@@ -279,6 +279,146 @@ static estab_time sleep_now(const struct sleep *s)
     estab_host_env(&env);
     return env.now(env.ctx);
 }
+
+/* ---- looking, before sleeping ---- */
+
+/* What it drives and looks at: for how long, and at most until when; 0: nothing, or not now. */
+static estab_dur time_to_look(const struct sleep *s, estab_time *until)
+{
+    estab_dur most = 0, busy;
+    estab_time due;
+
+    *until = s->until;
+    for (size_t i = 0; i < s->n && s->nmore == 0; i++) {
+        struct shard *sh = s->sh[i];
+
+        if (sh->advance)
+            continue;
+        shard_lock(sh);
+        busy = sh->driver == s->w ? shard_look(sh, &due) : 0;
+        if (busy == 0 && sh->driver == s->w)
+            shard_looked(sh, 0);
+        pthread_mutex_unlock(&sh->lock);
+        if (busy == 0)
+            continue;
+        most = busy > most ? busy : most;
+        *until = due < *until ? due : *until;
+    }
+    return most;
+}
+
+/* One look: whether something has come; *on: whether to go on. */
+static bool look_once(struct sleep *s, bool *on)
+{
+    bool came = false;
+    estab_time due;
+
+    *on = false;
+
+    for (size_t i = 0; i < s->n; i++) {
+        struct shard *sh = s->sh[i];
+        uint64_t woke;
+
+        if (pthread_mutex_trylock(&sh->lock) != 0) {
+            *on = true; /* who has it looks too */
+            continue;
+        }
+        if (sh->driver != s->w || !shard_take(sh)) {
+            *on |= sh->driver == s->w && shard_look(sh, &due) > 0;
+            pthread_mutex_unlock(&sh->lock);
+            continue;
+        }
+        *on = came = true;
+        woke = sh->stats.wakes;
+        shard_run(sh, false);
+        mirror_flush(sh);
+        if (sh->stats.wakes != woke)
+            step_back(sh, s->w, &s->seats[i]);
+        shard_yield(sh);
+    }
+    return came;
+}
+
+static void look_was_in_vain(struct sleep *s, estab_dur looked)
+{
+    for (size_t i = 0; i < s->n; i++) {
+        shard_lock(s->sh[i]);
+        if (s->sh[i]->driver == s->w)
+            shard_looked(s->sh[i], looked);
+        pthread_mutex_unlock(&s->sh[i]->lock);
+    }
+}
+
+/* Between two looks the lock is left to others for long enough that they seldom meet. */
+static inline void relax(void)
+{
+    for (int i = 0; i < 8; i++) {
+#if defined __x86_64__ || defined __i386__
+        __builtin_ia32_pause();
+#endif
+    }
+}
+
+/* A signal that came meanwhile: its handler runs as soon as it may, and then the call must not
+ * sleep. */
+static bool signal_waits(const sigset_t *blocked)
+{
+    sigset_t pending;
+
+    sigpending(&pending);
+    for (int sig = 1; sig < NSIG; sig++)
+        if (sigismember(&pending, sig) == 1 && sigismember(blocked, sig) == 0)
+            return true;
+    return false;
+}
+
+/* Until something has happened, a signal waits, or that much time is over without a frame.  Signals
+ * are blocked: one whose handler ran now would not end the sleep that may follow. */
+static bool look_on(struct sleep *s, estab_dur busy, estab_time until, bool came)
+{
+    enum { LOOKS = 64 }; /* before signals are asked for: a system call */
+    estab_time now = sleep_now(s), from = now;
+    bool on = true, interrupted = false;
+    sigset_t all, before;
+    unsigned looks = 0;
+
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    while (on && !atomic_load(&s->w->woken) && now - from < busy && now < until) {
+        if (!came)
+            relax();
+        came = look_once(s, &on);
+        now = sleep_now(s);
+        if (came)
+            from = now;
+        if (++looks % LOOKS == 0 && signal_waits(&before))
+            break;
+    }
+    interrupted = !atomic_load(&s->w->woken) && signal_waits(&before);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (!atomic_load(&s->w->woken))
+        look_was_in_vain(s, now - from);
+    return interrupted;
+}
+
+/* 0: what is waited for has happened; EINTR; EAGAIN: sleep. */
+static int look(struct sleep *s)
+{
+    bool came, on, interrupted = false;
+    estab_time until;
+    estab_dur busy = time_to_look(s, &until);
+
+    if (busy == 0)
+        return EAGAIN;
+    came = look_once(s, &on);
+    if (!on)
+        look_was_in_vain(s, 0);
+    else if (!atomic_load(&s->w->woken))
+        interrupted = look_on(s, busy, until, came);
+    return atomic_load(&s->w->woken) ? 0 : interrupted ? EINTR : EAGAIN;
+}
+
+/* ---- */
 
 /* In virtual time: 0, ETIMEDOUT or EDEADLK. */
 static int sleep_virtually(struct sleep *s)
@@ -364,10 +504,10 @@ int wait_sleep(struct waiter *w, struct shard *const *sh, size_t n, estab_time u
     s.seats = seats;
     for (size_t i = 0; i < n; i++)
         sit(sh[i], w, &seats[i]);
-    due = drive(&s, false);
-    do
+    err = look(&s);
+    due = err == EAGAIN ? drive(&s, false) : 0;
+    while (err == EAGAIN)
         err = n > 0 && sh[0]->advance ? sleep_virtually(&s) : sleep_really(&s, &due, true);
-    while (err == EAGAIN);
     for (size_t i = 0; i < n; i++)
         stand_up(sh[i], w, &seats[i]);
     if (s.fds != few)

@@ -67,7 +67,8 @@ struct estab_link {
     uint64_t handed_on; /* arrived here, for another shard: estab_link_shards() */
     estab_dur busy;     /* how long a loop looks for frames before it sleeps; 0: not at all */
     bool sparing; /* ... and while it looks in vain, ever more seldom: down to one sleep of 64 */
-    bool places;  /* the next recv copies much: who calls it may say first where to: */
+    uint8_t vain, rests;      /* estab_link_looked()'s */
+    bool places;              /* the next recv copies much: who calls it may say first where to: */
     struct estab_place place; /* estab_input_place()'s; recv sets it to nothing */
     bool more;     /* there is more to recv, if whose buffer is full is given a turn first */
     char name[64]; /* "tun:estab0" */
@@ -90,6 +91,12 @@ static inline estab_time estab_link_deadline(const estab_link *l)
     return l->ops->deadline(l);
 }
 void estab_link_close(estab_link *l); /* NULL is allowed */
+/* For who drives a link: how long to look for frames before sleeping on it this time; 0: not at
+ * all. */
+estab_dur estab_link_look(const estab_link *l);
+/* And then: it was looked at for so long, or not at all, and something came; or in vain, and now it
+ * is slept on. */
+void estab_link_looked(estab_link *l, estab_dur looked, bool came);
 
 /* Octets of a frame, and its pieces put together in buf, which must have room for them. */
 size_t estab_frame_len(const struct estab_frame *f);

@@ -9,6 +9,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stddef.h>
@@ -86,6 +87,7 @@ static const struct estab_link_ops wire_ops = {
 };
 
 static struct wire *wires[2];
+static estab_dur busy; /* how long they are looked at before a call sleeps */
 
 static struct wire *wire_new(int fd)
 {
@@ -94,6 +96,7 @@ static struct wire *wire_new(int fd)
     assert_non_null(w);
     w->link.ops = &wire_ops;
     w->link.caps = (struct estab_port_caps){.medium = ESTAB_MEDIUM_IP, .mtu = MTU};
+    w->link.busy = busy;
     w->fd = fd;
     return w;
 }
@@ -514,9 +517,72 @@ static void threads_share_a_set(void **state)
     close_apart(t.p);
 }
 
+static void on_signal(int number)
+{
+    (void)number;
+}
+
+struct target {
+    estab_posix *p;
+    pthread_t thread;
+    atomic_bool hit;
+};
+
+static void *signal_when_blocked(void *arg)
+{
+    struct estab_posix_stats st = {.size = sizeof st};
+    struct target *t = arg;
+
+    do {
+        sched_yield();
+        estab_posix_stats(t->p, &st);
+    } while (st.blocked == 0);
+    while (!atomic_load(&t->hit)) { /* one that comes just before the wait does not end it */
+        pthread_kill(t->thread, SIGUSR1);
+        sched_yield();
+    }
+    return NULL;
+}
+
+/* However long a call looks before it sleeps. */
+static void a_signal_ends_a_wait(void **state)
+{
+    struct sigaction sa = {.sa_handler = on_signal}, before;
+    struct sockaddr_in a;
+    struct target t;
+    estab_posix *p[2];
+    estab_dur was = busy;
+    pthread_t thread;
+    int l, c;
+    char b;
+
+    (void)state;
+    busy = busy > 0 ? ESTAB_S(3600) : 0;
+    open_apart(p);
+    busy = was;
+    l = listener(p[1], &a, 0);
+    c = dial(p[0], &a);
+    t.p = p[0];
+    t.thread = pthread_self();
+    assert_int_equal(sigaction(SIGUSR1, &sa, &before), 0);
+    for (int i = 0; i < 20; i++) {
+        atomic_init(&t.hit, false);
+        assert_int_equal(pthread_create(&thread, NULL, signal_when_blocked, &t), 0);
+        assert_int_equal(estab_posix_recv(c, &b, 1, 0), -1);
+        assert_int_equal(errno, EINTR);
+        atomic_store(&t.hit, true);
+        pthread_join(thread, NULL);
+    }
+    assert_int_equal(sigaction(SIGUSR1, &before, NULL), 0);
+    estab_posix_close(c);
+    estab_posix_close(l);
+    close_apart(p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_signal_ends_a_wait),
         cmocka_unit_test(waits_for_both),
         cmocka_unit_test(the_kernels_epoll_alone),
         cmocka_unit_test(a_driver_asleep_hides_no_timer),
@@ -525,5 +591,8 @@ int main(void)
         cmocka_unit_test(threads_share_a_set),
     };
 
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    int failed = cmocka_run_group_tests_name("asleep", tests, NULL, NULL);
+
+    busy = ESTAB_MS(1);
+    return failed + cmocka_run_group_tests_name("looking", tests, NULL, NULL);
 }
