@@ -46,6 +46,7 @@ struct shard {
     bool deep;              /* the helper sleeps until there is no driver, or ... */
     bool watching;          /* it polls the links ... */
     estab_time watch_until; /* ... until then */
+    uint32_t looks;         /* that found something */
     int kick;               /* an eventfd that ends its poll; -1: there is no helper */
     struct estab_posix_stats stats;
 };

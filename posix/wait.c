@@ -282,7 +282,8 @@ static estab_time sleep_now(const struct sleep *s)
 
 /* ---- looking, before sleeping ---- */
 
-/* What it drives and looks at: for how long, and at most until when; 0: nothing, or not now. */
+/* What it drives and looks at: for how long, and at most until when; 0: nothing, or not now.  A
+ * signal, and who asks by the control socket, wait meanwhile. */
 static estab_dur time_to_look(const struct sleep *s, estab_time *until)
 {
     estab_dur most = 0, busy;
@@ -304,17 +305,19 @@ static estab_dur time_to_look(const struct sleep *s, estab_time *until)
         most = busy > most ? busy : most;
         *until = due < *until ? due : *until;
     }
-    return most;
+    return most < ESTAB_MS(1) ? most : ESTAB_MS(1);
 }
 
-/* One look: whether something has come; *on: whether to go on. */
-static bool look_once(struct sleep *s, bool *on)
+/* One look: whether something has come; *on: whether to go on, and *until when, for other threads
+ * arm timers meanwhile.  Where each wait ends by looking, now and then somebody asks for all that a
+ * sleep would have ended on. */
+static bool look_once(struct sleep *s, bool *on, estab_time *until)
 {
+    enum { POLLS = 64 };
     bool came = false;
     estab_time due;
 
     *on = false;
-
     for (size_t i = 0; i < s->n; i++) {
         struct shard *sh = s->sh[i];
         uint64_t woke;
@@ -324,13 +327,16 @@ static bool look_once(struct sleep *s, bool *on)
             continue;
         }
         if (sh->driver != s->w || !shard_take(sh)) {
-            *on |= sh->driver == s->w && shard_look(sh, &due) > 0;
+            if (sh->driver == s->w && shard_look(sh, &due) > 0) {
+                *on = true;
+                *until = due < *until ? due : *until;
+            }
             pthread_mutex_unlock(&sh->lock);
             continue;
         }
         *on = came = true;
         woke = sh->stats.wakes;
-        shard_run(sh, false);
+        shard_run(sh, ++sh->looks % POLLS == 0);
         mirror_flush(sh);
         if (sh->stats.wakes != woke)
             step_back(sh, s->w, &s->seats[i]);
@@ -360,11 +366,13 @@ static inline void relax(void)
 }
 
 /* A signal that came meanwhile: its handler runs as soon as it may, and then the call must not
- * sleep. */
-static bool signal_waits(const sigset_t *blocked)
+ * sleep.  Of ppoll(2)'s mask the sleep itself takes care. */
+static bool signal_waits(const struct sleep *s, const sigset_t *blocked)
 {
     sigset_t pending;
 
+    if (s->mask)
+        return false;
     sigpending(&pending);
     for (int sig = 1; sig < NSIG; sig++)
         if (sigismember(&pending, sig) == 1 && sigismember(blocked, sig) == 0)
@@ -387,14 +395,14 @@ static bool look_on(struct sleep *s, estab_dur busy, estab_time until, bool came
     while (on && !atomic_load(&s->w->woken) && now - from < busy && now < until) {
         if (!came)
             relax();
-        came = look_once(s, &on);
+        came = look_once(s, &on, &until);
         now = sleep_now(s);
         if (came)
             from = now;
-        if (++looks % LOOKS == 0 && signal_waits(&before))
+        if (++looks % LOOKS == 0 && signal_waits(s, &before))
             break;
     }
-    interrupted = !atomic_load(&s->w->woken) && signal_waits(&before);
+    interrupted = !atomic_load(&s->w->woken) && signal_waits(s, &before);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (!atomic_load(&s->w->woken))
         look_was_in_vain(s, now - from);
@@ -410,7 +418,7 @@ static int look(struct sleep *s)
 
     if (busy == 0)
         return EAGAIN;
-    came = look_once(s, &on);
+    came = look_once(s, &on, &until);
     if (!on)
         look_was_in_vain(s, 0);
     else if (!atomic_load(&s->w->woken))
