@@ -55,10 +55,11 @@ static int serve_at(struct node *n, struct http_server **server, const char *fol
 
 static int enter_memory(struct demo *d, char *err)
 {
+    enum { QUEUE = 16384 }; /* frames: a whole receive window, or the link would lose some */
     const struct estab_port_caps caps = {.medium = ESTAB_MEDIUM_IP, .mtu = 1500};
     estab_link *end[2];
 
-    if (estab_link_pair(end, &caps, 0) < 0) {
+    if (estab_link_pair(end, &caps, QUEUE) < 0) {
         snprintf(err, ESTAB_ERRLEN, "no memory for a link");
         return -1;
     }

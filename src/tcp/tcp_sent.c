@@ -248,7 +248,7 @@ static bool joins(const struct sent *s, const struct run *r, uint32_t now_us)
 {
     uint32_t span;
 
-    if (r->flags & (FATES | RUN_RESENT))
+    if (r->flags & (FATES | RUN_RESENT | RUN_TOLD))
         return false;
     if (r->sent_us == now_us || s->n < MANY)
         return r->sent_us == now_us;
@@ -323,6 +323,8 @@ static void delivered(struct sent_news *news, const struct run *r, seq_t lo, seq
 {
     uint32_t len = seq_diff(hi, lo);
 
+    if (r->flags & RUN_TOLD)
+        return;
     if (news->delivered == 0 || seq_lt(news->highest, hi))
         news->highest = hi;
     news->delivered += len;
@@ -424,11 +426,11 @@ uint32_t sent_lose(struct sent *s, struct ring_pool *p, seq_t lo, seq_t hi)
     return s->lost - had;
 }
 
-static void forget(struct sent *s, uint8_t fate)
+static void forget(struct sent *s, uint8_t fate, uint8_t mark)
 {
     for (uint32_t i = s->n; i-- > 0;) {
         if (sent_run(s, i)->flags & fate)
-            set_flags(s, i, sent_run(s, i)->flags & (uint8_t)~fate);
+            set_flags(s, i, (sent_run(s, i)->flags & (uint8_t)~fate) | mark);
         join_alike(s, i);
     }
 }
@@ -436,13 +438,13 @@ static void forget(struct sent *s, uint8_t fate)
 void sent_found(struct sent *s)
 {
     if (s->lost > 0)
-        forget(s, RUN_LOST);
+        forget(s, RUN_LOST, 0);
 }
 
 void sent_renege(struct sent *s)
 {
     if (s->sacked > 0)
-        forget(s, RUN_SACKED);
+        forget(s, RUN_SACKED, RUN_TOLD);
 }
 
 bool sent_next_lost(struct sent *s, seq_t *lo, seq_t *hi)

@@ -29,6 +29,7 @@ enum run_flags {
     RUN_LOST = 2,    /* to be sent again; never with RUN_SACKED */
     RUN_RESENT = 4,  /* has been sent more than once */
     RUN_LIMITED = 8, /* the user had no more to send */
+    RUN_TOLD = 16,   /* had been reported, and the report forgotten; not sent again since */
 };
 /* How things stood when it was sent last: what samples of the delivery rate are made of
  * (draft-ietf-ccwg-bbr section 4.1).  Octets, counted in a circle, and circular microseconds. */
@@ -100,8 +101,9 @@ void sent_ack(struct sent *s, struct ring_pool *p, seq_t ack, struct sent_news *
 uint32_t sent_sack(struct sent *s, struct ring_pool *p, seq_t lo, seq_t hi, struct sent_news *news);
 /* [lo, hi) is lost, where it has not been reported; octets that had not been thought so. */
 uint32_t sent_lose(struct sent *s, struct ring_pool *p, seq_t lo, seq_t hi);
-void sent_found(struct sent *s);       /* nothing is lost */
-RARE void sent_renege(struct sent *s); /* nothing has been reported */
+void sent_found(struct sent *s); /* nothing is lost */
+/* Nothing has been reported; but to be told of it once more is no news. */
+RARE void sent_renege(struct sent *s);
 /* The next to be sent again: from the first octet that is lost to the next that is not. */
 bool sent_next_lost(struct sent *s, seq_t *lo, seq_t *hi);
 /* [lo, hi), which has not been reported, goes again now. */

@@ -16,7 +16,7 @@
 static bool is_flight_plain(const struct sent *s)
 {
     return s->n == 1 && s->v == s->own &&
-           !(sent_run(s, 0)->flags & (RUN_SACKED | RUN_LOST | RUN_RESENT));
+           !(sent_run(s, 0)->flags & (RUN_SACKED | RUN_LOST | RUN_RESENT | RUN_TOLD));
 }
 
 /* RFC 8985 section 6.2, steps 1 to 3, as tcp_rack_delivered() has them for one run. */

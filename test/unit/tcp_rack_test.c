@@ -455,6 +455,44 @@ static void frto_by_sack(void **state)
     assert_int_equal(counted(p, RULE_UNDO_FRTO), 1);
 }
 
+/* ... unless it was reported before the timeout, which all reports are forgotten at: an ACK that
+ * repeats an old one says nothing of the rest.  Else each segment that is lost would wait for a
+ * timeout of its own. */
+static void a_report_from_before_the_timeout_is_no_news(void **state)
+{
+    struct peer *p = *state;
+
+    connects(p, SEG(.sack_ok = true));
+    segments_out(p, 1, 10);
+    waits(p, 2 * RTT + ESTAB_MS(1));
+    gets_again(p, 9001);
+    waits(p, RTT / 2); /* of the first copy, it may be: nothing is known to be lost */
+    SACKS(p, 1, 9001, 10001);
+    gets_nothing(p);
+    waits(p, ESTAB_MS(300));
+    gets_again(p, 1);
+    gets_nothing(p);
+    waits(p, RTT);
+    SACKS(p, 1001, 9001, 10001);
+    assert_int_equal(counted(p, RULE_UNDO_FRTO), 0);
+    assert_int_equal(info_of(p).sacked, 1000);
+    gets_again(p, 1001);
+    gets_again(p, 2001);
+    waits(p, RTT);
+    SACKS(p, 3001, 9001, 10001);
+    for (uint32_t i = 3; i < 6; i++)
+        gets_again(p, 1000 * i + 1);
+    waits(p, RTT);
+    SACKS(p, 6001, 9001, 10001);
+    for (uint32_t i = 6; i < 9; i++)
+        gets_again(p, 1000 * i + 1);
+    gets_nothing(p);
+    waits(p, RTT);
+    ACKS(p, 10001);
+    assert_int_equal(info_of(p).flight, 0);
+    assert_int_equal(info_of(p).rto_fired, 1);
+}
+
 /* RFC 2018 section 8: what was reported is thrown away; an ACK that ends before it shows it. */
 static void a_peer_that_reneges(void **state)
 {
@@ -506,6 +544,7 @@ int main(void)
         PEER_TEST(frto_finds_a_timeout_for_nothing),
         PEER_TEST(frto_finds_a_loss),
         PEER_TEST(frto_by_sack),
+        PEER_TEST(a_report_from_before_the_timeout_is_no_news),
         PEER_TEST(a_peer_that_reneges),
     };
 

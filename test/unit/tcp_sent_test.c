@@ -106,7 +106,7 @@ static uint32_t without(const struct world *x, uint32_t lo, uint32_t hi, uint8_t
 static void ack(struct world *x, uint32_t to, bool exact)
 {
     struct sent_news news = {.now = x->t.now};
-    uint32_t want = without(x, x->una, to, RUN_SACKED);
+    uint32_t want = without(x, x->una, to, RUN_SACKED | RUN_TOLD);
 
     sent_ack(&x->s, &x->pool, at(x, to), &news);
     if (exact)
@@ -214,10 +214,11 @@ static void random_life(uint64_t seed, uint32_t origin, uint32_t window, bool ex
                 assert_int_equal(x->s.sacked, 0);
                 sent_lose(&x->s, &x->pool, at(x, x->una), at(x, x->nxt));
                 for (uint32_t i = x->una; i < x->nxt; i++)
-                    x->octet[i].flags = (uint8_t)((x->octet[i].flags & ~RUN_SACKED) | RUN_LOST);
+                    x->octet[i].flags =
+                        x->octet[i].flags & RUN_SACKED ? RUN_LOST | RUN_TOLD : RUN_LOST;
                 if (x->nxt > x->una)
                     assert_int_equal(x->s.lost, x->nxt - x->una);
-                ack(x, x->nxt, true);
+                ack(x, x->nxt, exact);
             }
             break;
         }
@@ -356,6 +357,36 @@ static void which_copy_arrived(void **state)
     end(&x);
 }
 
+/* RFC 2018 section 8: what was reported is taken for missing; to be told of it once more is no
+ * news.
+ */
+static void an_arrival_is_news_once(void **state)
+{
+    struct run_rate rate = {0};
+    struct sent_news news = {0};
+    struct world x;
+
+    (void)state;
+    begin(&x, 1, 7);
+    sent_push(&x.s, &x.pool, at(&x, 100), now_us(&x), 0, &rate);
+    assert_int_equal(sent_sack(&x.s, &x.pool, at(&x, 60), at(&x, 80), &news), 20);
+    assert_int_equal(news.first_copies, 20);
+    sent_renege(&x.s);
+    sent_lose(&x.s, &x.pool, at(&x, 0), at(&x, 100));
+    sent_push(&x.s, &x.pool, at(&x, 120), now_us(&x), 0, &rate);
+    sent_found(&x.s);
+    news = (struct sent_news){0};
+    assert_int_equal(sent_sack(&x.s, &x.pool, at(&x, 60), at(&x, 80), &news), 20);
+    assert_int_equal(news.delivered, 0);
+    assert_false(news.any);
+    sent_renege(&x.s);
+    sent_resend(&x.s, &x.pool, at(&x, 0), at(&x, 70), now_us(&x), &rate);
+    sent_ack(&x.s, &x.pool, at(&x, 120), &news);
+    assert_int_equal(news.delivered, 110); /* what was sent again counts */
+    assert_int_equal(news.first_copies, 40);
+    end(&x);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -366,6 +397,7 @@ int main(void)
         cmocka_unit_test(many_pieces_are_few_records),
         cmocka_unit_test(an_instant_is_one_record),
         cmocka_unit_test(which_copy_arrived),
+        cmocka_unit_test(an_arrival_is_news_once),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
