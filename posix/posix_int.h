@@ -203,6 +203,30 @@ void watch_del(struct watch *c);
  * shards that nobody else runs.  0: go and look; ETIMEDOUT, EINTR, EDEADLK, ENOMEM. */
 int wait_sleep(struct waiter *w, struct shard *const *sh, size_t n, estab_time until,
                struct pollfd *more, size_t nmore, const sigset_t *mask);
+struct seat { /* a sleeper's place in a shard of which it is not the driver */
+    struct seat *next, **at;
+    struct waiter *w;
+};
+struct sleep { /* and the look before it */
+    struct waiter *w;
+    struct shard *const *sh;
+    size_t n;
+    estab_time until;
+    struct pollfd *more;
+    size_t nmore;
+    const sigset_t *mask;
+    struct pollfd *fds;
+    size_t cap;
+    struct seat *seats;
+    size_t nlinks; /* of the shards that this thread drives: fds[1] and on */
+    struct {
+        estab_dur most; /* 0: not at all */
+        estab_time until;
+    } look;
+};
+estab_time wait_now(const struct sleep *s);
+/* Runs a shard that it drives, and is locked; it may drive no longer then. */
+void wait_run(struct sleep *s, size_t i, bool poll);
 /* Waits, f's shard being locked before and after, until something of mask happened to f: 0, or an
  * errno as above; EINTR only if signals are to be seen. */
 int wait_file(struct file *f, uint32_t mask, bool exclusive, estab_time until);
@@ -210,6 +234,12 @@ int wait_file(struct file *f, uint32_t mask, bool exclusive, estab_time until);
 void file_happened(struct file *f, uint32_t mask);
 /* EINTR that a program does not want to see: all its handlers have SA_RESTART. */
 bool wait_restarts(void);
+
+/* ---- look.c: before a sleep ---- */
+/* The shard, which is locked, is one that it drives. */
+void look_plan(struct sleep *s, struct shard *sh);
+/* 0: what is waited for has happened; EINTR; EAGAIN: sleep. */
+int look_first(struct sleep *s);
 
 /* ---- level.c: readiness ---- */
 enum estab_tcp_state sock_state(const struct file *f);

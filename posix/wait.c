@@ -16,11 +16,6 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-struct seat { /* a sleeper's place in a shard of which it is not the driver */
-    struct seat *next, **at;
-    struct waiter *w;
-};
-
 /* ---- each thread's eventfd ---- */
 
 static pthread_key_t wake_key;
@@ -154,22 +149,24 @@ static void take_seat(struct shard *sh, struct seat *s)
     sh->seats = s;
 }
 
-static void sit(struct shard *sh, struct waiter *w, struct seat *s)
+static void sit(struct sleep *s, size_t i)
 {
+    struct shard *sh = s->sh[i];
+
     shard_lock(sh);
     sh->stats.blocked++;
     if (sh->left_at) {
         sh->absence = shard_now(sh) - sh->left_at;
         sh->left_at = 0;
     }
-    s->w = w;
-    s->at = NULL;
+    s->seats[i] = (struct seat){.w = s->w};
     if (!sh->driver) {
-        sh->driver = w;
+        sh->driver = s->w;
         sh->drive_until = 0; /* it looks before it sleeps */
         sh->drives++;
+        look_plan(s, sh);
     } else {
-        take_seat(sh, s);
+        take_seat(sh, &s->seats[i]);
     }
     pthread_mutex_unlock(&sh->lock);
 }
@@ -227,39 +224,31 @@ static void step_back(struct shard *sh, struct waiter *w, struct seat *s)
     take_seat(sh, s);
 }
 
-struct sleep { /* and the look before it */
-    struct waiter *w;
-    struct shard *const *sh;
-    size_t n;
-    estab_time until;
-    struct pollfd *more;
-    size_t nmore;
-    const sigset_t *mask;
-    struct pollfd *fds;
-    size_t cap;
-    struct seat *seats;
-    size_t nlinks; /* of the shards that this thread drives: fds[1] and on */
-};
+void wait_run(struct sleep *s, size_t i, bool poll)
+{
+    struct shard *sh = s->sh[i];
+    uint64_t woke = sh->stats.wakes;
+
+    shard_run(sh, poll);
+    mirror_flush(sh);
+    if (sh->stats.wakes != woke)
+        step_back(sh, s->w, &s->seats[i]);
+}
 
 /* Runs what it drives, and says until when nothing is due. */
 static estab_time drive(struct sleep *s, bool poll)
 {
     estab_time due = s->until, at;
-    uint64_t woke;
 
     s->nlinks = 0;
     for (size_t i = 0; i < s->n; i++) {
         struct shard *sh = s->sh[i];
 
         shard_lock(sh);
-        if (sh->driver == s->w) {
-            woke = sh->stats.wakes;
-            if (poll || shard_due(sh) <= shard_now(sh))
-                shard_run(sh, poll);
+        if (sh->driver == s->w && (poll || shard_due(sh) <= shard_now(sh)))
+            wait_run(s, i, poll);
+        else if (sh->driver == s->w)
             mirror_flush(sh);
-            if (sh->stats.wakes != woke)
-                step_back(sh, s->w, &s->seats[i]);
-        }
         if (sh->driver == s->w) {
             s->nlinks += shard_links(sh, s->fds + 1 + s->nlinks, s->cap - 1 - s->nmore - s->nlinks);
             at = sh->drive_until = shard_due(sh);
@@ -270,7 +259,7 @@ static estab_time drive(struct sleep *s, bool poll)
     return due;
 }
 
-static estab_time sleep_now(const struct sleep *s)
+estab_time wait_now(const struct sleep *s)
 {
     struct estab_env env;
 
@@ -279,154 +268,6 @@ static estab_time sleep_now(const struct sleep *s)
     estab_host_env(&env);
     return env.now(env.ctx);
 }
-
-/* ---- looking, before sleeping ---- */
-
-/* What it drives and looks at: for how long, and at most until when; 0: nothing, or not now.  A
- * signal, and who asks by the control socket, wait meanwhile. */
-static estab_dur time_to_look(const struct sleep *s, estab_time *until)
-{
-    estab_dur most = 0, busy;
-    estab_time due;
-
-    *until = s->until;
-    for (size_t i = 0; i < s->n && s->nmore == 0; i++) {
-        struct shard *sh = s->sh[i];
-
-        if (sh->advance)
-            continue;
-        shard_lock(sh);
-        busy = sh->driver == s->w ? shard_look(sh, &due) : 0;
-        if (busy == 0 && sh->driver == s->w)
-            shard_looked(sh, 0);
-        pthread_mutex_unlock(&sh->lock);
-        if (busy == 0)
-            continue;
-        most = busy > most ? busy : most;
-        *until = due < *until ? due : *until;
-    }
-    return most < ESTAB_MS(1) ? most : ESTAB_MS(1);
-}
-
-/* One look: whether something has come; *on: whether to go on, and *until when, for other threads
- * arm timers meanwhile.  Where each wait ends by looking, now and then somebody asks for all that a
- * sleep would have ended on. */
-static bool look_once(struct sleep *s, bool *on, estab_time *until)
-{
-    enum { POLLS = 64 };
-    bool came = false;
-    estab_time due;
-
-    *on = false;
-    for (size_t i = 0; i < s->n; i++) {
-        struct shard *sh = s->sh[i];
-        uint64_t woke;
-
-        if (pthread_mutex_trylock(&sh->lock) != 0) {
-            *on = true; /* who has it looks too */
-            continue;
-        }
-        if (sh->driver != s->w || !shard_take(sh)) {
-            if (sh->driver == s->w && shard_look(sh, &due) > 0) {
-                *on = true;
-                *until = due < *until ? due : *until;
-            }
-            pthread_mutex_unlock(&sh->lock);
-            continue;
-        }
-        *on = came = true;
-        woke = sh->stats.wakes;
-        shard_run(sh, ++sh->looks % POLLS == 0);
-        mirror_flush(sh);
-        if (sh->stats.wakes != woke)
-            step_back(sh, s->w, &s->seats[i]);
-        shard_yield(sh);
-    }
-    return came;
-}
-
-static void look_was_in_vain(struct sleep *s, estab_dur looked)
-{
-    for (size_t i = 0; i < s->n; i++) {
-        shard_lock(s->sh[i]);
-        if (s->sh[i]->driver == s->w)
-            shard_looked(s->sh[i], looked);
-        pthread_mutex_unlock(&s->sh[i]->lock);
-    }
-}
-
-/* Between two looks the lock is left to others for long enough that they seldom meet. */
-static inline void relax(void)
-{
-    for (int i = 0; i < 8; i++) {
-#if defined __x86_64__ || defined __i386__
-        __builtin_ia32_pause();
-#endif
-    }
-}
-
-/* A signal that came meanwhile: its handler runs as soon as it may, and then the call must not
- * sleep.  Of ppoll(2)'s mask the sleep itself takes care. */
-static bool signal_waits(const struct sleep *s, const sigset_t *blocked)
-{
-    sigset_t pending;
-
-    if (s->mask)
-        return false;
-    sigpending(&pending);
-    for (int sig = 1; sig < NSIG; sig++)
-        if (sigismember(&pending, sig) == 1 && sigismember(blocked, sig) == 0)
-            return true;
-    return false;
-}
-
-/* Until something has happened, a signal waits, or that much time is over without a frame.  Signals
- * are blocked: one whose handler ran now would not end the sleep that may follow. */
-static bool look_on(struct sleep *s, estab_dur busy, estab_time until, bool came)
-{
-    enum { LOOKS = 64 }; /* before signals are asked for: a system call */
-    estab_time now = sleep_now(s), from = now;
-    bool on = true, interrupted = false;
-    sigset_t all, before;
-    unsigned looks = 0;
-
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    while (on && !atomic_load(&s->w->woken) && now - from < busy && now < until) {
-        if (!came)
-            relax();
-        came = look_once(s, &on, &until);
-        now = sleep_now(s);
-        if (came)
-            from = now;
-        if (++looks % LOOKS == 0 && signal_waits(s, &before))
-            break;
-    }
-    interrupted = !atomic_load(&s->w->woken) && signal_waits(s, &before);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (!atomic_load(&s->w->woken))
-        look_was_in_vain(s, now - from);
-    return interrupted;
-}
-
-/* 0: what is waited for has happened; EINTR; EAGAIN: sleep. */
-static int look(struct sleep *s)
-{
-    bool came, on, interrupted = false;
-    estab_time until;
-    estab_dur busy = time_to_look(s, &until);
-
-    if (busy == 0)
-        return EAGAIN;
-    came = look_once(s, &on, &until);
-    if (!on)
-        look_was_in_vain(s, 0);
-    else if (!atomic_load(&s->w->woken))
-        interrupted = look_on(s, busy, until, came);
-    return atomic_load(&s->w->woken) ? 0 : interrupted ? EINTR : EAGAIN;
-}
-
-/* ---- */
 
 /* In virtual time: 0, ETIMEDOUT or EDEADLK. */
 static int sleep_virtually(struct sleep *s)
@@ -450,7 +291,7 @@ static int sleep_virtually(struct sleep *s)
 /* EAGAIN: slept, and nothing of ours has happened. */
 static int sleep_once(struct sleep *s, estab_time due)
 {
-    estab_time now = sleep_now(s);
+    estab_time now = wait_now(s);
     estab_dur d = due == ESTAB_NEVER ? ESTAB_S(86400) : due > now ? due - now : 0;
     struct timespec t = {(time_t)(d / ESTAB_S(1)), (long)(d % ESTAB_S(1))};
     size_t first = 1 + s->nlinks, n = first + s->nmore;
@@ -478,7 +319,7 @@ static int sleep_really(struct sleep *s, estab_time *due, bool poll)
 
     if (atomic_load(&s->w->woken))
         return 0;
-    if (s->until != ESTAB_NEVER && s->until <= sleep_now(s))
+    if (s->until != ESTAB_NEVER && s->until <= wait_now(s))
         return ETIMEDOUT;
     err = sleep_once(s, *due);
     if (err == 0 || err == EAGAIN)
@@ -511,8 +352,8 @@ int wait_sleep(struct waiter *w, struct shard *const *sh, size_t n, estab_time u
     }
     s.seats = seats;
     for (size_t i = 0; i < n; i++)
-        sit(sh[i], w, &seats[i]);
-    err = look(&s);
+        sit(&s, i);
+    err = look_first(&s);
     due = err == EAGAIN ? drive(&s, false) : 0;
     while (err == EAGAIN)
         err = n > 0 && sh[0]->advance ? sleep_virtually(&s) : sleep_really(&s, &due, true);

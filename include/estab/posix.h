@@ -85,7 +85,7 @@ struct estab_posix_stats { /* append-only: set size */
     size_t size;
     uint64_t calls;  /* on sockets */
     uint64_t sleeps; /* blocked calls went to sleep in ppoll(2) */
-    uint64_t polls;  /* links that were asked for frames by a system call */
+    uint64_t polls;  /* links with a descriptor that were asked for frames */
     uint64_t frames_in, frames_out;
     uint64_t wakes;       /* one thread woke another */
     uint64_t handovers;   /* ... of which so that it polls the links */

@@ -31,7 +31,8 @@ enum { MTU = 1500, WIRE_BATCH = 32 };
 struct wire {
     estab_link link;
     int fd;
-    _Atomic int lose; /* as many of the frames that it is given next */
+    _Atomic int lose;    /* as many of the frames that it is given next */
+    atomic_bool babbles; /* has a frame whenever it is asked, of no use */
     uint8_t bufs[WIRE_BATCH][MTU];
 };
 
@@ -41,6 +42,10 @@ static int wire_recv(estab_link *l, struct estab_frame *f, size_t n)
     size_t got = 0;
     ssize_t len;
 
+    if (atomic_load(&w->babbles)) {
+        f[got] = (struct estab_frame){.niov = 1};
+        f[got++].iov[0] = (struct estab_iov){w->bufs[0], 1};
+    }
     while (got < n && got < WIRE_BATCH &&
            (len = recv(w->fd, w->bufs[got], MTU, MSG_DONTWAIT)) > 0) {
         f[got] = (struct estab_frame){.niov = 1};
@@ -157,15 +162,21 @@ struct sender {
     estab_posix *p;
 };
 
-static void *send_when_blocked(void *arg)
+static void await_blocked(estab_posix *p, uint32_t n)
 {
     struct estab_posix_stats st = {.size = sizeof st};
-    struct sender *s = arg;
 
     do {
         sched_yield();
-        estab_posix_stats(s->p, &st);
-    } while (st.blocked < s->after_blocked);
+        estab_posix_stats(p, &st);
+    } while (st.blocked < n);
+}
+
+static void *send_when_blocked(void *arg)
+{
+    struct sender *s = arg;
+
+    await_blocked(s->p, s->after_blocked);
     assert_int_equal(estab_posix_send(s->fd, "x", 1, 0), 1);
     return NULL;
 }
@@ -530,13 +541,9 @@ struct target {
 
 static void *signal_when_blocked(void *arg)
 {
-    struct estab_posix_stats st = {.size = sizeof st};
     struct target *t = arg;
 
-    do {
-        sched_yield();
-        estab_posix_stats(t->p, &st);
-    } while (st.blocked == 0);
+    await_blocked(t->p, 1);
     while (!atomic_load(&t->hit)) { /* one that comes just before the wait does not end it */
         pthread_kill(t->thread, SIGUSR1);
         sched_yield();
@@ -557,7 +564,7 @@ static void a_signal_ends_a_wait(void **state)
     char b;
 
     (void)state;
-    busy = busy > 0 ? ESTAB_S(3600) : 0;
+    busy = busy > 0 ? ESTAB_S(3600) : 0; /* it looks for less */
     open_apart(p);
     busy = was;
     l = listener(p[1], &a, 0);
@@ -579,10 +586,91 @@ static void a_signal_ends_a_wait(void **state)
     close_apart(p);
 }
 
+/* ... and whatever comes meanwhile; here by the mask that a poll is given. */
+static void a_signal_ends_a_poll_among_frames_without_end(void **state)
+{
+    struct sigaction sa = {.sa_handler = on_signal}, before;
+    struct pollfd poll = {.events = POLLIN};
+    struct sockaddr_in a;
+    struct target t;
+    estab_posix *p[2];
+    pthread_t thread;
+    sigset_t none, usr1;
+    int l;
+
+    (void)state;
+    open_apart(p);
+    l = listener(p[1], &a, 0);
+    poll.fd = dial(p[0], &a);
+    t.p = p[0];
+    t.thread = pthread_self();
+    sigemptyset(&none);
+    sigemptyset(&usr1);
+    sigaddset(&usr1, SIGUSR1);
+    assert_int_equal(sigaction(SIGUSR1, &sa, &before), 0);
+    pthread_sigmask(SIG_BLOCK, &usr1, NULL);
+    atomic_store(&wires[0]->babbles, true);
+    atomic_init(&t.hit, false);
+    assert_int_equal(pthread_create(&thread, NULL, signal_when_blocked, &t), 0);
+    assert_int_equal(estab_posix_ppoll(&poll, 1, NULL, &none), -1);
+    assert_int_equal(errno, EINTR);
+    atomic_store(&t.hit, true);
+    pthread_join(thread, NULL);
+    atomic_store(&wires[0]->babbles, false);
+    pthread_sigmask(SIG_UNBLOCK, &usr1, NULL);
+    assert_int_equal(sigaction(SIGUSR1, &before, NULL), 0);
+    estab_posix_close(poll.fd);
+    estab_posix_close(l);
+    close_apart(p);
+}
+
+/* A sparing link rests for more and more sleeps, but comes to be looked at again. */
+static void who_looks_in_vain_looks_again_later(void **state)
+{
+    struct sockaddr_in a;
+    struct sender how;
+    estab_posix *p[2];
+    pthread_t thread;
+    unsigned rested = 0, back = 0;
+    int l, c, s;
+    char b;
+
+    (void)state;
+    open_apart(p);
+    for (int i = 0; i < 2; i++) {
+        estab_posix_lock(p[i]);
+        wires[i]->link.busy = 1; /* too short for anything to come */
+        wires[i]->link.sparing = true;
+        estab_posix_unlock(p[i]);
+    }
+    l = listener(p[1], &a, 0);
+    c = dial(p[0], &a);
+    s = estab_posix_accept(l, NULL, NULL);
+    how = (struct sender){s, 1, p[0]};
+    for (int i = 0; i < 300; i++) {
+        assert_int_equal(pthread_create(&thread, NULL, send_when_blocked, &how), 0);
+        assert_int_equal(estab_posix_recv(c, &b, 1, 0), 1);
+        pthread_join(thread, NULL);
+        estab_posix_lock(p[0]);
+        if (wires[0]->link.rests > 0)
+            rested++;
+        else if (rested > 0)
+            back++;
+        estab_posix_unlock(p[0]);
+    }
+    assert_true(rested > 0 && back > 0);
+    estab_posix_close(c);
+    estab_posix_close(s);
+    estab_posix_close(l);
+    close_apart(p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(who_looks_in_vain_looks_again_later),
         cmocka_unit_test(a_signal_ends_a_wait),
+        cmocka_unit_test(a_signal_ends_a_poll_among_frames_without_end),
         cmocka_unit_test(waits_for_both),
         cmocka_unit_test(the_kernels_epoll_alone),
         cmocka_unit_test(a_driver_asleep_hides_no_timer),
