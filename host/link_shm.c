@@ -282,6 +282,8 @@ static void look_no_more(struct shm *s)
 {
     uint32_t here = (uint32_t)sched_getcpu() + 1;
 
+    if (here == 0) /* nobody can tell */
+        return;
     if (atomic_load_explicit(&s->in.ring->cpu, memory_order_relaxed) != here)
         atomic_store_explicit(&s->in.ring->cpu, here, memory_order_relaxed);
     if (atomic_load_explicit(&s->out.ring->cpu, memory_order_relaxed) == here && s->link.rests == 0)
