@@ -281,6 +281,7 @@ struct ip_send {
 /* Where ip_link_len() says that there is one. */
 void ip_emit_link(const struct ip_layer *l, const struct ip_path *p, const uint8_t dst[16],
                   uint8_t *out);
+/* ip_emit_bare() of anything but an IPv4 header without options. */
 void ip_emit_any(const struct ip_layer *l, const struct ip_path *p, const uint8_t dst[16],
                  const struct ip_send *how, uint32_t payload_len, uint8_t *out);
 /* The header that every link sees alike. */

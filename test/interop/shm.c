@@ -3,6 +3,8 @@
 #include "link_kit.h"
 
 #include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -323,6 +325,67 @@ static void the_socket_is_its_users_alone(void **state)
     close_side(&s);
 }
 
+static void *open_second(void *arg)
+{
+    char err[ESTAB_ERRLEN];
+
+    assert_int_equal(estab_link_open(arg, spec, err), 0);
+    return NULL;
+}
+
+static bool runs_on(size_t cpu)
+{
+    cpu_set_t set;
+
+    CPU_ZERO(&set);
+    CPU_SET(cpu, &set);
+    return sched_setaffinity(0, sizeof set, &set) == 0;
+}
+
+static void asks_in_vain(estab_link *l)
+{
+    struct estab_frame f[4];
+
+    assert_int_equal(l->ops->recv(l, f, 4), 0);
+}
+
+/* Who shares a processor keeps the other side from answering as long as he looks. */
+static void who_shares_a_processor_does_not_look(void **state)
+{
+    estab_link *first, *second = NULL;
+    struct estab_frame f[4];
+    char err[ESTAB_ERRLEN];
+    pthread_t thread;
+    cpu_set_t before;
+    size_t cpu[2], n = 0;
+
+    (void)state;
+    assert_int_equal(sched_getaffinity(0, sizeof before, &before), 0);
+    for (size_t i = 0; i < CPU_SETSIZE && n < 2; i++)
+        if (CPU_ISSET(i, &before))
+            cpu[n++] = i;
+    snprintf(spec, sizeof spec, "shm:%s", path);
+    assert_int_equal(estab_link_open(&first, spec, err), 0);
+    assert_int_equal(pthread_create(&thread, NULL, open_second, &second), 0);
+    while (pthread_tryjoin_np(thread, NULL) != 0)
+        first->ops->recv(first, f, 4);
+    assert_true(runs_on(cpu[0]));
+    asks_in_vain(first);
+    asks_in_vain(second);
+    assert_int_equal(estab_link_look(second), 0);
+    asks_in_vain(first);
+    assert_int_equal(estab_link_look(first), 0);
+    estab_link_looked(first, 0, true); /* something came */
+    estab_link_looked(second, 0, true);
+    if (n > 1 && runs_on(cpu[1])) {
+        asks_in_vain(second);
+        assert_true(estab_link_look(second) > 0);
+    }
+    assert_int_equal(sched_setaffinity(0, sizeof before, &before), 0);
+    estab_link_close(second);
+    estab_link_close(first);
+}
+
 /* A second that takes the memory and fills it with whatever it likes. */
 static void a_hostile_second_is_dropped(void **state)
 {
@@ -573,6 +636,7 @@ int main(void)
         cmocka_unit_test(every_octet_arrives_asleep),
         cmocka_unit_test(every_octet_arrives_by_itself),
         cmocka_unit_test(every_octet_arrives_spinning),
+        cmocka_unit_test(who_shares_a_processor_does_not_look),
         cmocka_unit_test(another_may_come_after_a_death),
         cmocka_unit_test(to_the_second_the_link_ends_with_the_first),
         cmocka_unit_test(a_third_is_turned_away),

@@ -110,6 +110,23 @@ static void the_largest_packet_can_be_emitted(void **state)
     assert_int_equal(h.payload_len, 65515);
 }
 
+/* RFC 1624: a header that is made for another length is the one that would have been written. */
+static void a_resized_header_is_the_one_for_its_length(void **state)
+{
+    static const uint8_t addr[2][4] = {{192, 0, 2, 1}, {198, 51, 100, 2}};
+    uint8_t hdr[IP4_HDR_LEN], want[IP4_HDR_LEN];
+
+    (void)state;
+    for (uint32_t tos = 0; tos < 4; tos++) {
+        ip4_emit_plain(addr[0], addr[1], 6, (uint8_t)tos, 64, 0, hdr);
+        for (uint32_t len = 65515; len > 0; len--) {
+            ip_resize(hdr, len);
+            ip4_emit_plain(addr[0], addr[1], 6, (uint8_t)tos, 64, len, want);
+            assert_memory_equal(hdr, want, sizeof hdr);
+        }
+    }
+}
+
 static void fragments_are_told_from_whole_datagrams(void **state)
 {
     static const struct {
@@ -376,6 +393,7 @@ int main(void)
         cmocka_unit_test(a_header_is_taken_apart),
         cmocka_unit_test(what_is_emitted_is_what_was_parsed),
         cmocka_unit_test(the_largest_packet_can_be_emitted),
+        cmocka_unit_test(a_resized_header_is_the_one_for_its_length),
         cmocka_unit_test(fragments_are_told_from_whole_datagrams),
         cmocka_unit_test(p1_runts_are_dropped),
         cmocka_unit_test(p1_total_length_below_header),

@@ -118,6 +118,10 @@ static void what_is_emitted_is_what_was_parsed(void **state)
     parse(&h, &p);
     ip6_emit(&h, out);
     assert_memory_equal(out, p.octets, IP6_HDR_LEN);
+    ip_resize(out, 65535);
+    h.payload_len = 65535;
+    ip6_emit(&h, p.octets);
+    assert_memory_equal(out, p.octets, IP6_HDR_LEN);
 }
 
 static void p1_runts_are_dropped(void **state)

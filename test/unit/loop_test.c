@@ -174,22 +174,67 @@ static void a_turn_takes_a_bounded_batch_and_does_not_wait_with_more(void **stat
     estab_link_close(far);
 }
 
-/* A link that stops after each frame, for whose buffer is full, until there are none. */
-struct stopping {
+/* A link by hand, on which a sleep ends as long as something is in its pipe. */
+struct by_hand {
     estab_link link;
-    int fds[2]; /* readable until then */
-    unsigned left, sent;
-    bool asked; /* has said that for now there is no more */
+    int fds[2];
+    unsigned sent;
+    unsigned left; /* stopping_recv()'s: frames */
+    bool stopped;
+    bool speaks; /* quiet_recv()'s: has a frame */
+    unsigned asked;
 };
 
+static int by_hand_send(estab_link *l, const struct estab_frame *f, size_t n)
+{
+    (void)f;
+    ((struct by_hand *)l)->sent += (unsigned)n;
+    return (int)n;
+}
+
+static int by_hand_fd(const estab_link *l)
+{
+    return ((const struct by_hand *)l)->fds[0];
+}
+
+static estab_time by_hand_deadline(const estab_link *l)
+{
+    (void)l;
+    return ESTAB_NEVER;
+}
+
+static void by_hand_close(estab_link *l)
+{
+    close(((struct by_hand *)l)->fds[0]);
+    close(((struct by_hand *)l)->fds[1]);
+}
+
+static void by_hand_open(struct by_hand *b, struct host *h, const struct estab_link_ops *ops)
+{
+    b->link.ops = ops;
+    b->link.caps = kit_ip;
+    snprintf(b->link.name, sizeof b->link.name, "%s", ops->name);
+    assert_int_equal(pipe(b->fds), 0);
+    assert_int_equal(write(b->fds[1], "x", 1), 1);
+    host_open(h);
+    host_attach(h, &b->link, "10.0.0.1/24");
+}
+
+#define BY_HAND(word)                                                                              \
+    {                                                                                              \
+        .name = #word, .recv = word##_recv, .send = by_hand_send, .fd = by_hand_fd,                \
+        .deadline = by_hand_deadline, .close = by_hand_close                                       \
+    }
+
+/* Stops after each frame, for whose buffer is full, until there are none, and the pipe is empty. */
 static int stopping_recv(estab_link *l, struct estab_frame *f, size_t n)
 {
-    struct stopping *s = (struct stopping *)l;
+    struct by_hand *s = (struct by_hand *)l;
     char c;
 
     (void)n;
-    s->asked = !s->asked;
-    if (!s->asked || s->left == 0)
+    s->stopped = !s->stopped; /* each time it says that for now there is no more */
+    if (!s->stopped || s->left == 0)
         return 0;
     s->left--;
     l->frames_in++;
@@ -200,46 +245,14 @@ static int stopping_recv(estab_link *l, struct estab_frame *f, size_t n)
     return 1;
 }
 
-static int stopping_send(estab_link *l, const struct estab_frame *f, size_t n)
-{
-    (void)f;
-    ((struct stopping *)l)->sent += (unsigned)n;
-    return (int)n;
-}
-
-static int stopping_fd(const estab_link *l)
-{
-    return ((const struct stopping *)l)->fds[0];
-}
-
-static estab_time stopping_deadline(const estab_link *l)
-{
-    (void)l;
-    return ESTAB_NEVER;
-}
-
-static void stopping_close(estab_link *l)
-{
-    close(((struct stopping *)l)->fds[0]);
-    close(((struct stopping *)l)->fds[1]);
-}
-
 static void a_batch_that_stops_for_a_user_goes_on(void **state)
 {
-    static const struct estab_link_ops ops = {.name = "stopping",
-                                              .recv = stopping_recv,
-                                              .send = stopping_send,
-                                              .fd = stopping_fd,
-                                              .deadline = stopping_deadline,
-                                              .close = stopping_close};
-    struct stopping s = {.link = {.ops = &ops, .caps = kit_ip, .name = "stopping"}, .left = 40};
+    static const struct estab_link_ops ops = BY_HAND(stopping);
+    struct by_hand s = {.left = 40};
     struct host h;
 
     (void)state;
-    assert_int_equal(pipe(s.fds), 0);
-    assert_int_equal(write(s.fds[1], "x", 1), 1);
-    host_open(&h);
-    host_attach(&h, &s.link, "10.0.0.1/24");
+    by_hand_open(&s, &h, &ops);
     assert_int_equal(turn(&h, ESTAB_NEVER), 0);
     assert_int_equal(s.link.frames_in, 1);
     connect_to(&h, tcp_socket(&h), "10.0.0.2:7");
@@ -251,17 +264,10 @@ static void a_batch_that_stops_for_a_user_goes_on(void **state)
     host_close(&h);
 }
 
-/* A link that a sleep always ends on, and that has a frame when told. */
-struct quiet {
-    estab_link link;
-    int fds[2];
-    bool speaks;
-    unsigned asked;
-};
-
+/* Has a frame when told; a sleep ends at once all the same. */
 static int quiet_recv(estab_link *l, struct estab_frame *f, size_t n)
 {
-    struct quiet *q = (struct quiet *)l;
+    struct by_hand *q = (struct by_hand *)l;
 
     (void)n;
     q->asked++;
@@ -272,49 +278,16 @@ static int quiet_recv(estab_link *l, struct estab_frame *f, size_t n)
     return 1;
 }
 
-static int quiet_send(estab_link *l, const struct estab_frame *f, size_t n)
+static void quiet_open(struct by_hand *q, struct host *h, bool sparing)
 {
-    (void)l, (void)f;
-    return (int)n;
-}
+    static const struct estab_link_ops ops = BY_HAND(quiet);
 
-static int quiet_fd(const estab_link *l)
-{
-    return ((const struct quiet *)l)->fds[0];
-}
-
-static estab_time quiet_deadline(const estab_link *l)
-{
-    (void)l;
-    return ESTAB_NEVER;
-}
-
-static void quiet_close(estab_link *l)
-{
-    close(((struct quiet *)l)->fds[0]);
-    close(((struct quiet *)l)->fds[1]);
-}
-
-static void quiet_open(struct quiet *q, struct host *h, bool sparing)
-{
-    static const struct estab_link_ops ops = {.name = "quiet",
-                                              .recv = quiet_recv,
-                                              .send = quiet_send,
-                                              .fd = quiet_fd,
-                                              .deadline = quiet_deadline,
-                                              .close = quiet_close};
-
-    *q = (struct quiet){
-        .link = {
-            .ops = &ops, .caps = kit_ip, .name = "quiet", .busy = ESTAB_US(1), .sparing = sparing}};
-    assert_int_equal(pipe(q->fds), 0);
-    assert_int_equal(write(q->fds[1], "x", 1), 1);
-    host_open(h);
-    host_attach(h, &q->link, "10.0.0.1/24");
+    *q = (struct by_hand){.link = {.busy = ESTAB_US(1), .sparing = sparing}};
+    by_hand_open(q, h, &ops);
 }
 
 /* In how many of n turns the link was looked at before the sleep, and not after it only. */
-static unsigned looks_in(struct quiet *q, struct host *h, unsigned n)
+static unsigned looks_in(struct by_hand *q, struct host *h, unsigned n)
 {
     unsigned looks = 0;
 
@@ -329,7 +302,7 @@ static unsigned looks_in(struct quiet *q, struct host *h, unsigned n)
 
 static void who_looks_in_vain_looks_ever_more_seldom(void **state)
 {
-    struct quiet q;
+    struct by_hand q;
     struct host h;
 
     (void)state;
@@ -344,7 +317,7 @@ static void who_looks_in_vain_looks_ever_more_seldom(void **state)
 
 static void looking_that_has_paid_goes_on(void **state)
 {
-    struct quiet q;
+    struct by_hand q;
     struct host h;
 
     (void)state;
@@ -364,7 +337,7 @@ static void looking_that_has_paid_goes_on(void **state)
 
 static void who_was_told_to_look_looks_always(void **state)
 {
-    struct quiet q;
+    struct by_hand q;
     struct host h;
 
     (void)state;
@@ -376,7 +349,7 @@ static void who_was_told_to_look_looks_always(void **state)
 /* However long one link is looked at: what comes by another is not left lying meanwhile. */
 static void while_one_link_is_looked_at_the_others_are(void **state)
 {
-    struct quiet q;
+    struct by_hand q;
     struct host h;
     estab_link *l[2];
     char err[ESTAB_ERRLEN];
