@@ -338,6 +338,18 @@ static RARE bool send_window_probe(struct tcb *t, struct tcp_frames *out)
     return true;
 }
 
+/* RFC 5682 section 2.1, step 2 (b): new text instead of what is lost; but who has none, or may not
+ * send it, recovers as usual. */
+static RARE bool send_instead(struct tcb *t, struct tcp_frames *out)
+{
+    struct tcp_work *w = t->w;
+
+    if (w->frto != 2 || !seq_eq(t->snd.nxt, w->recover))
+        return false;
+    w->frto = 0;
+    return send_lost(t, out);
+}
+
 /* What is lost, then what is new; where text goes by the clock, when it is time. */
 static bool send_queue(struct tcb *t, struct tcp_frames *out)
 {
@@ -345,7 +357,8 @@ static bool send_queue(struct tcb *t, struct tcp_frames *out)
         tcp_stop(t, ESTAB_WHY_PACING);
         return false;
     }
-    return (t->w->sent.lost > 0 && send_lost(t, out)) || send_new(t, out);
+    return (t->w->sent.lost > 0 && send_lost(t, out)) || send_new(t, out) ||
+           (UNLIKELY(t->w->sent.lost > 0) && send_instead(t, out));
 }
 
 bool tcp_output(struct tcb *t, struct tcp_frames *out)

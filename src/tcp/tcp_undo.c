@@ -112,9 +112,7 @@ bool tcp_frto_ack(struct tcb *t, const struct sent_news *news, bool advances)
     }
     if (w->frto == 2 && !advances) /* step 3 (a): no more than three segments are in flight */
         t->cc.cwnd = 3 * tcp_eff_mss(t);
-    /* Step 2 (b): two segments of new text, if there are; and else the usual. */
-    if (w->frto == 1 && advances && seq_lt(t->snd.una, w->recover) && tcp_unsent(t) > 0 &&
-        tcp_window_usable(t) > 0)
+    if (w->frto == 1 && advances && seq_lt(t->snd.una, w->recover)) /* step 2 (b) */
         w->frto = 2;
     else
         w->frto = 0;

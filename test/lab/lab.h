@@ -72,6 +72,8 @@ struct lab {
     bool (*act)(struct lab *l, struct lab_host *h);
     /* NULL, or: what a host hands out, before the network has it. */
     void (*sends)(struct lab *l, struct lab_host *h, const struct estab_frame *f, size_t n);
+    /* NULL, or: whether the network loses a frame, whatever else it does. */
+    bool (*loses)(struct lab *l, struct lab_host *h, const struct estab_frame *f);
     /* When a user wants to act by itself. */
     estab_time (*wake)(struct lab *l);
     bool (*done)(struct lab *l);
@@ -391,12 +393,16 @@ static inline bool lab_collect(struct lab *l, struct lab_host *h)
 {
     struct estab_frame f[ESTAB_BATCH];
     int most = (int)lab_batch(l), n = estab_output(h->s, 0, f, (size_t)most);
+    size_t left = 0;
 
     for (int i = 0; i < n; i++)
         lab_check_size(l, h, &f[i]);
     if (n > 0 && l->sends)
         l->sends(l, h, f, (size_t)n);
-    if (n > 0 && estab_link_send(h->link, f, (size_t)n) < 0)
+    for (int i = 0; i < n; i++)
+        if (!l->loses || !l->loses(l, h, &f[i]))
+            f[left++] = f[i];
+    if (left > 0 && estab_link_send(h->link, f, left) < 0)
         lab_fail(l, "%s", h->link->error);
     if (n < most && estab_output(h->s, 0, f, 1) != 0)
         lab_fail(l, "%d frames of %d were not all", n, most);

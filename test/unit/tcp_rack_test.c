@@ -445,6 +445,20 @@ static void frto_finds_a_loss(void **state)
     assert_true(info_of(p).timed_out);
 }
 
+/* Step 2 (b): who may not send new text, for the window has room for a piece of a segment only, does
+ * not wait for that. */
+static void frto_without_room_for_a_segment_recovers(void **state)
+{
+    struct peer *p = *state;
+
+    to_the_timeout(p, false);
+    sends(p, SEG(.flags = ACK, .seq = 1, .ack = 1001, .wnd = 9050));
+    gets_again(p, 1001);
+    gets_again(p, 2001);
+    gets_nothing(p);
+    assert_int_equal(counted(p, RULE_UNDO_FRTO), 0);
+}
+
 /* Section 3: a report of what was sent once says as much. */
 static void frto_by_sack(void **state)
 {
@@ -543,6 +557,7 @@ int main(void)
         PEER_TEST(an_old_echo_undoes_a_timeout),
         PEER_TEST(frto_finds_a_timeout_for_nothing),
         PEER_TEST(frto_finds_a_loss),
+        PEER_TEST(frto_without_room_for_a_segment_recovers),
         PEER_TEST(frto_by_sack),
         PEER_TEST(a_report_from_before_the_timeout_is_no_news),
         PEER_TEST(a_peer_that_reneges),

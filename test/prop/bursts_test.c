@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* bursts_test.c - what is lost once, in bursts of whatever length, and never again: it goes again
+ * by a few timeouts at most, not by one for each segment, and soon.
+ *
+ *   ESTAB_SEEDS=N    how many seeds (default 3000)
+ *   ESTAB_SEED=N     that one only, with all that happens on the terminal */
+#include "lab/talk.h"
+
+enum { BURSTS = 4 };
+
+static struct talks talks; /* large */
+static struct network {
+    struct burst {
+        uint32_t from, to; /* octets of the first side's stream */
+    } burst[BURSTS];
+    uint32_t n;
+    bool begun;
+    uint32_t origin; /* the number of the first octet */
+    uint32_t end;    /* so much has been sent */
+    uint32_t lost;   /* frames */
+    uint64_t rto_fired;
+} net;
+
+#define PICK(l, ...)                                                                               \
+    ((const uint32_t[]){__VA_ARGS__})[lab_below(l, sizeof((const uint32_t[]){__VA_ARGS__}) / 4)]
+
+/* Text that is new, and in a burst; which is over, however long it should have been, when what it
+ * has lost begins to go again: or who sends two new segments after a timeout (RFC 5682) would lose
+ * these as well, time after time. */
+static bool is_lost(struct lab *l, struct lab_host *h, const struct estab_frame *f)
+{
+    const uint8_t *tcp = (const uint8_t *)f->iov[0].base + (l->conf.ip6 ? 40 : 20);
+    uint32_t len = (uint32_t)(estab_frame_len(f) - (l->conf.ip6 ? 40 : 20)) - (tcp[12] >> 4) * 4u;
+    uint32_t at = be32_at(tcp + 4);
+
+    if (h != &l->host[0])
+        return false;
+    if (!net.begun) {
+        net.begun = true;
+        net.origin = at + 1;
+    }
+    at -= net.origin;
+    if (len == 0)
+        return false;
+    for (uint32_t i = 0; i < net.n; i++) {
+        struct burst *b = &net.burst[i];
+
+        if (at + len <= net.end) {
+            if (b->from < net.end && net.end < b->to)
+                b->to = net.end;
+        } else if (at < b->to && at + len > b->from) {
+            net.end = at + len;
+            net.lost++;
+            return true;
+        }
+    }
+    net.end = at + len > net.end ? at + len : net.end;
+    return false;
+}
+
+static bool acts(struct lab *l, struct lab_host *h)
+{
+    struct talker *t = &talks.talk[0].t[0];
+    struct estab_tcp_info i = {.size = sizeof i};
+    bool acted = talks_act(l, h);
+
+    if (t->open && estab_tcp_info(l->host[0].s, t->k, &i) == 0)
+        net.rto_fired = i.rto_fired;
+    return acted;
+}
+
+static void network_of(struct lab *l, struct lab_conf *c)
+{
+    c->ip6 = lab_once_in(l, 2);
+    c->fault[0].delay = c->fault[1].delay = ESTAB_US(PICK(l, 5, 100, 1000, 10000, 50000));
+    for (int i = 0; i < 2; i++) {
+        c->fault[i].jitter = lab_once_in(l, 2) ? 2 * c->fault[i].delay : 0;
+        c->fault[i].in_order = true;
+        c->fault[i].rate = lab_once_in(l, 2) ? PICK(l, 1250000, 12500000, 125000000) : 0;
+        c->fault[i].queue = 100000;
+        c->cfg[i].sndbuf = c->cfg[i].rcvbuf = 4 << 20;
+        c->cfg[i].timestamps = lab_once_in(l, 2);
+        c->cfg[i].initial_window = (uint8_t)PICK(l, 2, 10, 10);
+        snprintf(c->cfg[i].cc, sizeof c->cfg[i].cc, "%s",
+                 lab_once_in(l, 3)   ? "newreno"
+                 : lab_once_in(l, 2) ? "bbr"
+                                     : "cubic");
+    }
+}
+
+static void losses_of(struct lab *l, uint32_t say)
+{
+    memset(&net, 0, sizeof net);
+    net.n = lab_between(l, 1, BURSTS);
+    for (uint32_t i = 0; i < net.n; i++) {
+        struct burst *b = &net.burst[i];
+
+        b->from = lab_below(l, say);
+        b->to = b->from + lab_between(l, 1, PICK(l, 1, 20000, 200000, 2000000));
+        if (lab_once_in(l, 4))
+            b->to = say - lab_below(l, 10) * 1000; /* but perhaps for the tail */
+    }
+}
+
+static void run(uint64_t seed, FILE *dump)
+{
+    struct lab l = {0}, choice = {0};
+    struct estab_env unused;
+    struct lab_conf c;
+    struct talk *w;
+
+    lab_conf_init(&c, seed);
+    estab_virtual_env(&unused, &choice.rng, seed * 2 + 1);
+    c.dump = dump;
+    c.batch_max = 32;
+    network_of(&choice, &c);
+    lab_open(&l, &c);
+    snprintf(l.what, sizeof l.what, "ESTAB_SEED=%llu bursts_test", (unsigned long long)seed);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(lab_host_open(&l, i), 0);
+    talks_init(&talks, &l);
+    w = talk_add(&talks);
+    w->plan[0].say = lab_between(&choice, 1, PICK(&choice, 20000, 200000, 4000000));
+    w->plan[0].end = lab_once_in(&choice, 2) ? TALK_SHUTS : TALK_WAITS;
+    w->plan[1].end = w->plan[0].end == TALK_SHUTS ? TALK_WAITS : TALK_SHUTS;
+    losses_of(&choice, w->plan[0].say);
+    assert_int_equal(talks_listen(&talks), 0);
+    l.loses = is_lost;
+    l.act = acts;
+    lab_run(&l);
+    assert_int_equal(estab_close(l.host[1].s, talks.listener), 0);
+    lab_check_empty(&l);
+    lab_close(&l);
+}
+
+static void a_burst_costs_a_timeout_at_the_most(void **state)
+{
+    const char *only = getenv("ESTAB_SEED"), *n = getenv("ESTAB_SEEDS");
+    uint64_t first = only ? strtoull(only, NULL, 10) : 1;
+    uint64_t last = only ? first : n ? strtoull(n, NULL, 10) : 3000, lost = 0, fired = 0;
+
+    (void)state;
+    for (uint64_t seed = first; seed <= last; seed++) {
+        run(seed, only ? stderr : NULL);
+        /* And one more, where a round trip takes as long as the least RTO. */
+        if (net.rto_fired > net.n + 1)
+            fail_msg("ESTAB_SEED=%llu: %llu timeouts for %u bursts in which %u frames were lost",
+                     (unsigned long long)seed, (unsigned long long)net.rto_fired, net.n, net.lost);
+        lost += net.lost;
+        fired += net.rto_fired;
+    }
+    print_message("%llu frames were lost, and %llu timers fired\n", (unsigned long long)lost,
+                  (unsigned long long)fired);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_burst_costs_a_timeout_at_the_most),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
