@@ -445,8 +445,8 @@ static void frto_finds_a_loss(void **state)
     assert_true(info_of(p).timed_out);
 }
 
-/* Step 2 (b): who may not send new text, for the window has room for a piece of a segment only, does
- * not wait for that. */
+/* Step 2 (b): who may not send new text, for the window has room for a piece of a segment only,
+ * does not wait for that. */
 static void frto_without_room_for_a_segment_recovers(void **state)
 {
     struct peer *p = *state;
