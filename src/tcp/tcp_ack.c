@@ -211,6 +211,29 @@ static bool is_duplicate(const struct tcb *t, const struct ack *a)
     return g->len == 0 && tcp_seg_wnd(t, g) == t->snd.wnd && t->snd.wnd != 0;
 }
 
+/* What was sent once and is reported behind a hole is a measurement, too.
+ *
+ * Departs from RFC 6298 section 5, where nothing but a measurement ends the back-off: it ends, too,
+ * when what went again after the retransmission timer's first segment is acknowledged as soon as
+ * the RTO without it expects: the path is as it was, and text was lost.  While a large flight goes
+ * again nothing can be measured unless there are timestamps (Karn), and each ACK that was lost then
+ * doubled the RTO: with one of ten lost a megabyte took 20 minutes.  Were the round trip longer
+ * than the RTO, F-RTO says so, or the next new text. */
+static RARE void end_backoff(struct tcb *t, const struct ack *a)
+{
+    const struct run *last = &a->news.last;
+    estab_dur age = ESTAB_US(tcp_us(t->layer) - last->sent_us);
+
+    if (!a->news.any)
+        return;
+    if (!(last->flags & RUN_RESENT)) {
+        tcp_rtt_sample(&t->rtt, age);
+        t->backoff = 0;
+    } else if (t->w->retries == 0 && age < tcp_rtt_plain(&t->rtt, &t->layer->set.rto)) {
+        t->backoff = 0;
+    }
+}
+
 /* SEG.ACK =< SND.UNA. */
 static void ack_of_nothing_new(struct tcb *t, struct ack *a)
 {
@@ -218,6 +241,8 @@ static void ack_of_nothing_new(struct tcb *t, struct ack *a)
         t->w->dupacks = 0;
     else if (is_duplicate(t, a))
         tcp_duplicate_ack(t, a->news.delivered);
+    if (UNLIKELY(t->backoff > 0))
+        end_backoff(t, a);
     if (a->news.delivered > 0) {
         a->s = tcp_sample(t, 0, seq_diff(t->snd.nxt, t->snd.una), ESTAB_NEVER);
         tell(t, &a->news, &a->s);
@@ -358,6 +383,8 @@ static void ack_of_something_new(struct tcb *t, struct ack *a)
 {
     take_sample(t, a);
     advance_una(t, a);
+    if (UNLIKELY(t->backoff > 0))
+        end_backoff(t, a);
     end_patience(t);
     a->undone = undo_loss(t, a);
     end_rto_recovery(t);

@@ -20,15 +20,20 @@
 #define NO_BOUND   (1ull << 40) /* octets a second: of ESTAB_NEVER, and of what nobody has */
 #define IN_SECONDS 1000000u     /* us */
 
-/* RFC 5681 knows two phases; when the next doubling would reach ssthresh the first is over. */
+/* RFC 5681 knows two phases; when the next doubling would reach ssthresh the first is over.  Fast
+ * recovery makes cwnd of what is in flight just now (RFC 9937), and that is what the clock has let
+ * go: nearly nothing for ever, but for half of ssthresh. */
 static uint64_t rate_of_window(const struct tcb *t)
 {
+    uint32_t cwnd = t->cc.cwnd;
     uint64_t rate;
 
     if (t->rtt.srtt == 0)
         return 0;
-    rate = (uint64_t)t->cc.cwnd * IN_SECONDS / t->rtt.srtt;
-    return t->cc.cwnd < t->cc.ssthresh / 2 ? 2 * rate : rate + rate / 5;
+    if (t->w && t->w->recovering && cwnd < t->cc.ssthresh / 2)
+        cwnd = t->cc.ssthresh / 2;
+    rate = (uint64_t)cwnd * IN_SECONDS / t->rtt.srtt;
+    return cwnd < t->cc.ssthresh / 2 ? 2 * rate : rate + rate / 5;
 }
 
 uint64_t tcp_pace_rate(const struct tcb *t)

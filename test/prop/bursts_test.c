@@ -19,6 +19,7 @@ static struct network {
     uint32_t end;    /* so much has been sent */
     uint32_t lost;   /* frames */
     uint64_t rto_fired;
+    estab_dur took; /* until all had arrived */
 } net;
 
 #define PICK(l, ...)                                                                               \
@@ -66,10 +67,12 @@ static bool acts(struct lab *l, struct lab_host *h)
 
     if (t->open && estab_tcp_info(l->host[0].s, t->k, &i) == 0)
         net.rto_fired = i.rto_fired;
+    if (net.took == 0 && talks.talk[0].t[1].heard == talks.talk[0].plan[0].say)
+        net.took = l->now - l->conf.start;
     return acted;
 }
 
-static void network_of(struct lab *l, struct lab_conf *c)
+static void network_of(struct lab *l, struct lab_conf *c, double acks_lost)
 {
     c->ip6 = lab_once_in(l, 2);
     c->fault[0].delay = c->fault[1].delay = ESTAB_US(PICK(l, 5, 100, 1000, 10000, 50000));
@@ -78,6 +81,7 @@ static void network_of(struct lab *l, struct lab_conf *c)
         c->fault[i].in_order = true;
         c->fault[i].rate = lab_once_in(l, 2) ? PICK(l, 1250000, 12500000, 125000000) : 0;
         c->fault[i].queue = 100000;
+        c->fault[1].loss = acks_lost;
         c->cfg[i].sndbuf = c->cfg[i].rcvbuf = 4 << 20;
         c->cfg[i].timestamps = lab_once_in(l, 2);
         c->cfg[i].initial_window = (uint8_t)PICK(l, 2, 10, 10);
@@ -102,7 +106,7 @@ static void losses_of(struct lab *l, uint32_t say)
     }
 }
 
-static void run(uint64_t seed, FILE *dump)
+static void run(uint64_t seed, double acks_lost, FILE *dump)
 {
     struct lab l = {0}, choice = {0};
     struct estab_env unused;
@@ -113,7 +117,7 @@ static void run(uint64_t seed, FILE *dump)
     estab_virtual_env(&unused, &choice.rng, seed * 2 + 1);
     c.dump = dump;
     c.batch_max = 32;
-    network_of(&choice, &c);
+    network_of(&choice, &c, acks_lost);
     lab_open(&l, &c);
     snprintf(l.what, sizeof l.what, "ESTAB_SEED=%llu bursts_test", (unsigned long long)seed);
     for (int i = 0; i < 2; i++)
@@ -133,30 +137,65 @@ static void run(uint64_t seed, FILE *dump)
     lab_close(&l);
 }
 
-static void a_burst_costs_a_timeout_at_the_most(void **state)
+static void for_seeds(double acks_lost, void (*check)(uint64_t seed))
 {
     const char *only = getenv("ESTAB_SEED"), *n = getenv("ESTAB_SEEDS");
     uint64_t first = only ? strtoull(only, NULL, 10) : 1;
     uint64_t last = only ? first : n ? strtoull(n, NULL, 10) : 3000, lost = 0, fired = 0;
+    estab_dur most = 0;
 
-    (void)state;
     for (uint64_t seed = first; seed <= last; seed++) {
-        run(seed, only ? stderr : NULL);
-        /* And one more, where a round trip takes as long as the least RTO. */
-        if (net.rto_fired > net.n + 1)
-            fail_msg("ESTAB_SEED=%llu: %llu timeouts for %u bursts in which %u frames were lost",
-                     (unsigned long long)seed, (unsigned long long)net.rto_fired, net.n, net.lost);
+        run(seed, acks_lost, only ? stderr : NULL);
+        check(seed);
         lost += net.lost;
         fired += net.rto_fired;
+        most = net.took > most ? net.took : most;
     }
-    print_message("%llu frames were lost, and %llu timers fired\n", (unsigned long long)lost,
-                  (unsigned long long)fired);
+    print_message("%llu frames were lost, %llu timers fired, %.1f s at the most\n",
+                  (unsigned long long)lost, (unsigned long long)fired, (double)most / 1e9);
+}
+
+static void check_time(uint64_t seed, estab_dur most)
+{
+    if (net.took > most)
+        fail_msg("ESTAB_SEED=%llu: it took %.1f s", (unsigned long long)seed,
+                 (double)net.took / 1e9);
+}
+
+/* And one more, where a round trip takes as long as the least RTO.  A path of 200 ms and three
+ * bursts may take half a minute. */
+static void check_timeouts(uint64_t seed)
+{
+    check_time(seed, ESTAB_S(30));
+    if (net.rto_fired > net.n + 1)
+        fail_msg("ESTAB_SEED=%llu: %llu timeouts for %u bursts in which %u frames were lost",
+                 (unsigned long long)seed, (unsigned long long)net.rto_fired, net.n, net.lost);
+}
+
+static void a_burst_costs_a_timeout_at_the_most(void **state)
+{
+    (void)state;
+    for_seeds(0, check_timeouts);
+}
+
+/* The handshake may be what is lost: 3 s, which double with each ACK of what goes again that is. */
+static void check_end(uint64_t seed)
+{
+    check_time(seed, ESTAB_S(100));
+}
+
+/* ... and no more than seconds where ACKs are lost, too. */
+static void nothing_is_waited_for_without_end(void **state)
+{
+    (void)state;
+    for_seeds(0.1, check_end);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_burst_costs_a_timeout_at_the_most),
+        cmocka_unit_test(nothing_is_waited_for_without_end),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -446,6 +446,63 @@ static void the_back_off_stays_until_a_measurement(void **state)
     assert_int_equal(info_of(p).rto, ESTAB_MS(200));
 }
 
+/* Ten segments are lost, and go again after two timeouts. */
+static void ten_again(struct peer *p)
+{
+    user_connects_with(p, SEG(.mss = 1000));
+    user_sends(p, 1, 100);
+    waits(p, ESTAB_MS(20));
+    sends(p, SEG(.flags = ACK, .seq = 1, .ack = 101));
+    user_sends(p, 101, 10000);
+    waits(p, ESTAB_MS(700));
+    ignores_all(p);
+    assert_int_equal(info_of(p).backoff, 2);
+    waits(p, ESTAB_MS(20)); /* of the timer's segment; it was sent three times */
+    sends(p, SEG(.flags = ACK, .seq = 1, .ack = 1101));
+    assert_int_equal(info_of(p).backoff, 2);
+}
+
+/* ... or until what goes again is acknowledged as soon as it was before. */
+static void the_back_off_ends_when_the_path_is_as_it_was(void **state)
+{
+    struct peer *p = *state;
+
+    ten_again(p);
+    waits(p, ESTAB_MS(20));
+    sends(p, SEG(.flags = ACK, .seq = 1, .ack = 2101));
+    assert_int_equal(info_of(p).backoff, 0);
+    assert_true(info_of(p).rto <= ESTAB_MS(201));
+}
+
+/* What was sent once may be measured behind a hole. */
+static void the_back_off_ends_by_a_report(void **state)
+{
+    struct peer *p = *state;
+
+    user_connects_with(p, SEG(.mss = 1000, .sack_ok = true));
+    user_sends(p, 1, 12000);
+    waits(p, ESTAB_MS(300)); /* a probe, and the timer once */
+    ignores_all(p);
+    assert_int_equal(info_of(p).backoff, 1);
+    sends(p, SEG(.flags = ACK, .seq = 1, .ack = 1001));
+    assert_int_equal(info_of(p).backoff, 1);
+    (void)gets(p, SEG(.flags = ACK, .seq = 11001, .ack = 1, .len = 1000)); /* new: RFC 5682 */
+    waits(p, ESTAB_MS(30));
+    sacks(p, 1001, 11001, 12001);
+    assert_int_equal(info_of(p).backoff, 0);
+    assert_in_range(info_of(p).srtt, ESTAB_MS(3), ESTAB_MS(30));
+}
+
+static void the_back_off_stays_where_the_path_has_become_longer(void **state)
+{
+    struct peer *p = *state;
+
+    ten_again(p);
+    waits(p, ESTAB_MS(300));
+    sends(p, SEG(.flags = ACK, .seq = 1, .ack = 2101));
+    assert_int_equal(info_of(p).backoff, 2);
+}
+
 /* ... nor is it measured by what was sent twice. [MUST-18, RFC6298-3-1, RFC8961-4-2] */
 static void what_was_sent_twice_is_not_measured(void **state)
 {
@@ -652,6 +709,9 @@ int main(void)
         PEER_TEST(after_two_gibibytes_duplicates_still_count),
         PEER_TEST(the_timer_backs_off),
         PEER_TEST(the_back_off_stays_until_a_measurement),
+        PEER_TEST(the_back_off_ends_when_the_path_is_as_it_was),
+        PEER_TEST(the_back_off_ends_by_a_report),
+        PEER_TEST(the_back_off_stays_where_the_path_has_become_longer),
         PEER_TEST(what_was_sent_twice_is_not_measured),
         PEER_TEST(timestamps_measure_retransmissions),
         PEER_TEST(losses_do_not_coarsen_a_short_path),

@@ -190,6 +190,36 @@ static void retransmissions_keep_the_rate(void **state)
     assert_in_range(text_left(p), 1000, 2000);
 }
 
+/* Nearly all of a flight was lost; next to nothing is in flight, and of that alone the rate would
+ * be so low that it stays so. */
+static void a_recovery_goes_at_the_rate_of_its_window(void **state)
+{
+    struct peer *p = *state;
+
+    p->cfg.pacing = true;
+    p->cfg.initial_window = 40;
+    peer_restarts(p);
+    user_connects(p);
+    (void)gets(p, SEG(.flags = SYN));
+    waits(p, ESTAB_MS(100));
+    sends(p, SEG(.flags = SYN | ACK, .ack = 1, .mss = 1000, .sack_ok = true));
+    (void)gets(p, SEG(.flags = ACK, .seq = 1, .ack = 1));
+    user_sends(p, 1, 40000);
+    waits(p, ESTAB_MS(150));
+    assert_int_equal(text_left(p), 40000);
+    sends(p, SEG(.flags = ACK, .seq = 1, .ack = 1, .nsack = 1, .sack = {{{39001}, {40001}}}));
+    assert_in_range(text_left(p), 1000, 2000);
+    assert_true(info_of(p).recovering);
+    for (uint32_t i = 1; i < 4; i++) {
+        waits(p, ESTAB_MS(5));
+        sends(p, SEG(.flags = ACK, .seq = 1, .ack = 1000 * i + 1, .nsack = 1,
+                     .sack = {{{39001}, {40001}}}));
+        (void)text_left(p);
+    }
+    waits(p, ESTAB_MS(20));
+    assert_true(text_left(p) >= 2000); /* by two segments in flight it was one in 43 ms */
+}
+
 /* ---- whose it is ---- */
 
 static void a_listeners_rate_is_inherited(void **state)
@@ -231,6 +261,7 @@ int main(void)
         PEER_TEST(acknowledgments_do_not_wait),
         PEER_TEST(a_fin_alone_does_not_wait),
         PEER_TEST(retransmissions_keep_the_rate),
+        PEER_TEST(a_recovery_goes_at_the_rate_of_its_window),
         PEER_TEST(a_listeners_rate_is_inherited),
         PEER_TEST(it_can_be_turned_off_again),
     };
