@@ -154,6 +154,7 @@ struct tcp_work {
     uint8_t probes;        /* zero-window probes in a row: their back-off */
     uint8_t unanswered;    /* ... and how many of the last had no answer */
     bool by_sack : 1;      /* recovering as RFC 8985 and RFC 9937 have it, not RFC 6582 */
+    uint8_t partial : 2;   /* partial ACKs of a recovery without SACK: none, one, more */
     bool tlp_again : 1;    /* the probe was no new text */
     bool syn_lost : 1;     /* RFC 6298 (5.7), RFC 5681 section 3.1 */
     bool delack_more : 1;  /* the delayed ACK stands for more than one segment */

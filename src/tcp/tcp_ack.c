@@ -27,6 +27,14 @@ estab_dur tcp_rto(const struct tcb *t)
                                 : tcp_rtt_rto_syn(&t->rtt, b, t->backoff);
 }
 
+/* RFC 6582 section 3.2, step 3, and section 4: without SACK one hole is filled in a round trip; the
+ * timer begins anew with the first partial ACK, not with those that follow.  Where there are more
+ * holes than that leaves time for, it sends all that may be lost. */
+static bool is_impatient(const struct tcp_work *w)
+{
+    return w->partial > 1 && w->recovering;
+}
+
 /* [RFC6298-5-1, SHLD-17, SHLD-29] */
 void tcp_rexmt_arm(struct tcb *t, bool restart)
 {
@@ -48,7 +56,7 @@ void tcp_rexmt_arm(struct tcb *t, bool restart)
         w->due[TCP_T_REXMT] = w->due[TCP_T_PTO] = w->due[TCP_T_REO] = ESTAB_NEVER; /* (5.2) */
         return;
     }
-    if (restart || w->due[TCP_T_REXMT] == ESTAB_NEVER) /* (5.1), (5.3) */
+    if ((restart && !is_impatient(w)) || w->due[TCP_T_REXMT] == ESTAB_NEVER) /* (5.1), (5.3) */
         arm_in(t, TCP_T_REXMT, tcp_rto(t));
 }
 
@@ -211,27 +219,13 @@ static bool is_duplicate(const struct tcb *t, const struct ack *a)
     return g->len == 0 && tcp_seg_wnd(t, g) == t->snd.wnd && t->snd.wnd != 0;
 }
 
-/* What was sent once and is reported behind a hole is a measurement, too.
- *
- * Departs from RFC 6298 section 5, where nothing but a measurement ends the back-off: it ends, too,
- * when what went again after the retransmission timer's first segment is acknowledged as soon as
- * the RTO without it expects: the path is as it was, and text was lost.  While a large flight goes
- * again nothing can be measured unless there are timestamps (Karn), and each ACK that was lost then
- * doubled the RTO: with one of ten lost a megabyte took 20 minutes.  Were the round trip longer
- * than the RTO, F-RTO says so, or the next new text. */
-static RARE void end_backoff(struct tcb *t, const struct ack *a)
+/* What was sent once and is reported behind a hole is a measurement, too. */
+static RARE void measure_report(struct tcb *t, const struct sent_news *news)
 {
-    const struct run *last = &a->news.last;
-    estab_dur age = ESTAB_US(tcp_us(t->layer) - last->sent_us);
-
-    if (!a->news.any)
+    if (!news->any || news->last.flags & RUN_RESENT)
         return;
-    if (!(last->flags & RUN_RESENT)) {
-        tcp_rtt_sample(&t->rtt, age);
-        t->backoff = 0;
-    } else if (t->w->retries == 0 && age < tcp_rtt_plain(&t->rtt, &t->layer->set.rto)) {
-        t->backoff = 0;
-    }
+    tcp_rtt_sample(&t->rtt, ESTAB_US(tcp_us(t->layer) - news->last.sent_us));
+    t->backoff = 0;
 }
 
 /* SEG.ACK =< SND.UNA. */
@@ -242,7 +236,7 @@ static void ack_of_nothing_new(struct tcb *t, struct ack *a)
     else if (is_duplicate(t, a))
         tcp_duplicate_ack(t, a->news.delivered);
     if (UNLIKELY(t->backoff > 0))
-        end_backoff(t, a);
+        measure_report(t, &a->news);
     if (a->news.delivered > 0) {
         a->s = tcp_sample(t, 0, seq_diff(t->snd.nxt, t->snd.una), ESTAB_NEVER);
         tell(t, &a->news, &a->s);
@@ -295,6 +289,20 @@ static void advance_una(struct tcb *t, const struct ack *a)
         sent_renege(&w->sent); /* RFC 2018 section 8: or it would be acknowledged */
         rule_count(t->layer->rules, RULE_SACK_RENEGED);
     }
+}
+
+/* Departs from RFC 6298 section 5, where nothing but a measurement ends the back-off: it ends, too,
+ * when what went again after the retransmission timer's first segment is acknowledged as soon as
+ * the RTO without it expects: the path is as it was, and text was lost.  While a large flight goes
+ * again nothing can be measured unless there are timestamps (Karn), and each ACK that was lost then
+ * doubled the RTO: with one of ten lost a megabyte took 20 minutes.  Were the round trip longer
+ * than the RTO, F-RTO says so, or the next new text. */
+static RARE void end_backoff(struct tcb *t, const struct sent_news *news)
+{
+    estab_dur age = ESTAB_US(tcp_us(t->layer) - news->last.sent_us);
+
+    if (t->w->retries == 0 && news->any && age < tcp_rtt_plain(&t->rtt, &t->layer->set.rto))
+        t->backoff = 0;
 }
 
 /* The peer is there: what R1, R2 and the user timeout count begins anew. */
@@ -384,7 +392,7 @@ static void ack_of_something_new(struct tcb *t, struct ack *a)
     take_sample(t, a);
     advance_una(t, a);
     if (UNLIKELY(t->backoff > 0))
-        end_backoff(t, a);
+        end_backoff(t, &a->news);
     end_patience(t);
     a->undone = undo_loss(t, a);
     end_rto_recovery(t);

@@ -65,6 +65,7 @@ static RARE void fast_retransmit(struct tcb *t)
         return;
     w->recovering = true;
     w->by_sack = false;
+    w->partial = 0;
     t->cc.cwnd += 3 * tcp_eff_mss(t);
     w->recover = t->snd.nxt;
     lose_head(t);
@@ -79,6 +80,7 @@ void tcp_recover(struct tcb *t, uint32_t delivered)
     if (w->recovering || w->rto_recovering || !reduce(t))
         return;
     w->recovering = w->by_sack = true;
+    w->partial = 0;
     w->too_big = false;
     w->recover = t->snd.nxt;
     tcp_prr_begin(t, delivered, cwnd);
@@ -131,6 +133,8 @@ void tcp_recovering_ack(struct tcb *t, uint32_t acked, uint32_t delivered)
         tcp_prr_ack(t, delivered, tcp_rack_detect(t) == 0);
         return;
     }
+    if (w->partial < 2)
+        w->partial++;
     lose_head(t);
     t->cc.cwnd -= t->cc.cwnd > acked ? acked : t->cc.cwnd;
     if (acked >= mss || t->cc.cwnd < mss)

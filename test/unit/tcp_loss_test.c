@@ -329,6 +329,34 @@ static void a_partial_ack_retransmits_the_next_hole(void **state)
     assert_int_equal(counted(p, RULE_RTO), 0);
 }
 
+/* Section 4: a window full of holes does not take a round trip for each. */
+static void many_holes_are_left_to_the_timer(void **state)
+{
+    struct peer *p = *state;
+
+    user_connects_with(p, SEG(.mss = 1000));
+    user_sends(p, 1, 100);
+    waits(p, ESTAB_MS(50));
+    sends(p, SEG(.flags = ACK, .seq = 1, .ack = 101));
+    user_sends(p, 101, 10000); /* of which the last three arrive */
+    ignores_all(p);
+    waits(p, ESTAB_MS(50));
+    dup_acks(p, 101, 3);
+    for (uint32_t i = 0; i < 4; i++) { /* the RTO is some 200 ms, from the first partial ACK on */
+        (void)gets(p, SEG(.flags = ACK, .seq = 101 + 1000 * i, .ack = 1, .len = 1000));
+        assert_int_equal(info_of(p).rto_fired, 0);
+        waits(p, ESTAB_MS(50));
+        sends(p, SEG(.flags = ACK, .seq = 1, .ack = 1101 + 1000 * i));
+    }
+    (void)gets(p, SEG(.flags = ACK, .seq = 4101, .ack = 1, .len = 1000));
+    waits(p, ESTAB_MS(60));
+    assert_int_equal(info_of(p).rto_fired, 1);
+    ignores_all(p);
+    sends(p, SEG(.flags = ACK, .seq = 1, .ack = 5101));
+    (void)gets(p, SEG(.flags = ACK, .seq = 5101, .ack = 1, .len = 1000));
+    (void)gets(p, SEG(.flags = ACK, .seq = 6101, .ack = 1, .len = 1000));
+}
+
 /* Step 1: the first two duplicates let a segment out each, which counts for nothing when the window
  * is reduced.  Step 3: each further one says that a segment has left the network. [RFC5681-3.2-2,
  * RFC5681-3.2-3] */
@@ -704,6 +732,7 @@ int main(void)
         PEER_TEST(the_third_duplicate_ack_retransmits),
         PEER_TEST(what_is_not_a_duplicate_ack),
         PEER_TEST(a_partial_ack_retransmits_the_next_hole),
+        PEER_TEST(many_holes_are_left_to_the_timer),
         PEER_TEST(duplicates_in_recovery_let_new_text_out),
         PEER_TEST(duplicates_after_an_rto_are_no_new_loss),
         PEER_TEST(after_two_gibibytes_duplicates_still_count),
