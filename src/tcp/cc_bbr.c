@@ -506,6 +506,15 @@ static void set_cwnd(struct cc *c, struct cc_bbr *b, const struct cc_sample *s)
 /* ---- the interface ---- */
 
 /* OnInit(); one that has been here before knows what the path delivers. */
+/* Section 5.6.2, BBRInitPacingRate(): or the first small message would say how fast what follows it
+ * may go. */
+static uint64_t first_rate(const struct cc *c, const struct cc_bbr *b)
+{
+    uint32_t rtt = b->min_rtt ? b->min_rtt : 1000;
+
+    return (uint64_t)c->cwnd * US_IN_S / rtt * pacing_gain(b) / 100u;
+}
+
 static void bbr_begin(const struct cc *c, struct cc_bbr *b, const struct cc_sample *s)
 {
     *b = (struct cc_bbr){.begun = true,
@@ -520,8 +529,10 @@ static void bbr_begin(const struct cc *c, struct cc_bbr *b, const struct cc_samp
     b->next_round = b->loss_round = b->first_total = s->total - s->delivered;
     b->min_rtt = s->rtt_min < ESTAB_S(60) ? (uint32_t)(s->rtt_min / 1000u) : 0;
     b->probe_rtt_min = b->min_rtt;
-    if (c->kept == 0)
+    if (c->kept == 0) {
+        b->rate = first_rate(c, b);
         return;
+    }
     b->bw_filter[1] = (uint64_t)c->kept << KEPT_SHIFT;
     b->full_reached = true;
     enter_down(b, s);

@@ -220,6 +220,22 @@ static void a_recovery_goes_at_the_rate_of_its_window(void **state)
     assert_true(text_left(p) >= 2000); /* by two segments in flight it was one in 43 ms */
 }
 
+/* ... and BBR begins at the rate of the initial window, not at that of a first message of a few
+ * octets. */
+static void a_small_message_says_nothing_of_the_rate(void **state)
+{
+    struct peer *p = *state;
+
+    snprintf(p->cfg.cc, sizeof p->cfg.cc, "bbr");
+    peer_restarts(p);
+    connects(p);
+    user_sends(p, 1, 27);
+    assert_int_equal(text_left(p), 27);
+    waits(p, ESTAB_MS(100));
+    acks(p, 28);
+    assert_true(info_of(p).pacing_rate >= 200000);
+}
+
 /* ---- whose it is ---- */
 
 static void a_listeners_rate_is_inherited(void **state)
@@ -262,6 +278,7 @@ int main(void)
         PEER_TEST(a_fin_alone_does_not_wait),
         PEER_TEST(retransmissions_keep_the_rate),
         PEER_TEST(a_recovery_goes_at_the_rate_of_its_window),
+        PEER_TEST(a_small_message_says_nothing_of_the_rate),
         PEER_TEST(a_listeners_rate_is_inherited),
         PEER_TEST(it_can_be_turned_off_again),
     };
