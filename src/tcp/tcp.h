@@ -157,7 +157,6 @@ struct tcp_work {
     uint8_t partial : 2;   /* partial ACKs of a recovery without SACK: none, one, more */
     bool tlp_again : 1;    /* the probe was no new text */
     bool syn_lost : 1;     /* RFC 6298 (5.7), RFC 5681 section 3.1 */
-    bool delack_more : 1;  /* the delayed ACK stands for more than one segment */
     bool sws_override : 1; /* RFC 9293 section 3.8.6.2.1 (4) */
     bool fo_exp : 1;       /* the peer's Fast Open option is the experimental one */
     uint8_t stopped; /* enum estab_why: what stopped tcp_output(); ESTAB_WHY_NOTHING: nothing */

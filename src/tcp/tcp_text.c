@@ -118,23 +118,22 @@ static bool is_quick(struct tcb *t, uint32_t n)
     return !full || n > t->rcv_mss * 3u / 4;
 }
 
-/* RFC 9293 section 3.8.6.3, RFC 5681 section 4.2: at least every second full-sized segment
- * [SHLD-19], within delack [MUST-40], and at once while or when a gap is there.  Delaying is for
- * peers that go on without the ACK: one that sends a lone segment and then nothing until it was
- * acknowledged (Nagle's algorithm, or a window of one segment) would stand still, so a delayed ACK
- * of a lone segment that found nothing to ride on (tcp_timeout.c) makes the next ones prompt; a new
+/* RFC 9293 section 3.8.6.3, RFC 5681 section 4.2: at least every second segment, also where it is
+ * not full-sized [SHLD-19] (a peer whose congestion window counts segments, as the kernel's does,
+ * may have sent what it may); within delack [MUST-40], and at once while or when a gap is there.
+ * Delaying is for peers that go on without the ACK: one that sends a lone segment and then nothing
+ * until it was acknowledged (Nagle's algorithm, or a window of one segment) would stand still, so a
+ * delayed ACK that found nothing to ride on (tcp_timeout.c) makes the next ones prompt; a new
  * connection begins so. [SHLD-18, RFC1122-4.2.3.2-1, RFC5681-4.2-1] */
 IN_PLACE void decide_ack(struct tcb *t, uint32_t n, bool gap)
 {
     struct tcp_work *w = t->w;
     bool quick = t->quickack || (t->quick_acks > 0 && is_quick(t, n));
+    bool second = w->due[TCP_T_DELACK] != ESTAB_NEVER;
 
-    if (gap || quick || seq_diff(t->rcv.nxt, w->acked) > t->rcv_mss) {
+    if (gap || quick || second || seq_diff(t->rcv.nxt, w->acked) > t->rcv_mss)
         t->owed.ack_now = true;
-        return;
-    }
-    w->delack_more = w->due[TCP_T_DELACK] != ESTAB_NEVER;
-    if (!w->delack_more)
+    else
         tcp_arm(t, TCP_T_DELACK, time_add(t->layer->env->now, t->layer->set.delack));
 }
 

@@ -249,7 +249,7 @@ static void delack_timeout(struct tcb *t)
     const uint8_t most = 240;
 
     fired(t, ESTAB_T_DELACK);
-    if (!t->w->delack_more && t->layer->set.profile.quick_acks > 0) {
+    if (t->layer->set.profile.quick_acks > 0) {
         t->quick_acks = t->quick_next;
         t->quick_full = false;
         t->quick_next = t->quick_next > most / 2 ? most : (uint8_t)(2 * t->quick_next);

@@ -82,11 +82,29 @@ static void every_full_segment_is_acknowledged_at_the_beginning(void **state)
         at += 1448;
         (void)sent_back(p, at);
     }
-    for (uint32_t n = 0; n < 1400; n += 100) /* together nearly one */
-        sends(p, SEG(.flags = ACK, .seq = at + n, .ack = 1, .len = 100, .ts_val = 500));
+    sends(p, SEG(.flags = ACK, .seq = at, .ack = 1, .len = 1000, .ts_val = 500));
     gets_nothing(p);
     waits(p, ESTAB_MS(41));
-    (void)sent_back(p, at + 1400);
+    (void)sent_back(p, at + 1000);
+}
+
+/* A peer whose window counts segments, as the kernel's does, stands still when so many small ones
+ * are out: they are acknowledged as large ones are. */
+static void every_second_small_segment_is_acknowledged_at_once(void **state)
+{
+    struct peer *p = *state;
+    uint32_t at;
+
+    user_connects_with(p, SEG(.mss = 1460));
+    at = past_the_beginning(p);
+    for (int i = 0; i < 10; i++) {
+        sends(p, SEG(.flags = ACK | PSH, .seq = at, .ack = 1, .len = 1));
+        gets_nothing(p);
+        sends(p, SEG(.flags = ACK | PSH, .seq = at + 1, .ack = 1, .len = 1));
+        at += 2;
+        (void)sent_back(p, at);
+        gets_nothing(p);
+    }
 }
 
 /* ... and text that we send takes it along. */
@@ -467,6 +485,7 @@ int main(void)
         PEER_TEST(a_lone_segment_is_acknowledged_after_a_while),
         PEER_TEST(every_second_segment_is_acknowledged_at_once),
         PEER_TEST(every_full_segment_is_acknowledged_at_the_beginning),
+        PEER_TEST(every_second_small_segment_is_acknowledged_at_once),
         PEER_TEST(an_acknowledgment_rides_on_text),
         PEER_TEST(quickack_delays_none),
         PEER_TEST(a_batch_is_acknowledged_once),
