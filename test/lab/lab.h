@@ -100,6 +100,38 @@ static inline bool lab_once_in(struct lab *l, uint32_t n)
     return lab_below(l, n) == 0;
 }
 
+static inline uint32_t lab_pick(struct lab *l, const uint32_t *from, uint32_t n)
+{
+    return from[lab_below(l, n)];
+}
+#define PICK(l, ...)                                                                               \
+    lab_pick(l, (const uint32_t[]){__VA_ARGS__}, sizeof((const uint32_t[]){__VA_ARGS__}) / 4)
+
+/* The settings of a seed's run, which is not open yet, are chosen with a lab of their own. */
+static inline void lab_choose(struct lab *choice, uint64_t seed)
+{
+    struct estab_env unused;
+
+    estab_virtual_env(&unused, &choice->rng, seed * 2 + 1);
+}
+
+/* ESTAB_SEED alone, with all that happens on the terminal; or ESTAB_SEEDS of them (n) from
+ * ESTAB_FIRST (1) on. */
+struct lab_seeds {
+    uint64_t first, n;
+    FILE *dump;
+};
+static inline struct lab_seeds lab_seeds(uint64_t n)
+{
+    const char *only = getenv("ESTAB_SEED"), *many = getenv("ESTAB_SEEDS"),
+               *first = getenv("ESTAB_FIRST");
+
+    if (only)
+        return (struct lab_seeds){strtoull(only, NULL, 10), 1, stderr};
+    return (struct lab_seeds){first ? strtoull(first, NULL, 10) : 1,
+                              many ? strtoull(many, NULL, 10) : n, NULL};
+}
+
 static inline estab_time lab_now(void *ctx)
 {
     return ((struct lab *)ctx)->now;

@@ -12,9 +12,6 @@ static struct {
     estab_dur most;
 } silence;
 
-#define PICK(l, ...)                                                                               \
-    ((const uint32_t[]){__VA_ARGS__})[lab_below(l, sizeof((const uint32_t[]){__VA_ARGS__}) / 4)]
-
 static void listens(struct lab *l, struct lab_host *h, const struct estab_frame *f, size_t n)
 {
     (void)h, (void)f, (void)n;
@@ -71,12 +68,11 @@ static bool all_said(struct lab *l)
 static void run(uint64_t seed, FILE *dump)
 {
     struct lab l = {0}, choice = {0};
-    struct estab_env unused;
     struct lab_conf c;
     struct talk *w;
 
     lab_conf_init(&c, seed);
-    estab_virtual_env(&unused, &choice.rng, seed * 2 + 1);
+    lab_choose(&choice, seed);
     c.dump = dump;
     network_of(&choice, &c);
     for (int i = 0; i < 2; i++)
@@ -109,13 +105,11 @@ static void run(uint64_t seed, FILE *dump)
 
 static void nobody_is_silent_for_long(void **state)
 {
-    const char *only = getenv("ESTAB_SEED"), *n = getenv("ESTAB_SEEDS");
-    uint64_t first = only ? strtoull(only, NULL, 10) : 1;
-    uint64_t last = only ? first : n ? strtoull(n, NULL, 10) : 2000;
+    const struct lab_seeds of = lab_seeds(2000);
 
     (void)state;
-    for (uint64_t seed = first; seed <= last; seed++)
-        run(seed, only ? stderr : NULL);
+    for (uint64_t i = 0; i < of.n; i++)
+        run(of.first + i, of.dump);
 }
 
 int main(void)

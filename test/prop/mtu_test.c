@@ -122,13 +122,6 @@ static struct outcome run(const struct scene *s, uint64_t seed, FILE *dump)
 
 /* ---- seeds ---- */
 
-static uint64_t number(const char *name, uint64_t otherwise)
-{
-    const char *v = getenv(name);
-
-    return v ? strtoull(v, NULL, 10) : otherwise;
-}
-
 static uint32_t between(uint64_t *rng, uint32_t lo, uint32_t hi)
 {
     *rng = *rng * 6364136223846793005u + 1442695040888963407u;
@@ -153,10 +146,10 @@ static struct scene scene_of(const char *test, uint64_t seed)
 
 static void for_seeds(const char *test, void (*one)(const char *test, uint64_t seed, FILE *dump))
 {
-    uint64_t only = number("ESTAB_SEED", 0), n = number("ESTAB_SEEDS", 150);
+    const struct lab_seeds of = lab_seeds(150);
 
-    for (uint64_t seed = only ? only : 1; seed <= (only ? only : n); seed++)
-        one(test, seed, only ? stderr : NULL);
+    for (uint64_t i = 0; i < of.n; i++)
+        one(test, of.first + i, of.dump);
 }
 
 /* ---- a router that says what it takes ---- */

@@ -12,13 +12,6 @@ static uint64_t acted[RULE_COUNT], early, copies;
 
 /* ---- what a seed means ---- */
 
-static uint32_t pick(struct lab *l, const uint32_t *from, uint32_t n)
-{
-    return from[lab_below(l, n)];
-}
-#define PICK(l, ...)                                                                               \
-    pick(l, (const uint32_t[]){__VA_ARGS__}, sizeof((const uint32_t[]){__VA_ARGS__}) / 4)
-
 static double chance(struct lab *l, uint32_t percent_max)
 {
     return lab_once_in(l, 2) ? 0 : lab_between(l, 1, percent_max) / 100.;
@@ -201,13 +194,12 @@ static uint64_t run(uint64_t seed, struct edges *edges, FILE *dump, uint64_t *re
 {
     struct lab_conf c;
     struct lab l = {0}, choice = {0};
-    struct estab_env unused;
 
     lab_conf_init(&c, seed);
     c.edges = edges;
     c.dump = dump;
     c.batch_max = 32;
-    estab_virtual_env(&unused, &choice.rng, seed * 2 + 1);
+    lab_choose(&choice, seed);
     c.ip6 = lab_once_in(&choice, 2);
     /* Milliseconds and timestamps wrap after 2^32 ms, which is some seconds away in some seeds. */
     c.sleep_in = lab_once_in(&choice, 15) ? lab_between(&choice, 50, 1000) : 0;
@@ -241,24 +233,16 @@ static uint64_t run(uint64_t seed, struct edges *edges, FILE *dump, uint64_t *re
 
 /* ---- */
 
-static uint64_t number(const char *name, uint64_t otherwise)
-{
-    const char *v = getenv(name);
-
-    return v ? strtoull(v, NULL, 10) : otherwise;
-}
-
 static struct { /* which seeds, and what each said the first time */
-    uint64_t only, first, n, *hash;
+    struct lab_seeds of;
+    uint64_t *hash;
 } seeds;
 
 static int choose(void **state)
 {
     (void)state;
-    seeds.only = number("ESTAB_SEED", 0);
-    seeds.first = seeds.only ? seeds.only : number("ESTAB_FIRST", 1);
-    seeds.n = seeds.only ? 1 : number("ESTAB_SEEDS", 3000);
-    seeds.hash = calloc(seeds.n, sizeof *seeds.hash);
+    seeds.of = lab_seeds(3000);
+    seeds.hash = calloc(seeds.of.n, sizeof *seeds.hash);
     return seeds.hash ? 0 : -1;
 }
 
@@ -274,13 +258,13 @@ static void every_seed_ends_well(void **state)
     uint64_t records = 0;
 
     (void)state;
-    for (uint64_t i = 0; i < seeds.n; i++)
-        seeds.hash[i] = run(seeds.first + i, NULL, seeds.only ? stderr : NULL, &records);
+    for (uint64_t i = 0; i < seeds.of.n; i++)
+        seeds.hash[i] = run(seeds.of.first + i, NULL, seeds.of.dump, &records);
     print_message("%llu connections were accepted before their handshake was complete, %llu made\n"
                   "by a copy of a SYN whose connection had ended (RFC 7413 section 2.1)\n",
                   (unsigned long long)early, (unsigned long long)copies);
     print_message("%llu seeds, %llu trace records, and how often which rule acted:\n",
-                  (unsigned long long)seeds.n, (unsigned long long)records);
+                  (unsigned long long)seeds.of.n, (unsigned long long)records);
     for (unsigned i = 0; i < RULE_COUNT; i++)
         if (acted[i])
             print_message("%12llu %s\n", (unsigned long long)acted[i], estab_rule_name(i));
@@ -292,9 +276,9 @@ static void a_seed_says_all(void **state)
     uint64_t records = 0;
 
     (void)state;
-    for (uint64_t i = 0; i < seeds.n && seeds.hash[i]; i++)
-        if (run(seeds.first + i, NULL, NULL, &records) != seeds.hash[i])
-            fail_msg("ESTAB_SEED=%llu: two runs differ", (unsigned long long)(seeds.first + i));
+    for (uint64_t i = 0; i < seeds.of.n && seeds.hash[i]; i++)
+        if (run(seeds.of.first + i, NULL, NULL, &records) != seeds.hash[i])
+            fail_msg("ESTAB_SEED=%llu: two runs differ", (unsigned long long)(seeds.of.first + i));
 }
 
 int main(void)

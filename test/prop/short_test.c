@@ -187,11 +187,10 @@ static uint64_t run(uint64_t seed, enum way way)
 {
     struct lab_conf c;
     struct lab l = {0}, choice = {0};
-    struct estab_env unused;
 
     lab_conf_init(&c, seed);
     c.batch_max = 32;
-    estab_virtual_env(&unused, &choice.rng, seed * 2 + 1);
+    lab_choose(&choice, seed);
     c.ip6 = lab_once_in(&choice, 2);
     network_of(&choice, &c);
     for (int i = 0; i < 2; i++)
@@ -217,12 +216,10 @@ static uint64_t run(uint64_t seed, enum way way)
 
 static void all_ways_are_the_same(void **state)
 {
-    const char *one = getenv("ESTAB_SEED"), *many = getenv("ESTAB_SEEDS");
-    uint64_t first = one ? strtoull(one, NULL, 10) : 1;
-    uint64_t n = one ? 1 : many ? strtoull(many, NULL, 10) : 150;
+    const struct lab_seeds of = lab_seeds(150);
 
     (void)state;
-    for (uint64_t seed = first; seed < first + n; seed++) {
+    for (uint64_t seed = of.first; seed < of.first + of.n; seed++) {
         uint64_t as_ever = run(seed, AS_EVER);
 
         if (run(seed, LONG) != as_ever)
