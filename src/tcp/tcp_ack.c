@@ -222,9 +222,11 @@ static bool is_duplicate(const struct tcb *t, const struct ack *a)
 /* What was sent once and is reported behind a hole is a measurement, too. */
 static RARE void measure_report(struct tcb *t, const struct sent_news *news)
 {
-    if (!news->any || news->last.flags & RUN_RESENT)
+    estab_dur rtt = ESTAB_US(tcp_us(t->layer) - news->last.sent_us);
+
+    if (!news->any || news->last.flags & RUN_RESENT || rtt >= ABSURD_RTT)
         return;
-    tcp_rtt_sample(&t->rtt, ESTAB_US(tcp_us(t->layer) - news->last.sent_us));
+    tcp_rtt_sample(&t->rtt, rtt);
     t->backoff = 0;
 }
 
