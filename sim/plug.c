@@ -189,8 +189,11 @@ void plug_run(struct plug *p)
     const int too_often = 100000; /* a deadline that does not move is a bug of the stack */
     int i = 0;
 
-    if (!p->stack)
+    if (!p->stack) { /* there is no socket yet; a call may wait for its time */
+        while (wake_ops(p))
+            ;
         return;
+    }
     do {
         while (estab_deadline(p->stack) <= p->world.now && i++ < too_often)
             (void)estab_expire(p->stack);

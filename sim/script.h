@@ -127,7 +127,7 @@ struct script {
     struct script_event *events, **events_end, *last;
     void *scanner;
     struct estab_script_result *out;
-    jmp_buf failed; /* script_fail() and script_refuse() come here */
+    jmp_buf failed; /* script_leave() comes here */
 };
 /* Both write file:line and the text to the result and end the run. */
 _Noreturn void script_fail(struct script *s, int line, const char *fmt, ...)
@@ -135,6 +135,12 @@ _Noreturn void script_fail(struct script *s, int line, const char *fmt, ...)
 /* The script is no script, or wants what estab has not. */
 _Noreturn void script_refuse(struct script *s, int line, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
+_Noreturn void script_leave(struct script *s);
+/* What a parser cannot go on with is written to the result; the parser then ends by itself, since
+ * it has memory to free, and who called it leaves.  Its stack never grows, so that what an action
+ * refuses may leave at once. */
+void script_syntax(struct script *s, int line, const char *where, const char *what);
+#define SCRIPT_DEPTH 500                                              /* of a parser's stack */
 void script_parse(struct script *s);                                  /* the file at s->path */
 void script_parse_end(struct script *s);                              /* also after a refusal */
 const char *script_defined(const struct script *s, const char *name); /* NULL: is not */

@@ -43,9 +43,18 @@ struct code_value {
 
 static int script_code_yylex(SCRIPT_CODE_YYSTYPE *value, struct code *c);
 
-static _Noreturn void script_code_yyerror(struct code *c, const char *what)
+#define YYINITDEPTH SCRIPT_DEPTH
+#define YYMAXDEPTH  SCRIPT_DEPTH
+
+static void script_code_yyerror(struct code *c, const char *what)
 {
-    script_refuse(c->r->s, c->line, "%%{ }%%: %s", what);
+    script_syntax(c->r->s, c->line, "%{ }%: ", what);
+}
+
+static _Noreturn void refuse(struct code *c, const char *what)
+{
+    script_code_yyerror(c, what);
+    script_leave(c->r->s);
 }
 
 /* What overflows wraps around: there is nothing to be had beyond 64 bits. */
@@ -60,7 +69,7 @@ static long long divide(struct code *c, long long a, long long b, bool rest)
     long long q;
 
     if (b == 0)
-        script_code_yyerror(c, "division by zero");
+        refuse(c, "division by zero");
     if (b == -1)
         return rest ? 0 : wrapped(0ull - (unsigned long long)a).n;
     q = a / b - ((a % b != 0) && ((a < 0) != (b < 0)));
@@ -304,7 +313,7 @@ static int name_token(struct code *c, struct code_value *v)
     while (isalnum((unsigned char)c->at[n]) || c->at[n] == '_')
         n++;
     if (n >= sizeof word)
-        script_code_yyerror(c, "a name that is too long");
+        refuse(c, "a name that is too long");
     memcpy(word, c->at, n);
     word[n] = '\0';
     c->at += n;
@@ -335,7 +344,7 @@ static int string_token(struct code *c, struct code_value *v)
     const char *end = strchr(c->at, quote);
 
     if (!end)
-        script_code_yyerror(c, "a string without an end");
+        refuse(c, "a string without an end");
     *v = (struct code_value){.text = c->at, .len = (int)(end - c->at)};
     c->at = end + 1;
     return VALUE;
@@ -348,7 +357,7 @@ static int number_token(struct code *c, struct code_value *v)
     *v = number(strtoll(c->at, &end, 0));
     c->at = end;
     if (*end == '.')
-        script_code_yyerror(c, "numbers are whole here");
+        refuse(c, "numbers are whole here");
     return VALUE;
 }
 
@@ -410,5 +419,6 @@ void code_run(struct run *r, int line, const char *text)
         c.line -= *t == '\n'; /* the line that the scanner knows is the last */
     if (r->last_fd >= 0)
         (void)r->io.getsockopt(r->io.userdata, r->last_fd, IPPROTO_TCP, TCP_INFO, c.info, &len);
-    (void)script_code_yyparse(&c); /* an error does not come back */
+    if (script_code_yyparse(&c))
+        script_leave(r->s);
 }

@@ -22,11 +22,14 @@ int script_yylex(SCRIPT_YYSTYPE *value, SCRIPT_YYLTYPE *where, void *scanner);
 #include <stdlib.h>
 #include <string.h>
 
-static _Noreturn void script_yyerror(SCRIPT_YYLTYPE *where, struct script *s, void *scanner,
-                                     const char *what)
+#define YYINITDEPTH SCRIPT_DEPTH
+#define YYMAXDEPTH  SCRIPT_DEPTH
+
+static void script_yyerror(SCRIPT_YYLTYPE *where, struct script *s, void *scanner,
+                           const char *what)
 {
     (void)scanner;
-    script_refuse(s, where->first_line, "%s", what);
+    script_syntax(s, where->first_line, "", what);
 }
 
 static long long usecs(const char *text)

@@ -14,8 +14,8 @@ enum { FIRST_RPORT = 40000, PORT = 8080, TOLERANCE_USEC = 4000 };
 
 /* ---- the end, wherever it comes ---- */
 
-static _Noreturn void end(struct script *s, enum estab_script_verdict v, int line, const char *fmt,
-                          va_list ap)
+static void tell(struct script *s, enum estab_script_verdict v, int line, const char *fmt,
+                 va_list ap)
 {
     struct estab_script_result *out = s->out;
     size_t n;
@@ -31,7 +31,27 @@ static _Noreturn void end(struct script *s, enum estab_script_verdict v, int lin
     n = strlen(out->text);
     if (out->text[n - 1] != '\n')
         memcpy(out->text + n, "\n", 2);
+}
+
+void script_leave(struct script *s)
+{
     longjmp(s->failed, 1);
+}
+
+static void tell_refused(struct script *s, int line, const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    tell(s, ESTAB_SCRIPT_REFUSED, line, fmt, ap);
+    va_end(ap);
+}
+
+void script_syntax(struct script *s, int line, const char *where, const char *what)
+{
+    bool full = strcmp(what, "memory exhausted") == 0; /* as bison calls it */
+
+    tell_refused(s, line, "%s%s", where, full ? "nested too deeply" : what);
 }
 
 void script_fail(struct script *s, int line, const char *fmt, ...)
@@ -39,7 +59,9 @@ void script_fail(struct script *s, int line, const char *fmt, ...)
     va_list ap;
 
     va_start(ap, fmt);
-    end(s, ESTAB_SCRIPT_FAILED, line, fmt, ap);
+    tell(s, ESTAB_SCRIPT_FAILED, line, fmt, ap);
+    va_end(ap);
+    script_leave(s);
 }
 
 void script_refuse(struct script *s, int line, const char *fmt, ...)
@@ -47,7 +69,9 @@ void script_refuse(struct script *s, int line, const char *fmt, ...)
     va_list ap;
 
     va_start(ap, fmt);
-    end(s, ESTAB_SCRIPT_REFUSED, line, fmt, ap);
+    tell(s, ESTAB_SCRIPT_REFUSED, line, fmt, ap);
+    va_end(ap);
+    script_leave(s);
 }
 
 /* ---- options ---- */

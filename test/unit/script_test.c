@@ -23,8 +23,9 @@
     "+0 > S. 0:0(0) ack 1 <mss 1460>\n"                                                            \
     "+.1 < . 1:1(0) ack 1 win 65535\n"                                                             \
     "+0 accept(3, ..., ...) = 4\n"
-#define OPEN_LINES 7
-#define SOCKET     "0 socket(..., SOCK_STREAM, IPPROTO_TCP) = 3\n"
+#define OPEN_LINES   7
+#define SOCKET_LATER "+0 socket(..., SOCK_STREAM, IPPROTO_TCP) = 3\n"
+#define SOCKET       "0 socket(..., SOCK_STREAM, IPPROTO_TCP) = 3\n"
 
 static enum estab_script_verdict run_with(const char *text, const struct estab_script_options *opt,
                                           struct estab_script_result *r)
@@ -240,6 +241,42 @@ static void what_does_not_happen_fails_at_its_line(void **state)
     RUN(samples, ESTAB_SCRIPT_FAILED);
 }
 
+static void waiting_before_there_is_a_socket_ends(void **state)
+{
+    static const struct sample samples[] = {
+        {"+0...0.005 poll([{fd=3, events=POLLIN, revents=0}], 0, 5) = 0\n" SOCKET_LATER, 0, NULL},
+        {"+0 epoll_create(1) = 3\n+0...0.005 epoll_wait(3, {}, 1, 5) = 0\n", 0, NULL},
+    };
+
+    (void)state;
+    RUN(samples, ESTAB_SCRIPT_FAILED);
+}
+
+/* What nests has an end, and leaves no memory behind. */
+static void what_is_nested_too_deeply_is_refused(void **state)
+{
+    static const char *const around[][3] = {
+        {"0 setsockopt(3, 0, 0, ", "[", "], 4) = 0\n"},
+        {"0 write(", "f(", ")) = 0\n"},
+        {"0 %{ assert ", "(", ") }%\n"},
+        {"0 %{ assert ", "-", "1 }%\n"},
+    };
+    struct estab_script_result r;
+    char text[8192];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof around / sizeof *around; i++) {
+        size_t len = (size_t)snprintf(text, sizeof text, SOCKET "%s", around[i][0]);
+
+        while (len < sizeof text - 100)
+            len += (size_t)snprintf(text + len, sizeof text - len, "%s", around[i][1]);
+        snprintf(text + len, sizeof text - len, "%s", around[i][2]);
+        assert_int_equal(run_with(text, NULL, &r), ESTAB_SCRIPT_REFUSED);
+        assert_int_equal(r.line, 2);
+        assert_non_null(strstr(r.text, "nested too deeply"));
+    }
+}
+
 static void a_file_that_is_not_there_is_refused(void **state)
 {
     struct estab_script_result r;
@@ -307,6 +344,8 @@ int main(void)
         cmocka_unit_test(what_is_written_is_understood),
         cmocka_unit_test(what_is_wrong_is_refused_with_its_line),
         cmocka_unit_test(what_does_not_happen_fails_at_its_line),
+        cmocka_unit_test(waiting_before_there_is_a_socket_ends),
+        cmocka_unit_test(what_is_nested_too_deeply_is_refused),
         cmocka_unit_test(a_file_that_is_not_there_is_refused),
         cmocka_unit_test(options_of_the_caller_win),
         cmocka_unit_test(what_happens_can_be_watched),
