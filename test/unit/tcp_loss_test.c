@@ -521,6 +521,22 @@ static void the_back_off_ends_by_a_report(void **state)
     assert_in_range(info_of(p).srtt, ESTAB_MS(3), ESTAB_MS(30));
 }
 
+/* ... but not across a leap of the clock. */
+static void an_hour_is_no_measurement(void **state)
+{
+    struct peer *p = *state;
+
+    user_connects_with(p, SEG(.mss = 1000, .sack_ok = true));
+    user_sends(p, 1, 12000);
+    waits(p, ESTAB_MS(300));
+    ignores_all(p);
+    sends(p, SEG(.flags = ACK, .seq = 1, .ack = 1001));
+    p->v.now += ESTAB_S(3600);
+    sacks(p, 1001, 11001, 12001);
+    assert_int_equal(info_of(p).backoff, 1);
+    assert_in_range(info_of(p).srtt, 0, ESTAB_MS(3));
+}
+
 static void the_back_off_stays_where_the_path_has_become_longer(void **state)
 {
     struct peer *p = *state;
@@ -740,6 +756,7 @@ int main(void)
         PEER_TEST(the_back_off_stays_until_a_measurement),
         PEER_TEST(the_back_off_ends_when_the_path_is_as_it_was),
         PEER_TEST(the_back_off_ends_by_a_report),
+        PEER_TEST(an_hour_is_no_measurement),
         PEER_TEST(the_back_off_stays_where_the_path_has_become_longer),
         PEER_TEST(what_was_sent_twice_is_not_measured),
         PEER_TEST(timestamps_measure_retransmissions),
