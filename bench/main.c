@@ -4,6 +4,7 @@
  * A figure is the median of RUNS runs of the thread's CPU time. */
 #include "bench.h"
 
+#include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -611,12 +612,13 @@ static bool apart(void (*table)(void))
     pid = fork();
     if (pid == 0) {
         table();
-        fflush(NULL);
-        _exit(0);
+        _exit(fflush(NULL) || ferror(stdout) ? 1 : 0);
     }
     if (pid > 0 && waitpid(pid, &status, 0) == pid && status == 0)
         return true;
-    fprintf(stderr, "estab bench: a table was not finished: no memory, or it was ended\n");
+    fprintf(stderr,
+            "estab bench: a table was not finished: no memory, it was ended, or it could not "
+            "be written\n");
     return false;
 }
 
@@ -669,5 +671,9 @@ int main(int argc, char *argv[])
         }
     }
     status = command(argc - optind, argv + optind);
-    return figures && fclose(figures) ? 1 : status;
+    if (fflush(stdout) || ferror(stdout) || (figures && fclose(figures))) {
+        fprintf(stderr, "estab bench: cannot write the output: %s\n", strerror(errno));
+        return 1;
+    }
+    return status;
 }

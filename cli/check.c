@@ -226,6 +226,8 @@ static int run_all(struct check *c)
         b.depth = c->own.depth;
         b.states = c->own.states;
         status = run_one(c, suites[i].name, &b);
+        if (status == 0)
+            status = say_flush("check");
         if (status)
             return status;
     }
@@ -262,6 +264,16 @@ static void say_totals(const struct check *c)
            say_count(c->finishes, finishes));
 }
 
+static int end_script(struct check *c)
+{
+    bool failed = ferror(c->script);
+
+    if (fclose(c->script) == 0 && !failed)
+        return 0;
+    say_error("check", "cannot write %s: %s", c->script_path, strerror(errno));
+    return -1;
+}
+
 static int run(int argc, char *argv[])
 {
     struct check c = {.signals = -1};
@@ -278,8 +290,8 @@ static int run(int argc, char *argv[])
     }
     c.signals = interrupt_open();
     status = c.given ? run_one(&c, "as asked", &c.own) : run_all(&c);
-    if (c.script)
-        fclose(c.script);
+    if (c.script && end_script(&c) && status == 0)
+        status = EXIT_FAILURE;
     if (status == 0)
         say_totals(&c);
     if (status == 0 && c.diagram && diagram_write("check", c.diagram, c.edges) < 0)

@@ -213,10 +213,12 @@ static int demo(struct demo *d)
         print_summary(d);
     else if (d->signal)
         say_error("demo", "interrupted; everything it made is gone again");
-    else
+    else if (!d->unheard)
         say_error("demo", "%s", err);
     if (d->signal)
         status = EXIT_SIGNAL + d->signal;
+    else if (d->unheard)
+        status = d->unheard;
     else if (rc == 0 && all_done(d))
         status = EXIT_SUCCESS;
 out:

@@ -50,7 +50,8 @@ struct demo {
 
     /* the run */
     int signals, signal;
-    bool lost; /* the device is gone */
+    bool lost;   /* the device is gone, or nobody takes the output */
+    int unheard; /* the exit status of the latter */
     struct ladder *ladder;
     FILE *rows; /* what the ladder wrote since the last turn: a memory stream */
     char *rows_text;

@@ -112,11 +112,8 @@ static int turn(struct demo *d, char *err)
         err[0] = '\0';
         return -1;
     }
-    if (ferror(stdout)) {
-        snprintf(err, ESTAB_ERRLEN, "cannot write the output");
-        return -1;
-    }
-    d->lost = rc == -1;
+    d->unheard = say_flush("demo");
+    d->lost = d->unheard || rc == -1;
     return d->lost ? -1 : 0;
 }
 

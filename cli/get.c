@@ -87,6 +87,9 @@ static int parse_url(struct get *g)
     case HTTP_URL_SCHEME:
         say_error("get", "%s: only http:// is supported", g->url_text);
         return CURL_SCHEME;
+    case HTTP_URL_PORT:
+        say_error("get", "%s: a port is a number from 1 to 65535", g->url_text);
+        return CURL_MALFORMED;
     case HTTP_URL_MALFORMED:
         say_error("get", "%s: not a URL such as http://10.77.0.1:8000/file", g->url_text);
         return CURL_MALFORMED;

@@ -7,6 +7,7 @@
 #include "http.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -584,6 +585,22 @@ const char *http_media_type(const char *path)
     return "application/octet-stream";
 }
 
+/* RFC 3986 section 3.2.3.  False: it is a number that is no port. */
+static bool take_port(char *host)
+{
+    char *colon = strrchr(host, ':'), *end;
+    unsigned long port;
+
+    if (!colon || strchr(colon, ']'))
+        return true;
+    if (colon[1] == '\0') {
+        *colon = '\0';
+        return true;
+    }
+    port = strtoul(colon + 1, &end, 10);
+    return *end || (port > 0 && port <= UINT16_MAX);
+}
+
 enum http_url_error http_parse_url(struct http_url *u, const char *text)
 {
     size_t host_len, target_len;
@@ -605,5 +622,5 @@ enum http_url_error http_parse_url(struct http_url *u, const char *text)
     memcpy(u->host, text, host_len);
     u->host[host_len] = '\0';
     snprintf(u->target, sizeof u->target, "%s%.*s", *p == '/' ? "" : "/", (int)target_len, p);
-    return HTTP_URL_OK;
+    return take_port(u->host) ? HTTP_URL_OK : HTTP_URL_PORT;
 }

@@ -80,8 +80,9 @@ struct http_url {
     char host[64];     /* as written, with the brackets of an IPv6 address */
     char target[2048]; /* "/path?query" */
 };
-enum http_url_error { HTTP_URL_OK, HTTP_URL_SCHEME, HTTP_URL_MALFORMED };
-/* "http://10.0.0.1:80/x": the authority is kept as text, its user part is refused. */
+enum http_url_error { HTTP_URL_OK, HTTP_URL_SCHEME, HTTP_URL_MALFORMED, HTTP_URL_PORT };
+/* "http://10.0.0.1:80/x": the authority is kept as text, its user part is refused, and so is a port
+ * that is not 1 to 65535; an empty one is none (RFC 3986 section 3.2.3). */
 enum http_url_error http_parse_url(struct http_url *u, const char *text);
 
 #endif

@@ -391,7 +391,7 @@ static void listener_ready(struct watch *w, uint32_t mask)
     accept_some(li->server, li->sock);
 }
 
-int http_server_listen(struct http_server *h, const struct estab_addr *local, char *err)
+int http_server_listen(struct http_server *h, struct estab_addr *local, char *err)
 {
     struct listener *li = calloc(1, sizeof *li);
     estab_stack *s = h->config.stack;
@@ -402,6 +402,8 @@ int http_server_listen(struct http_server *h, const struct estab_addr *local, ch
         rc = estab_bind(s, li->sock, local);
         if (rc == 0)
             rc = estab_listen(s, li->sock, BACKLOG);
+        if (rc == 0)
+            rc = estab_getaddrs(s, li->sock, local, NULL);
         if (rc < 0)
             estab_close(s, li->sock);
     }

@@ -21,7 +21,8 @@ struct http_server_totals {
 
 /* 0, or -1 and a line in err (ESTAB_ERRLEN). */
 int http_server_new(struct http_server **out, const struct http_server_config *config, char *err);
-int http_server_listen(struct http_server *h, const struct estab_addr *local, char *err);
+/* Port 0: one is chosen, and written to local. */
+int http_server_listen(struct http_server *h, struct estab_addr *local, char *err);
 /* Ends what took too long; call it at the deadline, or more often. */
 void http_server_expire(struct http_server *h);
 estab_time http_server_deadline(const struct http_server *h); /* or ESTAB_NEVER */

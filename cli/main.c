@@ -5,9 +5,13 @@
 
 #include <estab/estab.h>
 
+#include <errno.h>
+#include <fcntl.h>
 #include <locale.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static const struct command *const commands[] = {
     &command_demo,    &command_serve,  &command_get,    &command_ss,    &command_why,
@@ -50,7 +54,7 @@ static int help(const char *name)
         fputs(c->usage, stdout);
     else
         print_help(stdout);
-    return 0;
+    return say_end(NULL, EXIT_SUCCESS);
 }
 
 static bool asks_help(int argc, char *argv[])
@@ -63,10 +67,26 @@ static bool asks_help(int argc, char *argv[])
     return false;
 }
 
+/* A descriptor below 3 that is closed would be the next device or socket, and what is printed would
+ * go there.  What stands in for it fails as it did. */
+static bool fill_standard(void)
+{
+    int fd;
+
+    do
+        fd = open("/dev/null", fcntl(STDIN_FILENO, F_GETFD) < 0 ? O_WRONLY : O_RDONLY);
+    while (fd >= 0 && fd <= STDERR_FILENO);
+    return fd >= 0 && close(fd) == 0;
+}
+
 int main(int argc, char *argv[])
 {
     const struct command *c;
 
+    if (!fill_standard()) {
+        say_error(NULL, "/dev/null: %s", strerror(errno));
+        return EXIT_FAILURE;
+    }
     setlocale(LC_CTYPE, "");
     if (argc < 2) {
         print_help(stderr);
@@ -74,7 +94,7 @@ int main(int argc, char *argv[])
     }
     if (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-V") == 0) {
         printf("estab %s\n", estab_version());
-        return 0;
+        return say_end(NULL, EXIT_SUCCESS);
     }
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)
         return help(NULL);
@@ -85,5 +105,5 @@ int main(int argc, char *argv[])
         return say_usage(NULL, "there is no command '%s'", argv[1]);
     if (asks_help(argc - 1, argv + 1))
         return help(c->name);
-    return c->run(argc - 1, argv + 1);
+    return say_end(c->name, c->run(argc - 1, argv + 1));
 }

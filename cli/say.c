@@ -3,7 +3,10 @@
 #include "say.h"
 #include "command.h"
 
+#include <errno.h>
 #include <langinfo.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,6 +37,37 @@ int say_usage(const char *command, const char *fmt, ...)
     va_end(ap);
     fprintf(stderr, "Try `estab help%s%s'.\n", command ? " " : "", command ? command : "");
     return EXIT_USAGE;
+}
+
+static bool is_reader_gone(void)
+{
+    struct pollfd p = {.fd = STDOUT_FILENO};
+
+    return poll(&p, 1, 0) > 0 && p.revents & (POLLERR | POLLHUP);
+}
+
+static int unwritten(const char *command)
+{
+    errno = 0;
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return EXIT_SUCCESS;
+    if (is_reader_gone())
+        return EXIT_SIGNAL + SIGPIPE;
+    say_error(command, "cannot write the output%s%s", errno ? ": " : "",
+              errno ? strerror(errno) : "");
+    return EXIT_FAILURE;
+}
+
+int say_flush(const char *command)
+{
+    int status = unwritten(command);
+
+    return status == EXIT_SUCCESS && is_reader_gone() ? EXIT_SIGNAL + SIGPIPE : status;
+}
+
+int say_end(const char *command, int status)
+{
+    return status == EXIT_SUCCESS ? unwritten(command) : status;
 }
 
 bool say_utf8(void)

@@ -11,6 +11,12 @@ void say_error(const char *command, const char *fmt, ...) __attribute__((format(
 /* What a wrong command line gets: the error, and where help is.  Returns EXIT_USAGE. */
 int say_usage(const char *command, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
+/* Writes what was printed.  0, or the exit status: it cannot be written, which has been said; or
+ * whoever read it has gone, and then it is as with SIGPIPE. */
+int say_flush(const char *command);
+/* The exit status at a command's end: its own, unless what it printed cannot be written. */
+int say_end(const char *command, int status);
+
 bool say_utf8(void);         /* the locale's character set shows arrows */
 bool say_colour(FILE *file); /* a terminal, and neither NO_COLOR nor TERM=dumb */
 

@@ -447,7 +447,8 @@ static int watch(struct ss *q)
         status = show(q);
         if (!clear && !q->json)
             putchar('\n');
-        fflush(stdout);
+        if (status == EXIT_SUCCESS)
+            status = say_flush("ss");
     } while (status == EXIT_SUCCESS && waits_for_next(q, signals));
     if (signals >= 0)
         close(signals);

@@ -211,27 +211,29 @@ static int give_up(struct tracing *q, struct pollfd *p, estab_time until, size_t
     return waits ? (int)((until - now) / ESTAB_MS(1)) + 1 : -1;
 }
 
-static void follow(struct tracing *q, int signals)
+/* 0, or the exit status that what is printed nowhere has. */
+static int follow(struct tracing *q, int signals)
 {
     estab_time until = ask_now() + ASK_PATIENCE;
-    struct pollfd p[STACKS_MAX + 1];
+    struct pollfd p[STACKS_MAX + 2];
     size_t i, left = q->n;
-    int wait, n;
+    int wait, n, status = 0;
 
     for (i = 0; i < q->n; i++)
         p[i] = (struct pollfd){.fd = q->stacks[i].fd, .events = POLLIN};
     p[q->n] = (struct pollfd){.fd = signals, .events = POLLIN};
-    for (;;) {
+    p[q->n + 1] = (struct pollfd){.fd = STDOUT_FILENO}; /* whose reader may go */
+    while (status == 0) {
         wait = give_up(q, p, until, &left);
         if (left == 0 || is_done(q))
-            return;
-        n = poll(p, q->n + 1, wait);
+            return 0;
+        n = poll(p, q->n + 2, wait);
         if (n < 0 && errno != EINTR)
-            return;
+            return 0;
         if (n <= 0)
             continue;
         if (p[q->n].revents)
-            return;
+            return 0;
         for (i = 0; i < q->n && !is_done(q); i++) {
             if (!p[i].revents || take_lines(q, &q->stacks[i]))
                 continue;
@@ -239,14 +241,15 @@ static void follow(struct tracing *q, int signals)
             p[i].revents = 0;
             left--;
         }
-        fflush(stdout);
+        status = say_flush("trace");
     }
+    return status;
 }
 
 static int run(int argc, char *argv[])
 {
     struct tracing q = {0};
-    int signals, rc = parse(&q, argc, argv);
+    int signals, status = 0, rc = parse(&q, argc, argv);
     size_t i;
 
     if (rc != 0)
@@ -256,13 +259,13 @@ static int run(int argc, char *argv[])
         return EXIT_FAILURE;
     signals = interrupt_open();
     if (ask_open("trace", q.ctl_path, attach, &q) > 0)
-        follow(&q, signals);
+        status = follow(&q, signals);
     for (i = 0; i < q.n; i++)
         close(q.stacks[i].fd);
     if (signals >= 0)
         close(signals);
     free(q.stacks);
-    return q.n > 0 && !q.refused ? EXIT_SUCCESS : EXIT_FAILURE;
+    return q.n == 0 || q.refused ? EXIT_FAILURE : status;
 }
 
 const struct command command_trace = {

@@ -82,6 +82,7 @@ expect "an error leaves the file alone" before "$(cat "$tmp/kept")"
 status 1 'only http' https://10.77.0.1/
 status 2 'which URL'
 status 3 'not a URL' 10.77.0.1/x
+status 3 '1 to 65535' http://10.77.0.1:80000/x
 status 6 'not an address' http://localhost/
 status 7 'refused' http://10.77.0.1:8002/
 status 7 'route' http://192.0.2.1/

@@ -145,6 +145,18 @@ expect "its exit status" 0 $?
 children=
 expect_in "the ladder" 'LISTEN .* SYN-RECEIVED: rcv SYN' "$tmp/log"
 
+# A port that is free, for who asks for none in particular.
+# shellcheck disable=SC2086
+"$estab" serve "$tmp/www" $ends --listen 10.77.0.2:0 --ctl "$tmp/ctl" >"$tmp/log" 2>&1 &
+server=$!
+children=$server
+await "the control socket" test -S "$tmp/ctl"
+at=$(sed -n 's/.* on \([^ ]*\) over .*/\1/p' "$tmp/log")
+expect "a port that was free" hello "$(curl -s "http://$at/a.txt")"
+kill -TERM $server
+wait $server
+children=
+
 # What is wrong is said, with what to do.
 refused()
 {

@@ -272,6 +272,12 @@ static void takes_urls_apart(void **state)
     assert_string_equal(u.target, "/?q");
     assert_int_equal(http_parse_url(&u, "http://h"), HTTP_URL_OK);
     assert_string_equal(u.target, "/");
+    assert_int_equal(http_parse_url(&u, "http://10.0.0.1:/x"), HTTP_URL_OK);
+    assert_string_equal(u.host, "10.0.0.1");
+    assert_int_equal(http_parse_url(&u, "http://[fd00::1]:65535/"), HTTP_URL_OK);
+    assert_string_equal(u.host, "[fd00::1]:65535");
+    assert_int_equal(http_parse_url(&u, "http://10.0.0.1:65536/"), HTTP_URL_PORT);
+    assert_int_equal(http_parse_url(&u, "http://[fd00::1]:0"), HTTP_URL_PORT);
     assert_int_equal(http_parse_url(&u, "https://h/"), HTTP_URL_SCHEME);
     assert_int_equal(http_parse_url(&u, "h/x"), HTTP_URL_MALFORMED);
     assert_int_equal(http_parse_url(&u, "http:///x"), HTTP_URL_MALFORMED);
