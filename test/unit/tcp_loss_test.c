@@ -357,6 +357,47 @@ static void many_holes_are_left_to_the_timer(void **state)
     (void)gets(p, SEG(.flags = ACK, .seq = 6101, .ack = 1, .len = 1000));
 }
 
+/* ... and what an earlier recovery had of them does not count for the next one. */
+static void the_next_recovery_has_its_own_patience(struct peer *p, bool sack)
+{
+    uint32_t una = 1;
+
+    user_connects_with(p, SEG(.mss = 1000, .sack_ok = sack));
+    for (int again = 0; again < 2; again++) {
+        user_sends(p, una, 6000);
+        if (sack && again)
+            sacks(p, una, una + 3000, una + 6000);
+        else
+            dup_acks(p, una, 3);
+        for (int i = 0; i < 2; i++) {
+            waits(p, again ? ESTAB_MS(100) : 0);
+            sends(p, SEG(.flags = ACK, .seq = 1, .ack = una += 1000));
+        }
+        if (again)
+            break;
+        user_sends(p, una, 60000); /* which let the window grow again; it is never idle */
+        sends(p, SEG(.flags = ACK, .seq = 1, .ack = una += 4000));
+        while (info_of(p).flight > 1000) {
+            ignores_all(p);
+            sends(p, SEG(.flags = ACK, .seq = 1, .ack = una += info_of(p).flight - 1000));
+        }
+        ignores_all(p);
+    }
+    assert_int_equal(counted(p, RULE_PARTIAL_ACK), 4);
+    waits(p, ESTAB_MS(90)); /* the RTO is some 200 ms, and began anew at 100 */
+    assert_int_equal(info_of(p).rto_fired, 0);
+}
+
+static void patience_begins_anew(void **state)
+{
+    the_next_recovery_has_its_own_patience(*state, false);
+}
+
+static void patience_begins_anew_with_sack(void **state)
+{
+    the_next_recovery_has_its_own_patience(*state, true);
+}
+
 /* Step 1: the first two duplicates let a segment out each, which counts for nothing when the window
  * is reduced.  Step 3: each further one says that a segment has left the network. [RFC5681-3.2-2,
  * RFC5681-3.2-3] */
@@ -749,6 +790,8 @@ int main(void)
         PEER_TEST(what_is_not_a_duplicate_ack),
         PEER_TEST(a_partial_ack_retransmits_the_next_hole),
         PEER_TEST(many_holes_are_left_to_the_timer),
+        PEER_TEST(patience_begins_anew),
+        PEER_TEST(patience_begins_anew_with_sack),
         PEER_TEST(duplicates_in_recovery_let_new_text_out),
         PEER_TEST(duplicates_after_an_rto_are_no_new_loss),
         PEER_TEST(after_two_gibibytes_duplicates_still_count),
