@@ -274,7 +274,7 @@ const struct command command_trace = {
     "usage: estab trace [OPTION ...] [FILTER]\n"
     "\n"
     "FILTER chooses connections as in estab-ss(1); without one it is everything.\n"
-    "Ends with the stack, or by Ctrl-C.\n"
+    "Ends with the stack, by Ctrl-C, or when nobody reads any more.\n"
     "\n"
     "  -c, --count N         ends after N records\n"
     "  -j, --json            a JSON object per line\n"
